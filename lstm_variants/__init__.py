@@ -1,0 +1,53 @@
+"""LSTM variants: one cell, every variant a setting of its toggles.
+
+The names below are loaded when first used, so that what needs no jax, as
+reading results, does not wait for it.
+"""
+
+import importlib
+from typing import Any, TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from lstm_variants.cells.lstm import Carry as Carry
+  from lstm_variants.cells.lstm import init_params as init_params
+  from lstm_variants.cells.lstm import Params as Params
+  from lstm_variants.cells.lstm import step as step
+  from lstm_variants.cells.lstm import Toggles as Toggles
+  from lstm_variants.cells.lstm import unroll as unroll
+  from lstm_variants.cells.variants import Variant as Variant
+  from lstm_variants.cells.variants import VARIANTS as VARIANTS
+  from lstm_variants.models import LSTMCell as LSTMCell
+  from lstm_variants.models import SequenceModel as SequenceModel
+  from lstm_variants.tasks import make_task as make_task
+  from lstm_variants.tasks import TASKS as TASKS
+  from lstm_variants.tasks.base import Batch as Batch
+  from lstm_variants.tasks.base import Task as Task
+
+__version__ = '0.1.0'
+
+_HOMES = {
+  'cells.lstm': (
+    'Carry',
+    'Params',
+    'Toggles',
+    'init_params',
+    'step',
+    'unroll',
+  ),
+  'cells.variants': ('VARIANTS', 'Variant'),
+  'models': ('LSTMCell', 'SequenceModel'),
+  'tasks': ('TASKS', 'make_task'),
+  'tasks.base': ('Batch', 'Task'),
+}
+
+
+def __getattr__(name: str) -> Any:
+  for module, names in _HOMES.items():
+    if name in names:
+      home = importlib.import_module(f'lstm_variants.{module}')
+      return getattr(home, name)
+  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__() -> list[str]:
+  return sorted(name for names in _HOMES.values() for name in names)

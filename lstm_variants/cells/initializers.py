@@ -1,0 +1,106 @@
+"""Initial weights and biases."""
+
+from collections.abc import Callable, Mapping
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+
+Initializer = Callable[..., jax.Array]
+
+
+def uniform(key: jax.Array, shape: tuple[int, ...], dtype) -> jax.Array:
+  """Draw from U[−1/√n, 1/√n], n the number of columns (H for a gate)."""
+  bound = shape[-1] ** -0.5
+  return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+def orthogonal(key: jax.Array, shape: tuple[int, int], dtype) -> jax.Array:
+  """Draw an orthogonal matrix, uniform over the orthogonal group (Haar).
+
+  Gram–Schmidt on the columns of a Gaussian matrix, each projected twice, which
+  keeps them orthogonal to rounding error. Not `jnp.linalg.qr`: jaxlib 0.10.2
+  can hang for ever in the batched LAPACK call on a CPU with two threads.
+
+  Args:
+    key: a PRNG key.
+    shape: `(H, H)`.
+    dtype: of the result; computed in at least 32 bits.
+
+  Returns:
+    `[H, H]`, Qᵀ Q = I.
+
+  Reference:
+    Giraud, Langou & Rozložník 2005, Numer. Math. 101 (twice is enough);
+    Mezzadri 2007, Notices AMS 54(5), arXiv:math-ph/0609050 (Haar).
+  """
+  wide = jnp.promote_types(dtype, jnp.float32)
+  gaussian = jax.random.normal(key, shape, wide)
+
+  def add_column(index: jax.Array, basis: jax.Array) -> jax.Array:
+    column = gaussian[:, index]
+    for _ in range(2):
+      column = column - basis @ (basis.T @ column)
+    return basis.at[:, index].set(column / jnp.linalg.norm(column))
+
+  basis = jax.lax.fori_loop(0, shape[1], add_column, jnp.zeros(shape, wide))
+  return basis.astype(dtype)
+
+
+# name -> (initialiser of one gate's input block [F, H], of its recurrent block
+# [H, H]). Blocks are drawn per gate and then put side by side: an orthogonal
+# [H, 4H] matrix would have blocks with singular values far below one.
+RECURRENT: Mapping[str, tuple[Initializer, Initializer]] = {
+  'orthogonal': (
+    nnx.initializers.lecun_normal(),
+    orthogonal,
+  ),
+  'uniform': (uniform, uniform),
+}
+
+
+def find(name: str) -> tuple[Initializer, Initializer]:
+  """Return the pair of initialisers called `name` in `RECURRENT`.
+
+  Raises:
+    ValueError: there is none of that name.
+  """
+  if name not in RECURRENT:
+    raise ValueError(
+      f'recurrent_init={name!r} is not one of {", ".join(RECURRENT)}'
+    )
+  return RECURRENT[name]
+
+
+def gate_bias(
+  key: jax.Array,
+  hidden_features: int,
+  coupled: bool | jax.Array,
+  forget_bias: float | jax.Array,
+  chrono_t_max: float | jax.Array,
+) -> jax.Array:
+  """Return the biases of the gates i, f, g, o.
+
+      constant:  b_f = forget_bias               b_i = 0, −b_f with `coupled`
+      chrono:    b_f ~ log U[1, T_max − 1]       b_i = −b_f
+
+  Args:
+    key: a PRNG key, used by chrono only.
+    hidden_features: H.
+    coupled: whether f = 1 − σ(z_i), so that b_i is the forget bias turned.
+    forget_bias: of the constant form.
+    chrono_t_max: T_max in steps; 0 for the constant form.
+
+  Returns:
+    b, `[4H]`.
+
+  Reference:
+    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188, eq. 16.
+  """
+  chrono = jnp.asarray(chrono_t_max, jnp.result_type(float)) > 0
+  longest = jnp.maximum(chrono_t_max - 1.0, 1.0)
+  spread = jax.random.uniform(key, (hidden_features,)) * (longest - 1.0) + 1.0
+  forget = jnp.where(chrono, jnp.log(spread), forget_bias)
+  inputs = jnp.where(jnp.logical_or(chrono, coupled), -forget, 0.0)
+  zeros = jnp.zeros((hidden_features,))
+  return jnp.concatenate((inputs, forget, zeros, zeros))

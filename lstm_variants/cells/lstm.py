@@ -1,0 +1,466 @@
+"""The LSTM cell: one step function in which every published variant is data.
+
+Letters in shapes: `B` batch, `T` time, `F` in_features, `H` hidden_features.
+Gates are ordered i, f, g, o (flax, torch) wherever four of them are stacked.
+"""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from lstm_variants.cells import initializers
+from lstm_variants.cells import unroll as unroll_lib
+
+Switch = bool | jax.Array
+
+
+class Toggles(NamedTuple):
+  """The switches of the cell; the defaults are the vanilla LSTM.
+
+  A leaf is a Python bool (the program is specialised to it) or a boolean array
+  (traced: one compiled program serves both settings, and `jax.vmap` can give
+  every run of a population its own). Note that `jax.jit(f)(Toggles(...))` makes
+  arrays of the bools: to specialise, mark the argument static or close over it.
+
+  Attributes:
+    input_gate: i = σ(·); 1 when off.
+    forget_gate: f = σ(·); 1 when off.
+    output_gate: o = σ(·); 1 when off.
+    peephole_i: the input gate sees c_{t-1}.
+    peephole_f: the forget gate sees c_{t-1}.
+    peephole_o: the output gate sees c_t, the new cell state.
+    coupled: f = 1 − σ(z_i + p_i ⊙ c): the forget gate has no weights.
+    coupling_shift: added to the input gate's pre-activation, after the forget
+      gate was coupled to it (β of JANET); a float, 0 for none.
+    input_activation: g = tanh(z_g); z_g when off.
+    output_activation: h = o ⊙ tanh(c); o ⊙ c when off.
+    gate_recurrence: the last gates feed the gates i, f, o.
+  """
+
+  input_gate: Switch = True
+  forget_gate: Switch = True
+  output_gate: Switch = True
+  peephole_i: Switch = False
+  peephole_f: Switch = False
+  peephole_o: Switch = False
+  coupled: Switch = False
+  coupling_shift: float | jax.Array = 0.0
+  input_activation: Switch = True
+  output_activation: Switch = True
+  gate_recurrence: Switch = False
+
+
+class Params(NamedTuple):
+  """Parameters of the cell, the same tree for every variant.
+
+  Attributes:
+    kernel: input weights W, `[F, 4H]`.
+    recurrent_kernel: recurrent weights R, `[H, 4H]`.
+    bias: b, `[4H]`.
+    peephole: diagonal weights p from the cell state to i, f, o, `[3, H]`.
+    gate_kernel: weights G from the last gates i, f, o (rows) to the gates
+      i, f, o (columns), `[3H, 3H]`.
+  """
+
+  kernel: jax.Array
+  recurrent_kernel: jax.Array
+  bias: jax.Array
+  peephole: jax.Array
+  gate_kernel: jax.Array
+
+
+@jax.tree_util.register_pytree_node_class
+class Carry(tuple):
+  """What one step hands to the next: the pair (c, h), as in flax.
+
+  With gate recurrence it is the triple (c, h, gates).
+
+  Attributes:
+    c: cell state, `[..., H]`.
+    h: hidden state, `[..., H]`.
+    gates: the last i, f, o side by side, `[..., 3H]`; None when nothing reads
+      them.
+  """
+
+  __slots__ = ()
+
+  def __new__(
+    cls, c: jax.Array, h: jax.Array, gates: jax.Array | None = None
+  ) -> 'Carry':
+    """Make a pair, or a triple if `gates` are given."""
+    return super().__new__(cls, (c, h) if gates is None else (c, h, gates))
+
+  @property
+  def c(self) -> jax.Array:
+    """The cell state."""
+    return self[0]
+
+  @property
+  def h(self) -> jax.Array:
+    """The hidden state."""
+    return self[1]
+
+  @property
+  def gates(self) -> jax.Array | None:
+    """The last gates i, f, o, or None."""
+    return self[2] if len(self) > 2 else None
+
+  def tree_flatten(self) -> tuple[tuple[jax.Array, ...], None]:
+    """Part of the pytree contract."""
+    return tuple(self), None
+
+  @classmethod
+  def tree_unflatten(cls, unused_data: None, leaves) -> 'Carry':
+    """Part of the pytree contract."""
+    return cls(*leaves)
+
+
+def is_static(toggle: Switch | float) -> bool:
+  """Tell whether a toggle is a Python number, known before tracing."""
+  return isinstance(toggle, (bool, int, float))
+
+
+def check_toggles(toggles: Toggles) -> None:
+  """Refuse settings in which one toggle contradicts or voids another.
+
+  Only static toggles can be checked; traced ones pass.
+
+  Raises:
+    ValueError: a message that names the toggle, the rule and a valid choice.
+  """
+  on = {k: is_static(v) and bool(v) for k, v in toggles._asdict().items()}
+  off = {k: is_static(v) and not v for k, v in toggles._asdict().items()}
+  for peephole, gate in (
+    ('peephole_i', 'input_gate'),
+    ('peephole_f', 'forget_gate'),
+    ('peephole_o', 'output_gate'),
+  ):
+    if on[peephole] and off[gate]:
+      raise ValueError(
+        f'{peephole}=True needs {gate}=True: there is no gate to feed; set '
+        f'{peephole}=False'
+      )
+  rules = (
+    (
+      on['coupled'] and off['input_gate'],
+      'coupled=True needs input_gate=True: f = 1 - i has nothing to follow; '
+      'set coupled=False',
+    ),
+    (
+      on['coupled'] and off['forget_gate'],
+      'coupled=True needs forget_gate=True: coupling defines the forget gate; '
+      'set coupled=False',
+    ),
+    (
+      on['coupled'] and on['peephole_f'],
+      'peephole_f=True has no effect with coupled=True: f = 1 - i has no '
+      'weights of its own; set peephole_f=False',
+    ),
+    (
+      on['coupling_shift'] and off['coupled'],
+      f'coupling_shift={toggles.coupling_shift} needs coupled=True; set '
+      'coupling_shift=0.0',
+    ),
+  )
+  for broken, message in rules:
+    if broken:
+      raise ValueError(message)
+
+
+def init_params(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  *,
+  toggles: Toggles | None = None,
+  forget_bias: float | jax.Array = 1.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  recurrent_init: str = 'orthogonal',
+  dtype: jnp.dtype = jnp.float32,
+) -> Params:
+  """Draw the parameters of a cell.
+
+  Every leaf has a key of its own, so equal keys give equal leaves whatever the
+  toggles: runs of one seed are paired across variants. The toggles decide only
+  where the forget bias goes, so that every variant starts out remembering
+  alike: to b_f, or with `coupled` (f = 1 − σ(z_i)) as −forget_bias to b_i.
+
+  Args:
+    key: a PRNG key.
+    in_features: F.
+    hidden_features: H.
+    toggles: static or traced toggles; None is the vanilla LSTM.
+    forget_bias: the forget gate starts near σ(forget_bias).
+    chrono_t_max: when above 0, the longest dependency T_max in steps of the
+      chrono initialisation, which replaces the forget bias:
+      b_f ~ log U[1, T_max − 1], b_i = −b_f.
+    recurrent_init: a name from `initializers.RECURRENT`.
+    dtype: of every leaf.
+
+  Returns:
+    `Params`.
+
+  Raises:
+    ValueError: contradicting static toggles, or an unknown `recurrent_init`.
+
+  Reference:
+    Jozefowicz et al., ICML 2015 (forget bias 1); Tallec & Ollivier, ICLR 2018,
+    arXiv:1804.11188, eq. 16 (chrono).
+  """
+  toggles = Toggles() if toggles is None else toggles
+  check_toggles(toggles)
+  size = hidden_features
+  keys = {
+    name: jax.random.fold_in(key, leaf)
+    for leaf, name in enumerate(Params._fields)
+  }
+  inputs_init, recurrent = initializers.find(recurrent_init)
+
+  def per_gate(init, key, rows):
+    blocks = [init(k, (rows, size), dtype) for k in jax.random.split(key, 4)]
+    return jnp.concatenate(blocks, axis=1)
+
+  return Params(
+    kernel=per_gate(inputs_init, keys['kernel'], in_features),
+    recurrent_kernel=per_gate(recurrent, keys['recurrent_kernel'], size),
+    bias=initializers.gate_bias(
+      keys['bias'], size, toggles.coupled, forget_bias, chrono_t_max
+    ).astype(dtype),
+    peephole=initializers.uniform(keys['peephole'], (3, size), dtype),
+    gate_kernel=initializers.uniform(
+      keys['gate_kernel'], (3 * size, 3 * size), dtype
+    ),
+  )
+
+
+def init_carry(
+  toggles: Toggles,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Carry:
+  """Return the zero carry, `[*batch_shape, H]`, that `toggles` needs."""
+  zeros = jnp.zeros((*batch_shape, hidden_features), dtype)
+  return complete_carry(toggles, Carry(zeros, zeros))
+
+
+def complete_carry(toggles: Toggles, carry: tuple[jax.Array, ...]) -> Carry:
+  """Return `carry` with zero gates added when `gate_recurrence` needs them."""
+  carry = Carry(*carry)
+  recurrent = toggles.gate_recurrence
+  if carry.gates is not None or (is_static(recurrent) and not recurrent):
+    return carry
+  gates = jnp.zeros((*carry.h.shape[:-1], 3 * carry.h.shape[-1]), carry.h.dtype)
+  return Carry(carry.c, carry.h, gates)
+
+
+def step(
+  params: Params,
+  toggles: Toggles,
+  carry: tuple[jax.Array, ...],
+  inputs: jax.Array,
+) -> tuple[Carry, jax.Array]:
+  """Advance the cell by one time step.
+
+      z   = x W + h R + b                 z = (z_i, z_f, z_g, z_o)
+            + (i, f, o)_{t-1} G           with gate_recurrence: feeds i, f, o
+
+  followed by the gates: see `apply_gates`.
+
+  Args:
+    params: `Params`.
+    toggles: `Toggles`, static or traced.
+    carry: `Carry`, or a plain pair (c, h); the gates of the step before are
+      zero where they are missing.
+    inputs: x, `[..., F]`.
+
+  Returns:
+    The new `Carry` and the hidden state h, `[..., H]`.
+
+  Raises:
+    ValueError: contradicting static toggles.
+    AssertionError: shapes that do not fit the parameters.
+  """
+  check_toggles(toggles)
+  carry = complete_carry(toggles, carry)
+  _check_shapes(params, carry, inputs)
+  return advance(params, toggles, carry, inputs)
+
+
+def advance(
+  params: Params, toggles: Toggles, carry: Carry, inputs: jax.Array
+) -> tuple[Carry, jax.Array]:
+  """`step` without its checks: the body of the scan."""
+  z = project(params, carry, inputs)
+  return apply_gates(params.peephole, toggles, carry, z)
+
+
+def project(params: Params, carry: Carry, inputs: jax.Array) -> jax.Array:
+  """Return the matrix products of a step, z `[..., 4H]`.
+
+  This half of the step knows no toggle. The gates' own recurrence is there
+  exactly when the carry brings gates.
+  """
+  z = inputs @ params.kernel + carry.h @ params.recurrent_kernel + params.bias
+  if carry.gates is None:
+    return z
+  z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
+  gate_i, gate_f, gate_o = jnp.split(
+    carry.gates @ params.gate_kernel, 3, axis=-1
+  )
+  return jnp.concatenate((z_i + gate_i, z_f + gate_f, z_g, z_o + gate_o), -1)
+
+
+def apply_gates(
+  peephole: jax.Array, toggles: Toggles, carry: Carry, z: jax.Array
+) -> tuple[Carry, jax.Array]:
+  """Compute the pointwise half of a step: the one home of the equations.
+
+      i   = σ(z_i + p_i ⊙ c)              peephole_i;   1 without input_gate
+      f   = σ(z_f + p_f ⊙ c)              peephole_f;   1 without forget_gate
+            1 − σ(z_i + p_i ⊙ c)          with coupled; then
+                                          i = σ(z_i + p_i ⊙ c + coupling_shift)
+      g   = tanh(z_g)                     z_g without input_activation
+      c'  = f ⊙ c + i ⊙ g
+      o   = σ(z_o + p_o ⊙ c')             peephole_o; 1 without output_gate
+      h'  = o ⊙ tanh(c')                  o ⊙ c' without output_activation
+
+  Where traced toggles contradict each other (static ones are refused), a
+  missing gate stays 1 whatever feeds it.
+
+  Args:
+    peephole: `[3, H]`, rows i, f, o.
+    toggles: `Toggles`, static or traced.
+    carry: `Carry` of the step before.
+    z: pre-activations, `[..., 4H]`.
+
+  Returns:
+    The new `Carry` and the hidden state, `[..., H]`.
+
+  Reference:
+    Hochreiter & Schmidhuber, Neural Computation 9(8), 1997; Gers, Schmidhuber &
+    Cummins 2000 (forget gate); Gers, Schraudolph & Schmidhuber, JMLR 3, 2002
+    (peepholes); Greff et al. 2017, arXiv:1503.04069 (ablations, coupling, gate
+    recurrence); van der Westhuizen & Lasenby 2018, arXiv:1804.04849 (shift).
+  """
+  z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
+  p_i, p_f, p_o = peephole
+  c_tm1 = carry.c
+  shift = jnp.asarray(toggles.coupling_shift, z.dtype)
+
+  z_i = select(toggles.peephole_i, lambda: z_i + p_i * c_tm1, lambda: z_i)
+  z_f = select(toggles.peephole_f, lambda: z_f + p_f * c_tm1, lambda: z_f)
+  z_f = select(toggles.coupled, lambda: -z_i, lambda: z_f)
+  i = _gate(toggles.input_gate, z_i + shift)
+  f = _gate(toggles.forget_gate, z_f)
+  g = select(toggles.input_activation, lambda: jnp.tanh(z_g), lambda: z_g)
+  c = f * c_tm1 + i * g
+  z_o = select(toggles.peephole_o, lambda: z_o + p_o * c, lambda: z_o)
+  o = _gate(toggles.output_gate, z_o)
+  h = o * select(toggles.output_activation, lambda: jnp.tanh(c), lambda: c)
+
+  if carry.gates is None:
+    return Carry(c, h), h
+  gates = jnp.concatenate((i, f, o), axis=-1)
+  gates = select(
+    toggles.gate_recurrence, lambda: gates, lambda: jnp.zeros_like(gates)
+  )
+  return Carry(c, h, gates), h
+
+
+def select(toggle: Switch, on, off) -> jax.Array:
+  """Choose between two thunks: in Python on a bool, by `where` on an array.
+
+  `where` passes NaN gradients of the branch not taken, so both branches must be
+  finite for finite arguments.
+  """
+  if is_static(toggle):
+    return on() if toggle else off()
+  return jnp.where(toggle, on(), off())
+
+
+def unroll(
+  params: Params,
+  toggles: Toggles,
+  inputs: jax.Array,
+  carry: tuple[jax.Array, ...] | None = None,
+) -> tuple[Carry, jax.Array]:
+  """Run the cell over a batch of sequences with `lax.scan`.
+
+  Args:
+    params: `Params`.
+    toggles: `Toggles`, static or traced.
+    inputs: `[batch, time, F]`.
+    carry: the state before the first step, `[batch, H]` each; zero if None.
+
+  Returns:
+    The `Carry` after the last step and the hidden states, `[batch, time, H]`.
+
+  Raises:
+    ValueError: contradicting static toggles.
+    AssertionError: shapes that do not fit the parameters.
+  """
+  check_toggles(toggles)
+  chex.assert_rank(inputs, 3)
+  hidden_features = params.recurrent_kernel.shape[0]
+  if carry is None:
+    dtype = jnp.result_type(inputs, params.bias)
+    carry = init_carry(toggles, inputs.shape[:1], hidden_features, dtype)
+  carry = complete_carry(toggles, carry)
+  _check_shapes(params, carry, inputs[:, 0])
+  return unroll_lib.scan(advance, params, toggles, inputs, carry)
+
+
+def count_params(
+  toggles: Toggles, in_features: int, hidden_features: int
+) -> int:
+  """Count the parameters in use under static toggles.
+
+  A gate that is off, and a coupled forget gate, has no weights in use.
+
+  Raises:
+    ValueError: contradicting or traced toggles.
+  """
+  if not all(map(is_static, toggles)):
+    raise ValueError('count_params needs static toggles, Python bools')
+  check_toggles(toggles)
+  size = hidden_features
+  own_forget_gate = toggles.forget_gate and not toggles.coupled
+  gates = sum(
+    map(bool, (toggles.input_gate, own_forget_gate, toggles.output_gate))
+  )
+  peepholes = sum(
+    map(bool, (toggles.peephole_i, toggles.peephole_f, toggles.peephole_o))
+  )
+  dense = (gates + 1) * size * (in_features + size + 1)
+  recurrence = 3 * size * gates * size if toggles.gate_recurrence else 0
+  return dense + peepholes * size + recurrence
+
+
+def _gate(toggle: Switch, z: jax.Array) -> jax.Array:
+  """σ(z) as ½ tanh(½ z) + ½, a third cheaper than the logistic; 1 when off."""
+  return select(
+    toggle, lambda: 0.5 * jnp.tanh(0.5 * z) + 0.5, lambda: jnp.ones_like(z)
+  )
+
+
+def _check_shapes(params: Params, carry: Carry, inputs: jax.Array) -> None:
+  size = params.recurrent_kernel.shape[0]
+  features = params.kernel.shape[0]
+  chex.assert_shape(
+    list(params),
+    [
+      (features, 4 * size),
+      (size, 4 * size),
+      (4 * size,),
+      (3, size),
+      (3 * size, 3 * size),
+    ],
+  )
+  batch = inputs.shape[:-1]
+  chex.assert_shape(inputs, (*batch, features))
+  chex.assert_shape([carry.c, carry.h], (*batch, size))
+  if carry.gates is not None:
+    chex.assert_shape(carry.gates, (*batch, 3 * size))

@@ -1,0 +1,130 @@
+"""The simple (Elman) recurrent network: the baseline that loses gradients."""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from lstm_variants.cells import initializers
+from lstm_variants.cells import unroll as unroll_lib
+
+
+class Params(NamedTuple):
+  """Parameters of the cell.
+
+  Attributes:
+    kernel: input weights W, `[F, H]`.
+    recurrent_kernel: recurrent weights R, `[H, H]`.
+    bias: b, `[H]`.
+  """
+
+  kernel: jax.Array
+  recurrent_kernel: jax.Array
+  bias: jax.Array
+
+
+class Carry(NamedTuple):
+  """The hidden state h, `[..., H]`."""
+
+  h: jax.Array
+
+
+def init_params(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  *,
+  toggles: None = None,
+  forget_bias: float | jax.Array = 0.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  recurrent_init: str = 'orthogonal',
+  dtype: jnp.dtype = jnp.float32,
+) -> Params:
+  """Draw the parameters of a cell; it has no gate for the bias settings.
+
+  Args:
+    key: a PRNG key.
+    in_features: F.
+    hidden_features: H.
+    toggles: None, there are none.
+    forget_bias: part of the cells' contract; there is no forget gate.
+    chrono_t_max: part of the cells' contract; there is no forget gate.
+    recurrent_init: a name from `initializers.RECURRENT`.
+    dtype: of every leaf.
+
+  Returns:
+    `Params`.
+
+  Raises:
+    ValueError: an unknown `recurrent_init`.
+  """
+  del toggles, forget_bias, chrono_t_max
+  inputs_init, recurrent = initializers.find(recurrent_init)
+  kernel_key, recurrent_key = (jax.random.fold_in(key, leaf) for leaf in (0, 1))
+  return Params(
+    kernel=inputs_init(kernel_key, (in_features, hidden_features), dtype),
+    recurrent_kernel=recurrent(
+      recurrent_key, (hidden_features, hidden_features), dtype
+    ),
+    bias=jnp.zeros((hidden_features,), dtype),
+  )
+
+
+def init_carry(
+  toggles: None,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Carry:
+  """Return the zero carry, `[*batch_shape, H]`."""
+  del toggles
+  return Carry(jnp.zeros((*batch_shape, hidden_features), dtype))
+
+
+def step(
+  params: Params, toggles: None, carry: tuple[jax.Array, ...], inputs: jax.Array
+) -> tuple[Carry, jax.Array]:
+  """Advance the cell by one time step.
+
+      h' = tanh(x W + h R + b)
+
+  Args:
+    params: `Params`.
+    toggles: None, there are none.
+    carry: `Carry`.
+    inputs: x, `[..., F]`.
+
+  Returns:
+    The new `Carry` and the hidden state, `[..., H]`.
+
+  Reference:
+    Elman, Cognitive Science 14(2), 1990.
+  """
+  del toggles
+  (h,) = carry
+  h = jnp.tanh(
+    inputs @ params.kernel + h @ params.recurrent_kernel + params.bias
+  )
+  return Carry(h), h
+
+
+def unroll(
+  params: Params,
+  toggles: None,
+  inputs: jax.Array,
+  carry: tuple[jax.Array, ...] | None = None,
+) -> tuple[Carry, jax.Array]:
+  """Run the cell over `[batch, time, F]`; see `lstm.unroll`."""
+  chex.assert_shape(inputs, (None, None, params.kernel.shape[0]))
+  if carry is None:
+    size = params.recurrent_kernel.shape[0]
+    dtype = jnp.result_type(inputs, params.bias)
+    carry = init_carry(None, inputs.shape[:1], size, dtype)
+  return unroll_lib.scan(step, params, toggles, inputs, Carry(*carry))
+
+
+def count_params(toggles: None, in_features: int, hidden_features: int) -> int:
+  """Count the parameters: all are in use."""
+  del toggles
+  return hidden_features * (in_features + hidden_features + 1)
