@@ -1,0 +1,1 @@
+"""Training: settings, one update, populations, the loop around them."""

@@ -1,0 +1,192 @@
+"""Many runs in one compiled program: vmapped, and spread over the devices."""
+
+from collections.abc import Sequence
+import os
+import sys
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+import numpy as np
+
+from lstm_variants.cells import lstm
+from lstm_variants.training import settings as settings_lib
+from lstm_variants.training import step
+
+AXIS = 'population'
+
+
+class Population(NamedTuple):
+  """A compiled population.
+
+  Attributes:
+    size: number of runs.
+    state: `step.State`, every leaf with a leading axis of `size` padded to a
+      multiple of the number of devices.
+    advance: `(state, updates) -> (state, record)`; the compiled chunk, which
+      takes the memory of the state it is given.
+    compile_seconds: time spent on compiling.
+  """
+
+  size: int
+  state: step.State
+  advance: Any
+  compile_seconds: float
+
+
+def stack(
+  runs: Sequence[settings_lib.Hyperparams],
+) -> tuple[lstm.Toggles | None, settings_lib.Hyperparams]:
+  """Stack the hyper-parameters of runs along a new leading axis.
+
+  A toggle that is the same in all the runs stays static, so that what no run
+  needs is not computed; the others are traced.
+
+  Args:
+    runs: of one population, all of one cell.
+
+  Returns:
+    The static toggles, None where a toggle is traced; and the stacked
+    hyper-parameters, whose toggles are None where they are static. For a cell
+    without toggles both are None.
+  """
+  columns = settings_lib.Hyperparams._make(zip(*runs, strict=True))
+  stacked = columns._replace(
+    seed=np.asarray(columns.seed, np.uint32),
+    toggles=None,
+    **{
+      name: np.asarray(getattr(columns, name), np.float32)
+      for name in settings_lib.Hyperparams._fields
+      if name not in ('seed', 'toggles')
+    },
+  )
+  if columns.toggles[0] is None:
+    return None, stacked
+  values = [list(column) for column in zip(*columns.toggles, strict=True)]
+  same = [len(set(column)) == 1 for column in values]
+  static = [v[0] if s else None for v, s in zip(values, same, strict=True)]
+  traced = [
+    None if s else np.asarray(v) for v, s in zip(values, same, strict=True)
+  ]
+  return lstm.Toggles._make(static), stacked._replace(
+    toggles=lstm.Toggles._make(traced)
+  )
+
+
+def compile_population(
+  settings: settings_lib.Settings, runs: Sequence[settings_lib.Hyperparams]
+) -> Population:
+  """Compile the training of `runs` and draw their initial states.
+
+  The compiled unit is a chunk: any number of updates, then an evaluation. The
+  number is an argument, so that one program serves the first evaluation, the
+  chunks and the rest.
+
+  Args:
+    settings: shared by all the runs.
+    runs: their hyper-parameters.
+
+  Returns:
+    A `Population`.
+  """
+  devices = jax.devices()[: len(runs)]
+  padding = -len(runs) % len(devices)
+  static, stacked = stack([*runs, *[runs[-1]] * padding])
+  mesh = jax.make_mesh(
+    (len(devices),),
+    (AXIS,),
+    axis_types=(jax.sharding.AxisType.Auto,),
+    devices=devices,
+  )
+  sharding = jax.NamedSharding(mesh, PartitionSpec(AXIS))
+
+  def init(hyperparams):
+    return step.init_state(settings, merge(static, hyperparams))
+
+  def advance(hyperparams, state, updates):
+    return run_chunk(settings, merge(static, hyperparams), state, updates)
+
+  started = time.monotonic()
+  state = jax.device_put(jax.jit(jax.vmap(init))(stacked), sharding)
+  stacked = jax.device_put(stacked, sharding)
+  # shard_map rather than a sharded jit: runs need nothing of each other, and
+  # here no collective can be put between them.
+  chunk = jax.shard_map(
+    jax.vmap(advance, in_axes=(0, 0, None)),
+    mesh=mesh,
+    in_specs=(PartitionSpec(AXIS), PartitionSpec(AXIS), PartitionSpec()),
+    out_specs=PartitionSpec(AXIS),
+    check_vma=False,
+  )
+  compiled = (
+    jax.jit(chunk, donate_argnums=1)
+    .lower(stacked, state, jnp.int32(0))
+    .compile()
+  )
+  seconds = time.monotonic() - started
+  return Population(
+    size=len(runs),
+    state=state,
+    advance=lambda state, updates: compiled(stacked, state, jnp.int32(updates)),
+    compile_seconds=seconds,
+  )
+
+
+def merge(
+  static: lstm.Toggles | None, hyperparams: settings_lib.Hyperparams
+) -> settings_lib.Hyperparams:
+  """Put static and traced toggles together again."""
+  if static is None or hyperparams.toggles is None:
+    return hyperparams._replace(toggles=static)
+  pairs = zip(static, hyperparams.toggles, strict=True)
+  return hyperparams._replace(
+    toggles=lstm.Toggles._make(t if s is None else s for s, t in pairs)
+  )
+
+
+def run_chunk(
+  settings: settings_lib.Settings,
+  hyperparams: settings_lib.Hyperparams,
+  state: step.State,
+  updates: jax.Array,
+) -> tuple[step.State, dict[str, jax.Array]]:
+  """Make `updates` updates of one run, then evaluate it.
+
+  Args:
+    settings: static.
+    hyperparams: of the run.
+    state: before the chunk.
+    updates: how many, a traced integer; 0 only evaluates.
+
+  Returns:
+    The state after the chunk, and the record of its end: the means of the
+    training loss and of the gradient norm over the chunk (NaN where there was
+    no update), and the held-out metrics.
+  """
+
+  def body(_, carry):
+    state, totals = carry
+    state, new = step.train_step(settings, hyperparams, state)
+    return state, jax.tree.map(jnp.add, totals, new)
+
+  zero = jnp.float32(0)
+  dtype = jnp.promote_types(jnp.dtype(settings.dtype), jnp.float32)
+  totals = step.Totals(zero.astype(dtype), zero, zero)
+  state, totals = jax.lax.fori_loop(0, updates, body, (state, totals))
+  state, metrics = step.evaluate(settings, hyperparams, state)
+  return state, {
+    'train_loss': totals.loss / totals.updates,
+    'grad_norm': totals.grad_norm / totals.updates,
+    **metrics,
+  }
+
+
+def use_every_core() -> None:
+  """Make a device of each CPU core, so that a population is spread over them.
+
+  To be called before anything is computed. GPUs and TPUs are not affected.
+  """
+  cores = len(os.sched_getaffinity(0)) if sys.platform == 'linux' else None
+  jax.config.update('jax_num_cpu_devices', cores or os.cpu_count() or 1)

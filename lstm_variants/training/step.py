@@ -1,0 +1,234 @@
+"""One run: its initial state, one update, one evaluation; all pure."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lstm_variants import models
+from lstm_variants.tasks import base
+from lstm_variants.training import settings as settings_lib
+
+# Streams of random numbers derived from one seed.
+_PARAMS, _DATA, _HELD_OUT = range(3)
+
+
+class State(NamedTuple):
+  """Everything that training changes.
+
+  Attributes:
+    params: of the model.
+    opt_state: of the optimizer.
+    update: updates done, an integer.
+    recent: errors of the latest training sequences, oldest first, `[window]`;
+      infinite until filled. None when success is judged on held-out data.
+    solved_at: updates done when the success criterion was first met, −1 before.
+    diverged_at: the update whose loss, or whose new parameters, were not
+      finite, −1 if none. From then on params and opt_state do not change.
+  """
+
+  params: Any
+  opt_state: Any
+  update: jax.Array
+  recent: jax.Array | None
+  solved_at: jax.Array
+  diverged_at: jax.Array
+
+
+class Totals(NamedTuple):
+  """Sums over the updates of one chunk, of runs that are not frozen."""
+
+  loss: jax.Array
+  grad_norm: jax.Array
+  updates: jax.Array
+
+
+def make_optimizer(
+  settings: settings_lib.Settings, hyperparams: settings_lib.Hyperparams
+) -> optax.GradientTransformation:
+  """Return clipping by global norm, then by value, then the optimizer.
+
+  The hyper-parameters may be traced: each run of a population has its own.
+  """
+  rate, momentum = hyperparams.learning_rate, hyperparams.momentum
+  optimizer = {
+    'adam': lambda: optax.adam(
+      rate, b1=settings.b1, b2=settings.b2, eps=settings.eps
+    ),
+    'rmsprop': lambda: optax.rmsprop(
+      rate, decay=settings.b2, eps=settings.eps, momentum=momentum
+    ),
+    'sgd': lambda: optax.sgd(
+      rate, momentum=momentum, nesterov=settings.nesterov
+    ),
+  }[settings.optimizer]()
+  return optax.chain(
+    optax.clip_by_global_norm(hyperparams.clip_norm),
+    optax.clip(hyperparams.clip_value),
+    optimizer,
+  )
+
+
+def init_state(
+  settings: settings_lib.Settings, hyperparams: settings_lib.Hyperparams
+) -> State:
+  """Draw the state before the first update from the run's seed."""
+  key = jax.random.key(hyperparams.seed)
+  params = models.init_model(
+    jax.random.fold_in(key, _PARAMS),
+    settings.architecture,
+    hyperparams.toggles,
+    forget_bias=hyperparams.forget_bias,
+    chrono_t_max=hyperparams.chrono_t_max,
+    dtype=jnp.dtype(settings.dtype),
+  )
+  success = settings.task.success
+  recent = None
+  if isinstance(success, base.LastSequences):
+    recent = jnp.full((success.window,), jnp.inf, jnp.float32)
+  never = jnp.asarray(-1, jnp.int32)
+  return State(
+    params=params,
+    opt_state=make_optimizer(settings, hyperparams).init(params),
+    update=jnp.asarray(0, jnp.int32),
+    recent=recent,
+    solved_at=never,
+    diverged_at=never,
+  )
+
+
+def train_step(
+  settings: settings_lib.Settings,
+  hyperparams: settings_lib.Hyperparams,
+  state: State,
+) -> tuple[State, Totals]:
+  """Make one update; the batch is a pure function of (seed, update).
+
+  A run whose loss or new parameters are not finite keeps its last finite state
+  and is marked; later updates leave it alone.
+
+  Args:
+    settings: static.
+    hyperparams: of the run.
+    state: before the update.
+
+  Returns:
+    The state after it, and loss and gradient norm (before clipping) counted
+    once, all zero for a frozen run.
+  """
+  task = settings.task
+  key = jax.random.fold_in(jax.random.key(hyperparams.seed), _DATA)
+  batch = _cast(
+    task.sample(jax.random.fold_in(key, state.update), settings.batch_size),
+    settings,
+  )
+
+  def loss_fn(params):
+    outputs = _outputs(settings, hyperparams, params, batch)
+    return task.loss(outputs, batch), task.sequence_errors(outputs, batch)
+
+  (loss, errors), grads = jax.value_and_grad(loss_fn, has_aux=True)(
+    state.params
+  )
+  changes, opt_state = make_optimizer(settings, hyperparams).update(
+    grads, state.opt_state, state.params
+  )
+  params = optax.apply_updates(state.params, changes)
+
+  active = state.diverged_at < 0
+  healthy = active & jnp.isfinite(loss) & _all_finite(params)
+  params, opt_state, recent = jax.tree.map(
+    lambda new, old: jnp.where(healthy, new, old),
+    (params, opt_state, _push(state.recent, errors)),
+    (state.params, state.opt_state, state.recent),
+  )
+  update = state.update + 1
+  state = State(
+    params=params,
+    opt_state=opt_state,
+    update=update,
+    recent=recent,
+    solved_at=_first(state.solved_at, _stream_success(task, recent), update),
+    diverged_at=_first(state.diverged_at, ~healthy, update),
+  )
+  grad_norm = optax.global_norm(grads).astype(jnp.float32)
+  totals = Totals(
+    *(jnp.where(healthy, x, 0.0) for x in (loss, grad_norm, jnp.float32(1)))
+  )
+  return state, totals
+
+
+def evaluate(
+  settings: settings_lib.Settings,
+  hyperparams: settings_lib.Hyperparams,
+  state: State,
+) -> tuple[State, dict[str, jax.Array]]:
+  """Measure a run on the held-out set, which is the same for all runs.
+
+  Args:
+    settings: static.
+    hyperparams: of the run.
+    state: `solved_at` is set if held-out success is met for the first time.
+
+  Returns:
+    The state, and the task's metrics as means over the held-out set.
+  """
+  task = settings.task
+  key = jax.random.fold_in(jax.random.key(settings.evaluation_seed), _HELD_OUT)
+
+  def measure(index):
+    batch = task.sample(jax.random.fold_in(key, index), settings.batch_size)
+    batch = _cast(batch, settings)
+    outputs = _outputs(settings, hyperparams, state.params, batch)
+    return task.measure(outputs, batch)
+
+  means = jax.lax.map(measure, jnp.arange(settings.evaluation_batches))
+  metrics = {
+    name: jnp.sum(mean.total) / jnp.sum(mean.weight)
+    for name, mean in means.items()
+  }
+  success = task.success
+  if isinstance(success, base.HeldOut):
+    reached = metrics[success.metric] < success.below
+    state = state._replace(
+      solved_at=_first(state.solved_at, reached, state.update)
+    )
+  return state, metrics
+
+
+def _outputs(settings, hyperparams, params, batch: base.Batch) -> jax.Array:
+  _, outputs = models.apply_model(
+    params, settings.architecture, hyperparams.toggles, batch.inputs
+  )
+  # Losses are taken in at least 32 bits.
+  return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
+
+
+def _cast(batch: base.Batch, settings: settings_lib.Settings) -> base.Batch:
+  return batch._replace(inputs=batch.inputs.astype(settings.dtype))
+
+
+def _push(recent: jax.Array | None, errors: jax.Array) -> jax.Array | None:
+  """Append `errors` and drop as many of the oldest."""
+  if recent is None:
+    return None
+  joined = jnp.concatenate((recent, errors.astype(recent.dtype)))
+  return joined[joined.shape[0] - recent.shape[0] :]
+
+
+def _stream_success(task: base.Task, recent: jax.Array | None) -> jax.Array:
+  if recent is None or not isinstance(task.success, base.LastSequences):
+    return jnp.asarray(False)
+  within = jnp.all(recent < task.success.tolerance)
+  return within & (jnp.mean(recent) < task.success.mean)
+
+
+def _first(marked: jax.Array, happens: jax.Array, update: jax.Array):
+  """Return `update` if it happens for the first time, else what was marked."""
+  return jnp.where((marked < 0) & happens, update, marked)
+
+
+def _all_finite(tree: Any) -> jax.Array:
+  finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
+  return jnp.all(jnp.stack(finite))
