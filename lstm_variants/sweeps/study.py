@@ -1,0 +1,156 @@
+"""A study: a config, its grid of runs, and their training by populations."""
+
+from collections.abc import Callable, Iterable, Sequence
+import copy
+from typing import Any
+
+from ml_collections import config_dict
+
+from lstm_variants import results
+from lstm_variants.sweeps import hyper
+from lstm_variants.training import loop
+from lstm_variants.training import settings as settings_lib
+
+
+class GridError(ValueError):
+  """A study's grid cannot be used; the message is one line for the user."""
+
+
+def expand(
+  config: config_dict.ConfigDict, get_hyper: Callable[[Any], Iterable[Any]]
+) -> list[settings_lib.Run]:
+  """Return the checked runs of a grid.
+
+  Args:
+    config: the base config.
+    get_hyper: called with the module `hyper`; returns settings that map
+      'config.…' fields to values.
+
+  Returns:
+    One `Run` per setting, in order.
+
+  Raises:
+    GridError: an empty grid, a setting that is none, an unknown field, a value
+      of the wrong type, or a run that is there twice.
+    InputError: a setting that is refused (`settings.from_config`).
+  """
+  try:
+    grid = list(get_hyper(hyper))
+  except (ValueError, TypeError, AttributeError) as error:
+    raise GridError(f'get_hyper: {_one_line(error)}') from error
+  if not grid:
+    raise GridError('get_hyper: the grid is empty; give every sweep a value')
+  runs, seen = [], {}
+  for number, setting in enumerate(grid):
+    run = settings_lib.from_config(_apply(config, setting))
+    key = results.fingerprint([run.config])
+    if key in seen:
+      raise GridError(
+        f'get_hyper: settings {seen[key]} and {number} are the same run '
+        f'{setting}; leave one out'
+      )
+    seen[key] = number
+    runs.append(run)
+  return runs
+
+
+def split(
+  runs: Iterable[settings_lib.Run],
+) -> list[list[settings_lib.Run]]:
+  """Split runs into populations: those that share their static settings."""
+  populations: dict[settings_lib.Settings, list[settings_lib.Run]] = {}
+  for run in runs:
+    populations.setdefault(run.settings, []).append(run)
+  return list(populations.values())
+
+
+def check(workdir: str, runs: Sequence[settings_lib.Run]) -> None:
+  """Refuse a study that cannot be trained here, before anything is written.
+
+  Raises:
+    WorkdirError: the directory cannot be used.
+    InputError: a population needs more memory than there is.
+  """
+  results.check_workdir(workdir, [run.config for run in runs])
+  for population in split(runs):
+    settings_lib.check_memory([run.settings for run in population])
+
+
+def train(
+  workdir: str,
+  name: str,
+  config: config_dict.ConfigDict,
+  runs: Sequence[settings_lib.Run],
+) -> None:
+  """Train every population of a study that is not finished yet.
+
+  Args:
+    workdir: where the results go.
+    name: of the study.
+    config: the base config.
+    runs: from `expand`, or a single run.
+
+  Raises:
+    WorkdirError: the directory cannot be used.
+  """
+  check(workdir, runs)
+  results.open_study(
+    workdir,
+    name,
+    config.to_dict(),
+    {run.settings.task.label: describe_task(run.settings) for run in runs},
+    [run.config for run in runs],
+  )
+  populations = split(runs)
+  print(f'{name}: {len(runs)} runs in {len(populations)} compiled programs')
+  for population in populations:
+    population_name = loop.population_name(population)
+    if results.is_finished(workdir, population_name):
+      print(f'{population_name}: already finished')
+      continue
+    loop.train_population(workdir, population)
+
+
+def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:
+  """Return what analysis needs to know of a task, as plain data."""
+  task = settings.task
+  return {
+    'summary': task.summary,
+    'reference': task.reference,
+    'success': str(task.success),
+    'baselines': dict(task.baselines),
+    'published': [
+      result._asdict()
+      for result in task.published
+      if result.length == task.length
+    ],
+  }
+
+
+def _apply(
+  config: config_dict.ConfigDict, setting: Any
+) -> config_dict.ConfigDict:
+  if not isinstance(setting, dict):
+    raise GridError(
+      f'get_hyper: {setting!r} is not a setting; use hyper.sweep and the like'
+    )
+  changed = copy.deepcopy(config)
+  changed.lock()
+  for field, value in setting.items():
+    prefix, _, dotted = field.partition('.')
+    if prefix != 'config' or not dotted:
+      raise GridError(
+        f'get_hyper: {field!r} does not start with "config."; nearest: '
+        f'{"config." + field!r}'
+      )
+    try:
+      changed.update_from_flattened_dict({dotted: value})
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+      raise GridError(
+        f'get_hyper: {field}={value!r}: {_one_line(error)}'
+      ) from error
+  return changed
+
+
+def _one_line(error: Exception) -> str:
+  return ' '.join(str(error).split())
