@@ -1,0 +1,1 @@
+"""Configs: `get_config()` files for the programs in `experiments`."""

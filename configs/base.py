@@ -1,0 +1,90 @@
+"""Every field of a run, with its default; the other configs change a few."""
+
+from ml_collections import config_dict
+
+
+def get_config() -> config_dict.ConfigDict:
+  """Return the default config: a vanilla LSTM on the adding problem."""
+  config = config_dict.ConfigDict()
+
+  # Fixes the initial weights and the training data: runs with equal seeds are
+  # paired across variants. 0 … 2^32 − 1.
+  config.seed = 0
+
+  config.task = config_dict.ConfigDict()
+  # adding, copy.
+  config.task.name = 'adding'
+  # Whose version: adding urnn16, hs97; copy urnn16, variable (docs/tasks.md).
+  config.task.dialect = 'urnn16'
+  # T as the dialect's paper counts it, in steps.
+  config.task.length = 100
+
+  config.model = config_dict.ConfigDict()
+  # A variant of the LSTM (docs/variants.md), or simple_rnn.
+  config.model.variant = 'vanilla'
+  # Toggles set on top of an LSTM variant; unset ones are the variant's.
+  config.model.toggles = config_dict.ConfigDict()
+  for toggle in (
+    'input_gate',
+    'forget_gate',
+    'output_gate',
+    'peephole_i',
+    'peephole_f',
+    'peephole_o',
+    'coupled',
+    'input_activation',
+    'output_activation',
+    'gate_recurrence',
+  ):
+    config.model.toggles[toggle] = config_dict.placeholder(bool)
+  # β of JANET; needs coupled.
+  config.model.toggles.coupling_shift = config_dict.placeholder(float)
+  # Width of every recurrent layer.
+  config.model.hidden_features = 32
+  # Recurrent layers below the linear readout.
+  config.model.num_layers = 1
+  # The forget gate starts near σ(forget_bias).
+  config.model.forget_bias = 1.0
+  # T_max of the chrono initialisation in steps, at least 3; it replaces the
+  # forget bias. 0: off.
+  config.model.chrono_t_max = 0.0
+  # orthogonal (per gate; LeCun-normal input weights) or uniform (±1/√H).
+  config.model.recurrent_init = 'orthogonal'
+  # float32, bfloat16, float64; of parameters and computation.
+  config.model.dtype = 'float32'
+
+  config.optimizer = config_dict.ConfigDict()
+  # adam, rmsprop, sgd.
+  config.optimizer.name = 'adam'
+  config.optimizer.learning_rate = 1e-3
+  # Of sgd and rmsprop; 0: off. Refused with adam.
+  config.optimizer.momentum = 0.0
+  # Whether sgd's momentum is Nesterov's. Refused elsewhere.
+  config.optimizer.nesterov = False
+  # Decay of adam's first moment.
+  config.optimizer.b1 = 0.9
+  # Decay of the second moment, of adam and of rmsprop.
+  config.optimizer.b2 = 0.999
+  # Added to the denominator, of adam and rmsprop.
+  config.optimizer.eps = 1e-8
+  # The gradient is scaled down to this global norm; inf: off.
+  config.optimizer.clip_norm = 1.0
+  # Each of its components is then cut to ± this; inf: off.
+  config.optimizer.clip_value = float('inf')
+
+  config.training = config_dict.ConfigDict()
+  # Sequences per update.
+  config.training.batch_size = 32
+  # Updates at most.
+  config.training.updates = 2000
+  # Updates per compiled call, each followed by an evaluation.
+  config.training.evaluation_interval = 100
+  # Batches in the held-out set.
+  config.training.evaluation_batches = 8
+  # Of the held-out set, which is the same for every run.
+  config.training.evaluation_seed = 0
+  # Stop once every run of the population has met the task's success criterion.
+  config.training.stop_when_solved = True
+  # Write TensorBoard event files too; needs the extra `tensorboard`.
+  config.training.tensorboard = False
+  return config

@@ -1,0 +1,1 @@
+"""Studies: configs with a `get_hyper()` that states a grid."""

@@ -1,0 +1,1 @@
+"""Command-line programs: flags only; the work is in `lstm_variants`."""

@@ -1,0 +1,41 @@
+"""Train a study: every run of its grid, those of equal shape in one program.
+
+    python -m experiments.sweep --config=configs/studies/variants.py \\
+        --workdir=runs/variants
+
+The config file states the grid in get_hyper(hyper), see
+lstm_variants/sweeps/hyper.py. Repeat the command to go on after a stop:
+finished populations are not trained again.
+"""
+
+import pathlib
+
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import command
+from lstm_variants import results
+from lstm_variants.sweeps import study
+from lstm_variants.training import population, settings
+
+_CONFIG = command.define_config()
+_WORKDIR = command.define_workdir()
+
+
+def main() -> None:
+  """Check every run, then train them."""
+  population.use_every_core()
+  flag = flags.FLAGS[_CONFIG.name]
+  path = config_flags.get_config_filename(flag).partition(':')[0]
+  module = command.load_config_module(path)
+  if not hasattr(module, 'get_hyper'):
+    raise study.GridError(
+      f'--config={path}: has no get_hyper(hyper) to state a grid; nearest: '
+      'configs/studies/quickstart.py, or experiments.train for one run'
+    )
+  runs = study.expand(_CONFIG.value, module.get_hyper)
+  study.train(_WORKDIR.value, pathlib.Path(path).stem, _CONFIG.value, runs)
+
+
+if __name__ == '__main__':
+  command.run(main, settings.InputError, study.GridError, results.WorkdirError)

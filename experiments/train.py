@@ -1,0 +1,28 @@
+"""Train one run.
+
+    python -m experiments.train --config=configs/adding.py \\
+        --config.model.variant=peephole --config.optimizer.learning_rate=1e-3 \\
+        --workdir=runs/adding
+
+The results are in the run directory: metrics.jsonl, runs.jsonl, params.npz
+(see lstm_variants/results.py). A finished run is not trained again.
+"""
+
+from experiments import command
+from lstm_variants import results
+from lstm_variants.sweeps import study
+from lstm_variants.training import population, settings
+
+_CONFIG = command.define_config()
+_WORKDIR = command.define_workdir()
+
+
+def main() -> None:
+  """Check everything, then train."""
+  population.use_every_core()
+  run = settings.from_config(_CONFIG.value)
+  study.train(_WORKDIR.value, 'train', _CONFIG.value, [run])
+
+
+if __name__ == '__main__':
+  command.run(main, settings.InputError, results.WorkdirError)
