@@ -1,0 +1,33 @@
+"""Compare the models of a study with a baseline.
+
+    python -m experiments.compare --workdir=runs/study --baseline=vanilla
+
+Prints a table per task and writes compare.csv, figures/ and report.html into
+the run directory. Needs the run directory alone: nothing is trained.
+"""
+
+import sys
+
+from absl import flags
+
+from experiments import command
+from lstm_variants import results
+from lstm_variants.analysis import comparison, report, tables
+
+_WORKDIR = command.define_workdir()
+_BASELINE = flags.DEFINE_string(
+  'baseline', 'vanilla', 'The model that the others are compared with.'
+)
+
+
+def main() -> None:
+  """Print the tables, then write the report."""
+  workdir = _WORKDIR.value
+  study, runs = results.read_study(workdir), results.read_runs(workdir)
+  rows = comparison.compare(study['tasks'], runs, _BASELINE.value)
+  tables.show(study, rows, sys.stdout)
+  print(f'report: {report.write(workdir, _BASELINE.value).html}')
+
+
+if __name__ == '__main__':
+  command.run(main, results.WorkdirError, comparison.BaselineError)
