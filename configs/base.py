@@ -80,7 +80,7 @@ def get_config() -> config_dict.ConfigDict:
   # Updates per compiled call, each followed by an evaluation.
   config.training.evaluation_interval = 100
   # Batches in the held-out set.
-  config.training.evaluation_batches = 8
+  config.training.evaluation_batches = 32
   # Of the held-out set, which is the same for every run.
   config.training.evaluation_seed = 0
   # Stop once every run of the population has met the task's success criterion.

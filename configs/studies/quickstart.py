@@ -1,4 +1,11 @@
-"""The main job: three LSTMs and a simple RNN on adding and copy, five seeds."""
+"""The main job: three LSTMs and a simple RNN on adding and copy, five seeds.
+
+    python -m experiments.sweep --config=configs/studies/quickstart.py \\
+        --workdir=runs/quickstart
+
+About a minute and a half on two cores. What was tried, and why these sizes:
+docs/results.md.
+"""
 
 from ml_collections import config_dict
 
@@ -10,7 +17,9 @@ SEEDS = range(5)
 
 def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
-  return base.get_config()
+  config = base.get_config()
+  config.training.updates = 2000
+  return config
 
 
 def get_hyper(hyper):
@@ -18,22 +27,19 @@ def get_hyper(hyper):
   adding = [
     hyper.fixed('config.task.name', 'adding'),
     hyper.fixed('config.task.length', 50),
+    hyper.fixed('config.model.hidden_features', 32),
     hyper.fixed('config.optimizer.learning_rate', 1e-2),
-    hyper.fixed('config.training.updates', 2000),
   ]
   copy = [
     hyper.fixed('config.task.name', 'copy'),
-    hyper.fixed('config.task.length', 10),
+    hyper.fixed('config.task.length', 25),
     hyper.fixed('config.model.hidden_features', 64),
     hyper.fixed('config.optimizer.learning_rate', 5e-3),
-    hyper.fixed('config.training.updates', 2000),
   ]
-  runs = hyper.product(
-    [
-      hyper.sweep('config.model.variant', MODELS),
-      hyper.sweep('config.seed', SEEDS),
-    ]
-  )
+  runs = [
+    hyper.sweep('config.model.variant', MODELS),
+    hyper.sweep('config.seed', SEEDS),
+  ]
   return hyper.chainit(
-    [hyper.product([*adding, runs]), hyper.product([*copy, runs])]
+    [hyper.product([*adding, *runs]), hyper.product([*copy, *runs])]
   )
