@@ -60,10 +60,10 @@ def sample_hs97(key: jax.Array, batch_size: int, length: int) -> base.Batch:
   """Draw the sequences of 1997: values U[−1, 1], length U{T, …, T + T/10}.
 
   The first mark falls among the first ten pairs, the second among the first
-  T/2 − 1 pairs still unmarked. The first and the last pair have marker −1; when
-  a mark falls on the first pair, the marker stays −1 and its value is set to 0
-  ("in the rare case where the first pair of the sequence gets marked, we set X1
-  to zero"). Target: 0.5 + (X1 + X2) / 4.
+  T/2 − 1 pairs still unmarked. The first and the last pair have marker −1.
+  Target: 0.5 + (X1 + X2) / 4. For the rare mark on the first pair the paper
+  sets X1 to zero and leaves the marker open: here it stays −1, and the pair's
+  value is zero both in the input and in the target.
 
   Args:
     key: a PRNG key.
@@ -157,8 +157,8 @@ def build_hs97(length: int) -> base.Task:
   times the probability that the mark does not fall on the first pair: 9/10 for
   X1, 1 − 9/10 · 1/(T/2 − 1) for X2.
 
-  The rule asks for an "average training error" below 0.01. Read as a mean
-  squared error it would follow from the 2,000 sequences within 0.04, so it is
+  The paper's rule has a second part, a mean training error below 0.01, which
+  2,000 sequences within 0.04 would meet at once as a mean squared error. It is
   taken as the mean absolute error of those sequences, the stricter reading.
   """
   kept = 0.9 + (1 - 0.9 / (length // 2 - 1))
