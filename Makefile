@@ -1,0 +1,44 @@
+# make compare   train and compare the LSTMs of the quickstart: the main job
+# make test      lint, then the tests
+# make lint      ruff and pyright
+# make docs      write the pages that come from the registries
+# make clean     remove the environment and caches (never runs/)
+
+PYTHON ?= python3
+WORKDIR ?= runs/quickstart
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: compare test lint docs clean
+
+compare: $(READY)
+	$(BIN)/python -m experiments.sweep \
+	  --config=configs/studies/quickstart.py --workdir=$(WORKDIR)
+	$(BIN)/python -m experiments.compare --workdir=$(WORKDIR)
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+# Everything at the versions of constraints.txt, the build's own tools included.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt setuptools
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --no-build-isolation --editable '.[test]'
+	touch $@
