@@ -12,44 +12,14 @@ import jax.numpy as jnp
 
 from lstm_variants.cells import initializers
 from lstm_variants.cells import unroll as unroll_lib
-
-Switch = bool | jax.Array
-
-
-class Toggles(NamedTuple):
-  """The switches of the cell; the defaults are the vanilla LSTM.
-
-  A leaf is a Python bool (the program is specialised to it) or a boolean array
-  (traced: one compiled program serves both settings, and `jax.vmap` can give
-  every run of a population its own). Note that `jax.jit(f)(Toggles(...))` makes
-  arrays of the bools: to specialise, mark the argument static or close over it.
-
-  Attributes:
-    input_gate: i = σ(·); 1 when off.
-    forget_gate: f = σ(·); 1 when off.
-    output_gate: o = σ(·); 1 when off.
-    peephole_i: the input gate sees c_{t-1}.
-    peephole_f: the forget gate sees c_{t-1}.
-    peephole_o: the output gate sees c_t, the new cell state.
-    coupled: f = 1 − σ(z_i + p_i ⊙ c): the forget gate has no weights.
-    coupling_shift: added to the input gate's pre-activation, after the forget
-      gate was coupled to it (β of JANET); a float, 0 for none.
-    input_activation: g = tanh(z_g); z_g when off.
-    output_activation: h = o ⊙ tanh(c); o ⊙ c when off.
-    gate_recurrence: the last gates feed the gates i, f, o.
-  """
-
-  input_gate: Switch = True
-  forget_gate: Switch = True
-  output_gate: Switch = True
-  peephole_i: Switch = False
-  peephole_f: Switch = False
-  peephole_o: Switch = False
-  coupled: Switch = False
-  coupling_shift: float | jax.Array = 0.0
-  input_activation: Switch = True
-  output_activation: Switch = True
-  gate_recurrence: Switch = False
+from lstm_variants.cells.carry import Carry, fit_carry, init_carry
+from lstm_variants.cells.toggles import (
+  check_toggles,
+  is_static,
+  select,
+  Switch,
+  Toggles,
+)
 
 
 class Params(NamedTuple):
@@ -69,104 +39,6 @@ class Params(NamedTuple):
   bias: jax.Array
   peephole: jax.Array
   gate_kernel: jax.Array
-
-
-@jax.tree_util.register_pytree_node_class
-class Carry(tuple):
-  """What one step hands to the next: the pair (c, h), as in flax.
-
-  With gate recurrence it is the triple (c, h, gates).
-
-  Attributes:
-    c: cell state, `[..., H]`.
-    h: hidden state, `[..., H]`.
-    gates: the last i, f, o side by side, `[..., 3H]`; None when nothing reads
-      them.
-  """
-
-  __slots__ = ()
-
-  def __new__(
-    cls, c: jax.Array, h: jax.Array, gates: jax.Array | None = None
-  ) -> 'Carry':
-    """Make a pair, or a triple if `gates` are given."""
-    return super().__new__(cls, (c, h) if gates is None else (c, h, gates))
-
-  @property
-  def c(self) -> jax.Array:
-    """The cell state."""
-    return self[0]
-
-  @property
-  def h(self) -> jax.Array:
-    """The hidden state."""
-    return self[1]
-
-  @property
-  def gates(self) -> jax.Array | None:
-    """The last gates i, f, o, or None."""
-    return self[2] if len(self) > 2 else None
-
-  def tree_flatten(self) -> tuple[tuple[jax.Array, ...], None]:
-    """Part of the pytree contract."""
-    return tuple(self), None
-
-  @classmethod
-  def tree_unflatten(cls, unused_data: None, leaves) -> 'Carry':
-    """Part of the pytree contract."""
-    return cls(*leaves)
-
-
-def is_static(toggle: Switch | float) -> bool:
-  """Tell whether a toggle is a Python number, known before tracing."""
-  return isinstance(toggle, (bool, int, float))
-
-
-def check_toggles(toggles: Toggles) -> None:
-  """Refuse settings in which one toggle contradicts or voids another.
-
-  Only static toggles can be checked; traced ones pass.
-
-  Raises:
-    ValueError: a message that names the toggle, the rule and a valid choice.
-  """
-  on = {k: is_static(v) and bool(v) for k, v in toggles._asdict().items()}
-  off = {k: is_static(v) and not v for k, v in toggles._asdict().items()}
-  for peephole, gate in (
-    ('peephole_i', 'input_gate'),
-    ('peephole_f', 'forget_gate'),
-    ('peephole_o', 'output_gate'),
-  ):
-    if on[peephole] and off[gate]:
-      raise ValueError(
-        f'{peephole}=True needs {gate}=True: there is no gate to feed; set '
-        f'{peephole}=False'
-      )
-  rules = (
-    (
-      on['coupled'] and off['input_gate'],
-      'coupled=True needs input_gate=True: f = 1 - i has nothing to follow; '
-      'set coupled=False',
-    ),
-    (
-      on['coupled'] and off['forget_gate'],
-      'coupled=True needs forget_gate=True: coupling defines the forget gate; '
-      'set coupled=False',
-    ),
-    (
-      on['coupled'] and on['peephole_f'],
-      'peephole_f=True has no effect with coupled=True: f = 1 - i has no '
-      'weights of its own; set peephole_f=False',
-    ),
-    (
-      on['coupling_shift'] and off['coupled'],
-      f'coupling_shift={toggles.coupling_shift} needs coupled=True; set '
-      'coupling_shift=0.0',
-    ),
-  )
-  for broken, message in rules:
-    if broken:
-      raise ValueError(message)
 
 
 def init_params(
@@ -235,27 +107,6 @@ def init_params(
   )
 
 
-def init_carry(
-  toggles: Toggles,
-  batch_shape: tuple[int, ...],
-  hidden_features: int,
-  dtype: jnp.dtype = jnp.float32,
-) -> Carry:
-  """Return the zero carry, `[*batch_shape, H]`, that `toggles` needs."""
-  zeros = jnp.zeros((*batch_shape, hidden_features), dtype)
-  return complete_carry(toggles, Carry(zeros, zeros))
-
-
-def complete_carry(toggles: Toggles, carry: tuple[jax.Array, ...]) -> Carry:
-  """Return `carry` with zero gates added when `gate_recurrence` needs them."""
-  carry = Carry(*carry)
-  recurrent = toggles.gate_recurrence
-  if carry.gates is not None or (is_static(recurrent) and not recurrent):
-    return carry
-  gates = jnp.zeros((*carry.h.shape[:-1], 3 * carry.h.shape[-1]), carry.h.dtype)
-  return Carry(carry.c, carry.h, gates)
-
-
 def step(
   params: Params,
   toggles: Toggles,
@@ -284,9 +135,10 @@ def step(
     AssertionError: shapes that do not fit the parameters.
   """
   check_toggles(toggles)
-  carry = complete_carry(toggles, carry)
-  _check_shapes(params, carry, inputs)
-  return advance(params, toggles, carry, inputs)
+  operands = (params, Carry(*carry), inputs)
+  params, state, inputs = jax.tree.map(jnp.asarray, operands)  # NumPy's too
+  _check_shapes(params, state, inputs)
+  return advance(params, toggles, fit_carry(toggles, state), inputs)
 
 
 def advance(
@@ -370,17 +222,6 @@ def apply_gates(
   return Carry(c, h, gates), h
 
 
-def select(toggle: Switch, on, off) -> jax.Array:
-  """Choose between two thunks: in Python on a bool, by `where` on an array.
-
-  `where` passes NaN gradients of the branch not taken, so both branches must be
-  finite for finite arguments.
-  """
-  if is_static(toggle):
-    return on() if toggle else off()
-  return jnp.where(toggle, on(), off())
-
-
 def unroll(
   params: Params,
   toggles: Toggles,
@@ -403,13 +244,15 @@ def unroll(
     AssertionError: shapes that do not fit the parameters.
   """
   check_toggles(toggles)
+  params, inputs = jax.tree.map(jnp.asarray, (params, inputs))  # NumPy's too
   chex.assert_rank(inputs, 3)
   hidden_features = params.recurrent_kernel.shape[0]
   if carry is None:
     dtype = jnp.result_type(inputs, params.bias)
     carry = init_carry(toggles, inputs.shape[:1], hidden_features, dtype)
-  carry = complete_carry(toggles, carry)
-  _check_shapes(params, carry, inputs[:, 0])
+  state: Carry = jax.tree.map(jnp.asarray, Carry(*carry))
+  _check_shapes(params, state, inputs[:, 0])
+  carry = fit_carry(toggles, state)
   return unroll_lib.scan(advance, params, toggles, inputs, carry)
 
 
