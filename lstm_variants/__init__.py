@@ -16,8 +16,8 @@ if TYPE_CHECKING:
   from lstm_variants.cells.lstm import unroll as unroll
   from lstm_variants.cells.variants import Variant as Variant
   from lstm_variants.cells.variants import VARIANTS as VARIANTS
-  from lstm_variants.models import LSTMCell as LSTMCell
-  from lstm_variants.models import SequenceModel as SequenceModel
+  from lstm_variants.modules import LSTMCell as LSTMCell
+  from lstm_variants.modules import SequenceModel as SequenceModel
   from lstm_variants.tasks import make_task as make_task
   from lstm_variants.tasks import TASKS as TASKS
   from lstm_variants.tasks.base import Batch as Batch
@@ -35,7 +35,7 @@ _HOMES = {
     'unroll',
   ),
   'cells.variants': ('VARIANTS', 'Variant'),
-  'models': ('LSTMCell', 'SequenceModel'),
+  'modules': ('LSTMCell', 'SequenceModel'),
   'tasks': ('TASKS', 'make_task'),
   'tasks.base': ('Batch', 'Task'),
 }
