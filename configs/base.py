@@ -50,7 +50,7 @@ def get_config() -> config_dict.ConfigDict:
   config.model.chrono_t_max = 0.0
   # orthogonal (per gate; LeCun-normal input weights) or uniform (±1/√H).
   config.model.recurrent_init = 'orthogonal'
-  # float32, bfloat16, float64; of parameters and computation.
+  # float32, float64, or bfloat16 (computation only; parameters stay float32).
   config.model.dtype = 'float32'
 
   config.optimizer = config_dict.ConfigDict()

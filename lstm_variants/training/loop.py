@@ -201,12 +201,9 @@ def _report(state: step.State, record: dict[str, np.ndarray]):
 
 def _named_leaves(tree: Any) -> dict[str, np.ndarray]:
   """Return leaves by path, as 'layers/0/kernel'."""
-  leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
   return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): np.asarray(
-      leaf, np.float32 if leaf.dtype.name == 'bfloat16' else None
-    )
-    for path, leaf in leaves
+    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
   }
 
 

@@ -186,7 +186,13 @@ def run_chunk(
 def use_every_core() -> None:
   """Make a device of each CPU core, so that a population is spread over them.
 
-  To be called before anything is computed. GPUs and TPUs are not affected.
+  To be called before anything is computed. GPUs and TPUs are not affected, and
+  a number of CPU devices set in the environment is left alone.
   """
+  if (
+    'JAX_NUM_CPU_DEVICES' in os.environ
+    or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
+  ):
+    return
   cores = len(os.sched_getaffinity(0)) if sys.platform == 'linux' else None
   jax.config.update('jax_num_cpu_devices', cores or os.cpu_count() or 1)

@@ -1,31 +1,17 @@
 """From a config to checked, frozen settings; `ml_collections` stops here."""
 
 import dataclasses
-import difflib
-import importlib.util
 import math
-import numbers
 import os
 from typing import Any, NamedTuple
 
 from ml_collections import config_dict
 
-from lstm_variants import cells, models, tasks
-from lstm_variants.cells import initializers, lstm, variants
+from lstm_variants import models, tasks
+from lstm_variants.cells import lstm, variants
 from lstm_variants.tasks import base
-
-OPTIMIZERS = ('adam', 'rmsprop', 'sgd')
-DTYPES = {'float32': 4, 'bfloat16': 2, 'float64': 8}  # bytes
-LSTM = 'lstm'
-# What `config.model.variant` may name: variants of the LSTM and other cells.
-MODELS = (*variants.VARIANTS, *(name for name in cells.CELLS if name != LSTM))
-
-
-class InputError(ValueError):
-  """A setting is refused: one line with field, value, rule, valid choice."""
-
-  def __init__(self, field: str, value: Any, rule: str):
-    super().__init__(f'--config.{field}={value!r}: {rule}')
+from lstm_variants.training import checks
+from lstm_variants.training.checks import InputError, LSTM
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,45 +87,6 @@ class Run(NamedTuple):
   config: dict[str, Any]
 
 
-# field -> (smallest, largest); integers.
-_INTEGERS = {
-  'seed': (0, 2**32 - 1),
-  'task.length': (1, 10**7),
-  'model.hidden_features': (1, 2**16),
-  'model.num_layers': (1, 64),
-  'training.batch_size': (1, 2**20),
-  'training.updates': (0, 10**9),
-  'training.evaluation_interval': (1, 10**9),
-  'training.evaluation_batches': (1, 2**20),
-  'training.evaluation_seed': (0, 2**32 - 1),
-}
-# field -> (test, rule, nearest valid value to show); finite unless the test
-# says otherwise.
-_REALS = {
-  'optimizer.learning_rate': (lambda x: 0 < x < math.inf, '> 0', 0.001),
-  'optimizer.momentum': (lambda x: 0 <= x < 1, 'at least 0 and below 1', 0.9),
-  'optimizer.b1': (lambda x: 0 <= x < 1, 'at least 0 and below 1', 0.9),
-  'optimizer.b2': (lambda x: 0 <= x < 1, 'at least 0 and below 1', 0.999),
-  'optimizer.eps': (lambda x: 0 < x < math.inf, '> 0', 1e-8),
-  'optimizer.clip_norm': (lambda x: x > 0, '> 0, or inf for none', 1.0),
-  'optimizer.clip_value': (lambda x: x > 0, '> 0, or inf for none', 1.0),
-  'model.forget_bias': (lambda x: -math.inf < x < math.inf, 'finite', 1.0),
-  'model.chrono_t_max': (
-    lambda x: x == 0 or 3 <= x < math.inf,
-    '0 (off) or at least 3 steps',
-    3.0,
-  ),
-}
-
-
-# field -> its choices.
-_NAMES = {
-  'task.name': tasks.DIALECTS,
-  'model.variant': MODELS,
-  'model.recurrent_init': initializers.RECURRENT,
-  'model.dtype': DTYPES,
-  'optimizer.name': OPTIMIZERS,
-}
 # Config fields by what becomes of them.
 _STATIC = {
   'model': ('num_layers', 'hidden_features', 'recurrent_init', 'dtype'),
@@ -167,16 +114,7 @@ def from_config(config: config_dict.ConfigDict) -> Run:
   fields = config.to_dict()
   task, model = fields['task'], fields['model']
   optimizer, training = fields['optimizer'], fields['training']
-  for field, bounds in _INTEGERS.items():
-    _check_integer(field, _get(fields, field), *bounds)
-  for field, rule in _REALS.items():
-    _check_real(field, _get(fields, field), *rule)
-  for field, names in _NAMES.items():
-    _check_name(field, _get(fields, field), names)
-  _check_task(task)
-  _check_optimizer(optimizer)
-  _check_tensorboard(training['tensorboard'])
-
+  checks.check_fields(fields)
   toggles, name = _toggles(model)
   settings = Settings(
     task_name=task['name'],
@@ -198,14 +136,6 @@ def from_config(config: config_dict.ConfigDict) -> Run:
   return Run(settings, hyperparams, name, fields)
 
 
-def nearest(value: Any, names: Any) -> str:
-  """Name the choice closest to `value`, then all of them."""
-  names = list(names)
-  close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
-  prefix = f'nearest: {close[0]!r}; ' if close else ''
-  return f'{prefix}choices: {", ".join(names)}'
-
-
 def estimate_bytes(settings: Settings) -> int:
   """Estimate the memory of training one run, in bytes.
 
@@ -218,7 +148,7 @@ def estimate_bytes(settings: Settings) -> int:
   weights = 4 * width * rows + 9 * width**2 * sizes.num_layers
   kept = 12 * width * sizes.num_layers + sizes.in_features + sizes.out_features
   steps = settings.task.num_steps * settings.batch_size
-  return (4 * weights + steps * kept) * DTYPES[settings.dtype]
+  return (4 * weights + steps * kept) * checks.DTYPES[settings.dtype]
 
 
 def check_memory(population: list[Settings]) -> None:
@@ -241,69 +171,6 @@ def check_memory(population: list[Settings]) -> None:
     f'this machine has {memory / 2**30:,.0f}; nearest batch_size: '
     f'{max(1, math.floor(settings.batch_size * share))}',
   )
-
-
-def _get(fields: dict[str, Any], field: str) -> Any:
-  value: Any = fields
-  for key in field.split('.'):
-    value = value[key]
-  return value
-
-
-def _check_integer(field: str, value: Any, smallest: int, largest: int) -> None:
-  if not isinstance(value, int) or isinstance(value, bool):
-    raise InputError(field, value, f'not an integer; nearest: {smallest}')
-  if not smallest <= value <= largest:
-    bound = smallest if value < smallest else largest
-    raise InputError(
-      field, value, f'must be {smallest} to {largest}; nearest: {bound}'
-    )
-
-
-def _check_real(field: str, value: Any, test, rule: str, example: float):
-  if not isinstance(value, numbers.Real) or isinstance(value, bool):
-    raise InputError(field, value, f'not a number; for example {example:g}')
-  if not test(value):
-    raise InputError(field, value, f'must be {rule}; for example {example:g}')
-
-
-def _check_name(field: str, value: Any, names: Any) -> None:
-  if value not in names:
-    raise InputError(field, value, f'unknown; {nearest(value, names)}')
-
-
-def _check_task(task: dict[str, Any]) -> None:
-  dialects = tasks.DIALECTS[task['name']]
-  _check_name('task.dialect', task['dialect'], dialects)
-  dialect = dialects[task['dialect']]
-  if task['length'] < dialect.shortest:
-    raise InputError(
-      'task.length',
-      task['length'],
-      f'{task["name"]} in dialect {task["dialect"]} needs at least '
-      f'{dialect.shortest} steps ({dialect.why}); nearest: {dialect.shortest}',
-    )
-
-
-def _check_optimizer(optimizer: dict[str, Any]) -> None:
-  """Refuse knobs that the optimizer does not have."""
-  for knob, users in (('momentum', ('sgd', 'rmsprop')), ('nesterov', ('sgd',))):
-    if optimizer[knob] and optimizer['name'] not in users:
-      raise InputError(
-        f'optimizer.{knob}',
-        optimizer[knob],
-        f'{optimizer["name"]} has none; nearest: --config.optimizer.name='
-        f'{users[0]}, or --config.optimizer.{knob}=0',
-      )
-
-
-def _check_tensorboard(wanted: bool) -> None:
-  if wanted and importlib.util.find_spec('tensorboardX') is None:
-    raise InputError(
-      'training.tensorboard',
-      wanted,
-      "needs an extra: pip install 'lstm-variants[tensorboard]'",
-    )
 
 
 def _toggles(model: dict[str, Any]) -> tuple[lstm.Toggles | None, str]:

@@ -81,7 +81,8 @@ def init_state(
     hyperparams.toggles,
     forget_bias=hyperparams.forget_bias,
     chrono_t_max=hyperparams.chrono_t_max,
-    dtype=jnp.dtype(settings.dtype),
+    # bfloat16 is for the computation: small updates would be lost in it.
+    dtype=jnp.promote_types(settings.dtype, jnp.float32),
   )
   success = settings.task.success
   recent = None
@@ -198,10 +199,11 @@ def evaluate(
 
 
 def _outputs(settings, hyperparams, params, batch: base.Batch) -> jax.Array:
+  """Compute in the dtype of the settings; losses are taken in 32 bits or 64."""
+  params = jax.tree.map(lambda leaf: leaf.astype(settings.dtype), params)
   _, outputs = models.apply_model(
     params, settings.architecture, hyperparams.toggles, batch.inputs
   )
-  # Losses are taken in at least 32 bits.
   return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
 
 

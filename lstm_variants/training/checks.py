@@ -1,0 +1,155 @@
+"""The rules that each field of a config must keep."""
+
+import difflib
+import importlib.util
+import math
+import numbers
+from typing import Any
+
+from lstm_variants import cells, tasks
+from lstm_variants.cells import initializers, variants
+
+OPTIMIZERS = ('adam', 'rmsprop', 'sgd')
+DTYPES = {'float32': 4, 'bfloat16': 2, 'float64': 8}  # bytes
+LSTM = 'lstm'
+# What `config.model.variant` may name: variants of the LSTM and other cells.
+MODELS = (*variants.VARIANTS, *(name for name in cells.CELLS if name != LSTM))
+
+
+class InputError(ValueError):
+  """A setting is refused: one line with field, value, rule, valid choice."""
+
+  def __init__(self, field: str, value: Any, rule: str):
+    super().__init__(f'--config.{field}={value!r}: {rule}')
+
+
+# field -> (smallest, largest); integers.
+_INTEGERS = {
+  'seed': (0, 2**32 - 1),
+  'task.length': (1, 10**7),
+  'model.hidden_features': (1, 2**16),
+  'model.num_layers': (1, 64),
+  'training.batch_size': (1, 2**20),
+  'training.updates': (0, 10**9),
+  'training.evaluation_interval': (1, 10**9),
+  'training.evaluation_batches': (1, 2**20),
+  'training.evaluation_seed': (0, 2**32 - 1),
+}
+# field -> (test, rule, nearest valid value to show); finite unless the test
+# says otherwise.
+_REALS = {
+  'optimizer.learning_rate': (lambda x: 0 < x < math.inf, '> 0', 0.001),
+  'optimizer.momentum': (lambda x: 0 <= x < 1, 'at least 0 and below 1', 0.9),
+  'optimizer.b1': (lambda x: 0 <= x < 1, 'at least 0 and below 1', 0.9),
+  'optimizer.b2': (lambda x: 0 <= x < 1, 'at least 0 and below 1', 0.999),
+  'optimizer.eps': (lambda x: 0 < x < math.inf, '> 0', 1e-8),
+  'optimizer.clip_norm': (lambda x: x > 0, '> 0, or inf for none', 1.0),
+  'optimizer.clip_value': (lambda x: x > 0, '> 0, or inf for none', 1.0),
+  'model.forget_bias': (lambda x: -math.inf < x < math.inf, 'finite', 1.0),
+  'model.chrono_t_max': (
+    lambda x: x == 0 or 3 <= x < math.inf,
+    '0 (off) or at least 3 steps',
+    3.0,
+  ),
+}
+
+
+# field -> its choices.
+_NAMES = {
+  'task.name': tasks.DIALECTS,
+  'model.variant': MODELS,
+  'model.recurrent_init': initializers.RECURRENT,
+  'model.dtype': DTYPES,
+  'optimizer.name': OPTIMIZERS,
+}
+
+
+def check_fields(fields: dict[str, Any]) -> None:
+  """Refuse a config that has a field out of its range or an unknown name.
+
+  Args:
+    fields: nested, of the form of configs/base.py.
+
+  Raises:
+    InputError: for the first field that breaks a rule.
+  """
+  for field, bounds in _INTEGERS.items():
+    _check_integer(field, _get(fields, field), *bounds)
+  for field, rule in _REALS.items():
+    _check_real(field, _get(fields, field), *rule)
+  for field, names in _NAMES.items():
+    _check_name(field, _get(fields, field), names)
+  _check_task(fields['task'])
+  _check_optimizer(fields['optimizer'])
+  _check_tensorboard(fields['training']['tensorboard'])
+
+
+def nearest(value: Any, names: Any) -> str:
+  """Name the choice closest to `value`, then all of them."""
+  names = list(names)
+  close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+  prefix = f'nearest: {close[0]!r}; ' if close else ''
+  return f'{prefix}choices: {", ".join(names)}'
+
+
+def _get(fields: dict[str, Any], field: str) -> Any:
+  value: Any = fields
+  for key in field.split('.'):
+    value = value[key]
+  return value
+
+
+def _check_integer(field: str, value: Any, smallest: int, largest: int) -> None:
+  if not isinstance(value, int) or isinstance(value, bool):
+    raise InputError(field, value, f'not an integer; nearest: {smallest}')
+  if not smallest <= value <= largest:
+    bound = smallest if value < smallest else largest
+    raise InputError(
+      field, value, f'must be {smallest} to {largest}; nearest: {bound}'
+    )
+
+
+def _check_real(field: str, value: Any, test, rule: str, example: float):
+  if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    raise InputError(field, value, f'not a number; for example {example:g}')
+  if not test(value):
+    raise InputError(field, value, f'must be {rule}; for example {example:g}')
+
+
+def _check_name(field: str, value: Any, names: Any) -> None:
+  if value not in names:
+    raise InputError(field, value, f'unknown; {nearest(value, names)}')
+
+
+def _check_task(task: dict[str, Any]) -> None:
+  dialects = tasks.DIALECTS[task['name']]
+  _check_name('task.dialect', task['dialect'], dialects)
+  dialect = dialects[task['dialect']]
+  if task['length'] < dialect.shortest:
+    raise InputError(
+      'task.length',
+      task['length'],
+      f'{task["name"]} in dialect {task["dialect"]} needs at least '
+      f'{dialect.shortest} steps ({dialect.why}); nearest: {dialect.shortest}',
+    )
+
+
+def _check_optimizer(optimizer: dict[str, Any]) -> None:
+  """Refuse knobs that the optimizer does not have."""
+  for knob, users in (('momentum', ('sgd', 'rmsprop')), ('nesterov', ('sgd',))):
+    if optimizer[knob] and optimizer['name'] not in users:
+      raise InputError(
+        f'optimizer.{knob}',
+        optimizer[knob],
+        f'{optimizer["name"]} has none; nearest: --config.optimizer.name='
+        f'{users[0]}, or --config.optimizer.{knob}=0',
+      )
+
+
+def _check_tensorboard(wanted: bool) -> None:
+  if wanted and importlib.util.find_spec('tensorboardX') is None:
+    raise InputError(
+      'training.tensorboard',
+      wanted,
+      "needs an extra: pip install 'lstm-variants[tensorboard]'",
+    )
