@@ -1,0 +1,292 @@
+"""The flax cell as a drop-in for nnx.RNN, and the stack with a readout."""
+
+from typing import Any
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lstm_variants as lv
+from lstm_variants import cells, models
+
+FEATURES, HIDDEN, TIME, BATCH = 2, 4, 6, 3
+
+
+def make_cell(name: str = 'fgr', **kwargs) -> lv.LSTMCell:
+  return lv.LSTMCell(
+    FEATURES,
+    HIDDEN,
+    toggles=name,
+    recurrent_init='uniform',
+    rngs=nnx.Rngs(0),
+    **kwargs,
+  )
+
+
+def run(rnn: Any, *arguments: Any, **kwargs: Any) -> Any:
+  """Call a module of flax, whose results are a union of many types."""
+  return rnn(*arguments, **kwargs)
+
+
+def draw_inputs(seed: int = 1) -> jax.Array:
+  return jax.random.normal(jax.random.key(seed), (BATCH, TIME, FEATURES))
+
+
+def assert_close(one, two, atol=1e-6):
+  leaves = (jax.tree.leaves(one), jax.tree.leaves(two))
+  for a, b in zip(*leaves, strict=True):
+    np.testing.assert_allclose(a, b, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize('name', lv.VARIANTS)
+def test_every_variant_in_nnx_rnn_equals_unroll(name):
+  cell, inputs = make_cell(name), draw_inputs()
+  carry, hiddens = run(nnx.RNN(cell, return_carry=True), inputs)
+  toggles = lv.VARIANTS[name].toggles
+  assert cell.toggles == toggles
+  expected = lv.unroll(cell.params, toggles, inputs)
+  assert_close((carry, hiddens), expected)
+  assert isinstance(carry, lv.Carry)
+
+
+def test_toggles_and_their_name_make_the_same_cell():
+  toggles = lv.VARIANTS['peephole'].toggles
+  named, spelt = make_cell('peephole'), make_cell(toggles)  # pyright: ignore
+  assert named.toggles == spelt.toggles == toggles
+  assert_close(named.params, spelt.params, atol=0)
+
+
+def test_the_cells_settings_reach_the_initialiser():
+  cell = make_cell('coupled', forget_bias=2.0)
+  expected = [-2.0] * HIDDEN + [2.0] * HIDDEN + [0.0] * 2 * HIDDEN
+  np.testing.assert_array_equal(cell.params.bias, expected)
+  chrono = np.asarray(make_cell('vanilla', chrono_t_max=50.0).params.bias)
+  np.testing.assert_array_equal(chrono[:HIDDEN], -chrono[HIDDEN : 2 * HIDDEN])
+  assert chrono[:HIDDEN].any()
+  assert np.abs(make_cell().params.recurrent_kernel).max() <= HIDDEN**-0.5
+  default = lv.LSTMCell(FEATURES, HIDDEN, rngs=nnx.Rngs(0))
+  assert default.toggles == lv.Toggles()
+  block = np.asarray(default.params.recurrent_kernel)[:, :HIDDEN]
+  np.testing.assert_allclose(block.T @ block, np.eye(HIDDEN), atol=1e-5)
+
+
+@pytest.mark.parametrize('name', ['vanilla', 'fgr'])
+def test_nnx_rnn_stops_each_carry_at_its_own_length(name):
+  cell, inputs = make_cell(name), draw_inputs()
+  lengths = jnp.array([2, 6, 4])
+  carry, hiddens = run(
+    nnx.RNN(cell), inputs, seq_lengths=lengths, return_carry=True
+  )
+  for n, length in enumerate([2, 6, 4]):
+    alone = inputs[n : n + 1, :length]
+    last, expected = lv.unroll(cell.params, cell.toggles, alone)
+    assert_close(hiddens[n : n + 1, :length], expected)
+    assert_close(jax.tree.map(lambda v, n=n: v[n : n + 1], carry), last)
+
+
+@pytest.mark.parametrize('name', ['vanilla', 'fgr'])
+def test_nnx_rnn_runs_time_major_and_in_reverse(name):
+  cell, inputs = make_cell(name), draw_inputs()
+  _, forward = lv.unroll(cell.params, cell.toggles, inputs)
+  major = run(nnx.RNN(cell, time_major=True), jnp.swapaxes(inputs, 0, 1))
+  assert_close(jnp.swapaxes(major, 0, 1), forward)
+  _, backward = lv.unroll(cell.params, cell.toggles, inputs[:, ::-1])
+  assert_close(nnx.RNN(cell, reverse=True)(inputs), backward)
+  kept = nnx.RNN(cell, reverse=True, keep_order=True)(inputs)
+  assert_close(kept, backward[:, ::-1])
+
+
+def test_nnx_rnn_continues_from_a_carry():
+  cell, inputs = make_cell(), draw_inputs()
+  rnn = nnx.RNN(cell, return_carry=True)
+  whole_carry, whole = run(rnn, inputs)
+  carry, first = run(rnn, inputs[:, :2])
+  last, second = run(rnn, inputs[:, 2:], initial_carry=carry)
+  assert_close(jnp.concatenate((first, second), axis=1), whole)
+  assert_close(last, whole_carry)
+
+
+def test_nnx_bidirectional_joins_both_directions():
+  one, two = make_cell('peephole'), make_cell('coupled')
+  inputs = draw_inputs()
+  outputs = nnx.Bidirectional(nnx.RNN(one), nnx.RNN(two))(inputs)
+  _, forward = lv.unroll(one.params, one.toggles, inputs)
+  _, backward = lv.unroll(two.params, two.toggles, inputs[:, ::-1])
+  expected = jnp.concatenate((forward, backward[:, ::-1]), axis=-1)
+  assert_close(outputs, expected)
+
+
+def test_initialize_carry_is_zero_unless_carry_init_says_otherwise():
+  cell = make_cell('fgr')
+  carry = cell.initialize_carry((BATCH, FEATURES))
+  assert carry.c.shape == carry.h.shape == (BATCH, HIDDEN)
+  assert carry.gates is not None
+  assert carry.gates.shape == (BATCH, 3 * HIDDEN)
+  assert not any(leaf.any() for leaf in carry)
+  assert len(make_cell('vanilla').initialize_carry((BATCH, FEATURES))) == 2
+  init = nnx.initializers.normal(1.0)
+  for rngs in (nnx.Rngs(carry=3), nnx.Rngs(3).carry):
+    c, h, gates = cell.initialize_carry((BATCH, FEATURES), rngs, init)
+    assert c.shape == h.shape == (BATCH, HIDDEN)
+    assert np.all(c != 0) and np.all(h != 0) and np.all(c != h)
+    assert not gates.any()
+  with pytest.raises(ValueError, match='rngs'):
+    cell.initialize_carry((BATCH, FEATURES), None, init)
+
+
+def test_the_cell_computes_in_its_dtype_on_float32_parameters():
+  cell = make_cell('fgr', dtype=jnp.bfloat16)
+  inputs = draw_inputs()
+  carry, hiddens = run(nnx.RNN(cell, return_carry=True), inputs)
+  assert {leaf.dtype for leaf in (*carry, hiddens)} == {jnp.dtype('bfloat16')}
+  assert {leaf.dtype for leaf in cell.params} == {jnp.dtype('float32')}
+  _, expected = lv.unroll(cell.params, cell.toggles, inputs)
+  assert_close(hiddens.astype(jnp.float32), expected, atol=0.03)
+  narrow = make_cell(param_dtype=jnp.bfloat16)
+  assert {leaf.dtype for leaf in narrow.params} == {jnp.dtype('bfloat16')}
+
+
+@pytest.mark.parametrize(
+  ('kwargs', 'message'),
+  [
+    ({'toggles': 'vanila'}, 'vanila'),
+    ({'toggles': lv.Toggles(coupled=True, peephole_f=True)}, 'peephole_f'),
+    ({'cell': 'gru'}, 'gru'),
+    ({'num_layers': 0}, 'num_layers'),
+    ({'recurrent_init': 'zeros'}, 'recurrent_init'),
+  ],
+)
+def test_unknown_names_and_contradictions_are_refused(kwargs, message):
+  with pytest.raises(ValueError, match=message):
+    lv.SequenceModel(2, 3, 1, **kwargs, rngs=nnx.Rngs(0))
+  if not {'cell', 'num_layers'} & set(kwargs):
+    with pytest.raises(ValueError, match=message):
+      lv.LSTMCell(2, 3, **kwargs, rngs=nnx.Rngs(0))
+
+
+def make_model(**kwargs) -> lv.SequenceModel:
+  return lv.SequenceModel(
+    FEATURES, HIDDEN, 5, recurrent_init='uniform', rngs=nnx.Rngs(0), **kwargs
+  )
+
+
+@pytest.mark.parametrize('num_layers', [1, 3])
+@pytest.mark.parametrize('cell', ['lstm', 'simple_rnn'])
+def test_a_model_is_its_layers_in_turn_and_a_linear_readout(cell, num_layers):
+  name = 'fgr' if cell == 'lstm' else 'vanilla'
+  model = make_model(cell=cell, num_layers=num_layers, toggles=name)
+  unroll: Any = cells.CELLS[cell].unroll
+  toggles = lv.VARIANTS[name].toggles if cell == 'lstm' else None
+  inputs = draw_inputs()
+  hiddens, last = inputs, []
+  assert len(model.params['layers']) == num_layers
+  for layer in model.params['layers']:
+    carry, hiddens = unroll(layer, toggles, hiddens)
+    last.append(carry)
+  readout = model.params['readout']
+  outputs = model(inputs)
+  assert outputs.shape == (BATCH, TIME, 5)
+  for t in range(TIME):
+    by_hand = hiddens[:, t] @ readout['kernel'] + readout['bias']
+    assert_close(outputs[:, t], by_hand, atol=1e-5)
+  carries, _ = models.apply_model(
+    model.params, model.architecture, toggles, inputs
+  )
+  assert_close(carries, tuple(last))
+
+
+def test_a_stack_continues_from_its_carries():
+  model = make_model(num_layers=2, toggles='fgr')
+
+  def apply(inputs, carries=None):
+    return models.apply_model(
+      model.params, model.architecture, model.toggles, inputs, carries
+    )
+
+  inputs = draw_inputs()
+  last, whole = apply(inputs)
+  carries, first = apply(inputs[:, :4])
+  end, second = apply(inputs[:, 4:], carries)
+  assert_close(jnp.concatenate((first, second), axis=1), whole)
+  assert_close(end, last)
+
+
+def test_layers_start_from_different_weights_and_the_readout_from_zero_bias():
+  params = make_model(num_layers=3).params
+  one, two = (layer.recurrent_kernel for layer in params['layers'][1:])
+  assert np.all(one != two)
+  assert not params['readout']['bias'].any()
+  kernel = models.init_model(
+    jax.random.key(0), models.Architecture('simple_rnn', 1, 2, 64, 64)
+  )['readout']['kernel']
+  assert np.var(kernel) == pytest.approx(1 / 64, rel=0.1)
+
+
+@pytest.mark.parametrize('num_layers', [1, 2])
+def test_parameters_in_use_are_all_of_them_with_gate_recurrence(num_layers):
+  model = make_model(num_layers=num_layers, toggles='fgr')
+  count = models.count_params(model.architecture, model.toggles)
+  assert count == sum(leaf.size for leaf in jax.tree.leaves(model.params))
+
+
+@pytest.mark.parametrize('name', ['vanilla', 'nog', 'janet'])
+def test_parameters_in_use_are_those_with_a_gradient(name):
+  model = make_model(num_layers=2, toggles=name)
+
+  def loss(params):
+    _, outputs = models.apply_model(
+      params, model.architecture, model.toggles, draw_inputs()
+    )
+    return jnp.sum(jnp.sin(outputs))
+
+  gradient = jax.grad(loss)(model.params)
+  used = sum(np.count_nonzero(leaf) for leaf in jax.tree.leaves(gradient))
+  assert used == models.count_params(model.architecture, model.toggles)
+
+
+def test_split_and_merge_give_the_same_model():
+  model, inputs = make_model(num_layers=2, toggles='fgr'), draw_inputs()
+  graph, state = nnx.split(model)
+  assert_close(nnx.merge(graph, state)(inputs), model(inputs), atol=0)
+  doubled = nnx.merge(graph, jax.tree.map(lambda leaf: 2 * leaf, state))
+  assert_close(doubled.params, jax.tree.map(lambda v: 2 * v, model.params))
+  assert all(isinstance(v, jax.Array) for v in jax.tree.leaves(model.params))
+
+
+@pytest.mark.parametrize('kind', ['model', 'cell in nnx.RNN'])
+def test_a_plain_nnx_loop_learns_to_add(kind):
+  class Stack(nnx.Module):
+    def __init__(self, rngs):
+      self.rnn = nnx.RNN(lv.LSTMCell(2, 16, toggles='coupled', rngs=rngs))
+      self.head = nnx.Linear(16, 1, rngs=rngs)
+
+    def __call__(self, inputs):
+      return self.head(run(self.rnn, inputs))
+
+  task = lv.make_task('adding', 'urnn16', 4)
+  rngs = nnx.Rngs(0)
+  model = lv.SequenceModel(2, 16, 1, rngs=rngs)
+  if kind != 'model':
+    model = Stack(rngs)
+  optimizer = nnx.Optimizer(model, optax.adam(0.02), wrt=nnx.Param)
+
+  @nnx.jit
+  def train_step(model, optimizer, key):
+    batch = task.sample(key, 64)
+
+    def loss_of(model):
+      return task.loss(model(batch.inputs), batch)
+
+    loss, gradients = nnx.value_and_grad(loss_of)(model)
+    optimizer.update(model, gradients)
+    return loss
+
+  losses = [
+    float(train_step(model, optimizer, key))
+    for key in jax.random.split(jax.random.key(0), 150)
+  ]
+  chance = task.baselines['loss']
+  assert np.mean(losses[-20:]) < 0.2 * chance

@@ -1,0 +1,105 @@
+"""The LSTM of the papers, one sequence and one time step at a time, in NumPy.
+
+Written from the equations of Greff et al. 2017 (arXiv:1503.04069, section 2 and
+3) and van der Westhuizen & Lasenby 2018 (arXiv:1804.04849), gate by gate. It
+accepts complex weights, for derivatives by the complex step.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Where each gate's block lies along a stacked axis: i, f, g, o and i, f, o.
+BLOCKS = {'i': 0, 'f': 1, 'g': 2, 'o': 3}
+GATES = {'i': 0, 'f': 1, 'o': 2}
+
+
+class Weights(NamedTuple):
+  """One matrix or vector for each gate, or pair of gates, by letter."""
+
+  w: dict[str, np.ndarray]
+  r: dict[str, np.ndarray]
+  b: dict[str, np.ndarray]
+  p: dict[str, np.ndarray]
+  gates: dict[str, np.ndarray]
+
+
+class Result(NamedTuple):
+  """Hidden states `[time, H]`, the last c and h `[H]`, the last gates."""
+
+  hiddens: np.ndarray
+  c: np.ndarray
+  h: np.ndarray
+  gates: dict[str, np.ndarray]
+
+
+def take_apart(
+  kernel: Any, recurrent_kernel: Any, bias: Any, peephole: Any, gate_kernel: Any
+) -> Weights:
+  """Cut stacked arrays into the weights of each gate."""
+  size = np.shape(recurrent_kernel)[0]
+
+  def cut(array, block):
+    return np.asarray(array)[..., block * size : (block + 1) * size]
+
+  return Weights(
+    w={k: cut(kernel, n) for k, n in BLOCKS.items()},
+    r={k: cut(recurrent_kernel, n) for k, n in BLOCKS.items()},
+    b={k: cut(bias, n) for k, n in BLOCKS.items()},
+    p={k: np.asarray(peephole)[n] for k, n in GATES.items()},
+    gates={
+      source + target: cut(gate_kernel, column)[row * size : (row + 1) * size]
+      for source, row in GATES.items()
+      for target, column in GATES.items()
+    },
+  )
+
+
+def logistic(z: np.ndarray) -> np.ndarray:
+  """1 / (1 + e^-z)."""
+  return 1.0 / (1.0 + np.exp(-z))
+
+
+def one_step(
+  weights: Weights, on: dict[str, Any], x: Any, c: Any, h: Any, last: dict
+) -> tuple[Any, Any, dict[str, np.ndarray]]:
+  """One time step; `on` holds every toggle by name, `last` the last gates."""
+  w, r, b, p, u = weights
+  net = {k: w[k].T @ x + r[k].T @ h + b[k] for k in 'ifgo'}
+  if on['gate_recurrence']:
+    for target in 'ifo':
+      for source in 'ifo':
+        net[target] = net[target] + u[source + target].T @ last[source]
+  if on['peephole_i']:
+    net['i'] = net['i'] + p['i'] * c
+  if on['peephole_f']:
+    net['f'] = net['f'] + p['f'] * c
+
+  one = np.ones_like(net['i'])
+  write = logistic(net['i'] + on['coupling_shift']) if on['input_gate'] else one
+  if on['coupled']:
+    keep = 1.0 - logistic(net['i'])
+  elif on['forget_gate']:
+    keep = logistic(net['f'])
+  else:
+    keep = one
+  candidate = np.tanh(net['g']) if on['input_activation'] else net['g']
+  cell = candidate * write + c * keep
+
+  if on['peephole_o']:
+    net['o'] = net['o'] + p['o'] * cell
+  show = logistic(net['o']) if on['output_gate'] else one
+  hidden = show * (np.tanh(cell) if on['output_activation'] else cell)
+  return cell, hidden, {'i': write, 'f': keep, 'o': show}
+
+
+def sequence(
+  weights: Weights, on: dict[str, Any], inputs: Any, c: Any, h: Any, gates: Any
+) -> Result:
+  """Run over `[time, F]`; c and h are `[H]`, gates `[3H]` in order i, f, o."""
+  last = dict(zip('ifo', np.split(np.asarray(gates), 3), strict=True))
+  hiddens = []
+  for x in inputs:
+    c, h, last = one_step(weights, on, x, c, h, last)
+    hiddens.append(h)
+  return Result(np.stack(hiddens), c, h, last)
