@@ -1,0 +1,128 @@
+"""The papers of the house: generated pages are fresh, README's commands run."""
+
+import pathlib
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from configs.studies import variants as variants_study
+from lstm_variants.cells import variants
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / 'README.md').read_text()
+
+# What makes a command of the README quick.
+SHORT = (
+  '--config.training.updates=2',
+  '--config.training.evaluation_interval=1',
+  '--config.training.evaluation_batches=1',
+  '--config.training.batch_size=4',
+  '--config.model.hidden_features=4',
+)
+
+
+def blocks(language: str) -> list[str]:
+  return re.findall(rf'```{language}\n(.*?)```', README, re.DOTALL)
+
+
+def commands(start: str) -> list[list[str]]:
+  lines = '\n'.join(blocks('bash')).splitlines()
+  return [shlex.split(line, comments=True) for line in lines if start in line]
+
+
+def run(*command: str, cwd: pathlib.Path = ROOT) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    command, cwd=cwd, capture_output=True, text=True, timeout=300
+  )
+
+
+@pytest.mark.parametrize('name', ['variants.md', 'tasks.md'])
+def test_generated_page_is_what_the_registries_say(name):
+  pages = runpy.run_path(str(ROOT / 'docs' / 'generate.py'))['PAGES']
+  assert (ROOT / 'docs' / name).read_text() == pages[name](), 'run: make docs'
+
+
+def test_study_of_all_variants_names_every_variant():
+  assert list(variants_study.VARIANTS) == list(variants.VARIANTS)
+
+
+def test_readme_is_at_most_200_lines():
+  assert len(README.splitlines()) <= 200
+
+
+def test_readme_leaves_no_placeholder():
+  assert not re.findall(r'\b[A-Z0-9]+_[A-Z_]+\b', README)
+
+
+def test_readme_links_lead_to_files():
+  links = re.findall(r'\]\(([^)#:]+)\)', README)
+  assert links
+  missing = [link for link in links if not (ROOT / link).exists()]
+  assert not missing
+
+
+def test_readme_tree_names_what_exists():
+  tree = README.split('## Layout')[1].split('```')[1]
+  names = re.findall(r'[\w]+\.py', tree)
+  known = {path.name for path in ROOT.rglob('lstm_variants/**/*.py')}
+  known |= {path.name for path in (ROOT / 'configs').rglob('*.py')}
+  assert names and not set(names) - known
+
+
+def test_readme_python_examples_run():
+  scope: dict[str, object] = {}
+  for block in blocks('python'):
+    exec(compile(block, 'README.md', 'exec'), scope)
+  assert scope['hiddens'].shape == (16, 100, 32)  # type: ignore[attr-defined]
+  assert float(scope['loss']) < 1.0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize('target', ['compare', 'test'])
+def test_readme_make_commands_are_targets(target):
+  assert ['make', target] in commands('make')
+  shown = run('make', '--dry-run', target)
+  assert shown.returncode == 0, shown.stderr
+
+
+def test_ci_runs_the_test_command_and_nothing_else():
+  lines = (ROOT / '.ci' / 'run').read_text().splitlines()
+  commands_run = [line for line in lines if line and line[0] != '#']
+  assert commands_run[-1] == 'make test'
+  assert all(line.startswith(('set ', 'cd ')) for line in commands_run[:-1])
+
+
+def test_quickstart_of_make_compare_trains_and_reports(tmp_path):
+  """The commands behind `make compare`, in small."""
+  shown = run('make', '--dry-run', 'compare', f'WORKDIR={tmp_path}/run').stdout
+  lines = shown.replace('\\\n', ' ').splitlines()
+  steps = [shlex.split(line) for line in lines if 'experiments.' in line]
+  assert [step[2] for step in steps] == [
+    'experiments.sweep',
+    'experiments.compare',
+  ]
+  # Sizes are part of the study's grid; what is left to shorten is the training.
+  shorter = [flag for flag in SHORT if 'hidden_features' not in flag]
+  for step, extra in zip(steps, (shorter, []), strict=True):
+    done = run(sys.executable, *step[1:], *extra)
+    assert done.returncode == 0, done.stderr
+  for model in ('vanilla', 'peephole', 'coupled', 'simple_rnn'):
+    assert done.stdout.count(model) >= 2, done.stdout  # on both tasks
+  assert (tmp_path / 'run' / 'report.html').is_file()
+
+
+def test_readme_experiments_run_as_written(tmp_path):
+  found = commands('experiments.')
+  assert {command[2] for command in found} == {
+    'experiments.train',
+    'experiments.sweep',
+    'experiments.compare',
+  }
+  for command in found:
+    short = () if command[2] == 'experiments.compare' else SHORT
+    words = [word.replace('runs/', f'{tmp_path}/') for word in command[1:]]
+    done = run(sys.executable, *words, *short)
+    assert done.returncode == 0, (command, done.stderr)
