@@ -54,10 +54,10 @@ def init_params(
 ) -> Params:
   """Draw the parameters of a cell.
 
-  Every leaf has a key of its own, so equal keys give equal leaves whatever the
-  toggles: runs of one seed are paired across variants. The toggles decide only
-  where the forget bias goes, so that every variant starts out remembering
-  alike: to b_f, or with `coupled` (f = 1 − σ(z_i)) as −forget_bias to b_i.
+  Every leaf has a key of its own: equal keys give equal leaves whatever the
+  toggles, so that runs of one seed are paired across variants. For all variants
+  to start out remembering alike, the forget bias goes to b_f, or with `coupled`
+  (f = 1 − σ(z_i)) as −forget_bias to b_i.
 
   Args:
     key: a PRNG key.
@@ -71,9 +71,6 @@ def init_params(
     recurrent_init: a name from `initializers.RECURRENT`.
     dtype: of every leaf.
 
-  Returns:
-    `Params`.
-
   Raises:
     ValueError: contradicting static toggles, or an unknown `recurrent_init`.
 
@@ -84,10 +81,7 @@ def init_params(
   toggles = Toggles() if toggles is None else toggles
   check_toggles(toggles)
   size = hidden_features
-  keys = {
-    name: jax.random.fold_in(key, leaf)
-    for leaf, name in enumerate(Params._fields)
-  }
+  keys = Params(*(jax.random.fold_in(key, leaf) for leaf in range(5)))
   inputs_init, recurrent = initializers.find(recurrent_init)
 
   def per_gate(init, key, rows):
@@ -95,14 +89,14 @@ def init_params(
     return jnp.concatenate(blocks, axis=1)
 
   return Params(
-    kernel=per_gate(inputs_init, keys['kernel'], in_features),
-    recurrent_kernel=per_gate(recurrent, keys['recurrent_kernel'], size),
+    kernel=per_gate(inputs_init, keys.kernel, in_features),
+    recurrent_kernel=per_gate(recurrent, keys.recurrent_kernel, size),
     bias=initializers.gate_bias(
-      keys['bias'], size, toggles.coupled, forget_bias, chrono_t_max
+      keys.bias, size, toggles.coupled, forget_bias, chrono_t_max
     ).astype(dtype),
-    peephole=initializers.uniform(keys['peephole'], (3, size), dtype),
+    peephole=initializers.uniform(keys.peephole, (3, size), dtype),
     gate_kernel=initializers.uniform(
-      keys['gate_kernel'], (3 * size, 3 * size), dtype
+      keys.gate_kernel, (3 * size, 3 * size), dtype
     ),
   )
 
