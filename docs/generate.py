@@ -73,7 +73,8 @@ def tasks_page() -> str:
   ]
   for name, dialects in tasks.DIALECTS.items():
     module = importlib.import_module(f'lstm_variants.tasks.{name}')
-    lines += ['', f'## {name}', '', '```', module.__doc__.strip(), '```', '']
+    story = (module.__doc__ or '').strip()
+    lines += ['', f'## {name}', '', '```', story, '```', '']
     shown = (tasks.make_task(name, dialect) for dialect in dialects)
     lines += table(
       (

@@ -4,7 +4,7 @@ Exit status: 0 fine, 2 bad input (one line on stderr, nothing written), 130
 interrupted.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import difflib
 import importlib.util
 import logging
@@ -18,8 +18,16 @@ from typing import Any
 from absl import app, flags
 from ml_collections import config_dict, config_flags
 
-_OVERRIDE = re.compile(r'--?config\.([\w.]+)(?:=(.*))?', re.DOTALL)
+# The flags below are the programs', so that their --help lists them.
+flags.disclaim_key_flags()
+
+_OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
+_HELP_WANTED = {
+  f'{dashes}{name}'
+  for dashes in ('-', '--')
+  for name in ('help', 'helpshort', 'helpfull', 'helpxml', '?')
+}
 
 
 class UsageError(Exception):
@@ -28,20 +36,24 @@ class UsageError(Exception):
 
 def define_config() -> flags.FlagHolder:
   """Define --config, a config file whose fields --config.FIELD overrides."""
-  return config_flags.DEFINE_config_file(
-    'config',
-    None,
-    'Config file, as configs/adding.py; configs/base.py explains every field. '
-    'Override fields as --config.model.variant=peephole.',
-    lock_config=True,
-  )
+  try:
+    return config_flags.DEFINE_config_file(
+      'config',
+      None,
+      'Config file, as configs/adding.py; configs/base.py explains every '
+      'field. Override fields as --config.model.variant=peephole.',
+      lock_config=True,
+    )
+  except flags.Error as error:  # it reads the command line: a missing flagfile
+    _refuse(error)
+  raise AssertionError('unreachable')
 
 
 def define_workdir() -> flags.FlagHolder[str]:
   """Define --workdir, the run directory."""
-  return flags.DEFINE_string(
-    'workdir', None, 'The run directory.', required=True
-  )
+  # Never None after `_parse`; `required=True` would refuse less readably.
+  workdir: Any = flags.DEFINE_string('workdir', None, 'The run directory.')
+  return workdir
 
 
 def run(main: Callable[[], None], *errors: type[Exception]) -> None:
@@ -83,7 +95,7 @@ def load_config_module(path: str) -> types.ModuleType:
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
-  except Exception as error:
+  except (Exception, SystemExit) as error:
     name = type(error).__name__
     raise UsageError(f'--config={path}: fails: {name}: {error}') from error
   if not hasattr(module, 'get_config'):
@@ -96,31 +108,52 @@ def load_config_module(path: str) -> types.ModuleType:
 def _parse(argv: Sequence[str]) -> list[str]:
   """Parse the command line; refuse in one line what absl does not."""
   known = flags.FLAGS
+  if _HELP_WANTED & set(argv):
+    _help(argv)
+  fields: dict[str, type] = {}
   try:
     if 'config' in known:
-      _check_config(argv)
+      fields = _check_config(argv)
     rest = known(argv)
+    if known['workdir'].value is None:
+      raise UsageError('--workdir: missing; nearest: --workdir=runs/NAME')
     if len(rest) > 1:
       word = rest[1]
       raise UsageError(
-        f'{word!r}: unexpected argument; fields and flags start with --, '
-        f'nearest: {_as_flag(word)}'
+        f'{word!r}: unexpected argument; fields and flags start with --'
+        + _nearest_flag(word.lstrip('-'), fields)
       )
   except flags.UnrecognizedFlagError as error:
-    names = [f'--{name}' for name in known]
-    wrong = f'--{error.flagname}'
-    _refuse(UsageError(f'{wrong}: unknown flag{_nearest(wrong, names)}'))
+    wrong = error.flagname
+    nearest = _nearest_flag(wrong, fields)
+    _refuse(UsageError(f'--{wrong}: unknown flag{nearest}'))
   except (flags.Error, UsageError) as error:
     _refuse(error)
-  except Exception as error:  # whatever a config's own code raises
+  except Exception as error:  # whatever else a value may set off
     _refuse(UsageError(f'--config: {type(error).__name__}: {error}'))
   else:
     return rest
   raise AssertionError('unreachable')
 
 
-def _check_config(argv: Sequence[str]) -> None:
-  """Check the config file and the overrides on the command line against it."""
+def _help(argv: Sequence[str]) -> None:
+  """Show the help that is asked for; absl's would exit with status 1."""
+  wanted = next(word for word in argv if word in _HELP_WANTED)
+  try:
+    flags.FLAGS([argv[0], wanted])
+  except SystemExit:
+    sys.exit(0)
+
+
+def _check_config(argv: Sequence[str]) -> dict[str, type]:
+  """Check the config file and the overrides on the command line against it.
+
+  Returns:
+    The type of each field of the config.
+
+  Raises:
+    UsageError: naming what is wrong.
+  """
   path = _value_of('--config', argv)
   if path is None:
     if any(_OVERRIDE.fullmatch(word) for word in argv[1:]):
@@ -128,22 +161,34 @@ def _check_config(argv: Sequence[str]) -> None:
         '--config.…: fields need a config file; nearest: '
         '--config=configs/adding.py'
       )
-    if not {'--help', '--helpfull', '--helpshort', '-?'} & set(argv):
-      raise UsageError('--config: missing; nearest: --config=configs/adding.py')
-    return
-  path, _, argument = path.partition(':')
-  module = load_config_module(path)
-  config = module.get_config(*([argument] if argument else []))
-  types_of = dict(_flatten(config))
+    raise UsageError('--config: missing; nearest: --config=configs/adding.py')
+  types_of = dict(_flatten(_load_config(path)))
   for field, value in _overrides(argv):
     if field not in types_of:
-      names = [f'--config.{name}' for name in types_of]
-      wrong = f'--config.{field}'
-      raise UsageError(
-        f'{wrong}={value}: unknown field{_nearest(wrong, names)}'
-      )
+      wrong = f'--config.{field}={value}'
+      nearest = _nearest_flag(field, types_of)
+      raise UsageError(f'{wrong}: unknown field{nearest}')
     if value is not None:
       _check_type(field, value, types_of[field])
+  return types_of
+
+
+def _load_config(path: str) -> config_dict.ConfigDict:
+  """Call the `get_config` of a config file, given as FILE or FILE:ARGUMENT."""
+  file, _, argument = path.partition(':')
+  module = load_config_module(file)
+  try:
+    config = module.get_config(*([argument] if argument else []))
+  except (Exception, SystemExit) as error:
+    raise UsageError(
+      f'--config={path}: get_config() fails: {type(error).__name__}: {error}'
+    ) from error
+  if not isinstance(config, config_dict.ConfigDict):
+    raise UsageError(
+      f'--config={path}: get_config() returns {type(config).__name__}, not a '
+      'ConfigDict; nearest: configs/adding.py'
+    )
+  return config
 
 
 def _overrides(argv: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -161,7 +206,7 @@ def _check_type(field: str, value: str, expected: type) -> None:
   what = f'--config.{field}={value}'
   if expected is bool and value.lower() not in _TRUE_OR_FALSE:
     raise UsageError(
-      f'{what}: must be true or false{_nearest(value, _TRUE_OR_FALSE)}'
+      f'{what}: must be true or false{_nearest(value, _TRUE_OR_FALSE[:2])}'
     )
   if expected is int and not re.fullmatch(r'\s*[+-]?\d[\d_]*\s*', value):
     try:
@@ -205,8 +250,18 @@ def _value_of(flag: str, argv: Sequence[str]) -> str | None:
   return found
 
 
-def _as_flag(word: str) -> str:
-  return f'--{word}' if word.startswith('config') else f'--config.{word}'
+def _nearest_flag(wrong: str, fields: Iterable[str]) -> str:
+  """Name the field or flag closest to `wrong`, given as NAME or NAME=VALUE.
+
+  A field may lack what stands before its last dot.
+  """
+  name, equals, value = wrong.partition('=')
+  name = name.removeprefix('config.')
+  whole = {field: f'config.{field}' for field in fields}
+  last = {field.rpartition('.')[2]: flag for field, flag in whole.items()}
+  choices = {**{flag: flag for flag in flags.FLAGS}, **last, **whole}
+  close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+  return f'; nearest: --{choices[close[0]]}{equals}{value}' if close else ''
 
 
 def _nearest(value: str, choices: Sequence[str]) -> str:

@@ -55,7 +55,12 @@ def check_workdir(workdir: str, runs: Sequence[Mapping[str, Any]]) -> None:
   if not workdir:
     raise WorkdirError("--workdir='': a directory is needed, as /tmp/study")
   path = pathlib.Path(workdir)
-  existing = next(p for p in (path, *path.absolute().parents) if p.exists())
+  try:
+    existing = next(p for p in (path, *path.absolute().parents) if p.exists())
+  except OSError as error:
+    raise WorkdirError(
+      f'--workdir={workdir}: {error.strerror}; choose another directory'
+    ) from error
   if not existing.is_dir():
     raise WorkdirError(
       f'--workdir={workdir}: {existing} is a file, a directory is needed; '
@@ -105,7 +110,13 @@ def open_study(
   path = pathlib.Path(workdir)
   if (path / 'study.json').exists():
     return
-  (path / 'populations').mkdir(parents=True, exist_ok=True)
+  try:
+    (path / 'populations').mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise WorkdirError(
+      f'--workdir={workdir}: cannot be made: {error.strerror}; choose another '
+      'directory'
+    ) from error
   _write_json(
     path / 'study.json',
     {

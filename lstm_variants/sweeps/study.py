@@ -8,7 +8,7 @@ from ml_collections import config_dict
 
 from lstm_variants import results
 from lstm_variants.sweeps import hyper
-from lstm_variants.training import loop
+from lstm_variants.training import checks, loop
 from lstm_variants.training import settings as settings_lib
 
 
@@ -36,8 +36,9 @@ def expand(
   """
   try:
     grid = list(get_hyper(hyper))
-  except (ValueError, TypeError, AttributeError) as error:
-    raise GridError(f'get_hyper: {_one_line(error)}') from error
+  except Exception as error:  # whatever a config's own code raises
+    name = type(error).__name__
+    raise GridError(f'get_hyper: {name}: {_one_line(error)}') from error
   if not grid:
     raise GridError('get_hyper: the grid is empty; give every sweep a value')
   runs, seen = [], {}
@@ -136,12 +137,18 @@ def _apply(
     )
   changed = copy.deepcopy(config)
   changed.lock()
+  known = list(checks.flatten(config.to_dict()))
   for field, value in setting.items():
-    prefix, _, dotted = field.partition('.')
+    prefix, _, dotted = str(field).partition('.')
     if prefix != 'config' or not dotted:
       raise GridError(
         f'get_hyper: {field!r} does not start with "config."; nearest: '
-        f'{"config." + field!r}'
+        f"'config.{field}'"
+      )
+    if dotted not in known:
+      raise GridError(
+        f'get_hyper: {field}={value!r}: unknown field; '
+        f'{checks.nearest(dotted, known)}'
       )
     try:
       changed.update_from_flattened_dict({dotted: value})

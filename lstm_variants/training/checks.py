@@ -1,5 +1,6 @@
 """The rules that each field of a config must keep."""
 
+from collections.abc import Iterator
 import difflib
 import importlib.util
 import math
@@ -7,7 +8,7 @@ import numbers
 from typing import Any
 
 from lstm_variants import cells, tasks
-from lstm_variants.cells import initializers, variants
+from lstm_variants.cells import initializers, lstm, variants
 
 OPTIMIZERS = ('adam', 'rmsprop', 'sgd')
 DTYPES = {'float32': 4, 'bfloat16': 2, 'float64': 8}  # bytes
@@ -62,10 +63,15 @@ _NAMES = {
   'model.dtype': DTYPES,
   'optimizer.name': OPTIMIZERS,
 }
+_BOOLEANS = (
+  'optimizer.nesterov',
+  'training.stop_when_solved',
+  'training.tensorboard',
+)
 
 
 def check_fields(fields: dict[str, Any]) -> None:
-  """Refuse a config that has a field out of its range or an unknown name.
+  """Refuse a config with a field missing, unknown or out of its range.
 
   Args:
     fields: nested, of the form of configs/base.py.
@@ -73,10 +79,13 @@ def check_fields(fields: dict[str, Any]) -> None:
   Raises:
     InputError: for the first field that breaks a rule.
   """
+  _check_names_of_fields(fields)
   for field, bounds in _INTEGERS.items():
     _check_integer(field, _get(fields, field), *bounds)
   for field, rule in _REALS.items():
     _check_real(field, _get(fields, field), *rule)
+  for field in _BOOLEANS:
+    _check_boolean(field, _get(fields, field))
   for field, names in _NAMES.items():
     _check_name(field, _get(fields, field), names)
   _check_task(fields['task'])
@@ -92,11 +101,40 @@ def nearest(value: Any, names: Any) -> str:
   return f'{prefix}choices: {", ".join(names)}'
 
 
+def flatten(fields: dict[str, Any], prefix: str = '') -> Iterator[str]:
+  """Yield the dotted names of the fields of a nested config."""
+  for key, value in fields.items():
+    if isinstance(value, dict):
+      yield from flatten(value, f'{prefix}{key}.')
+    else:
+      yield prefix + key
+
+
+def _check_names_of_fields(fields: dict[str, Any]) -> None:
+  """Refuse a config that lacks a field, or has one that nothing reads."""
+  found = set(flatten(fields))
+  known = {
+    *(*_INTEGERS, *_REALS, *_NAMES, *_BOOLEANS, 'task.dialect'),
+    *(f'model.toggles.{toggle}' for toggle in lstm.Toggles._fields),
+  }
+  for field in sorted(known - found):
+    raise InputError(field, None, 'missing; start from configs/base.py')
+  for field in sorted(found - known):
+    raise InputError(
+      field, _get(fields, field), f'unknown; {nearest(field, sorted(known))}'
+    )
+
+
 def _get(fields: dict[str, Any], field: str) -> Any:
   value: Any = fields
   for key in field.split('.'):
     value = value[key]
   return value
+
+
+def _check_boolean(field: str, value: Any) -> None:
+  if not isinstance(value, bool):
+    raise InputError(field, value, 'not true or false; nearest: false')
 
 
 def _check_integer(field: str, value: Any, smallest: int, largest: int) -> None:

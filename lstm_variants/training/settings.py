@@ -112,9 +112,9 @@ def from_config(config: config_dict.ConfigDict) -> Run:
       contradicts another, a task too short, a size beyond the memory.
   """
   fields = config.to_dict()
+  checks.check_fields(fields)
   task, model = fields['task'], fields['model']
   optimizer, training = fields['optimizer'], fields['training']
-  checks.check_fields(fields)
   toggles, name = _toggles(model)
   settings = Settings(
     task_name=task['name'],
@@ -139,8 +139,9 @@ def from_config(config: config_dict.ConfigDict) -> Run:
 def estimate_bytes(settings: Settings) -> int:
   """Estimate the memory of training one run, in bytes.
 
-  Parameters four times over (values, gradient, two moments), and for each step,
-  sequence and layer about twelve hidden-sized arrays kept for the gradient.
+  Parameters four times over (values, gradient, two moments; at least 32 bits),
+  and for each step, sequence and layer about twelve hidden-sized arrays kept
+  for the gradient.
   """
   sizes = settings.architecture
   width = sizes.hidden_features
@@ -148,7 +149,8 @@ def estimate_bytes(settings: Settings) -> int:
   weights = 4 * width * rows + 9 * width**2 * sizes.num_layers
   kept = 12 * width * sizes.num_layers + sizes.in_features + sizes.out_features
   steps = settings.task.num_steps * settings.batch_size
-  return (4 * weights + steps * kept) * checks.DTYPES[settings.dtype]
+  number = checks.DTYPES[settings.dtype]
+  return 4 * weights * max(number, 4) + steps * kept * number
 
 
 def check_memory(population: list[Settings]) -> None:
@@ -162,14 +164,20 @@ def check_memory(population: list[Settings]) -> None:
   if needed <= memory:
     return
   settings = population[0]
-  share = memory / needed
+  one = dataclasses.replace(settings, batch_size=1)
+  weights = len(population) * estimate_bytes(one)
+  if weights < memory:
+    share = (memory - weights) / (needed - weights)
+    smaller = f'batch_size: {max(1, math.floor(settings.batch_size * share))}'
+  else:
+    width = settings.hidden_features * math.sqrt(memory / needed) / 2
+    smaller = f'hidden_features: {max(1, math.floor(width))}'
   raise InputError(
     'model.hidden_features',
     settings.hidden_features,
     f'{len(population)} run(s) with batch_size {settings.batch_size} and '
     f'{settings.task.num_steps} steps need about {needed / 2**30:,.0f} GiB, '
-    f'this machine has {memory / 2**30:,.0f}; nearest batch_size: '
-    f'{max(1, math.floor(settings.batch_size * share))}',
+    f'this machine has {memory / 2**30:,.0f}; nearest {smaller}',
   )
 
 

@@ -153,7 +153,7 @@ def train_step(
     solved_at=_first(state.solved_at, _stream_success(task, recent), update),
     diverged_at=_first(state.diverged_at, ~healthy, update),
   )
-  grad_norm = optax.global_norm(grads).astype(jnp.float32)
+  grad_norm = optax.tree.norm(grads).astype(jnp.float32)
   totals = Totals(
     *(jnp.where(healthy, x, 0.0) for x in (loss, grad_norm, jnp.float32(1)))
   )
