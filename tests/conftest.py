@@ -1,0 +1,98 @@
+"""Shared by all tests: two CPU devices, one compilation cache, the programs."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+import jax
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+_CACHE = 'JAX_COMPILATION_CACHE_DIR'
+_SHORTEST = 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'
+
+# Populations are to be spread over devices here too.
+jax.config.update('jax_num_cpu_devices', 2)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+  """Let tests, workers and programs share what they compile in a session.
+
+  Only XLA's output is shared: tracing, and whether something is compiled at
+  all, is as it would be without.
+  """
+  if _CACHE not in os.environ:
+    os.environ[_CACHE] = tempfile.mkdtemp(prefix='lstm_variants_tests_')
+    os.environ[_SHORTEST] = '0.2'
+    config.add_cleanup(_remove_cache)
+  jax.config.update('jax_compilation_cache_dir', os.environ[_CACHE])
+  jax.config.update(
+    'jax_persistent_cache_min_compile_time_secs',
+    float(os.environ.get(_SHORTEST, 1)),
+  )
+
+
+def _remove_cache() -> None:
+  shutil.rmtree(os.environ.pop(_CACHE), ignore_errors=True)
+  os.environ.pop(_SHORTEST)
+
+
+class Finished(NamedTuple):
+  """What a program left."""
+
+  status: int
+  stdout: str
+  stderr: str
+  seconds: float
+
+
+@pytest.fixture(scope='session')
+def run_command():
+  """`run_command('train', '--workdir=…')` runs a program of `experiments`."""
+
+  def run(name: str, *arguments: str, cwd=REPOSITORY, **environ) -> Finished:
+    started = time.monotonic()
+    done = subprocess.run(
+      [sys.executable, '-m', f'experiments.{name}', *arguments],
+      cwd=cwd,
+      env={**os.environ, **environ},
+      capture_output=True,
+      text=True,
+      timeout=120,
+    )
+    seconds = time.monotonic() - started
+    return Finished(done.returncode, done.stdout, done.stderr, seconds)
+
+  return run
+
+
+@pytest.fixture
+def make_config():
+  """`make_config({'seed': 1})`: a tiny run of the adding problem."""
+  return tiny_config
+
+
+def tiny_config(changes=None):
+  """Return the config of a run that takes milliseconds, with changes."""
+  from configs import base
+
+  config = base.get_config()
+  config.update_from_flattened_dict(
+    {
+      'task.length': 8,
+      'model.hidden_features': 5,
+      # Quicker to compile than orthogonal matrices.
+      'model.recurrent_init': 'uniform',
+      'training.batch_size': 4,
+      'training.updates': 20,
+      'training.evaluation_interval': 8,
+      'training.evaluation_batches': 2,
+      **(changes or {}),
+    }
+  )
+  return config

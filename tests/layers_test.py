@@ -1,0 +1,169 @@
+"""The house: who may import whom, and how large things may grow."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+OURS = ('lstm_variants', 'experiments', 'configs', 'tests', 'benchmarks')
+# Which parts a part may import, beside itself.
+BELOW = {
+  'lstm_variants': {'cells', 'models', 'tasks'},  # the public names, lazily
+  'cells': set(),
+  'tasks': set(),
+  'models': {'cells'},
+  'training': {'models', 'tasks', 'cells', 'results'},
+  'sweeps': {'training', 'results'},
+  'results': set(),
+  'analysis': {'results'},
+  'experiments': {'sweeps', 'training', 'results', 'analysis'},
+  'configs': set(),
+}
+# The libraries that stay in a few places.
+HOMES = {
+  'ml_collections': {
+    'lstm_variants/training/settings.py',
+    'lstm_variants/sweeps/study.py',
+    'experiments/command.py',
+    'experiments/sweep.py',
+    'configs',
+  },
+  'absl': {'experiments'},
+  'tensorboardX': {'lstm_variants/training/tensorboard.py'},
+  'rich': {'lstm_variants/training/progress.py', 'lstm_variants/analysis'},
+  'matplotlib': {'lstm_variants/analysis/figures.py'},
+  'scipy': {'lstm_variants/analysis/statistics.py'},
+}
+NO_JAX = ('lstm_variants/results.py', 'lstm_variants/analysis')
+JAX = {'jax', 'flax', 'optax', 'chex', 'jaxlib'}
+
+
+def _sources(*folders) -> list[pathlib.Path]:
+  return sorted(
+    path for folder in folders for path in (ROOT / folder).rglob('*.py')
+  )
+
+
+SOURCES = _sources('lstm_variants', 'experiments', 'configs')
+TREES = {
+  str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in SOURCES
+}
+
+
+def _imports(tree: ast.AST) -> list[str]:
+  """Return the dotted names that a file imports, `from` ones in full."""
+  names = []
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Import):
+      names += [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+      assert not node.level, 'imports are absolute'
+      names += [f'{node.module}.{alias.name}' for alias in node.names]
+  return names
+
+
+def _part(name: str) -> str | None:
+  """Return the part of ours that a dotted name belongs to."""
+  words = name.removesuffix('.py').replace('/', '.').split('.')
+  if words[0] != 'lstm_variants':
+    return words[0] if words[0] in OURS else None
+  return words[1] if len(words) > 1 and words[1] in BELOW else words[0]
+
+
+def _is_in(file: str, places) -> bool:
+  return any(file == place or file.startswith(place + '/') for place in places)
+
+
+def test_the_files_are_found():
+  assert {_part(file) for file in TREES} == set(BELOW)
+  assert len(TREES) > 25
+
+
+@pytest.mark.parametrize('file', TREES)
+def test_imports_point_down_only(file):
+  part = _part(file) or ''
+  for name in _imports(TREES[file]):
+    imported = _part(name)
+    if imported not in (None, part):
+      assert imported in BELOW[part], f'{file} imports {name}'
+
+
+@pytest.mark.parametrize('file', TREES)
+def test_libraries_stay_in_their_places(file):
+  for name in _imports(TREES[file]):
+    places = HOMES.get(name.split('.')[0])
+    assert places is None or _is_in(file, places), f'{file} imports {name}'
+
+
+@pytest.mark.parametrize('file', [f for f in TREES if _is_in(f, NO_JAX)])
+def test_reading_results_needs_no_jax(file):
+  assert not {name.split('.')[0] for name in _imports(TREES[file])} & JAX
+
+
+def test_statistics_import_nothing_of_ours():
+  tree = TREES['lstm_variants/analysis/statistics.py']
+  assert not any(map(_part, _imports(tree)))
+
+
+def test_configs_never_import_the_package():
+  for file, tree in TREES.items():
+    if file.startswith('configs/'):
+      assert {_part(name) for name in _imports(tree)} <= {'configs', None}
+
+
+def test_flags_are_read_only_in_main():
+  for file, tree in TREES.items():
+    uses = [
+      node
+      for node in ast.walk(tree)
+      if isinstance(node, ast.Attribute) and node.attr == 'FLAGS'
+    ]
+    assert not uses or file.startswith('experiments/'), file
+
+
+@pytest.mark.parametrize('file', TREES)
+def test_nothing_private_or_experimental_of_jax_is_used(file):
+  for node in ast.walk(TREES[file]):
+    if isinstance(node, ast.Attribute):
+      assert ast.unparse(node) not in ('jax._src', 'jax.experimental')
+  for name in _imports(TREES[file]):
+    words = name.split('.')
+    if words[0] in JAX:
+      assert 'experimental' not in words, f'{file} imports {name}'
+      assert not any(word.startswith('_') for word in words[1:]), name
+
+
+@pytest.mark.parametrize('file', TREES)
+def test_nothing_is_unpickled_evaluated_or_executed(file):
+  tree = TREES[file]
+  banned = {'pickle', 'cloudpickle', 'dill', 'joblib', 'marshal', 'shelve'}
+  assert not {name.split('.')[0] for name in _imports(tree)} & banned
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+      assert node.func.id not in ('eval', 'exec', '__import__'), file
+    if isinstance(node, ast.keyword) and node.arg == 'allow_pickle':
+      assert ast.unparse(node.value) == 'False', file
+
+
+@pytest.mark.parametrize('path', SOURCES, ids=lambda path: path.name)
+def test_no_file_has_more_than_320_lines(path):
+  assert len(path.read_text().splitlines()) <= 320
+
+
+def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+  return (node.end_lineno or 0) - node.lineno + 1
+
+
+# A config is one list of fields.
+@pytest.mark.parametrize('file', [f for f in TREES if _part(f) != 'configs'])
+def test_no_function_has_more_than_60_lines_or_nests_deeply(file):
+  for node in ast.walk(TREES[file]):
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+      assert _length(node) <= 60, f'{file}: {node.name}'
+      for inner in ast.walk(node):
+        if isinstance(inner, ast.FunctionDef) and inner is not node:
+          deeper = [
+            n for n in ast.walk(inner) if isinstance(n, ast.FunctionDef)
+          ]
+          assert deeper == [inner], f'{file}: {node.name}'

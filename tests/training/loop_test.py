@@ -1,0 +1,436 @@
+"""The host's side: what a study leaves, when it stops, what it shows."""
+
+import io
+import json
+import math
+import pathlib
+import struct
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lstm_variants import models, results
+from lstm_variants.sweeps import study
+from lstm_variants.training import loop, progress, settings, step
+from lstm_variants.training import population as population_lib
+
+METRICS = ('train_loss', 'grad_norm', 'loss', 'wrong')
+
+
+# A real study, small.
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+  """The directory and the runs of a study of four runs of 20 updates."""
+  from tests import conftest
+
+  config = conftest.tiny_config({'model.hidden_features': 4})
+  runs = study.expand(
+    config,
+    lambda hyper: hyper.product(
+      [
+        hyper.sweep('config.model.variant', ['vanilla', 'janet']),
+        hyper.zipit(
+          [
+            hyper.sweep('config.seed', [0, 3]),
+            hyper.sweep('config.optimizer.learning_rate', [1e-2, 1e30]),
+          ]
+        ),
+      ]
+    ),
+  )
+  workdir = tmp_path_factory.mktemp('runs') / 'study'
+  study.train(str(workdir), 'tiny', config, runs)
+  return workdir, runs
+
+
+def test_a_study_leaves_the_files_of_its_description(trained):
+  workdir, runs = trained
+  name = loop.population_name(runs)
+  assert name.startswith('adding-urnn16-T8_lstm4_')
+  assert {str(p.relative_to(workdir)) for p in workdir.rglob('*.*')} == {
+    'study.json',
+    *(
+      f'populations/{name}/{file}'
+      for file in (
+        'runs.jsonl',
+        'metrics.jsonl',
+        'params.npz',
+        'provenance.json',
+      )
+    ),
+  }
+  written = results.read_study(str(workdir))
+  assert written['name'] == 'tiny'
+  assert [row['seed'] for row in written['runs']] == [0, 3, 0, 3]
+  assert written['tasks'].keys() == {'adding-urnn16-T8'}
+  assert written['tasks']['adding-urnn16-T8']['baselines'] == {'loss': 1 / 6}
+
+
+def test_a_row_tells_a_run(trained):
+  workdir, runs = trained
+  rows = results.read_runs(str(workdir))
+  assert [row['model'] for row in rows] == ['vanilla'] * 2 + ['janet'] * 2
+  assert [row['index'] for row in rows] == [0, 1, 2, 3]
+  statuses = ['unsolved', 'diverged', 'unsolved', 'diverged']
+  assert [row['status'] for row in rows] == statuses
+  assert len({row['id'] for row in rows}) == 4
+  for row, run in zip(rows, runs, strict=True):
+    assert row['id'] == loop.run_name(run)
+    assert row['id'].startswith(f'{run.model}_seed{run.hyperparams.seed}_')
+    assert row['population'] == loop.population_name(runs)
+    assert row['task'] == 'adding-urnn16-T8'
+    assert row['config'] == {
+      **run.config,
+      'optimizer': {**run.config['optimizer'], 'clip_value': None},
+    }
+    assert row['sequences_to_success'] is None
+    assert (row['updates'], row['sequences']) == (20, 80)
+    assert row['final'].keys() == {'loss', 'wrong'}
+    assert row['params_in_use'] == models.count_params(
+      run.settings.architecture, run.hyperparams.toggles
+    )
+    assert row['seconds_per_update'] > 0
+
+
+def test_the_number_of_parameters_is_that_of_the_arrays(trained):
+  workdir, runs = trained
+  arrays = results.read_params(str(workdir), loop.population_name(runs))
+  size = sum(array[0].size for array in arrays.values())
+  assert {row['params'] for row in results.read_runs(str(workdir))} == {size}
+  assert all(len(array) == 4 for array in arrays.values())
+
+
+def test_metrics_have_a_row_per_run_at_update_0_and_after_every_chunk(trained):
+  workdir, runs = trained
+  rows = results.read_metrics(str(workdir))
+  names = [loop.run_name(run) for run in runs]
+  assert [(row['update'], row['run']) for row in rows] == [
+    (update, name) for update in (0, 8, 16, 20) for name in names
+  ]
+  for row in rows:
+    assert row['sequences'] == 4 * row['update']
+    assert row.keys() == {'run', 'update', 'sequences', *METRICS}
+    diverges = 'seed3' in row['run']
+    assert 0 <= row['wrong'] <= 1
+    assert diverges or row['loss'] > 0
+    # No update was counted: at first, or because the run is frozen.
+    empty = row['update'] == 0 or (diverges and row['update'] > 8)
+    assert (row['train_loss'] is None) == empty
+  final = {row['run']: row['loss'] for row in rows[-4:]}
+  for row in results.read_runs(str(workdir)):
+    assert row['final']['loss'] == final[row['id']]
+
+
+def test_files_are_strict_json(trained):
+  workdir, _ = trained
+
+  def refuse(word):
+    raise AssertionError(word)
+
+  for file in workdir.rglob('*.json*'):
+    lines = file.read_text()
+    for text in lines.splitlines() if file.suffix == '.jsonl' else [lines]:
+      json.loads(text, parse_constant=refuse)
+
+
+def test_saved_parameters_give_the_saved_metrics(trained):
+  workdir, runs = trained
+  arrays = results.read_params(str(workdir), loop.population_name(runs))
+  rows = results.read_runs(str(workdir))
+  run = runs[0]
+  template = step.init_state(run.settings, run.hyperparams)
+  names = loop._named_leaves(template.params)
+  assert names.keys() == arrays.keys()
+  assert {'layers/0/recurrent_kernel', 'readout/bias'} <= arrays.keys()
+  leaves = [jnp.asarray(arrays[name][0]) for name in names]
+  structure = jax.tree.structure(template.params)
+  state = template._replace(params=jax.tree.unflatten(structure, leaves))
+  _, metrics = step.evaluate(run.settings, run.hyperparams, state)
+  for name, value in rows[0]['final'].items():
+    np.testing.assert_allclose(metrics[name], value, rtol=1e-5)
+
+
+def test_provenance_tells_device_and_times(trained):
+  workdir, _ = trained
+  (found,) = results.read_provenance(str(workdir)).values()
+  assert found['platform'] == 'cpu' and found['devices'] == ['cpu'] * 2
+  assert found['packages']['jax'] == jax.__version__
+  assert 'commit' in found and found['compile_seconds'] > 0
+  assert found['train_seconds'] > 0
+  assert found['started'] <= found['finished']
+  assert found['started'].endswith('+00:00')
+
+
+# The loop around a stand-in for the compiled population.
+
+
+class _Script:
+  """A population whose runs are solved, or diverge, at given updates."""
+
+  def __init__(self, monkeypatch, solved, diverged=None, loss=0.5):
+    self.chunks, self.size = [], len(solved)
+    self._solved, self._loss = np.array(solved), loss
+    self._diverged = np.array(diverged or [math.inf] * len(solved))
+    monkeypatch.setattr(
+      population_lib, 'compile_population', lambda *unused: self._compiled()
+    )
+
+  def _compiled(self):
+    # Padded as if for two devices.
+    never: Any = np.full(self.size + 1, -1)
+    update: Any = np.zeros(self.size + 1, int)
+    state = step.State(
+      {'w': np.ones((self.size + 1, 3), np.float32)},
+      (),
+      update,
+      None,
+      never,
+      never,
+    )
+    return population_lib.Population(self.size, state, self._advance, 0.25)
+
+  def _advance(self, state, updates):
+    self.chunks.append(updates)
+    done = int(state.update[0]) + updates
+    state = state._replace(
+      update=np.full(self.size + 1, done),
+      solved_at=self._marks(self._solved, done),
+      diverged_at=self._marks(self._diverged, done),
+    )
+    value = np.full(self.size + 1, self._loss)
+    value[-1] = 1e9  # padding, to be seen nowhere
+    return state, {name: value for name in METRICS}
+
+  def _marks(self, at, done) -> Any:
+    return np.append(np.where(at <= done, at, -1), -1).astype(int)
+
+
+@pytest.fixture
+def train(make_config, tmp_path):
+  """`train({'training.updates': 9}, seeds=2)`: the directory of a study."""
+
+  def train(changes=None, seeds=2):
+    config = make_config(changes)
+    runs = study.expand(
+      config, lambda hyper: hyper.sweep('config.seed', range(seeds))
+    )
+    study.train(str(tmp_path / 'study'), 'scripted', config, runs)
+    return str(tmp_path / 'study')
+
+  return train
+
+
+def test_chunks_cover_the_updates_with_a_shorter_last_one(train, monkeypatch):
+  script = _Script(monkeypatch, [math.inf, math.inf])
+  workdir = train({'training.updates': 20})
+  assert script.chunks == [0, 8, 8, 4]
+  updates = [row['update'] for row in results.read_metrics(workdir)]
+  assert updates == [0, 0, 8, 8, 16, 16, 20, 20]
+
+
+def test_updates_that_the_interval_divides_have_no_empty_chunk(
+  train, monkeypatch
+):
+  script = _Script(monkeypatch, [math.inf, math.inf])
+  train({'training.updates': 16})
+  assert script.chunks == [0, 8, 8]
+
+
+def test_zero_updates_only_evaluate(train, monkeypatch):
+  script = _Script(monkeypatch, [math.inf, math.inf])
+  workdir = train({'training.updates': 0})
+  assert script.chunks == [0]
+  rows = results.read_runs(workdir)
+  assert [row['updates'] for row in rows] == [0, 0]
+  assert all(math.isfinite(row['seconds_per_update']) for row in rows)
+
+
+def test_training_stops_once_all_runs_are_solved(train, monkeypatch):
+  script = _Script(monkeypatch, [3, 11])
+  workdir = train({'training.updates': 100})
+  assert script.chunks == [0, 8, 8]
+  rows = results.read_runs(workdir)
+  assert [row['status'] for row in rows] == ['solved', 'solved']
+  assert [row['sequences_to_success'] for row in rows] == [12, 44]
+  assert [row['sequences'] for row in rows] == [64, 64]
+
+
+def test_training_goes_on_when_it_is_told_to(train, monkeypatch):
+  script = _Script(monkeypatch, [3, 5])
+  workdir = train({'training.updates': 20, 'training.stop_when_solved': False})
+  assert script.chunks == [0, 8, 8, 4]
+  rows = results.read_runs(workdir)
+  assert [row['sequences_to_success'] for row in rows] == [12, 20]
+
+
+def test_one_unsolved_run_keeps_training_going(train, monkeypatch):
+  script = _Script(monkeypatch, [3, math.inf])
+  workdir = train({'training.updates': 20})
+  assert sum(script.chunks) == 20
+  statuses = [row['status'] for row in results.read_runs(workdir)]
+  assert statuses == ['solved', 'unsolved']
+
+
+@pytest.mark.parametrize('stop', [True, False])
+def test_training_stops_once_all_runs_have_diverged(train, monkeypatch, stop):
+  script = _Script(monkeypatch, [math.inf, 2], diverged=[2, 9])
+  workdir = train({'training.updates': 100, 'training.stop_when_solved': stop})
+  assert script.chunks == ([0, 8] if stop else [0, 8, 8])
+  rows = results.read_runs(workdir)
+  statuses = ['diverged', 'solved'] if stop else ['diverged', 'diverged']
+  assert [row['status'] for row in rows] == statuses
+  assert [row['sequences_to_success'] for row in rows] == [None, 8]
+
+
+def test_a_loss_that_is_not_finite_is_null(train, monkeypatch):
+  _Script(monkeypatch, [math.inf] * 2, loss=math.nan)
+  workdir = train({'training.updates': 8})
+  assert {row['loss'] for row in results.read_metrics(workdir)} == {None}
+  assert results.read_runs(workdir)[0]['final']['loss'] is None
+
+
+def test_padding_is_in_no_file(train, monkeypatch):
+  _Script(monkeypatch, [math.inf] * 3)
+  workdir = train(seeds=3)
+  assert len(results.read_runs(workdir)) == 3
+  assert {row['loss'] for row in results.read_metrics(workdir)} == {0.5}
+  (name,) = results.read_provenance(workdir)
+  assert results.read_params(workdir, name)['w'].shape == (3, 3)
+
+
+def test_an_error_while_training_leaves_no_final_directory(train, monkeypatch):
+  script = _Script(monkeypatch, [math.inf] * 2)
+  monkeypatch.setattr(script, '_marks', lambda *unused: 1 / 0)
+  with pytest.raises(ZeroDivisionError):
+    train()
+  monkeypatch.undo()
+  _Script(monkeypatch, [math.inf] * 2)
+  workdir = train()
+  assert len(results.read_runs(workdir)) == 2
+
+
+# What is shown.
+
+
+def test_plain_lines_are_printed_where_there_is_no_terminal(
+  train, monkeypatch, capsys
+):
+  _Script(monkeypatch, [3, math.inf], diverged=[math.inf, 9])
+  monkeypatch.setattr(progress, '_PAUSE', 0.0)
+  train({'training.updates': 20})
+  out = capsys.readouterr().out
+  assert '\x1b' not in out
+  lines = out.splitlines()
+  assert lines[0] == 'scripted: 2 runs in 1 compiled programs'
+  name = lines[1].partition(':')[0]
+  assert lines[1] == f'{name}: 2 runs, compiling'
+  assert lines[2] == f'{name}: update 0/20  solved 0/2  loss 0.5'
+  assert lines[3].startswith(f'{name}: update 8/20  solved 1/2  loss 0.5  ')
+  assert lines[3].endswith(' s left at most') and 'updates/s' in lines[3]
+  assert lines[-1].startswith(f'{name}: update 16/20  solved 1/2  loss 0.5  ')
+  assert 'diverged 1' in lines[-1] and 'left' not in lines[-1]
+
+
+def test_plain_lines_pause(train, monkeypatch, capsys):
+  _Script(monkeypatch, [math.inf] * 2)
+  train({'training.updates': 800})
+  lines = capsys.readouterr().out.splitlines()
+  assert len(lines) < 10
+  assert 'update 800/800' in lines[-1]
+
+
+class _Terminal(io.StringIO):
+  encoding = 'utf-8'
+
+  def isatty(self):
+    return True
+
+
+def test_a_terminal_gets_a_bar(train, monkeypatch):
+  _Script(monkeypatch, [3, math.inf], diverged=[math.inf, 9])
+  terminal = _Terminal()
+  monkeypatch.setattr(sys, 'stdout', terminal)
+  monkeypatch.setenv('TERM', 'xterm-256color')
+  monkeypatch.setenv('COLUMNS', '160')
+  monkeypatch.delenv('NO_COLOR', raising=False)
+  train({'training.updates': 20})
+  shown = terminal.getvalue()
+  assert '\x1b[' in shown
+  assert 'solved 1/2' in shown and 'diverged 1' in shown
+  assert '16/20' in shown and 'updates/s' in shown
+  assert 'compiling' not in shown.splitlines()[-1]
+
+
+# TensorBoard.
+
+
+def _scalars(path):
+  """Read an event file (TFRecord: length, checksum, data, checksum)."""
+  event_pb2: Any = pytest.importorskip('tensorboardX.proto.event_pb2')
+
+  content, found, place = path.read_bytes(), [], 0
+  while place < len(content):
+    (size,) = struct.unpack_from('<Q', content, place)
+    event = event_pb2.Event.FromString(content[place + 12 : place + 12 + size])
+    found += [(event.step, v.tag, v.simple_value) for v in event.summary.value]
+    place += size + 16
+  return found
+
+
+def test_tensorboard_files_hold_the_metrics(train, monkeypatch):
+  pytest.importorskip('tensorboardX')
+  script = _Script(monkeypatch, [math.inf] * 2)
+  original = script._advance
+
+  def advance(state, updates):
+    state, record = original(state, updates)
+    return state, {**record, 'train_loss': record['loss'] * math.nan}
+
+  monkeypatch.setattr(script, '_advance', advance)
+  workdir = train({'training.updates': 12, 'training.tensorboard': True})
+  rows = results.read_metrics(workdir)
+  (name,) = results.read_provenance(workdir)
+  folder = pathlib.Path(workdir) / 'populations' / name
+  for run in {row['run'] for row in rows}:
+    (file,) = (folder / 'tensorboard' / run).iterdir()
+    expected = {
+      (row['sequences'], tag, row[tag])
+      for row in rows
+      if row['run'] == run
+      for tag in ('grad_norm', 'loss', 'wrong')
+    }
+    # What is not finite is left out.
+    assert set(_scalars(file)) == expected
+
+
+def test_without_the_wish_there_are_no_event_files(train, monkeypatch):
+  _Script(monkeypatch, [math.inf] * 2)
+  monkeypatch.setitem(sys.modules, 'tensorboardX', None)
+  workdir = train()
+  assert not list(pathlib.Path(workdir).rglob('tensorboard'))
+
+
+def test_names_tell_runs_and_populations_apart(make_config):
+  def run(changes=None):
+    return settings.from_config(make_config(changes))
+
+  names = {
+    loop.run_name(run(changes))
+    for changes in (
+      {},
+      {'seed': 1},
+      {'optimizer.learning_rate': 0.1},
+      {'model.variant': 'np'},
+    )
+  }
+  assert len(names) == 4
+  assert loop.run_name(run()) == loop.run_name(run())
+  one, two = run(), run({'seed': 1})
+  assert loop.population_name([one]) != loop.population_name([one, two])
+  assert loop.population_name([one]) == loop.population_name([run()])

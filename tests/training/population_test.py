@@ -1,0 +1,351 @@
+"""Populations: members equal single runs and do not disturb each other."""
+
+import math
+import os
+import pathlib
+import types
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from configs import base
+from configs.studies import variants as variants_study
+from lstm_variants.cells import lstm
+from lstm_variants.sweeps import study
+from lstm_variants.training import population
+from lstm_variants.training import settings as settings_lib
+
+# Between them every toggle differs, and every traced hyper-parameter.
+MEMBERS = (
+  {'model.variant': 'vanilla'},
+  {
+    'model.variant': 'peephole',
+    'seed': 7,
+    'optimizer.learning_rate': 3e-2,
+    'optimizer.clip_norm': 0.1,
+  },
+  {'model.variant': 'coupled', 'model.forget_bias': 2.0, 'seed': 1},
+  {'model.variant': 'janet', 'optimizer.clip_value': 0.01},
+  {'model.variant': 'fgr', 'model.chrono_t_max': 8.0},
+  {'model.variant': 'nig', 'optimizer.learning_rate': 3e-3},
+  {
+    'model.variant': 'nfg',
+    'model.toggles.input_activation': False,
+    'optimizer.momentum': 0.5,
+  },
+)
+ALONE = (1, 3, 4)
+
+
+@pytest.fixture(scope='module')
+def build():
+  from tests import conftest
+
+  def build(changes=None):
+    # A larger ε: it keeps the rounding errors of tiny gradients small.
+    optimizer = {'optimizer.name': 'rmsprop', 'optimizer.eps': 1e-3}
+    changes = {**optimizer, **(changes or {})}
+    return settings_lib.from_config(conftest.tiny_config(changes))
+
+  return build
+
+
+@pytest.fixture(scope='module')
+def mixed(build):
+  """The members as one compiled population; its first state on the host."""
+  runs = [build(changes) for changes in MEMBERS]
+  compiled = population.compile_population(
+    runs[0].settings, [run.hyperparams for run in runs]
+  )
+  return compiled, jax.tree.map(np.array, compiled.state)
+
+
+def _advance(compiled, first, *chunks):
+  """Advance a copy of a first state by some chunks; both on the host."""
+  sharding = jax.tree.leaves(compiled.state)[0].sharding
+  state, record = jax.device_put(first, sharding), None
+  for chunk in chunks:
+    state, record = compiled.advance(state, chunk)
+  return jax.tree.map(np.array, (state, record))
+
+
+def _member(tree, index):
+  return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def _assert_close(tree, other, **tolerances):
+  for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
+    np.testing.assert_allclose(a, b, **tolerances)
+
+
+def _bytes(tree) -> list[bytes]:
+  return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
+
+
+def _compilations(caplog) -> list[str]:
+  """Return the programs that were compiled while the log was kept."""
+  marker = 'Finished XLA compilation of '
+  return [
+    record.getMessage().partition(marker)[2].partition(' in ')[0]
+    for record in caplog.records
+    if record.getMessage().startswith(marker)
+  ]
+
+
+@pytest.mark.parametrize('index', ALONE)
+def test_a_member_of_a_mixed_population_equals_the_same_run_alone(
+  build, mixed, index
+):
+  compiled, first = mixed
+  together = _advance(compiled, first, 20)
+  run = build(MEMBERS[index])
+  alone = population.compile_population(run.settings, [run.hyperparams])
+  assert alone.size == 1
+  start = jax.tree.map(np.array, alone.state)
+  _assert_close(_member(first, index), _member(start, 0), rtol=1e-6, atol=1e-7)
+  single = _advance(alone, start, 20)
+  assert int(single[0].update[0]) == 20
+  _assert_close(
+    _member(together, index), _member(single, 0), rtol=1e-5, atol=1e-5
+  )
+  # It has learnt something, so that the equality says something.
+  moved = np.abs(
+    single[0].params['layers'][0].kernel - start.params['layers'][0].kernel
+  )
+  assert np.max(moved) > 1e-3
+
+
+def test_the_members_of_the_test_differ_in_every_toggle_and_number(build):
+  runs = [build(changes).hyperparams for changes in MEMBERS]
+  static, stacked = population.stack(runs)
+  assert isinstance(static, lstm.Toggles)
+  assert set(static._replace(coupling_shift=None)) == {None}
+  assert static.coupling_shift is None
+  for name, column in stacked._asdict().items():
+    if name != 'toggles':
+      assert len(set(column.tolist())) > 1, name
+
+
+def test_members_differ_and_learn(mixed):
+  state, record = _advance(*mixed, 20)
+  assert len(set(record['loss'][:-1].tolist())) == len(MEMBERS)
+  assert np.all(state.update == 20)
+  assert np.all(np.isfinite(record['train_loss']))
+
+
+def test_the_same_population_twice_is_bit_equal(build, mixed):
+  once = _advance(*mixed, 8, 12)
+  assert _bytes(once) == _bytes(_advance(*mixed, 8, 12))
+  runs = [build(changes) for changes in MEMBERS]
+  again = population.compile_population(
+    runs[0].settings, [run.hyperparams for run in runs]
+  )
+  first = jax.tree.map(np.array, again.state)
+  assert _bytes(first) == _bytes(mixed[1])
+  assert _bytes(_advance(again, first, 8, 12)) == _bytes(once)
+
+
+def test_how_updates_are_cut_into_chunks_does_not_matter(mixed):
+  whole, cut = _advance(*mixed, 20), _advance(*mixed, 0, 8, 8, 4)
+  assert _bytes(whole[0]) == _bytes(cut[0])
+  for name in ('loss', 'wrong'):
+    assert _bytes(whole[1][name]) == _bytes(cut[1][name])
+
+
+def test_a_record_is_the_mean_over_its_chunk(mixed):
+  records = [_advance(*mixed, *[1] * n)[1] for n in (1, 2, 3)]
+  _, whole = _advance(*mixed, 3)
+  for name in ('train_loss', 'grad_norm'):
+    mean = np.mean([record[name] for record in records], axis=0)
+    np.testing.assert_allclose(whole[name], mean, rtol=1e-5)
+  assert len({float(record['train_loss'][0]) for record in records}) == 3
+
+
+def test_without_updates_the_state_stays_and_the_loss_has_no_value(mixed):
+  compiled, first = mixed
+  state, record = _advance(compiled, first, 0)
+  assert _bytes(state) == _bytes(first)
+  assert np.all(np.isnan(record['train_loss']))
+  assert np.all(np.isfinite(record['loss']))
+
+
+@pytest.mark.parametrize('index', [0, 3, 6])
+def test_a_diverging_member_leaves_the_others_bit_unchanged(
+  build, mixed, index
+):
+  compiled, first = mixed
+  calm = _advance(compiled, first, 8, 12)
+  changes = [dict(member) for member in MEMBERS]
+  changes[index]['optimizer.learning_rate'] = 1e30
+  runs = [build(member) for member in changes]
+  wild_population = population.compile_population(
+    runs[0].settings, [run.hyperparams for run in runs]
+  )
+  start = jax.tree.map(np.array, wild_population.state)
+  wild = _advance(wild_population, start, 8, 12)
+  state, record = wild
+  diverged = state.diverged_at[: len(MEMBERS)] >= 0
+  assert diverged.tolist() == [k == index for k in range(len(MEMBERS))]
+  assert np.all(calm[0].diverged_at == -1)
+  for other in range(len(MEMBERS)):
+    same = _bytes(_member(calm, other)) == _bytes(_member(wild, other))
+    assert same == (other != index), other
+  finite = [np.isfinite(x[index]) for x in jax.tree.leaves(state.params)]
+  assert all(map(np.all, finite))
+  # What is averaged over the chunk are the updates before it was frozen.
+  assert np.isnan(record['train_loss'][index])
+
+
+def test_every_variant_seed_and_rate_of_the_study_is_one_population():
+  runs = study.expand(variants_study.get_config(), variants_study.get_hyper)
+  models = {run.model for run in runs}
+  assert models == set(settings_lib.variants.VARIANTS)
+  assert len({run.hyperparams.seed for run in runs}) >= 2
+  assert len({run.hyperparams.learning_rate for run in runs}) >= 2
+  assert len(runs) >= 4 * len(models)
+  (only,) = study.split(runs)
+  assert len(only) == len(runs)
+
+
+def test_one_program_serves_all_variants_evaluation_chunks_and_the_rest(caplog):
+  # The study as above, made small.
+  config = variants_study.get_config()
+  config.update_from_flattened_dict(
+    {
+      'task.length': 4,
+      'model.hidden_features': 2,
+      'model.recurrent_init': 'uniform',
+      'training.batch_size': 2,
+      'training.evaluation_batches': 1,
+    }
+  )
+  runs = study.expand(config, variants_study.get_hyper)
+  (only,) = study.split(runs)
+  with jax.log_compiles(True), caplog.at_level('WARNING'):
+    compiled = population.compile_population(
+      only[0].settings, [run.hyperparams for run in only]
+    )
+    first = _compilations(caplog)
+    state = compiled.state
+    for chunk in (0, 3, 3, 2):
+      state, record = compiled.advance(state, chunk)
+    losses = np.asarray(record['loss'])
+    assert first.count('jit(advance)') == 1
+    assert first.count('jit(init)') == 1
+    assert _compilations(caplog) == first
+  assert compiled.compile_seconds > 0
+  assert losses.shape == (len(runs),)
+  assert np.all(np.isfinite(losses))
+
+
+def test_an_odd_population_is_padded_to_the_devices(mixed):
+  compiled, first = mixed
+  assert jax.device_count() == 2
+  assert len(MEMBERS) % 2 == 1
+  assert compiled.size == len(MEMBERS)
+  lengths = {leaf.shape[0] for leaf in jax.tree.leaves(first)}
+  assert lengths == {len(MEMBERS) + 1}
+  state, _ = _advance(compiled, first, 8)
+  assert _bytes(_member(state, -1)) == _bytes(_member(state, -2))
+  devices = {
+    shard.device
+    for shard in jax.tree.leaves(compiled.state)[0].addressable_shards
+  }
+  assert devices == set(jax.devices())
+
+
+def test_two_devices_equal_one(build, mixed, monkeypatch):
+  two = _advance(*mixed, 20)
+  one_device = jax.devices()[:1]
+  monkeypatch.setattr(population.jax, 'devices', lambda: one_device)
+  runs = [build(changes) for changes in MEMBERS]
+  compiled = population.compile_population(
+    runs[0].settings, [run.hyperparams for run in runs]
+  )
+  first = jax.tree.map(np.array, compiled.state)
+  assert jax.tree.leaves(first)[0].shape[0] == len(MEMBERS)
+  one = _advance(compiled, first, 20)
+  cut = jax.tree.map(lambda leaf: leaf[: len(MEMBERS)], two)
+  _assert_close(cut, one, rtol=1e-6, atol=1e-6)
+
+
+def test_equal_toggles_stay_static_and_others_are_traced(build):
+  runs = [
+    build({'model.variant': variant}).hyperparams
+    for variant in ('vanilla', 'peephole_i', 'coupled')
+  ]
+  static, stacked = population.stack(runs)
+  assert static is not None
+  expected: Any = {'peephole_i': None, 'coupled': None}
+  assert static == lstm.Toggles(**expected)
+  assert static.input_gate is True and static.gate_recurrence is False
+  toggles = stacked.toggles
+  assert toggles.peephole_i.tolist() == [False, True, False]
+  assert toggles.coupled.tolist() == [False, False, True]
+  assert toggles.coupled.dtype == bool
+  rest = toggles._replace(peephole_i=None, coupled=None)
+  assert set(rest) == {None}
+  merged = population.merge(static, stacked).toggles
+  assert merged.input_gate is True
+  assert merged.peephole_i is toggles.peephole_i
+
+
+def test_the_toggles_of_one_variant_are_all_static(build):
+  runs = [
+    build({'model.variant': 'janet', 'seed': seed}).hyperparams
+    for seed in range(3)
+  ]
+  static, stacked = population.stack(runs)
+  assert static == runs[0].toggles
+  assert set(stacked.toggles) == {None}
+  assert population.merge(static, stacked).toggles == runs[0].toggles
+
+
+def test_numbers_are_stacked_as_float32_and_seeds_as_uint32(build):
+  runs = [build({'seed': seed}).hyperparams for seed in (0, 2**32 - 1)]
+  _, stacked = population.stack(runs)
+  assert stacked.seed.tolist() == [0, 2**32 - 1]
+  assert stacked.seed.dtype == np.uint32
+  assert stacked.clip_value.tolist() == [math.inf] * 2
+  for name, column in stacked._asdict().items():
+    if name not in ('seed', 'toggles'):
+      assert column.dtype == np.float32, name
+
+
+def test_a_cell_without_toggles_has_none(build):
+  runs = [
+    build({'model.variant': 'simple_rnn', 'seed': seed}).hyperparams
+    for seed in range(2)
+  ]
+  static, stacked = population.stack(runs)
+  assert static is None and stacked.toggles is None
+  assert population.merge(static, stacked).toggles is None
+
+
+def test_every_core_becomes_a_device_unless_the_environment_says_otherwise(
+  monkeypatch,
+):
+  updates = []
+  config = types.SimpleNamespace(update=lambda *args: updates.append(args))
+  monkeypatch.setattr(population, 'jax', types.SimpleNamespace(config=config))
+  monkeypatch.delenv('JAX_NUM_CPU_DEVICES', raising=False)
+  monkeypatch.setenv('XLA_FLAGS', '')
+  population.use_every_core()
+  cores = (
+    len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 0
+  )
+  assert updates == [('jax_num_cpu_devices', cores or os.cpu_count())]
+  monkeypatch.setenv('JAX_NUM_CPU_DEVICES', '3')
+  population.use_every_core()
+  monkeypatch.delenv('JAX_NUM_CPU_DEVICES')
+  monkeypatch.setenv('XLA_FLAGS', '--xla_force_host_platform_device_count=3')
+  population.use_every_core()
+  assert len(updates) == 1
+
+
+def test_the_variants_study_is_of_this_repository():
+  # The import above must not have found another `configs`.
+  here = pathlib.Path(__file__).parents[2]
+  assert pathlib.Path(base.__file__).is_relative_to(here)

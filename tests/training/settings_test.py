@@ -1,0 +1,417 @@
+"""Settings: what is refused and how, and that every field is used."""
+
+import copy
+import dataclasses
+import functools
+import math
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+
+from configs import base
+from configs import copy as copy_config
+from lstm_variants.cells import lstm, variants
+from lstm_variants.training import checks, settings
+
+INF, NAN = math.inf, math.nan
+INTEGERS = {
+  'seed': (0, 2**32 - 1),
+  'task.length': (1, 10**7),
+  'model.hidden_features': (1, 2**16),
+  'model.num_layers': (1, 64),
+  'training.batch_size': (1, 2**20),
+  'training.updates': (0, 10**9),
+  'training.evaluation_interval': (1, 10**9),
+  'training.evaluation_batches': (1, 2**20),
+  'training.evaluation_seed': (0, 2**32 - 1),
+}
+NOT_INTEGERS = (8.5, 8.0, True, NAN, INF, '8', None, [8])
+REALS = {
+  'optimizer.learning_rate': (-0.1, 0, 0.0, NAN, INF, -INF),
+  'optimizer.momentum': (-0.1, 1, 1.0, 1.5, NAN, INF),
+  'optimizer.b1': (-0.1, 1.0, NAN, INF),
+  'optimizer.b2': (-0.1, 1.0, NAN, INF),
+  'optimizer.eps': (-1e-8, 0.0, NAN, INF),
+  'optimizer.clip_norm': (-1.0, 0.0, NAN, -INF),
+  'optimizer.clip_value': (-1.0, 0.0, NAN, -INF),
+  'model.forget_bias': (NAN, INF, -INF),
+  'model.chrono_t_max': (-1.0, 2.0, 2.99, NAN, INF),
+}
+NOT_REALS = (True, '0.1', None, [0.1])
+BOOLEANS = (
+  'optimizer.nesterov',
+  'training.stop_when_solved',
+  'training.tensorboard',
+)
+BAD_VALUES = [
+  *(
+    (field, value)
+    for field, (smallest, largest) in INTEGERS.items()
+    for value in (*NOT_INTEGERS, smallest - 1, -(10**6), largest + 1, 10**30)
+  ),
+  *(
+    (field, value)
+    for field, values in REALS.items()
+    for value in (*NOT_REALS, *values)
+  ),
+  *((field, value) for field in BOOLEANS for value in (None, 1, 'yes', 0.0)),
+]
+BAD_NAMES = (
+  ('task.name', 'adding_', 'adding'),
+  ('task.name', 'copyy', 'copy'),
+  ('task.name', '', None),
+  ('task.dialect', 'hs98', 'hs97'),
+  ('task.dialect', 'variable', None),
+  ('model.variant', 'peephol', 'peephole'),
+  ('model.variant', 'lstm', None),
+  ('model.variant', 'simple-rnn', 'simple_rnn'),
+  ('model.recurrent_init', 'orthogonl', 'orthogonal'),
+  ('model.dtype', 'float16', 'bfloat16'),
+  ('model.dtype', 'float46', 'float64'),
+  ('optimizer.name', 'adamm', 'adam'),
+  ('optimizer.name', 'Adam', 'adam'),
+  ('optimizer.name', None, None),
+)
+
+
+def _config(changes: dict[str, Any] | None = None) -> Any:
+  """Return the base config with fields set past the checks of ConfigDict."""
+  fields = base.get_config().to_dict()
+  for field, value in (changes or {}).items():
+    *path, name = field.split('.')
+    functools.reduce(dict.__getitem__, path, fields)[name] = value
+  return types.SimpleNamespace(to_dict=lambda: fields)
+
+
+def _refusal(changes) -> str:
+  with pytest.raises(settings.InputError) as info:
+    settings.from_config(_config(changes))
+  message = str(info.value)
+  assert '\n' not in message
+  return message
+
+
+@pytest.mark.parametrize('field, value', BAD_VALUES)
+def test_a_bad_value_is_refused_with_field_value_rule_and_a_choice(
+  field, value
+):
+  message = _refusal({field: value})
+  assert message.startswith(f'--config.{field}={value!r}: ')
+  assert 'nearest: ' in message or 'for example ' in message
+
+
+@pytest.mark.parametrize('field, bounds', INTEGERS.items())
+def test_the_nearest_choice_of_an_integer_is_its_bound(field, bounds):
+  assert _refusal({field: bounds[0] - 1}).endswith(f'nearest: {bounds[0]}')
+  assert _refusal({field: bounds[1] + 1}).endswith(f'nearest: {bounds[1]}')
+
+
+@pytest.mark.parametrize('field, value, nearest', BAD_NAMES)
+def test_an_unknown_name_is_refused_with_the_nearest(field, value, nearest):
+  message = _refusal({field: value})
+  assert message.startswith(f'--config.{field}={value!r}: unknown; ')
+  assert 'choices: ' in message
+  assert ('nearest: ' in message) == bool(nearest)
+  if nearest:
+    assert f'nearest: {nearest!r};' in message
+
+
+def test_every_field_of_the_base_config_is_checked():
+  checked = {*INTEGERS, *REALS, *BOOLEANS, *(name for name, _, _ in BAD_NAMES)}
+  toggles = {f'model.toggles.{name}' for name in lstm.Toggles._fields}
+  fields = set(_leaves(base.get_config().to_dict()))
+  assert checked | toggles == fields == set(OTHERS)
+
+
+def _leaves(fields, prefix=''):
+  for key, value in fields.items():
+    if isinstance(value, dict):
+      yield from _leaves(value, f'{prefix}{key}.')
+    else:
+      yield prefix + key
+
+
+@pytest.mark.parametrize(
+  'changes, field, shortest',
+  [
+    ({'task.length': 1}, 'task.length', 2),
+    ({'task.dialect': 'hs97', 'task.length': 10}, 'task.length', 11),
+  ],
+)
+def test_a_task_too_short_for_its_markers_is_refused(changes, field, shortest):
+  message = _refusal(changes)
+  assert message.startswith(f'--config.{field}={changes["task.length"]}: ')
+  assert message.endswith(f'nearest: {shortest}')
+  settings.from_config(_config({**changes, 'task.length': shortest}))
+
+
+@pytest.mark.parametrize(
+  'changes',
+  [
+    {'model.toggles.coupled': True, 'model.toggles.input_gate': False},
+    {'model.toggles.coupled': True, 'model.toggles.forget_gate': False},
+    {'model.toggles.coupled': True, 'model.toggles.peephole_f': True},
+    {'model.toggles.coupling_shift': 1.0},
+    {'model.toggles.peephole_i': True, 'model.toggles.input_gate': False},
+    {'model.variant': 'peephole', 'model.toggles.forget_gate': False},
+    {'model.variant': 'janet', 'model.toggles.coupled': False},
+  ],
+)
+def test_toggles_that_contradict_each_other_are_refused(changes):
+  message = _refusal(changes)
+  assert message.startswith('--config.model.variant=')
+  assert '; set ' in message
+
+
+@pytest.mark.parametrize('shift', [NAN, INF, -INF])
+def test_a_shift_that_is_not_finite_is_refused(shift):
+  changes = {'model.variant': 'janet', 'model.toggles.coupling_shift': shift}
+  message = _refusal(changes)
+  assert message.startswith('--config.model.toggles.coupling_shift=')
+  assert message.endswith('must be finite; for example 1')
+
+
+@pytest.mark.parametrize('toggle', ['peephole_i', 'input_gate', 'coupled'])
+@pytest.mark.parametrize('value', [True, False])
+def test_toggles_of_a_simple_rnn_are_refused(toggle, value):
+  field = f'model.toggles.{toggle}'
+  message = _refusal({'model.variant': 'simple_rnn', field: value})
+  assert message.startswith(f'--config.{field}={value}: simple_rnn has no ')
+  assert 'nearest: --config.model.variant=vanilla' in message
+
+
+@pytest.mark.parametrize('optimizer', ['adam', 'rmsprop', 'sgd'])
+@pytest.mark.parametrize('knob, value', [('momentum', 0.5), ('nesterov', True)])
+def test_knobs_that_the_optimizer_does_not_have_are_refused(
+  optimizer, knob, value
+):
+  users = {'momentum': ('sgd', 'rmsprop'), 'nesterov': ('sgd',)}[knob]
+  changes = {'optimizer.name': optimizer, f'optimizer.{knob}': value}
+  if optimizer in users:
+    settings.from_config(_config(changes))
+    return
+  message = _refusal(changes)
+  assert message.startswith(f'--config.optimizer.{knob}={value}: {optimizer} ')
+  assert 'nearest: --config.optimizer.name=sgd' in message
+
+
+def test_overrides_change_the_toggles_and_show_in_the_models_name():
+  run = settings.from_config(_config({'model.toggles.peephole_i': True}))
+  assert run.model == 'vanilla+peephole_i'
+  assert run.hyperparams.toggles == lstm.Toggles(peephole_i=True)
+  changes = {
+    'model.variant': 'peephole',
+    'model.toggles.peephole_o': False,
+    'model.toggles.gate_recurrence': True,
+  }
+  run = settings.from_config(_config(changes))
+  assert run.model == 'peephole-peephole_o+gate_recurrence'
+  assert run.hyperparams.toggles == lstm.Toggles(
+    peephole_i=True, peephole_f=True, gate_recurrence=True
+  )
+  changes = {'model.variant': 'janet', 'model.toggles.coupling_shift': 0.5}
+  run = settings.from_config(_config(changes))
+  assert run.model == 'janet+coupling_shift=0.5'
+  assert run.hyperparams.toggles.coupling_shift == 0.5
+
+
+def test_an_override_that_changes_nothing_leaves_the_name():
+  changes = {'model.variant': 'peephole', 'model.toggles.peephole_i': True}
+  run = settings.from_config(_config(changes))
+  assert run.model == 'peephole'
+  assert run.hyperparams.toggles == variants.VARIANTS['peephole'].toggles
+
+
+@pytest.mark.parametrize('variant', checks.MODELS)
+def test_every_model_of_the_registry_is_accepted(variant):
+  run = settings.from_config(_config({'model.variant': variant}))
+  assert run.model == variant
+  if variant == 'simple_rnn':
+    assert (run.settings.cell, run.hyperparams.toggles) == (variant, None)
+  else:
+    assert run.settings.cell == 'lstm'
+    assert run.hyperparams.toggles == variants.VARIANTS[variant].toggles
+
+
+@pytest.mark.parametrize(
+  'changes',
+  [
+    {'optimizer.clip_norm': INF, 'optimizer.clip_value': 0.1},
+    {'optimizer.learning_rate': 1e30, 'model.forget_bias': -2},
+    {'optimizer.name': 'sgd', 'optimizer.momentum': 0.9},
+    {'model.chrono_t_max': 3, 'training.updates': 0},
+    {'seed': 2**32 - 1, 'model.dtype': 'float64', 'model.num_layers': 3},
+    {'task.dialect': 'hs97', 'task.length': 11},
+    {'task.name': 'copy', 'task.dialect': 'variable', 'task.length': 1},
+  ],
+)
+def test_unusual_but_valid_values_are_accepted(changes):
+  settings.from_config(_config(changes))
+
+
+# A value other than the default of every field, and what it needs.
+OTHERS = {
+  'seed': (1, {}),
+  'task.name': ('copy', {}),
+  'task.dialect': ('hs97', {}),
+  'task.length': (99, {}),
+  'model.variant': ('peephole', {}),
+  'model.hidden_features': (31, {}),
+  'model.num_layers': (2, {}),
+  'model.forget_bias': (0.5, {}),
+  'model.chrono_t_max': (9.0, {}),
+  'model.recurrent_init': ('uniform', {}),
+  'model.dtype': ('float64', {}),
+  'optimizer.name': ('rmsprop', {}),
+  'optimizer.learning_rate': (0.5, {}),
+  'optimizer.momentum': (0.5, {'optimizer.name': 'sgd'}),
+  'optimizer.nesterov': (True, {'optimizer.name': 'sgd'}),
+  'optimizer.b1': (0.5, {}),
+  'optimizer.b2': (0.5, {}),
+  'optimizer.eps': (0.5, {}),
+  'optimizer.clip_norm': (0.5, {}),
+  'optimizer.clip_value': (0.5, {}),
+  'training.batch_size': (5, {}),
+  'training.updates': (5, {}),
+  'training.evaluation_interval': (5, {}),
+  'training.evaluation_batches': (5, {}),
+  'training.evaluation_seed': (5, {}),
+  'training.stop_when_solved': (False, {}),
+  'training.tensorboard': (True, {}),
+  'model.toggles.coupling_shift': (0.5, {'model.toggles.coupled': True}),
+  **{
+    f'model.toggles.{name}': (not default, {})
+    for name, default in lstm.Toggles()._asdict().items()
+    if name != 'coupling_shift'
+  },
+}
+
+
+@pytest.mark.parametrize('field', OTHERS)
+def test_every_field_changes_what_is_trained(field):
+  value, needs = OTHERS[field]
+  before = settings.from_config(_config(needs))
+  after = settings.from_config(_config({**needs, field: value}))
+  assert (before.settings, before.hyperparams) != (
+    after.settings,
+    after.hyperparams,
+  )
+  assert before.config != after.config
+
+
+def test_fields_keep_their_values():
+  changes = {
+    field: value
+    for field, (value, needs) in OTHERS.items()
+    if not needs and 'toggles' not in field and field != 'task.name'
+  }
+  run = settings.from_config(_config(changes))
+  found = {**dataclasses.asdict(run.settings), **run.hyperparams._asdict()}
+  for field, value in changes.items():
+    name = field.rpartition('.')[2]
+    name = {'optimizer.name': 'optimizer'}.get(field, name)
+    if name != 'variant':
+      assert found[name] == value, field
+  assert run.settings.task_name == 'adding'
+
+
+def test_a_size_beyond_the_memory_is_refused_with_both_numbers():
+  message = _refusal(
+    {'model.hidden_features': 4096, 'training.batch_size': 2**20}
+  )
+  assert message.startswith('--config.model.hidden_features=4096: ')
+  memory = settings.os.sysconf('SC_PAGE_SIZE') * settings.os.sysconf(
+    'SC_PHYS_PAGES'
+  )
+  assert f'this machine has {memory / 2**30:,.0f}' in message
+  assert 'GiB' in message and 'nearest batch_size: ' in message
+
+
+def test_the_memory_of_a_population_is_that_of_all_its_runs(monkeypatch):
+  one = settings.from_config(base.get_config()).settings
+  needed = settings.estimate_bytes(one)
+  pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': 10 * needed}
+  monkeypatch.setattr(settings.os, 'sysconf', pages.__getitem__)
+  settings.check_memory([one] * 10)
+  with pytest.raises(settings.InputError, match='11 run.*nearest batch_size'):
+    settings.check_memory([one] * 11)
+
+
+def test_the_choice_named_for_too_large_a_size_fits(monkeypatch):
+  changes = {'model.hidden_features': 512, 'task.length': 10}
+  one = settings.from_config(_config(changes)).settings
+  pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': 0}
+  monkeypatch.setattr(settings.os, 'sysconf', pages.__getitem__)
+  for factor in (0.9, 0.5, 0.01):
+    pages['SC_PHYS_PAGES'] = int(settings.estimate_bytes(one) * factor)
+    with pytest.raises(settings.InputError) as info:
+      settings.check_memory([one])
+    field, _, value = str(info.value).rpartition('nearest ')[2].partition(': ')
+    smaller = dataclasses.replace(one, **{field: int(value)})
+    settings.check_memory([smaller])
+
+
+def test_the_estimate_covers_the_arrays_that_training_needs():
+  run = settings.from_config(
+    _config({'model.hidden_features': 256, 'training.batch_size': 1})
+  )
+  sizes = run.settings.architecture
+  weights = lstm.count_params(
+    lstm.Toggles(gate_recurrence=True), sizes.in_features, 256
+  )
+  assert settings.estimate_bytes(run.settings) >= 4 * 4 * weights
+
+
+def test_tensorboard_without_its_extra_is_refused(monkeypatch):
+  monkeypatch.setattr(checks.importlib.util, 'find_spec', lambda name: None)
+  message = _refusal({'training.tensorboard': True})
+  assert message.startswith('--config.training.tensorboard=True: ')
+  assert "pip install 'lstm-variants[tensorboard]'" in message
+
+
+@pytest.mark.parametrize(
+  'field', ['seed', 'task', 'training.updates', 'model.toggles']
+)
+def test_a_config_that_lacks_a_field_is_refused(field):
+  config = _config()
+  fields = config.to_dict()
+  *path, name = field.split('.')
+  del functools.reduce(dict.__getitem__, path, fields)[name]
+  with pytest.raises(settings.InputError, match=f'--config.{field}.*missing'):
+    settings.from_config(config)
+
+
+@pytest.mark.parametrize(
+  'field', ['warmup', 'training.warmup', 'model.dropout', 'model.toggles.no_x']
+)
+def test_a_field_that_nothing_reads_is_refused(field):
+  assert 'unknown' in _refusal({field: 3})
+
+
+def test_the_config_is_not_changed_and_numpy_numbers_pass():
+  config = copy_config.get_config()
+  config.update_from_flattened_dict(
+    {'optimizer.learning_rate': np.float64(0.005)}
+  )
+  before = copy.deepcopy(config.to_dict())
+  run = settings.from_config(config)
+  assert config.to_dict() == before
+  assert run.hyperparams.learning_rate == 0.005
+
+
+def test_runs_differ_in_settings_only_by_what_is_static():
+  one = settings.from_config(_config())
+  traced = {
+    'seed': 3,
+    'model.variant': 'fgr',
+    'model.forget_bias': 2.0,
+    'model.chrono_t_max': 10.0,
+    'optimizer.learning_rate': 0.1,
+    'optimizer.clip_norm': 2.0,
+    'optimizer.clip_value': 2.0,
+  }
+  other = settings.from_config(_config(traced))
+  assert one.settings == other.settings
+  assert hash(one.settings) == hash(other.settings)
