@@ -14,25 +14,23 @@ likewise. Plain JSON and arrays: no jax is needed to read them, nothing is
 executed. Numbers that are not finite are null in JSON.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import datetime
+import fcntl
 import hashlib
-import importlib.metadata
 import json
 import math
 import os
 import pathlib
-import platform
 import shutil
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 
 FORMAT = 1
 _PARTIAL = '.partial'
+_LOCK = '.lock'
 
 
 class WorkdirError(ValueError):
@@ -71,7 +69,7 @@ def check_workdir(workdir: str, runs: Sequence[Mapping[str, Any]]) -> None:
       f'--workdir={workdir}: {existing} is not writable; choose a directory of '
       'your own'
     )
-  if existing != path or not any(path.iterdir()):
+  if existing != path or _is_fresh(path):
     return
   if not (path / 'study.json').is_file():
     raise WorkdirError(
@@ -85,6 +83,36 @@ def check_workdir(workdir: str, runs: Sequence[Mapping[str, Any]]) -> None:
       f'{len(study["runs"])} runs of other settings); choose a new directory, '
       f'as {path}_2'
     )
+
+
+def _is_fresh(path: pathlib.Path) -> bool:
+  """Tell whether a directory is empty, but for what a killed start leaves."""
+  left = {_LOCK, 'study.json.tmp', 'populations'}
+  names = {entry.name for entry in path.iterdir()}
+  populations = path / 'populations'
+  return names <= left and not (
+    populations.exists() and any(populations.iterdir())
+  )
+
+
+@contextlib.contextmanager
+def lock(workdir: str) -> Iterator[None]:
+  """Keep other processes from training in an open study's directory.
+
+  The lock goes with the process, however it ends.
+
+  Raises:
+    WorkdirError: another process has it.
+  """
+  with open(pathlib.Path(workdir) / _LOCK, 'a') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+      raise WorkdirError(
+        f'--workdir={workdir}: another process is training here; wait for it, '
+        f'or choose {workdir}_2'
+      ) from error
+    yield
 
 
 def open_study(
@@ -196,7 +224,12 @@ def read_study(workdir: str) -> dict[str, Any]:
     ) from error
   except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
     raise WorkdirError(f'{path}: cannot be read: {error}') from error
-  if not isinstance(study, dict) or study.get('format') != FORMAT:
+  fields = {'name', 'created', 'fingerprint', 'config', 'tasks', 'runs'}
+  if (
+    not isinstance(study, dict)
+    or study.get('format') != FORMAT
+    or not fields <= study.keys()
+  ):
     raise WorkdirError(f'{path}: not a study of format {FORMAT}')
   return study
 
@@ -237,38 +270,6 @@ def read_provenance(workdir: str) -> dict[str, dict[str, Any]]:
   }
 
 
-def provenance() -> dict[str, Any]:
-  """Describe the program and the machine: command, commit, versions, host."""
-  packages = {}
-  for name in ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'lstm-variants'):
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-      packages[name] = importlib.metadata.version(name)
-  return {
-    'command': ['python', *sys.orig_argv[1:]],
-    'commit': _git('rev-parse', 'HEAD'),
-    'uncommitted_changes': bool(_git('status', '--porcelain')),
-    'python': platform.python_version(),
-    'packages': packages,
-    'machine': platform.machine(),
-    'system': platform.system(),
-    'cpus': os.cpu_count(),
-  }
-
-
-def _git(*arguments: str) -> str | None:
-  """Ask git about the source tree; None where there is none."""
-  with contextlib.suppress(OSError, subprocess.SubprocessError):
-    return subprocess.run(
-      ('git', *arguments),
-      cwd=pathlib.Path(__file__).parent,
-      capture_output=True,
-      text=True,
-      check=True,
-      timeout=10,
-    ).stdout.strip()
-  return None
-
-
 def _finished(workdir: str) -> list[pathlib.Path]:
   directory = pathlib.Path(workdir) / 'populations'
   if not directory.is_dir():
@@ -280,8 +281,14 @@ def _finished(workdir: str) -> list[pathlib.Path]:
 def _read_rows(workdir: str, name: str) -> list[dict[str, Any]]:
   rows = []
   for path in _finished(workdir):
-    with open(path / name) as file:
-      rows.extend(json.loads(line) for line in file)
+    try:
+      with open(path / name) as file:
+        rows.extend(json.loads(line) for line in file)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+      raise WorkdirError(
+        f'{path / name}: cannot be read: {error}; remove {path} and repeat the '
+        'experiments.sweep command'
+      ) from error
   return rows
 
 

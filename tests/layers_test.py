@@ -9,13 +9,21 @@ ROOT = pathlib.Path(__file__).parents[1]
 OURS = ('lstm_variants', 'experiments', 'configs', 'tests', 'benchmarks')
 # Which parts a part may import, beside itself.
 BELOW = {
-  'lstm_variants': {'cells', 'models', 'tasks'},  # the public names, lazily
+  # The public names, lazily.
+  'lstm_variants': {
+    'cells',
+    'models',
+    'modules',
+    'tasks',
+  },
   'cells': set(),
   'tasks': set(),
   'models': {'cells'},
-  'training': {'models', 'tasks', 'cells', 'results'},
+  'modules': {'models', 'cells'},
+  'training': {'models', 'tasks', 'cells', 'results', 'provenance'},
   'sweeps': {'training', 'results'},
   'results': set(),
+  'provenance': set(),
   'analysis': {'results'},
   'experiments': {'sweeps', 'training', 'results', 'analysis'},
   'configs': set(),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_variants import results
+from lstm_variants import provenance, results
 
 RUNS = [{'seed': 0, 'x': 0.5}, {'seed': 1, 'x': math.inf}]
 
@@ -280,8 +280,46 @@ def test_a_directory_without_runs_says_what_to_do(tmp_path):
     results.read_runs(str(tmp_path))
 
 
+def test_a_start_that_was_killed_leaves_a_directory_that_can_be_used(tmp_path):
+  (tmp_path / 'populations').mkdir()
+  (tmp_path / 'study.json.tmp').write_text('{"for')
+  (tmp_path / '.lock').touch()
+  _open(tmp_path)
+  assert results.read_study(str(tmp_path))['name']
+
+
+def test_only_one_process_trains_in_a_directory(tmp_path):
+  code = (
+    'import sys; from lstm_variants import results\n'
+    'with results.lock(sys.argv[1]): pass'
+  )
+  command = [sys.executable, '-c', code, str(tmp_path)]
+  with results.lock(str(tmp_path)):
+    other = subprocess.run(command, capture_output=True, text=True)
+    assert other.returncode and 'another process is training' in other.stderr
+  assert subprocess.run(command).returncode == 0
+
+
+@pytest.mark.parametrize('text', ['{"format": 1}', '[]', '{"format": 2}'])
+def test_a_study_without_its_fields_is_refused(tmp_path, text):
+  (tmp_path / 'study.json').write_text(text)
+  with pytest.raises(results.WorkdirError, match='not a study of format 1'):
+    results.read_study(str(tmp_path))
+
+
+@pytest.mark.parametrize('text', [None, '{"torn', '\xff'])
+def test_a_population_that_cannot_be_read_is_named(tmp_path, text):
+  _open(tmp_path)
+  broken = tmp_path / 'populations' / 'broken'
+  broken.mkdir()
+  if text is not None:
+    (broken / 'runs.jsonl').write_bytes(text.encode('latin-1'))
+  with pytest.raises(results.WorkdirError, match=f'remove {broken}'):
+    results.read_runs(str(tmp_path))
+
+
 def test_provenance_names_commit_versions_and_machine():
-  found = results.provenance()
+  found = provenance.describe()
   root = pathlib.Path(results.__file__).parents[1]
   commit = subprocess.run(
     ['git', 'rev-parse', 'HEAD'], cwd=root, capture_output=True, text=True
@@ -296,8 +334,8 @@ def test_provenance_names_commit_versions_and_machine():
 
 def test_provenance_without_git_has_no_commit(monkeypatch):
   monkeypatch.setenv('PATH', '/nowhere')
-  found = results.provenance()
-  assert (found['commit'], found['uncommitted_changes']) == (None, False)
+  found = provenance.describe()
+  assert (found['commit'], found['uncommitted_changes']) == (None, None)
 
 
 def test_results_and_reports_are_read_without_jax():

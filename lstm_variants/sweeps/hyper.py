@@ -37,11 +37,14 @@ def discrete(values: Iterable[Any]) -> list[Any]:
 def product(grids: Sequence[Iterable[Setting]]) -> list[Setting]:
   """Combine each setting of each grid with all those of the others.
 
-  The last grid varies fastest. A field may come from one grid only.
+  The last grid varies fastest. A field may come from one grid only; of no
+  grids there are no settings.
 
   Raises:
     ValueError: two grids set the same field.
   """
+  if not grids:
+    return []
   return [_join(parts) for parts in itertools.product(*map(list, grids))]
 
 

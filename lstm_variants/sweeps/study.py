@@ -92,7 +92,8 @@ def train(
     runs: from `expand`, or a single run.
 
   Raises:
-    WorkdirError: the directory cannot be used.
+    WorkdirError: the directory cannot be used, or another process uses it.
+    InputError: a population needs more memory than there is.
   """
   check(workdir, runs)
   results.open_study(
@@ -104,12 +105,13 @@ def train(
   )
   populations = split(runs)
   print(f'{name}: {len(runs)} runs in {len(populations)} compiled programs')
-  for population in populations:
-    population_name = loop.population_name(population)
-    if results.is_finished(workdir, population_name):
-      print(f'{population_name}: already finished')
-      continue
-    loop.train_population(workdir, population)
+  with results.lock(workdir):
+    for population in populations:
+      population_name = loop.population_name(population)
+      if results.is_finished(workdir, population_name):
+        print(f'{population_name}: already finished')
+      else:
+        loop.train_population(workdir, population)
 
 
 def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_variants import models, results
+from lstm_variants import models, provenance, results
 from lstm_variants.training import population as population_lib
 from lstm_variants.training import progress as progress_lib
 from lstm_variants.training import settings as settings_lib
@@ -74,7 +74,7 @@ def train_population(workdir: str, runs: Sequence[settings_lib.Run]) -> None:
       _run_rows(runs, names, name, state, final, seconds),
       _named_leaves(state.params),
       {
-        **results.provenance(),
+        **provenance.describe(),
         'devices': [device.device_kind for device in jax.devices()],
         'platform': jax.default_backend(),
         'compile_seconds': population.compile_seconds,

@@ -43,9 +43,8 @@ def test_product_combines_all_with_the_last_fastest():
   ]
 
 
-def test_product_of_an_empty_grid_is_empty_and_of_none_the_base_config():
+def test_product_of_an_empty_grid_is_empty():
   assert hyper.product([hyper.sweep('a', [1]), []]) == []
-  assert hyper.product([]) == [{}]
 
 
 def test_products_nest():
@@ -80,3 +79,7 @@ def test_a_field_from_two_grids_is_refused(combine):
 def test_values_are_handed_on_as_they_are():
   values = [np.float64(0.1), None, (1, 2), {'a': 1}]
   assert [s['f'] for s in hyper.sweep('f', values)] == values
+
+
+def test_of_no_grids_there_are_no_settings():
+  assert hyper.product([]) == hyper.zipit([]) == hyper.chainit([]) == []

@@ -208,7 +208,7 @@ def test_a_finished_population_is_not_trained_again(
   study.train(str(tmp_path), 'two', config, runs)
   assert '2 runs in 2 compiled programs' in capsys.readouterr().out
   before = _snapshot(tmp_path)
-  assert len(before) == 1 + 2 * 4
+  assert len(before) == 2 + 2 * 4  # study.json, .lock, two populations
   study.train(str(tmp_path), 'two', config, runs)
   assert _snapshot(tmp_path) == before
   assert capsys.readouterr().out.count('already finished') == 2
