@@ -43,12 +43,13 @@ def get_config() -> config_dict.ConfigDict:
   config.model.hidden_features = 32
   # Recurrent layers below the linear readout.
   config.model.num_layers = 1
-  # The forget gate starts near σ(forget_bias).
+  # The forget gate of an LSTM starts near σ(forget_bias).
   config.model.forget_bias = 1.0
-  # T_max of the chrono initialisation in steps, at least 3; it replaces the
-  # forget bias. 0: off.
+  # T_max of the chrono initialisation of an LSTM in steps, at least 3; it
+  # replaces the forget bias. 0: off.
   config.model.chrono_t_max = 0.0
   # orthogonal (per gate; LeCun-normal input weights) or uniform (±1/√H).
+  # Peepholes and gate_kernel are uniform in both.
   config.model.recurrent_init = 'orthogonal'
   # float32, float64, or bfloat16 (computation only; parameters stay float32).
   config.model.dtype = 'float32'
@@ -61,11 +62,11 @@ def get_config() -> config_dict.ConfigDict:
   config.optimizer.momentum = 0.0
   # Whether sgd's momentum is Nesterov's. Refused elsewhere.
   config.optimizer.nesterov = False
-  # Decay of adam's first moment.
+  # Decay of adam's first moment; the others have none.
   config.optimizer.b1 = 0.9
-  # Decay of the second moment, of adam and of rmsprop.
+  # Decay of the second moment, of adam and of rmsprop; sgd has none.
   config.optimizer.b2 = 0.999
-  # Added to the denominator, of adam and rmsprop.
+  # Added to the denominator, of adam and rmsprop; sgd has none.
   config.optimizer.eps = 1e-8
   # The gradient is scaled down to this global norm; inf: off.
   config.optimizer.clip_norm = 1.0

@@ -7,9 +7,14 @@ import math
 import numbers
 from typing import Any
 
+import numpy as np
+
 from lstm_variants import cells, tasks
 from lstm_variants.cells import initializers, lstm, variants
 
+# Of float32, in which hyper-parameters are traced; smaller numbers are lost.
+SMALLEST = float(np.finfo(np.float32).tiny)
+LARGEST = float(np.finfo(np.float32).max)
 OPTIMIZERS = ('adam', 'rmsprop', 'sgd')
 DTYPES = {'float32': 4, 'bfloat16': 2, 'float64': 8}  # bytes
 LSTM = 'lstm'
@@ -148,10 +153,19 @@ def _check_integer(field: str, value: Any, smallest: int, largest: int) -> None:
 
 
 def _check_real(field: str, value: Any, test, rule: str, example: float):
+  """Refuse what breaks the rule, or would in the program's float32."""
   if not isinstance(value, numbers.Real) or isinstance(value, bool):
     raise InputError(field, value, f'not a number; for example {example:g}')
   if not test(value):
     raise InputError(field, value, f'must be {rule}; for example {example:g}')
+  size = abs(float(value))
+  if LARGEST < size < math.inf or 0 < size < SMALLEST:
+    raise InputError(
+      field,
+      value,
+      f'beyond float32, {SMALLEST:.2g} to {LARGEST:.2g}; for example '
+      f'{example:g}',
+    )
 
 
 def _check_name(field: str, value: Any, names: Any) -> None:

@@ -1,7 +1,9 @@
 """From a config to checked, frozen settings; `ml_collections` stops here."""
 
+import bisect
+from collections.abc import Sequence
 import dataclasses
-import math
+import functools
 import os
 from typing import Any, NamedTuple
 
@@ -139,9 +141,10 @@ def from_config(config: config_dict.ConfigDict) -> Run:
 def estimate_bytes(settings: Settings) -> int:
   """Estimate the memory of training one run, in bytes.
 
-  Parameters four times over (values, gradient, two moments; at least 32 bits),
-  and for each step, sequence and layer about twelve hidden-sized arrays kept
-  for the gradient.
+  Parameters ten times over (values, gradient and two moments, before and after
+  an update, and what the update puts between; at least 32 bits), and for each
+  step, sequence and layer about twelve hidden-sized arrays kept for the
+  gradient.
   """
   sizes = settings.architecture
   width = sizes.hidden_features
@@ -150,35 +153,59 @@ def estimate_bytes(settings: Settings) -> int:
   kept = 12 * width * sizes.num_layers + sizes.in_features + sizes.out_features
   steps = settings.task.num_steps * settings.batch_size
   number = checks.DTYPES[settings.dtype]
-  return 4 * weights * max(number, 4) + steps * kept * number
+  return 10 * weights * max(number, 4) + steps * kept * number
 
 
-def check_memory(population: list[Settings]) -> None:
+def check_memory(population: Sequence[Settings]) -> None:
   """Refuse runs that together exceed the memory of this machine.
 
+  Args:
+    population: the settings of each run, all equal.
+
   Raises:
-    InputError: naming the estimate and the memory.
+    InputError: naming the estimate, the memory, and the batch size, length or
+      width to change.
   """
-  needed = sum(estimate_bytes(settings) for settings in population)
+  settings, runs = population[0], len(population)
   memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  needed = runs * estimate_bytes(settings)
   if needed <= memory:
     return
-  settings = population[0]
-  one = dataclasses.replace(settings, batch_size=1)
-  weights = len(population) * estimate_bytes(one)
-  if weights < memory:
-    share = (memory - weights) / (needed - weights)
-    smaller = f'batch_size: {max(1, math.floor(settings.batch_size * share))}'
-  else:
-    width = settings.hidden_features * math.sqrt(memory / needed) / 2
-    smaller = f'hidden_features: {max(1, math.floor(width))}'
+  shortest = tasks.DIALECTS[settings.task_name][settings.dialect].shortest
+  # Smallest and usual; the most unusual size that could mend it is named.
+  sizes = {
+    'training.batch_size': (1, 256),
+    'task.length': (shortest, 1000),
+    'model.hidden_features': (1, 512),
+  }
+
+  def strange(field: str) -> float:
+    return getattr(settings, field.rpartition('.')[2]) / sizes[field][1]
+
+  field, nearest = '', 1
+  for field in sorted(sizes, key=strange, reverse=True):
+    fits = functools.partial(_fits, settings, field, memory // runs)
+    if fits(sizes[field][0]):
+      choices = range(
+        sizes[field][0], getattr(settings, field.rpartition('.')[2])
+      )
+      too_large = bisect.bisect(choices, False, key=lambda n, f=fits: not f(n))
+      nearest = choices[too_large - 1]
+      break
+  value = getattr(settings, field.rpartition('.')[2])
   raise InputError(
-    'model.hidden_features',
-    settings.hidden_features,
-    f'{len(population)} run(s) with batch_size {settings.batch_size} and '
-    f'{settings.task.num_steps} steps need about {needed / 2**30:,.0f} GiB, '
-    f'this machine has {memory / 2**30:,.0f}; nearest {smaller}',
+    field,
+    value,
+    f'{runs} run(s) of width {settings.hidden_features}, '
+    f'{settings.task.num_steps} steps and batch_size {settings.batch_size} '
+    f'need about {needed / 2**30:,.0f} GiB, this machine has '
+    f'{memory / 2**30:,.0f}; nearest: {nearest}',
   )
+
+
+def _fits(settings: Settings, field: str, memory: int, size: int) -> bool:
+  changed = {field.rpartition('.')[2]: size}
+  return estimate_bytes(dataclasses.replace(settings, **changed)) <= memory
 
 
 def _toggles(model: dict[str, Any]) -> tuple[lstm.Toggles | None, str]:
@@ -197,15 +224,18 @@ def _toggles(model: dict[str, Any]) -> tuple[lstm.Toggles | None, str]:
   before = variants.VARIANTS[variant].toggles
   toggles = before._replace(**changes)
   shift = toggles.coupling_shift
-  if not math.isfinite(shift):
+  if not abs(shift) <= checks.LARGEST:
     raise InputError(
-      'model.toggles.coupling_shift', shift, 'must be finite; for example 1'
+      'model.toggles.coupling_shift',
+      shift,
+      'must be finite in float32; for example 1',
     )
+  key, value = next(iter(changes.items()), ('', None))
   try:
     lstm.check_toggles(toggles)
   except ValueError as error:
     raise InputError(
-      'model.variant', variant, f'with its toggles {error}'
+      f'model.toggles.{key}', value, f'with {variant}: {error}'
     ) from error
   return toggles, variant + ''.join(_differences(before, toggles))
 

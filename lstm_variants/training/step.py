@@ -191,7 +191,8 @@ def evaluate(
   }
   success = task.success
   if isinstance(success, base.HeldOut):
-    reached = metrics[success.metric] < success.below
+    below = metrics[success.metric] < success.below
+    reached = below & (state.diverged_at < 0)
     state = state._replace(
       solved_at=_first(state.solved_at, reached, state.update)
     )

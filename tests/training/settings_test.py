@@ -161,7 +161,8 @@ def test_a_task_too_short_for_its_markers_is_refused(changes, field, shortest):
 )
 def test_toggles_that_contradict_each_other_are_refused(changes):
   message = _refusal(changes)
-  assert message.startswith('--config.model.variant=')
+  toggles = [field for field in changes if field.startswith('model.toggles.')]
+  assert any(message.startswith(f'--config.{field}=') for field in toggles)
   assert '; set ' in message
 
 
@@ -170,7 +171,7 @@ def test_a_shift_that_is_not_finite_is_refused(shift):
   changes = {'model.variant': 'janet', 'model.toggles.coupling_shift': shift}
   message = _refusal(changes)
   assert message.startswith('--config.model.toggles.coupling_shift=')
-  assert message.endswith('must be finite; for example 1')
+  assert message.endswith('must be finite in float32; for example 1')
 
 
 @pytest.mark.parametrize('toggle', ['peephole_i', 'input_gate', 'coupled'])
@@ -321,12 +322,12 @@ def test_a_size_beyond_the_memory_is_refused_with_both_numbers():
   message = _refusal(
     {'model.hidden_features': 4096, 'training.batch_size': 2**20}
   )
-  assert message.startswith('--config.model.hidden_features=4096: ')
+  assert message.startswith('--config.training.batch_size=1048576: ')
   memory = settings.os.sysconf('SC_PAGE_SIZE') * settings.os.sysconf(
     'SC_PHYS_PAGES'
   )
   assert f'this machine has {memory / 2**30:,.0f}' in message
-  assert 'GiB' in message and 'nearest batch_size: ' in message
+  assert 'GiB' in message and 'width 4096' in message
 
 
 def test_the_memory_of_a_population_is_that_of_all_its_runs(monkeypatch):
@@ -335,7 +336,7 @@ def test_the_memory_of_a_population_is_that_of_all_its_runs(monkeypatch):
   pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': 10 * needed}
   monkeypatch.setattr(settings.os, 'sysconf', pages.__getitem__)
   settings.check_memory([one] * 10)
-  with pytest.raises(settings.InputError, match='11 run.*nearest batch_size'):
+  with pytest.raises(settings.InputError, match='batch_size.*11 run.*nearest'):
     settings.check_memory([one] * 11)
 
 
@@ -348,9 +349,42 @@ def test_the_choice_named_for_too_large_a_size_fits(monkeypatch):
     pages['SC_PHYS_PAGES'] = int(settings.estimate_bytes(one) * factor)
     with pytest.raises(settings.InputError) as info:
       settings.check_memory([one])
-    field, _, value = str(info.value).rpartition('nearest ')[2].partition(': ')
-    smaller = dataclasses.replace(one, **{field: int(value)})
-    settings.check_memory([smaller])
+    field = str(info.value).partition('=')[0].rpartition('.')[2]
+    nearest = int(str(info.value).rpartition('nearest: ')[2])
+    settings.check_memory([dataclasses.replace(one, **{field: nearest})])
+    with pytest.raises(settings.InputError):
+      larger = dataclasses.replace(one, **{field: nearest + 1})
+      settings.check_memory([larger])
+
+
+@pytest.mark.parametrize(
+  'field, value',
+  [
+    ('training.batch_size', 2**20),
+    ('task.length', 10**7),
+    ('model.hidden_features', 30000),
+  ],
+)
+def test_too_large_a_size_is_refused_by_its_own_name(field, value):
+  message = _refusal({field: value})
+  assert message.startswith(f'--config.{field}={value}: ')
+  settings.from_config(_config({field: int(message.rpartition(': ')[2])}))
+
+
+@pytest.mark.parametrize(
+  'field, value',
+  [
+    ('optimizer.learning_rate', 1e39),
+    ('optimizer.learning_rate', 1e-50),
+    ('optimizer.eps', 1e-60),
+    ('optimizer.clip_norm', 1e-46),
+    ('model.forget_bias', -1e39),
+    ('model.chrono_t_max', 1e39),
+  ],
+)
+def test_a_number_that_float32_cannot_hold_is_refused(field, value):
+  message = _refusal({field: value})
+  assert message.startswith(f'--config.{field}={value!r}: beyond float32')
 
 
 def test_the_estimate_covers_the_arrays_that_training_needs():

@@ -403,6 +403,17 @@ def test_held_out_success_is_judged_at_evaluations(
   assert int(state.solved_at) == (7 if solved else -1)
 
 
+def test_a_diverged_run_is_not_solved_by_the_held_out_set(build, monkeypatch):
+  run = build()
+  task = dataclasses.replace(
+    run.settings.task, success=base.HeldOut('loss', 1e9)
+  )
+  monkeypatch.setattr(settings_lib.Settings, 'task', task)
+  state = _init(run)._replace(diverged_at=jnp.int32(5), update=jnp.int32(9))
+  state, _ = step.evaluate(run.settings, run.hyperparams, state)
+  assert int(state.solved_at) == -1
+
+
 # Divergence.
 
 
