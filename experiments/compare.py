@@ -26,6 +26,8 @@ def main() -> None:
   study, runs = results.read_study(workdir), results.read_runs(workdir)
   rows = comparison.compare(study['tasks'], runs, _BASELINE.value)
   tables.show(study, rows, sys.stdout)
+  if len(runs) < len(study['runs']):
+    print(f'{len(runs)} of {len(study["runs"])} runs are finished')
   print(f'report: {report.write(workdir, _BASELINE.value).html}')
 
 

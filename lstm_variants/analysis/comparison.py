@@ -50,7 +50,7 @@ class Row(NamedTuple):
     median: sequences to success, unsolved runs censored.
     budget: the most sequences that a run of the group was trained on.
     loss: mean held-out loss at the end over `finite` runs.
-    finite: number of runs whose final loss is finite.
+    finite: number of runs that did not diverge and whose final loss is finite.
     welch: p value of the mean final loss against the baseline's.
     holm: `welch` adjusted for all comparisons within the task.
     params_in_use: parameters that the model reads.
@@ -197,7 +197,9 @@ def times_to_success(runs: Sequence[Run]) -> list[int]:
 
 
 def _final_losses(runs: Sequence[Run]) -> list[float]:
-  losses = (run['final'].get('loss') for run in runs)
+  losses = (
+    run['final'].get('loss') for run in runs if run['status'] != 'diverged'
+  )
   return [loss for loss in losses if loss is not None and math.isfinite(loss)]
 
 

@@ -86,9 +86,9 @@ _NOTES = (
   (
     'final loss',
     'Mean over runs of the held-out loss where training ended, with its 95 % '
-    'BCa bootstrap interval (Efron 1987; none for a single run). Runs whose '
-    'final loss is not finite are left out; the number left is then given in '
-    'parentheses. Where training stops at success, faster runs end on fewer '
+    'BCa bootstrap interval (Efron 1987; none for a single run). Runs that '
+    'diverged or whose final loss is not finite are left out; the number left '
+    'is then given in parentheses. Where training stops at success, faster runs end on fewer '
     'sequences: compare losses with that in mind.',
   ),
   (
@@ -107,8 +107,8 @@ _NOTES = (
   (
     'ms/update',
     'Training time of the population without compilation, divided by its '
-    'updates and by its runs: the cost of one update of one run when trained '
-    'side by side.',
+    'updates and by its runs, evaluations included: models trained in one '
+    'program share one figure, which does not tell them apart.',
   ),
 )
 

@@ -176,3 +176,14 @@ def test_an_unknown_baseline_is_refused_with_the_nearest(tmp_path):
     '(have: vanilla, peephole, vanilla <no input_gate>)'
   )
   assert isinstance(error.value, ValueError)
+
+
+def test_the_frozen_loss_of_a_diverged_run_does_not_count(tmp_path):
+  runs = [
+    fixture.run(ADDING, 'vanilla', seed, 1600, 0.1 + seed / 100)
+    for seed in range(3)
+  ]
+  runs.append(fixture.run(ADDING, 'vanilla', 3, None, 9.0, status='diverged'))
+  (row,) = _compare(tmp_path, runs)
+  assert (row.runs, row.diverged, row.finite) == (4, 1, 3)
+  assert row.loss.estimate == pytest.approx(0.11)
