@@ -151,7 +151,7 @@ class SequenceModel(nnx.Module):
     out_features: int,
     *,
     cell: str = 'lstm',
-    toggles: lstm.Toggles | str = 'vanilla',
+    toggles: lstm.Toggles | str | None = None,
     num_layers: int = 1,
     forget_bias: float = 1.0,
     chrono_t_max: float = 0.0,
@@ -166,7 +166,8 @@ class SequenceModel(nnx.Module):
       hidden_features: of every layer.
       out_features: of the readout.
       cell: a name from `cells.CELLS`.
-      toggles: of an LSTM: static `Toggles`, or the name of a variant.
+      toggles: of an LSTM: static `Toggles`, or the name of a variant; None is
+        vanilla. Another cell has none.
       num_layers: number of recurrent layers.
       forget_bias: see `lstm.init_params`.
       chrono_t_max: see `lstm.init_params`.
@@ -181,6 +182,8 @@ class SequenceModel(nnx.Module):
       raise ValueError(f'cell {cell!r} is not one of {", ".join(cells.CELLS)}')
     if num_layers < 1:
       raise ValueError(f'num_layers={num_layers} is below 1')
+    if cell != 'lstm' and toggles is not None:
+      raise ValueError(f'cell {cell!r} has no toggles; leave them out')
     self.architecture = models.Architecture(
       cell,
       num_layers,
@@ -189,6 +192,7 @@ class SequenceModel(nnx.Module):
       out_features,
       recurrent_init,
     )
+    toggles = 'vanilla' if toggles is None else toggles
     self.toggles = find_toggles(toggles) if cell == 'lstm' else None
     params = models.init_model(
       rngs.params(),

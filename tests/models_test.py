@@ -176,10 +176,10 @@ def make_model(**kwargs) -> lv.SequenceModel:
 @pytest.mark.parametrize('num_layers', [1, 3])
 @pytest.mark.parametrize('cell', ['lstm', 'simple_rnn'])
 def test_a_model_is_its_layers_in_turn_and_a_linear_readout(cell, num_layers):
-  name = 'fgr' if cell == 'lstm' else 'vanilla'
+  name = 'fgr' if cell == 'lstm' else None
   model = make_model(cell=cell, num_layers=num_layers, toggles=name)
   unroll: Any = cells.CELLS[cell].unroll
-  toggles = lv.VARIANTS[name].toggles if cell == 'lstm' else None
+  toggles = lv.VARIANTS[name].toggles if name else None
   inputs = draw_inputs()
   hiddens, last = inputs, []
   assert len(model.params['layers']) == num_layers
@@ -290,3 +290,10 @@ def test_a_plain_nnx_loop_learns_to_add(kind):
   ]
   chance = task.baselines['loss']
   assert np.mean(losses[-20:]) < 0.2 * chance
+
+
+def test_toggles_of_a_cell_that_has_none_are_refused():
+  with pytest.raises(ValueError, match='simple_rnn.* has no toggles'):
+    lv.SequenceModel(
+      2, 3, 1, cell='simple_rnn', toggles='peephole', rngs=nnx.Rngs(0)
+    )

@@ -1,12 +1,14 @@
 """What one step of the LSTM hands to the next."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from lstm_variants.cells.toggles import is_static, select, Toggles
 
 
-@jax.tree_util.register_pytree_node_class
+@jax.tree_util.register_pytree_with_keys_class
 class Carry(tuple):
   """What one step hands to the next: the pair (c, h), as in flax.
 
@@ -27,6 +29,9 @@ class Carry(tuple):
     """Make a pair, or a triple if `gates` are given."""
     return super().__new__(cls, (c, h) if gates is None else (c, h, gates))
 
+  def __getnewargs__(self) -> tuple[jax.Array, ...]:
+    return tuple(self)
+
   @property
   def c(self) -> jax.Array:
     """The cell state."""
@@ -42,9 +47,10 @@ class Carry(tuple):
     """The last gates i, f, o, or None."""
     return self[2] if len(self) > 2 else None
 
-  def tree_flatten(self) -> tuple[tuple[jax.Array, ...], None]:
+  def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], None]:
     """Part of the pytree contract."""
-    return tuple(self), None
+    keys = map(jax.tree_util.GetAttrKey, ('c', 'h', 'gates'))
+    return tuple(zip(keys, self, strict=False)), None
 
   @classmethod
   def tree_unflatten(cls, unused_data: None, leaves) -> 'Carry':

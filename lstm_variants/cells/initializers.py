@@ -94,9 +94,16 @@ def gate_bias(
   Returns:
     b, `[4H]`.
 
+  Raises:
+    ValueError: a static `chrono_t_max` that is neither 0 nor at least 3.
+
   Reference:
     Tallec & Ollivier, ICLR 2018, arXiv:1804.11188, eq. 16.
   """
+  if isinstance(chrono_t_max, (int, float)) and not (
+    chrono_t_max == 0 or chrono_t_max >= 3
+  ):
+    raise ValueError(f'chrono_t_max={chrono_t_max} is neither 0 nor at least 3')
   chrono = jnp.asarray(chrono_t_max, jnp.result_type(float)) > 0
   longest = jnp.maximum(chrono_t_max - 1.0, 1.0)
   spread = jax.random.uniform(key, (hidden_features,)) * (longest - 1.0) + 1.0

@@ -68,7 +68,8 @@ def init_params(
     chrono_t_max: when above 0, the longest dependency T_max in steps of the
       chrono initialisation, which replaces the forget bias:
       b_f ~ log U[1, T_max − 1], b_i = −b_f.
-    recurrent_init: a name from `initializers.RECURRENT`.
+    recurrent_init: a name from `initializers.RECURRENT`; of kernel and
+      recurrent_kernel. peephole and gate_kernel are U[±1/√H], U[±1/√(3H)].
     dtype: of every leaf.
 
   Raises:

@@ -213,3 +213,9 @@ def test_constant_biases_do_not_depend_on_the_key():
   np.testing.assert_array_equal(
     initial('coupled', 0).bias, initial('coupled', 1).bias
   )
+
+
+@pytest.mark.parametrize('t_max', [-5, 2, 2.9])
+def test_a_chrono_length_below_three_steps_is_refused(t_max):
+  with pytest.raises(ValueError, match='neither 0 nor at least 3'):
+    lv.init_params(jax.random.key(0), 2, 3, chrono_t_max=t_max)

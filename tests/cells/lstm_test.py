@@ -1,6 +1,8 @@
 """The LSTM's forward pass against the papers' equations, and its structure."""
 
+import copy
 import functools
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -274,3 +276,15 @@ def test_traced_toggles_keep_bfloat16():
   )
   carry, hiddens = lv.unroll(params, toggles, inputs)
   assert {leaf.dtype for leaf in (*carry, hiddens)} == {jnp.dtype('bfloat16')}
+
+
+@pytest.mark.parametrize('gates', [None, jnp.ones(6)])
+def test_a_carry_can_be_copied_and_pickled_and_names_its_leaves(gates):
+  carry = lv.Carry(jnp.ones(2), jnp.zeros(2), gates)
+  for twin in (copy.deepcopy(carry), pickle.loads(pickle.dumps(carry))):
+    assert isinstance(twin, lv.Carry)
+    np.testing.assert_array_equal(twin.c, carry.c)
+    assert (twin.gates is None) == (gates is None)
+  paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(carry)[0]]
+  names = [jax.tree_util.keystr(path, simple=True) for path in paths]
+  assert names == ['c', 'h', 'gates'][: len(carry)]
