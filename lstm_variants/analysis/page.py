@@ -88,8 +88,8 @@ _NOTES = (
     'Mean over runs of the held-out loss where training ended, with its 95 % '
     'BCa bootstrap interval (Efron 1987; none for a single run). Runs that '
     'diverged or whose final loss is not finite are left out; the number left '
-    'is then given in parentheses. Where training stops at success, faster runs end on fewer '
-    'sequences: compare losses with that in mind.',
+    'is then given in parentheses. Where training stops at success, faster '
+    'runs end on fewer sequences: compare losses with that in mind.',
   ),
   (
     'p, Welch',
