@@ -21,14 +21,14 @@ _BASELINE = flags.DEFINE_string(
 
 
 def main() -> None:
-  """Print the tables, then write the report."""
+  """Write the report, then print its tables."""
   workdir = _WORKDIR.value
   study, runs = results.read_study(workdir), results.read_runs(workdir)
-  rows = comparison.compare(study['tasks'], runs, _BASELINE.value)
-  tables.show(study, rows, sys.stdout)
+  written = report.write(workdir, _BASELINE.value)
+  tables.show(study, written.rows, sys.stdout)
   if len(runs) < len(study['runs']):
     print(f'{len(runs)} of {len(study["runs"])} runs are finished')
-  print(f'report: {report.write(workdir, _BASELINE.value).html}')
+  print(f'report: {written.html}')
 
 
 if __name__ == '__main__':

@@ -35,15 +35,16 @@ _CSV_COLUMNS = (
 )
 
 
-class Paths(NamedTuple):
-  """The files of a report."""
+class Report(NamedTuple):
+  """The files of a report, and the rows of its tables."""
 
   html: pathlib.Path
   csv: pathlib.Path
   figures: Sequence[pathlib.Path]
+  rows: Sequence[comparison.Row]
 
 
-def write(workdir: str, baseline: str) -> Paths:
+def write(workdir: str, baseline: str) -> Report:
   """Compare the finished runs of a study and write the report beside them.
 
   Args:
@@ -51,7 +52,7 @@ def write(workdir: str, baseline: str) -> Paths:
     baseline: the model to compare with.
 
   Returns:
-    The files, each written aside and renamed when it is whole.
+    The files, each written aside and renamed when it is whole, and the rows.
 
   Raises:
     results.WorkdirError: no study, or no finished run.
@@ -73,7 +74,8 @@ def write(workdir: str, baseline: str) -> Paths:
   html = page.render(
     study, rows, texts, results.read_provenance(workdir), baseline
   )
-  return Paths(_replace(path / 'report.html', html.encode()), table, files)
+  html_path = _replace(path / 'report.html', html.encode())
+  return Report(html_path, table, files, rows)
 
 
 def csv_text(rows: Sequence[comparison.Row]) -> str:
