@@ -65,18 +65,6 @@ def split(
   return list(populations.values())
 
 
-def check(workdir: str, runs: Sequence[settings_lib.Run]) -> None:
-  """Refuse a study that cannot be trained here, before anything is written.
-
-  Raises:
-    WorkdirError: the directory cannot be used.
-    InputError: a population needs more memory than there is.
-  """
-  results.check_workdir(workdir, [run.config for run in runs])
-  for population in split(runs):
-    settings_lib.check_memory([run.settings for run in population])
-
-
 def train(
   workdir: str,
   name: str,
@@ -95,7 +83,10 @@ def train(
     WorkdirError: the directory cannot be used, or another process uses it.
     InputError: a population needs more memory than there is.
   """
-  check(workdir, runs)
+  populations = split(runs)
+  results.check_workdir(workdir, [run.config for run in runs])
+  for population in populations:
+    settings_lib.check_memory([run.settings for run in population])
   results.open_study(
     workdir,
     name,
@@ -103,7 +94,6 @@ def train(
     {run.settings.task.label: describe_task(run.settings) for run in runs},
     [run.config for run in runs],
   )
-  populations = split(runs)
   print(f'{name}: {len(runs)} runs in {len(populations)} compiled programs')
   with results.lock(workdir):
     for population in populations:

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 import contextlib
 import datetime
-import hashlib
-import json
 import time
 from typing import Any
 
@@ -30,8 +28,7 @@ def population_name(runs: Sequence[settings_lib.Run]) -> str:
 
 def run_name(run: settings_lib.Run) -> str:
   """Return a name: model, seed, and a hash of the config."""
-  text = json.dumps(run.config, sort_keys=True)
-  digest = hashlib.sha256(text.encode()).hexdigest()
+  digest = results.fingerprint([run.config])
   return f'{run.model}_seed{run.hyperparams.seed}_{digest[:8]}'
 
 

@@ -172,30 +172,27 @@ def check_memory(population: Sequence[Settings]) -> None:
   if needed <= memory:
     return
   shortest = tasks.DIALECTS[settings.task_name][settings.dialect].shortest
-  # Smallest and usual; the most unusual size that could mend it is named.
+  # Where it is in the config, smallest and usual: of the sizes that could mend
+  # it, the most unusual one is named.
   sizes = {
-    'training.batch_size': (1, 256),
-    'task.length': (shortest, 1000),
-    'model.hidden_features': (1, 512),
+    'batch_size': ('training', 1, 256),
+    'length': ('task', shortest, 1000),
+    'hidden_features': ('model', 1, 512),
   }
-
-  def strange(field: str) -> float:
-    return getattr(settings, field.rpartition('.')[2]) / sizes[field][1]
-
-  field, nearest = '', 1
-  for field in sorted(sizes, key=strange, reverse=True):
-    fits = functools.partial(_fits, settings, field, memory // runs)
-    if fits(sizes[field][0]):
-      choices = range(
-        sizes[field][0], getattr(settings, field.rpartition('.')[2])
-      )
+  values = {name: getattr(settings, name) for name in sizes}
+  name, nearest = '', 1
+  for name in sorted(
+    sizes, key=lambda name: values[name] / sizes[name][2], reverse=True
+  ):
+    fits = functools.partial(_fits, settings, name, memory // runs)
+    choices = range(sizes[name][1], values[name])
+    if choices and fits(choices[0]):
       too_large = bisect.bisect(choices, False, key=lambda n, f=fits: not f(n))
       nearest = choices[too_large - 1]
       break
-  value = getattr(settings, field.rpartition('.')[2])
   raise InputError(
-    field,
-    value,
+    f'{sizes[name][0]}.{name}',
+    values[name],
     f'{runs} run(s) of width {settings.hidden_features}, '
     f'{settings.task.num_steps} steps and batch_size {settings.batch_size} '
     f'need about {needed / 2**30:,.0f} GiB, this machine has '
@@ -203,8 +200,8 @@ def check_memory(population: Sequence[Settings]) -> None:
   )
 
 
-def _fits(settings: Settings, field: str, memory: int, size: int) -> bool:
-  changed = {field.rpartition('.')[2]: size}
+def _fits(settings: Settings, name: str, memory: int, size: int) -> bool:
+  changed: dict[str, Any] = {name: size}
   return estimate_bytes(dataclasses.replace(settings, **changed)) <= memory
 
 
