@@ -182,21 +182,6 @@ def test_urnn16_chance_level_is_one_sixth():
     assert task.baselines['loss'] == pytest.approx(1 / 6)
 
 
-@pytest.mark.parametrize('dialect', ['urnn16', 'hs97'])
-def test_a_batch_is_a_pure_function_of_its_key(dialect):
-  task = lv.make_task('adding', dialect, 40)
-  keys = jax.random.split(jax.random.key(5), 3)
-  sample = jax.jit(task.sample, static_argnums=1)
-  jitted = [sample(key, 4) for key in keys]
-  mapped = jax.jit(jax.vmap(lambda key: task.sample(key, 4)))(keys)
-  for one, two in zip(sample(keys[0], 4), jitted[0], strict=True):
-    np.testing.assert_array_equal(one, two)
-  for n in range(3):
-    for one, lanes in zip(jitted[n], mapped, strict=True):
-      np.testing.assert_array_equal(one, lanes[n])
-  assert np.all(jitted[0].inputs[:, 1:9, 0] != jitted[1].inputs[:, 1:9, 0])
-
-
 @pytest.mark.parametrize(('dialect', 'length'), [('urnn16', 1), ('hs97', 10)])
 def test_too_short_a_length_is_refused(dialect, length):
   with pytest.raises(ValueError, match=f'length {length}.*{dialect}.*below'):

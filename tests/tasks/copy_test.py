@@ -179,21 +179,6 @@ def test_losses_are_means_of_cross_entropies_over_graded_steps():
 
 
 @pytest.mark.parametrize('dialect', ['urnn16', 'variable'])
-def test_a_batch_is_a_pure_function_of_its_key(dialect):
-  task = lv.make_task('copy', dialect, 12)
-  keys = jax.random.split(jax.random.key(5), 3)
-  sample = jax.jit(task.sample, static_argnums=1)
-  jitted = [sample(key, 4) for key in keys]
-  mapped = jax.jit(jax.vmap(lambda key: task.sample(key, 4)))(keys)
-  for one, two in zip(sample(keys[0], 4), jitted[0], strict=True):
-    np.testing.assert_array_equal(one, two)
-  for n in range(3):
-    for one, lanes in zip(jitted[n], mapped, strict=True):
-      np.testing.assert_array_equal(one, lanes[n])
-  assert np.any(jitted[0].inputs != jitted[1].inputs)
-
-
-@pytest.mark.parametrize('dialect', ['urnn16', 'variable'])
 def test_too_short_a_length_is_refused(dialect):
   with pytest.raises(ValueError, match=f'length 0.*{dialect}.*below 1'):
     lv.make_task('copy', dialect, 0)

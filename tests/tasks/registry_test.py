@@ -82,3 +82,29 @@ def test_published_results_carry_their_source():
   by_length = {result.length: result.value for result in published}
   assert by_length == {100: 74_000, 500: 209_000, 1000: 853_000}
   assert all('1997' in result.source for result in published)
+
+
+@pytest.mark.parametrize(
+  'name, dialect, length',
+  [
+    ('adding', 'urnn16', 40),
+    ('adding', 'hs97', 40),
+    ('copy', 'urnn16', 12),
+    ('copy', 'variable', 12),
+  ],
+)
+def test_a_batch_is_a_pure_function_of_its_key(name, dialect, length):
+  task = lv.make_task(name, dialect, length)
+  keys = jax.random.split(jax.random.key(5), 3)
+  sample = jax.jit(task.sample, static_argnums=1)
+  jitted = [sample(key, 4) for key in keys]
+  mapped = jax.jit(jax.vmap(lambda key: task.sample(key, 4)))(keys)
+  for one, two in zip(sample(keys[0], 4), jitted[0], strict=True):
+    np.testing.assert_array_equal(one, two)
+  for n in range(3):
+    for one, lanes in zip(jitted[n], mapped, strict=True):
+      np.testing.assert_array_equal(one, lanes[n])
+  assert np.any(jitted[0].inputs != jitted[1].inputs)
+  if name == 'adding':  # every value is drawn anew
+    values = [batch.inputs[:, 1:9, 0] for batch in jitted]
+    assert np.all(values[0] != values[1])
