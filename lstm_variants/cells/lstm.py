@@ -10,6 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from lstm_variants.cells import gates as gates_lib
 from lstm_variants.cells import initializers
 from lstm_variants.cells import unroll as unroll_lib
 from lstm_variants.cells.carry import Carry, fit_carry, init_carry
@@ -139,7 +140,7 @@ def step(
 def advance(
   params: Params, toggles: Toggles, carry: Carry, inputs: jax.Array
 ) -> tuple[Carry, jax.Array]:
-  """`step` without its checks: the body of the scan."""
+  """`step` without its checks."""
   z = project(params, carry, inputs)
   return apply_gates(params.peephole, toggles, carry, z)
 
@@ -187,10 +188,10 @@ def apply_gates(
     The new `Carry` and the hidden state, `[..., H]`.
 
   Reference:
-    Hochreiter & Schmidhuber, Neural Computation 9(8), 1997; Gers, Schmidhuber &
-    Cummins 2000 (forget gate); Gers, Schraudolph & Schmidhuber, JMLR 3, 2002
-    (peepholes); Greff et al. 2017, arXiv:1503.04069 (ablations, coupling, gate
-    recurrence); van der Westhuizen & Lasenby 2018, arXiv:1804.04849 (shift).
+    Hochreiter & Schmidhuber, Neural Computation 9(8), 1997; Gers et al. 2000
+    (forget gate) and JMLR 3, 2002 (peepholes); Greff et al. 2017,
+    arXiv:1503.04069 (ablations, coupling, gate recurrence); van der Westhuizen
+    & Lasenby 2018, arXiv:1804.04849 (shift).
   """
   z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
   p_i, p_f, p_o = peephole
@@ -222,6 +223,10 @@ def unroll(
   toggles: Toggles,
   inputs: jax.Array,
   carry: tuple[jax.Array, ...] | None = None,
+  *,
+  mask: jax.Array | None = None,
+  time_major: bool = False,
+  gradient: unroll_lib.Gradient = 'fused',
 ) -> tuple[Carry, jax.Array]:
   """Run the cell over a batch of sequences with `lax.scan`.
 
@@ -230,25 +235,36 @@ def unroll(
     toggles: `Toggles`, static or traced.
     inputs: `[batch, time, F]`.
     carry: the state before the first step, `[batch, H]` each; zero if None.
+    mask: None, or boolean `[batch, time]` for sequences of different lengths: a
+      step where it is False leaves the carry, and repeats the hidden state.
+    time_major: inputs, mask and hidden states are `[time, batch, ...]`.
+    gradient: see `unroll.scan`; 'autodiff' is for forward mode.
 
   Returns:
     The `Carry` after the last step and the hidden states, `[batch, time, H]`.
 
   Raises:
-    ValueError: contradicting static toggles.
-    AssertionError: shapes that do not fit the parameters.
+    ValueError: contradicting static toggles, or an unknown `gradient`.
+    AssertionError: shapes that do not fit, a mask that is not boolean.
   """
   check_toggles(toggles)
-  params, inputs = jax.tree.map(jnp.asarray, (params, inputs))  # NumPy's too
+  operands = (params, inputs, mask)
+  params, inputs, mask = jax.tree.map(jnp.asarray, operands)  # NumPy's too
   chex.assert_rank(inputs, 3)
-  hidden_features = params.recurrent_kernel.shape[0]
+  if not time_major:
+    inputs, mask = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (inputs, mask))
+  if mask is not None:
+    chex.assert_shape(mask, inputs.shape[:2])
+    chex.assert_type(mask, bool)
   if carry is None:
-    dtype = jnp.result_type(inputs, params.bias)
-    carry = init_carry(toggles, inputs.shape[:1], hidden_features, dtype)
+    size, dtype = params.peephole.shape[1], jnp.result_type(inputs, params.bias)
+    carry = init_carry(toggles, inputs.shape[1:2], size, dtype)
   state: Carry = jax.tree.map(jnp.asarray, Carry(*carry))
-  _check_shapes(params, state, inputs[:, 0])
-  carry = fit_carry(toggles, state)
-  return unroll_lib.scan(advance, params, toggles, inputs, carry)
+  _check_shapes(params, state, inputs[0])
+  carry, hiddens = gates_lib.scan(
+    params, toggles, inputs, fit_carry(toggles, state), mask, gradient
+  )
+  return carry, hiddens if time_major else jnp.swapaxes(hiddens, 0, 1)
 
 
 def count_params(

@@ -6,6 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from lstm_variants.cells import gradient as gradient_lib
 from lstm_variants.cells import initializers
 from lstm_variants.cells import unroll as unroll_lib
 
@@ -114,14 +115,49 @@ def unroll(
   toggles: None,
   inputs: jax.Array,
   carry: tuple[jax.Array, ...] | None = None,
+  *,
+  mask: jax.Array | None = None,
+  time_major: bool = False,
+  gradient: unroll_lib.Gradient = 'fused',
 ) -> tuple[Carry, jax.Array]:
   """Run the cell over `[batch, time, F]`; see `lstm.unroll`."""
   chex.assert_shape(inputs, (None, None, params.kernel.shape[0]))
+  if not time_major:
+    inputs, mask = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (inputs, mask))
+  dtype = jnp.result_type(inputs, params.bias)
   if carry is None:
     size = params.recurrent_kernel.shape[0]
-    dtype = jnp.result_type(inputs, params.bias)
-    carry = init_carry(None, inputs.shape[:1], size, dtype)
-  return unroll_lib.scan(step, params, toggles, inputs, Carry(*carry))
+    carry = init_carry(toggles, inputs.shape[1:2], size, dtype)
+  kernel = jnp.concatenate(
+    (params.recurrent_kernel, params.kernel, params.bias[None])
+  )
+  operands = gradient_lib.Operands(
+    kernel.astype(dtype), (), (), inputs.astype(dtype), mask
+  )
+  (h,) = carry
+  _, h, hiddens = unroll_lib.scan(
+    _POINTWISE, operands, (), h.astype(dtype), gradient
+  )
+  return Carry(h), hiddens if time_major else jnp.swapaxes(hiddens, 0, 1)
+
+
+def _forward(weights, switches, state, z):
+  del weights, switches
+  h = jnp.tanh(z)
+  return state, h, h
+
+
+def _backward(weights, switches, state, h, d_state, d_h):
+  del weights, switches, state
+  return d_state, d_h * (1 - h * h)
+
+
+def _weigh(dz, states, new_states):
+  del dz, states, new_states
+  return ()
+
+
+_POINTWISE = gradient_lib.Pointwise(_forward, _backward, _weigh)
 
 
 def count_params(toggles: None, in_features: int, hidden_features: int) -> int:

@@ -1,43 +1,97 @@
 """The scan over time, shared by every cell."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
+from jax import lax
 import jax.numpy as jnp
+
+from lstm_variants.cells import gradient as gradient_lib
+
+Gradient = Literal['fused', 'autodiff']
 
 
 def scan(
-  advance: Callable[..., tuple[Any, jax.Array]],
-  params: Any,
-  toggles: Any,
-  inputs: jax.Array,
-  carry: Any,
-) -> tuple[Any, jax.Array]:
+  pointwise: gradient_lib.Pointwise,
+  operands: gradient_lib.Operands,
+  state: Any,
+  signal: jax.Array,
+  gradient: Gradient = 'fused',
+) -> tuple[Any, jax.Array, jax.Array]:
   """Apply a cell to every time step in turn.
 
-  Equivalent to
-
-      for t in range(time):
-        carry, hiddens[:, t] = advance(params, toggles, carry, inputs[:, t])
-
-  The input product stays inside the loop and the loop is not unrolled: at the
-  few input features of the long-lag tasks both alternatives were slower in run
-  time, and unrolling multiplies the compile time.
-
   Args:
-    advance: a cell's step function.
-    params: the cell's parameters.
-    toggles: the cell's toggles; Python leaves stay static.
-    inputs: `[batch, time, features]`.
-    carry: the cell's carry before the first step.
+    pointwise: the cell.
+    operands: time major.
+    state: before the first step.
+    signal: before the first step, `[batch, signal]`.
+    gradient: 'fused' is the one of the module `gradient`, in reverse mode, of
+      any order; 'autodiff' is JAX's own, also in forward mode (`jax.jvp`,
+      `jax.jacfwd`, `jax.hessian`), and slower.
 
   Returns:
-    The carry after the last step and the outputs, `[batch, time, features]`.
+    State and signal after the last step, and all signals,
+    `[time, batch, signal]`.
+
+  Raises:
+    ValueError: an unknown `gradient`.
   """
-  carry, outputs = jax.lax.scan(
-    lambda carry, x_t: advance(params, toggles, carry, x_t),
-    carry,
-    jnp.swapaxes(inputs, 0, 1),
-  )
-  return carry, jnp.swapaxes(outputs, 0, 1)
+  if gradient == 'fused':
+    fused: Any = gradient_lib.fused(pointwise, operands, state, signal)
+    (state, signal), signals = fused
+  elif gradient == 'autodiff':
+    state, signal, signals = _plain(pointwise, operands, state, signal)
+  else:
+    raise ValueError(f'gradient={gradient!r} must be fused or autodiff')
+  return state, signal, signals
+
+
+def in_segments(
+  run: Callable[[Any, jax.Array], tuple[Any, jax.Array]],
+  segment: int,
+  carry: Any,
+  inputs: jax.Array,
+) -> tuple[Any, jax.Array]:
+  """Run over time in segments that the gradient computes again.
+
+  Args:
+    run: `(carry, inputs) -> (carry, outputs)`, time major, for any time.
+    segment: steps of a segment; the last may be shorter.
+    carry: before the first step.
+    inputs: `[time, ...]`.
+
+  Returns:
+    What `run` returns for all the inputs.
+
+  Raises:
+    ValueError: `segment` is below 1.
+  """
+  if segment < 1:
+    raise ValueError(f'segment={segment} must be at least 1 step')
+  run = jax.checkpoint(run)
+  time = inputs.shape[0]
+  count = time // segment
+  whole = inputs[: count * segment].reshape(count, segment, *inputs.shape[1:])
+  carry, outputs = lax.scan(run, carry, whole)
+  outputs = outputs.reshape(count * segment, *outputs.shape[2:])
+  if count * segment == time:
+    return carry, outputs
+  carry, rest = run(carry, inputs[count * segment :])
+  return carry, jnp.concatenate((outputs, rest))
+
+
+def _plain(pointwise, operands, state, signal):
+  kernel, weights, switches, inputs, mask = operands
+  size = signal.shape[-1]
+
+  def body(carry, xs):
+    state, signal = carry
+    x_t, mask_t = xs
+    z = signal @ kernel[:size] + x_t @ kernel[size:-1] + kernel[-1]
+    new = pointwise.forward(weights, switches, state, z)[:2]
+    carry = gradient_lib.hold(mask_t, new, carry)
+    return carry, carry[1]
+
+  carry, signals = lax.scan(body, (state, signal), (inputs, mask))
+  return *carry, signals

@@ -1,0 +1,303 @@
+"""The scan of a cell, with a gradient made for it.
+
+A cell is a matrix product and a pointwise function:
+
+    z_t         = [u_{t-1}, x_t, 1] K
+    s_t, u_t, a = forward(weights, s_{t-1}, z_t)
+
+u, the signal, is what is multiplied by the recurrent weights R (h of an LSTM);
+s, the state, is what is not (c); a, the activations, are what the gradient
+keeps of a step. K stacks R, the input weights W and the bias.
+
+Plain autodiff of `lax.scan` adds to the gradient of the weights at every step
+and stacks what its rules happen to need. Here a step of the backward scan makes
+only
+
+    ds_{t-1}, dz_t = backward(weights, s_{t-1}, a, ds_t, du_t)
+    du_{t-1}       = dz_t Rᵀ
+
+and the rest are products of whole blocks of steps: dK += [u, x, 1]ᵀ dz and
+dx = dz Wᵀ (Appleyard et al. 2016, arXiv:1604.01946). docs/performance.md says
+what it brings.
+"""
+
+from collections.abc import Callable
+import functools
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+# Rows (steps × sequences) of one product for dK: enough to run at full speed,
+# few enough for the block of dz to stay in a core's cache.
+_BLOCK_ROWS = 512
+
+
+class Pointwise(NamedTuple):
+  """A cell between its matrix products, and the derivative of that.
+
+  `weights`, `switches`, states and activations are pytrees of arrays.
+
+  Attributes:
+    forward: `(weights, switches, state, z) -> (state, signal, activations)`.
+    backward: `(weights, switches, state, activations, d_state, d_signal) ->
+      (d_state, dz)`: of the state before the step and the cotangents of what
+      `forward` returned.
+    weigh: `(dz, states, new_states) -> d_weights`, summed over many steps:
+      `[rows, ...]` each.
+  """
+
+  forward: Callable[..., tuple[Any, jax.Array, Any]]
+  backward: Callable[..., tuple[Any, jax.Array]]
+  weigh: Callable[..., Any]
+
+
+class Operands(NamedTuple):
+  """What a scan reads.
+
+  Attributes:
+    kernel: K, `[signal + in_features + 1, z]`.
+    weights: of the pointwise function, differentiable.
+    switches: of the pointwise function, not differentiated.
+    inputs: x, `[time, batch, in_features]`.
+    mask: `[time, batch]` or None; a step where it is False is left out.
+  """
+
+  kernel: jax.Array
+  weights: Any
+  switches: Any
+  inputs: jax.Array
+  mask: jax.Array | None = None
+
+
+class _Kept(NamedTuple):
+  """What the forward scan leaves to the backward scan.
+
+  Attributes:
+    operands: without the inputs.
+    rows: [u_{t-1}, x_t, 1], `[time + 1, batch, signal + in_features + 1]`.
+    states: before each step and after the last, `[time + 1, ...]`.
+    activations: `[time, ...]`.
+  """
+
+  operands: Operands
+  rows: jax.Array
+  states: Any
+  activations: Any
+
+
+class _Cotangents(NamedTuple):
+  """The carry of the backward scan.
+
+  Attributes:
+    state: ds.
+    signal: du.
+    ahead: the activations of the step to be visited next. XLA:CPU is slow where
+      several fused operations read a row of a stack; a carry is a plain buffer.
+    block: dz of the block of steps, `[steps, batch, z]`.
+  """
+
+  state: Any
+  signal: jax.Array
+  ahead: Any
+  block: jax.Array
+
+
+class _Sums(NamedTuple):
+  """The gradients by the operands."""
+
+  kernel: jax.Array
+  weights: Any
+  inputs: jax.Array
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def fused(
+  pointwise: Pointwise, operands: Operands, state: Any, signal: jax.Array
+) -> tuple[tuple[Any, jax.Array], jax.Array]:
+  """Scan a cell over time; see `unroll.scan`.
+
+  Args:
+    pointwise: the cell.
+    operands: time major, all of one dtype.
+    state: before the first step.
+    signal: before the first step, `[batch, signal]`.
+
+  Returns:
+    State and signal after the last step, and all signals,
+    `[time, batch, signal]`.
+  """
+  return _forward(pointwise, operands, state, signal)[0]
+
+
+def _forward(pointwise, operands, state, signal):
+  kernel, weights, switches, inputs, mask = operands
+  time, batch, _ = inputs.shape
+  size = signal.shape[-1]
+  # One product a step for R, W and b, and later one for all their gradients.
+  rows = jnp.concatenate(
+    (
+      jnp.zeros((time + 1, batch, size), inputs.dtype),
+      jnp.pad(inputs, ((0, 1), (0, 0), (0, 0))),
+      jnp.ones((time + 1, batch, 1), inputs.dtype),
+    ),
+    axis=-1,
+  )
+  rows = lax.dynamic_update_slice(rows, signal[None], (0, 0, 0))
+
+  def step(state, row):
+    return pointwise.forward(weights, switches, state, row @ kernel)
+
+  kept = jax.eval_shape(step, state, rows[0])[2]
+  states = _stack(time + 1, state)
+  activations = _stack(time, kept)
+
+  def body(t, carry):
+    state, rows, states, activations = carry
+    row = _at(rows, t)
+    new_state, new_signal, kept = step(state, row)
+    new_state, new_signal = hold(
+      _at(mask, t), (new_state, new_signal), (state, row[:, :size])
+    )
+    rows = lax.dynamic_update_slice(rows, new_signal[None], (t + 1, 0, 0))
+    return (
+      new_state,
+      rows,
+      _put(states, new_state, t + 1),
+      _put(activations, kept, t),
+    )
+
+  carry = (state, rows, _put(states, state, 0), activations)
+  state, rows, states, activations = lax.fori_loop(0, time, body, carry)
+  kept = _Kept(operands._replace(inputs=None), rows, states, activations)
+  signals = rows[1:, :, :size]
+  return ((state, signals[-1]), signals), kept
+
+
+def _backward(pointwise, kept, cotangents):
+  kernel, weights = kept.operands.kernel, kept.operands.weights
+  (d_state, d_signal), d_signals = cotangents
+  time, batch, size = d_signals.shape
+  steps = min(time, max(1, _BLOCK_ROWS // batch))
+  step = functools.partial(
+    _step_back, pointwise, kept, d_signals, kernel[:size].T
+  )
+  carry = _Cotangents(
+    d_state,
+    d_signal,
+    _at(kept.activations, time - 1),
+    jnp.zeros((steps, batch, kernel.shape[1]), kernel.dtype),
+  )
+  inputs_t = kernel[size:-1].T
+  sums = _Sums(
+    # Half precision would lose small products among a long sum.
+    jnp.zeros(kernel.shape, jnp.promote_types(kernel.dtype, jnp.float32)),
+    jax.tree.map(jnp.zeros_like, weights),
+    jnp.zeros((time, batch, inputs_t.shape[1]), kernel.dtype),
+  )
+
+  def visit(start, steps, carry, sums):
+    """Go back through `steps` steps to `start`; then make their products."""
+    body = functools.partial(step, start, steps)
+    carry = lax.fori_loop(0, steps, body, carry)
+    sums = _add(pointwise, kept, inputs_t, start, carry.block[:steps], sums)
+    return carry, sums
+
+  blocks, rest = divmod(time, steps)
+  carry, sums = lax.fori_loop(
+    0,
+    blocks,
+    lambda n, both: visit(time - (n + 1) * steps, steps, *both),
+    (carry, sums),
+  )
+  if rest:
+    carry, sums = visit(0, rest, carry, sums)
+  d_operands = Operands(
+    sums.kernel.astype(kernel.dtype), sums.weights, None, sums.inputs
+  )
+  return d_operands, carry.state, carry.signal
+
+
+fused.defvjp(_forward, _backward)
+
+
+def _step_back(pointwise, kept, d_signals, recurrent_t, start, steps, n, carry):
+  """Go from the end of step `start + steps - 1 - n` to its start."""
+  _, weights, switches, _, mask = kept.operands
+  k = steps - 1 - n
+  t = start + k
+  mask_t = _at(mask, t)
+  after = (carry.state, carry.signal + _at(d_signals, t))
+  nothing = jax.tree.map(jnp.zeros_like, after)
+  d_state, dz = pointwise.backward(
+    weights,
+    switches,
+    _at(kept.states, t),
+    carry.ahead,
+    *hold(mask_t, after, nothing),
+  )
+  d_state, d_signal = hold(mask_t, (d_state, dz @ recurrent_t), after)
+  return _Cotangents(
+    d_state,
+    d_signal,
+    _at(kept.activations, jnp.maximum(t - 1, 0)),
+    _put(carry.block, dz, k),
+  )
+
+
+def _add(pointwise, kept, inputs_t, start, block, sums):
+  """Add the products of a block of steps, dz `[steps, batch, z]`."""
+  steps, batch, _ = block.shape
+  dz = block.reshape(steps * batch, -1)
+
+  def flat(stack, start):
+    return jax.tree.map(
+      lambda x: lax.dynamic_slice_in_dim(x, start, steps).reshape(
+        steps * batch, *x.shape[2:]
+      ),
+      stack,
+    )
+
+  d_kernel = jnp.matmul(
+    flat(kept.rows, start).T, dz, preferred_element_type=sums.kernel.dtype
+  )
+  d_weights = pointwise.weigh(
+    dz, flat(kept.states, start), flat(kept.states, start + 1)
+  )
+  d_inputs = (dz @ inputs_t).reshape(steps, batch, -1)
+  return _Sums(
+    sums.kernel + d_kernel,
+    jax.tree.map(jnp.add, sums.weights, d_weights),
+    lax.dynamic_update_slice(sums.inputs, d_inputs, (start, 0, 0)),
+  )
+
+
+def _stack(length: int, rows: Any) -> Any:
+  """Return zeros `[length, ...]` for every array of a tree of rows."""
+  return jax.tree.map(lambda x: jnp.zeros((length, *x.shape), x.dtype), rows)
+
+
+def _at(stack: Any, t: jax.Array | int) -> Any:
+  """Return row t of every array of a tree."""
+  return jax.tree.map(
+    lambda x: lax.dynamic_index_in_dim(x, t, keepdims=False), stack
+  )
+
+
+def _put(stack: Any, row: Any, t: jax.Array | int) -> Any:
+  """Set row t of every array of a tree."""
+  return jax.tree.map(
+    lambda x, r: lax.dynamic_update_index_in_dim(x, r, t, 0), stack, row
+  )
+
+
+def hold(mask: jax.Array | None, new: Any, old: Any) -> Any:
+  """Choose `new` where `mask` `[batch]` is True or None, else `old`."""
+  if mask is None:
+    return new
+  return jax.tree.map(
+    lambda n, o: jnp.where(mask.reshape(-1, *[1] * (n.ndim - 1)), n, o),
+    new,
+    old,
+  )

@@ -1,0 +1,316 @@
+"""The gradient of the scan against plain autodiff of the step."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lstm_variants as lv
+from lstm_variants.cells import gradient, lstm, simple_rnn, unroll
+from tests.cells import settings
+
+F, H = 2, 3
+RANDOM = 100
+# Below, at and beyond a block of the backward scan, with and without a rest.
+TIMES = (1, 2, 7, 300)
+TOLERANCE = {'float64': 1e-12, 'float32': 1e-5}
+
+
+def draw(seed, time, batch, dtype):
+  """Return (params, inputs, carry), and the weights of the loss.
+
+  Over long times weights are small: a setting without gates and activations is
+  a linear recurrence that grows exponentially.
+  """
+  size = 0.5 if time < 100 else 0.02
+  rng = np.random.default_rng(seed)
+
+  def normal(*shape, scale=1.0):
+    return jnp.asarray(scale * rng.normal(size=shape), dtype)
+
+  params = lv.Params(
+    normal(F, 4 * H, scale=size),
+    normal(H, 4 * H, scale=size),
+    normal(4 * H, scale=size),
+    normal(3, H, scale=size),
+    normal(3 * H, 3 * H, scale=size),
+  )
+  carry = tuple(normal(batch, size, scale=0.7) for size in (H, H, 3 * H))
+  weights = (normal(batch, time, H), *(normal(*c.shape) for c in carry))
+  return (params, normal(batch, time, F), carry), weights
+
+
+def plain(params, toggles, inputs, carry, mask):
+  """Unroll by `lax.scan` of `lstm.advance`, the home of the equations."""
+
+  def body(carry, xs):
+    x_t, mask_t = xs
+    new, _ = lstm.advance(params, toggles, carry, x_t)
+    if mask_t is not None:
+      new = jax.tree.map(
+        lambda n, o: jnp.where(mask_t[:, None], n, o), new, carry
+      )
+    return new, new.h
+
+  carry = lstm.fit_carry(toggles, carry)
+  mask = None if mask is None else mask.T
+  carry, hiddens = jax.lax.scan(body, carry, (inputs.swapaxes(0, 1), mask))
+  return carry, hiddens.swapaxes(0, 1)
+
+
+def ours(params, toggles, inputs, carry, mask):
+  return lv.unroll(params, toggles, inputs, carry, mask=mask)
+
+
+def loss(run, weights, toggles, mask, operands):
+  params, inputs, carry = operands
+  carry, hiddens = run(params, toggles, inputs, carry, mask)
+  outs = (hiddens, *carry)
+  return sum(
+    jnp.sum(jnp.sin(o) * w) for o, w in zip(outs, weights, strict=False)
+  )
+
+
+def grad(run, weights, toggles, mask, operands):
+  return jax.value_and_grad(
+    functools.partial(loss, run, weights, toggles, mask)
+  )(operands)
+
+
+def assert_close(left, right, tolerance):
+  for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
+    scale = max(1.0, float(np.max(np.abs(b), initial=0)))
+    np.testing.assert_allclose(a / scale, b / scale, rtol=0, atol=tolerance)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _double():
+  with jax.enable_x64(True):
+    yield
+
+
+def some_mask(time, batch):
+  """Lengths from 0 to `time`, and a hole."""
+  lengths = np.linspace(time, 0, batch).astype(int)
+  mask = np.arange(time) < lengths[:, None]
+  mask[0, time // 2] = False
+  return jnp.asarray(mask)
+
+
+@pytest.mark.parametrize('dtype', TOLERANCE)
+@pytest.mark.parametrize('masked', [False, True])
+@pytest.mark.parametrize('time', TIMES)
+def test_a_hundred_settings_under_vmap_equal_autodiff(time, masked, dtype):
+  rng = np.random.default_rng(time)
+  listed = [settings.random_toggles(rng) for _ in range(RANDOM)]
+  if time > 100:  # without the gate, and activations, rounding explodes
+    listed = [toggles._replace(forget_gate=True) for toggles in listed]
+  toggles = jax.tree.map(lambda *x: jnp.stack(x), *map(_arrays, listed))
+  operands, weights = draw(time, time, 3, dtype)
+  mask = some_mask(time, 3) if masked else None
+
+  def run(u, operands, weights):
+    one = functools.partial(grad, u, weights)
+    return jax.jit(jax.vmap(lambda t: one(t, mask, operands)))(toggles)
+
+  wide = jax.tree.map(lambda x: x.astype('float64'), (operands, weights))
+  left, right = (run(u, operands, weights) for u in (ours, plain))
+  exact = right if dtype == 'float64' else run(plain, *wide)
+  assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves(exact))
+  for index in range(RANDOM):
+    trees = (settings.pick(r, index) for r in (left, right, exact))
+    for a, b, e in zip(*map(jax.tree.leaves, trees), strict=True):
+      # Rounding grows with what the setting itself amplifies: as plain's.
+      allowed = TOLERANCE[dtype] * max(1.0, np.max(np.abs(e), initial=0))
+      allowed += 4 * np.max(np.abs(b - e), initial=0)
+      np.testing.assert_allclose(a, e, rtol=0, atol=allowed)
+
+
+def _arrays(toggles):
+  return jax.tree.map(jnp.asarray, toggles)
+
+
+@pytest.mark.parametrize('name', lv.VARIANTS)
+def test_every_variant_specialised_equals_autodiff(name):
+  toggles = lv.VARIANTS[name].toggles
+  operands, weights = draw(3, 300, 3, 'float64')
+  mask = some_mask(300, 3)
+  left, right = (
+    jax.jit(lambda o, u=u: grad(u, weights, toggles, mask, o))(operands)
+    for u in (ours, plain)
+  )
+  assert_close(left, right, 1e-12)
+
+
+@pytest.mark.parametrize('batch, time', [(64, 8), (64, 24), (513, 3), (1, 600)])
+def test_blocks_of_any_size_add_up(batch, time):
+  """Rows of a block: 512. A block and no rest, blocks, one step a block."""
+  toggles = lv.VARIANTS['peephole'].toggles
+  operands, weights = draw(1, time, batch, 'float64')
+  left, right = (
+    jax.jit(lambda o, u=u: grad(u, weights, toggles, None, o))(operands)
+    for u in (ours, plain)
+  )
+  assert_close(left, right, 1e-12)
+
+
+@pytest.mark.parametrize('name', ['vanilla', 'peephole', 'fgr', 'niaf'])
+def test_the_second_derivative_equals_autodiff(name):
+  toggles = lv.VARIANTS[name].toggles
+  operands, weights = draw(2, 4, 2, 'float64')
+
+  def squared(run, operands):
+    first = jax.grad(functools.partial(loss, run, weights, toggles, None))
+    return sum(jnp.sum(g**2) for g in jax.tree.leaves(first(operands)))
+
+  left, right = (
+    jax.jit(jax.grad(functools.partial(squared, u)))(operands)
+    for u in (ours, plain)
+  )
+  assert_close(left, right, 1e-10)
+
+
+def test_forward_mode_is_refused_by_name_and_served_by_autodiff():
+  operands, weights = draw(2, 4, 2, 'float64')
+  tangents = jax.tree.map(jnp.ones_like, operands)
+
+  def run(how, params, toggles, inputs, carry, mask):
+    return lv.unroll(params, toggles, inputs, carry, mask=mask, gradient=how)
+
+  def along(u):
+    f = functools.partial(loss, u, weights, lv.Toggles(), None)
+    return jax.jvp(f, (operands,), (tangents,))
+
+  with pytest.raises(TypeError, match='forward-mode'):
+    along(functools.partial(run, 'fused'))
+  assert_close(along(functools.partial(run, 'autodiff')), along(plain), 1e-12)
+  with pytest.raises(ValueError, match="gradient='fast'.*fused or autodiff"):
+    along(functools.partial(run, 'fast'))
+
+
+@pytest.mark.parametrize('name', ['vanilla', 'coupled_peephole', 'fgr', 'nog'])
+def test_the_autodiff_switch_gives_the_same_gradient(name):
+  toggles = lv.VARIANTS[name].toggles
+  operands, weights = draw(5, 6, 2, 'float64')
+
+  def switched(params, toggles, inputs, carry, mask):
+    return lv.unroll(
+      params, toggles, inputs, carry, mask=mask, gradient='autodiff'
+    )
+
+  mask = some_mask(6, 2)
+  left, right = (
+    grad(u, weights, toggles, mask, operands) for u in (switched, ours)
+  )
+  assert_close(left, right, 1e-12)
+
+
+@pytest.mark.parametrize('name', ['vanilla', 'peephole', 'fgr'])
+def test_bfloat16_gradients_are_close_and_stay_bfloat16(name):
+  toggles = lv.VARIANTS[name].toggles
+  operands, weights = draw(4, 40, 3, 'float32')
+  exact = grad(ours, weights, toggles, None, operands)[1]
+  halves = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (operands, weights))
+  rough = grad(ours, halves[1], toggles, None, halves[0])[1]
+  assert {x.dtype for x in jax.tree.leaves(rough)} == {jnp.dtype('bfloat16')}
+  rough = jax.tree.map(lambda x: x.astype(jnp.float32), rough)
+  assert_close(rough, exact, 0.1)
+
+
+def test_steps_left_out_hold_the_carry_and_have_no_gradient():
+  operands, _ = draw(6, 5, 2, 'float64')
+  params, inputs, carry = operands
+  mask = jnp.asarray([[True, True, False, False, False], [False] * 5])
+
+  def run(inputs):
+    return lv.unroll(params, lv.Toggles(), inputs, carry[:2], mask=mask)
+
+  last, hiddens = run(inputs)
+  short, _ = lv.unroll(
+    params, lv.Toggles(), inputs[:1, :2], tuple(c[:1] for c in carry[:2])
+  )
+  np.testing.assert_allclose(last.c[0], short.c[0], atol=1e-14)
+  np.testing.assert_array_equal(hiddens[0, 2:], hiddens[0, [1, 1, 1]])
+  np.testing.assert_array_equal(last.c[1], carry[0][1])
+  np.testing.assert_array_equal(hiddens[1], np.tile(carry[1][1], (5, 1)))
+  slope = jax.grad(lambda x: jnp.sum(run(x)[1] ** 2))(inputs)
+  assert np.all(slope[0, :2] != 0)
+  assert not np.any(slope[0, 2:]) and not np.any(slope[1])
+
+
+def test_a_mask_that_is_not_boolean_is_refused():
+  (params, inputs, _), _ = draw(6, 5, 2, 'float64')
+  with pytest.raises(AssertionError):
+    lv.unroll(params, lv.Toggles(), inputs, mask=jnp.ones((2, 5)))
+
+
+def test_the_simple_rnn_equals_autodiff_of_its_step():
+  rng = np.random.default_rng(0)
+  params = simple_rnn.Params(
+    *(jnp.asarray(rng.normal(size=s)) for s in ((F, H), (H, H), (H,)))
+  )
+  inputs = jnp.asarray(rng.normal(size=(2, 11, F)))
+  carry = simple_rnn.Carry(jnp.asarray(rng.normal(size=(2, H))))
+  weights = jnp.asarray(rng.normal(size=(2, 11, H)))
+
+  def plain_rnn(params, inputs, carry):
+    carry, hiddens = jax.lax.scan(
+      lambda c, x: simple_rnn.step(params, None, c, x),
+      carry,
+      inputs.swapaxes(0, 1),
+    )
+    return carry, hiddens.swapaxes(0, 1)
+
+  def value(run, operands):
+    carry, hiddens = run(*operands)
+    return jnp.sum(hiddens * weights) + jnp.sum(carry.h**3)
+
+  def unrolled(params, inputs, carry):
+    return simple_rnn.unroll(params, None, inputs, carry)
+
+  left, right = (
+    jax.value_and_grad(functools.partial(value, u))((params, inputs, carry))
+    for u in (unrolled, plain_rnn)
+  )
+  assert_close(left, right, 1e-12)
+
+
+@pytest.mark.parametrize('segment', [1, 3, 4, 12, 50])
+def test_segments_leave_outputs_and_gradients_alone(segment):
+  operands, weights = draw(7, 12, 2, 'float64')
+  toggles = lv.VARIANTS['peephole'].toggles
+
+  def segmented(params, toggles, inputs, carry, mask):
+    del mask
+    carry, hiddens = unroll.in_segments(
+      lambda c, x: lv.unroll(params, toggles, x, c, time_major=True),
+      segment,
+      lv.Carry(*carry[:2]),
+      inputs.swapaxes(0, 1),
+    )
+    return carry, hiddens.swapaxes(0, 1)
+
+  left, right = (
+    grad(u, weights, toggles, None, operands) for u in (segmented, ours)
+  )
+  assert_close(left, right, 1e-12)
+
+
+def test_a_segment_without_a_step_is_refused():
+  with pytest.raises(ValueError, match='segment=0 must be at least 1 step'):
+    unroll.in_segments(lambda c, x: (c, x), 0, None, jnp.zeros((3, 1)))
+
+
+def test_the_gradient_of_the_weights_is_not_carried_through_the_scan():
+  """The loop over steps holds no array of the size of the kernel's gradient."""
+  operands, weights = draw(8, 40, 16, 'float64')
+  text = str(
+    jax.make_jaxpr(lambda o: grad(ours, weights, lv.Toggles(), None, o))(
+      operands
+    )
+  )
+  assert 'custom_vjp' not in text  # it was differentiated
+  inner = [line for line in text.splitlines() if 'length=32' in line]
+  assert inner and gradient._BLOCK_ROWS // 16 == 32
