@@ -297,3 +297,48 @@ def test_toggles_of_a_cell_that_has_none_are_refused():
     lv.SequenceModel(
       2, 3, 1, cell='simple_rnn', toggles='peephole', rngs=nnx.Rngs(0)
     )
+
+
+def _gradient(architecture, segment):
+  def loss(params, inputs):
+    _, outputs = models.apply_model(
+      params, architecture, lv.Toggles(), inputs, segment=segment
+    )
+    return jnp.mean(outputs[:, -1] ** 2)
+
+  return jax.jit(jax.grad(loss))
+
+
+@pytest.mark.parametrize('segment', [1, 4, 6, 100])
+@pytest.mark.parametrize('layers', [1, 2])
+def test_segments_change_the_memory_and_not_the_gradient(layers, segment):
+  sizes = models.Architecture('lstm', layers, FEATURES, HIDDEN, 1, 'uniform')
+  params = models.init_model(jax.random.key(0), sizes)
+  inputs = draw_inputs()
+  whole, parts = (_gradient(sizes, s)(params, inputs) for s in (None, segment))
+  assert_close(parts, whole)
+
+
+@pytest.mark.parametrize('steps', [1_000, 10_000])
+def test_root_t_segments_need_three_root_t_steps_of_memory(steps):
+  sizes = models.Architecture('lstm', 1, 2, 32, 1, 'uniform')
+  params = models.init_model(jax.random.key(0), sizes)
+  inputs = jax.ShapeDtypeStruct((8, steps, 2), jnp.float32)
+
+  def memory(segment):
+    lowered = _gradient(sizes, segment).lower(params, inputs)
+    analysis: Any = lowered.compile().memory_analysis()
+    return analysis.temp_size_in_bytes
+
+  root = round(steps**0.5)
+  assert memory(root) <= 3 * root / steps * memory(None)
+
+
+def test_a_hundred_thousand_steps_have_a_gradient():
+  sizes = models.Architecture('lstm', 1, 2, 4, 1, 'uniform')
+  params = models.init_model(jax.random.key(0), sizes)
+  inputs = jax.random.normal(jax.random.key(1), (1, 100_000, 2))
+  gradient = _gradient(sizes, 316)(params, inputs)
+  leaves = jax.tree.leaves(gradient)
+  assert all(np.all(np.isfinite(leaf)) for leaf in leaves)
+  assert np.any(gradient['layers'][0].kernel)
