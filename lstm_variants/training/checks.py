@@ -16,6 +16,7 @@ from lstm_variants.cells import initializers, lstm, variants
 SMALLEST = float(np.finfo(np.float32).tiny)
 LARGEST = float(np.finfo(np.float32).max)
 OPTIMIZERS = ('adam', 'rmsprop', 'sgd')
+REMAT = ('auto', 'none', 'sqrt')
 DTYPES = {'float32': 4, 'bfloat16': 2, 'float64': 8}  # bytes
 LSTM = 'lstm'
 # What `config.model.variant` may name: variants of the LSTM and other cells.
@@ -40,6 +41,7 @@ _INTEGERS = {
   'training.evaluation_interval': (1, 10**9),
   'training.evaluation_batches': (1, 2**20),
   'training.evaluation_seed': (0, 2**32 - 1),
+  'training.lanes': (0, 2**20),
 }
 # field -> (test, rule, nearest valid value to show); finite unless the test
 # says otherwise.
@@ -67,6 +69,7 @@ _NAMES = {
   'model.recurrent_init': initializers.RECURRENT,
   'model.dtype': DTYPES,
   'optimizer.name': OPTIMIZERS,
+  'training.remat': REMAT,
 }
 _BOOLEANS = (
   'optimizer.nesterov',

@@ -4,6 +4,7 @@ import bisect
 from collections.abc import Sequence
 import dataclasses
 import functools
+import math
 import os
 from typing import Any, NamedTuple
 
@@ -41,6 +42,8 @@ class Settings:
   evaluation_interval: int
   evaluation_batches: int
   evaluation_seed: int
+  remat: str
+  lanes: int
   stop_when_solved: bool
   tensorboard: bool
 
@@ -61,6 +64,16 @@ class Settings:
       task.out_features,
       self.recurrent_init,
     )
+
+  @property
+  def segment(self) -> int | None:
+    """Steps that the gradient computes again together; None: it keeps all."""
+    steps = self.task.num_steps
+    if self.remat == 'none':
+      return None
+    if self.remat == 'auto' and _kept_bytes(self, steps) <= _MUCH:
+      return None
+    return math.isqrt(steps - 1) + 1  # rounded up
 
 
 class Hyperparams(NamedTuple):
@@ -90,6 +103,8 @@ class Run(NamedTuple):
 
 
 # Config fields by what becomes of them.
+# Bytes of one run that the gradient may keep before `auto` saves them.
+_MUCH = 2**30
 _STATIC = {
   'model': ('num_layers', 'hidden_features', 'recurrent_init', 'dtype'),
   'optimizer': ('nesterov', 'b1', 'b2', 'eps'),
@@ -138,22 +153,40 @@ def from_config(config: config_dict.ConfigDict) -> Run:
   return Run(settings, hyperparams, name, fields)
 
 
-def estimate_bytes(settings: Settings) -> int:
-  """Estimate the memory of training one run, in bytes.
+def estimate_bytes(settings: Settings, runs: int = 1) -> int:
+  """Estimate the memory of training `runs` runs in one program, in bytes.
 
   Parameters ten times over (values, gradient and two moments, before and after
-  an update, and what the update puts between; at least 32 bits), and for each
-  step, sequence and layer about twelve hidden-sized arrays kept for the
-  gradient.
+  an update, and what the update puts between; at least 32 bits), for every run.
+  What the gradient keeps only for those side by side: `lanes` a device, of
+  which a CPU has one for each core.
   """
   sizes = settings.architecture
   width = sizes.hidden_features
   rows = sizes.in_features + width * (2 * sizes.num_layers - 1)
   weights = 4 * width * rows + 9 * width**2 * sizes.num_layers
-  kept = 12 * width * sizes.num_layers + sizes.in_features + sizes.out_features
-  steps = settings.task.num_steps * settings.batch_size
+  number = max(checks.DTYPES[settings.dtype], 4)
+  together = min(runs, (settings.lanes or 1) * (os.cpu_count() or 1))
+  steps = settings.task.num_steps
+  kept = _kept_bytes(settings, settings.segment or steps)
+  if settings.segment:
+    # The states between the segments, and inputs and outputs of every step.
+    states = 4 * width * sizes.num_layers * -(-steps // settings.segment)
+    ends = 3 * steps * (sizes.in_features + sizes.out_features)
+    kept += settings.batch_size * (states + ends) * number
+  return 10 * weights * number * runs + together * kept
+
+
+def _kept_bytes(settings: Settings, steps: int) -> int:
+  """Estimate what the gradient of `steps` steps keeps of one run.
+
+  About twelve arrays of the hidden size for each step, sequence and layer.
+  """
+  sizes = settings.architecture
+  kept = 12 * sizes.hidden_features * sizes.num_layers
+  kept += sizes.in_features + sizes.out_features
   number = checks.DTYPES[settings.dtype]
-  return 10 * weights * max(number, 4) + steps * kept * number
+  return settings.batch_size * steps * kept * number
 
 
 def check_memory(population: Sequence[Settings]) -> None:
@@ -168,7 +201,7 @@ def check_memory(population: Sequence[Settings]) -> None:
   """
   settings, runs = population[0], len(population)
   memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-  needed = runs * estimate_bytes(settings)
+  needed = estimate_bytes(settings, runs)
   if needed <= memory:
     return
   shortest = tasks.DIALECTS[settings.task_name][settings.dialect].shortest
@@ -184,7 +217,7 @@ def check_memory(population: Sequence[Settings]) -> None:
   for name in sorted(
     sizes, key=lambda name: values[name] / sizes[name][2], reverse=True
   ):
-    fits = functools.partial(_fits, settings, name, memory // runs)
+    fits = functools.partial(_fits, settings, runs, name, memory)
     choices = range(sizes[name][1], values[name])
     if choices and fits(choices[0]):
       too_large = bisect.bisect(choices, False, key=lambda n, f=fits: not f(n))
@@ -200,9 +233,9 @@ def check_memory(population: Sequence[Settings]) -> None:
   )
 
 
-def _fits(settings: Settings, name: str, memory: int, size: int) -> bool:
-  changed: dict[str, Any] = {name: size}
-  return estimate_bytes(dataclasses.replace(settings, **changed)) <= memory
+def _fits(settings, runs: int, name: str, memory: int, size: int) -> bool:
+  changed = dataclasses.replace(settings, **{name: size})
+  return estimate_bytes(changed, runs) <= memory
 
 
 def _toggles(model: dict[str, Any]) -> tuple[lstm.Toggles | None, str]:

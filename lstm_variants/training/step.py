@@ -203,7 +203,11 @@ def _outputs(settings, hyperparams, params, batch: base.Batch) -> jax.Array:
   """Compute in the dtype of the settings; losses are taken in 32 bits or 64."""
   params = jax.tree.map(lambda leaf: leaf.astype(settings.dtype), params)
   _, outputs = models.apply_model(
-    params, settings.architecture, hyperparams.toggles, batch.inputs
+    params,
+    settings.architecture,
+    hyperparams.toggles,
+    batch.inputs,
+    segment=settings.segment,
   )
   return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
 

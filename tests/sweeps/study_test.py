@@ -168,8 +168,8 @@ def test_a_population_beyond_the_memory_is_refused_before_writing(
   runs = study.expand(
     base.get_config(), lambda hyper: hyper.sweep('config.seed', range(10))
   )
-  one = settings.estimate_bytes(runs[0].settings)
-  pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': 5 * one}
+  nearly = settings.estimate_bytes(runs[0].settings, 9)
+  pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': nearly}
   monkeypatch.setattr(settings.os, 'sysconf', pages.__getitem__)
   workdir = tmp_path / 'study'
   with pytest.raises(settings.InputError, match='10 run'):

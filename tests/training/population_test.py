@@ -232,7 +232,7 @@ def test_one_program_serves_all_variants_evaluation_chunks_and_the_rest(caplog):
     for chunk in (0, 3, 3, 2):
       state, record = compiled.advance(state, chunk)
     losses = np.asarray(record['loss'])
-    assert first.count('jit(advance)') == 1
+    assert first.count('jit(_over_runs)') == 1
     assert first.count('jit(init)') == 1
     assert _compilations(caplog) == first
   assert compiled.compile_seconds > 0
@@ -349,3 +349,32 @@ def test_the_variants_study_is_of_this_repository():
   # The import above must not have found another `configs`.
   here = pathlib.Path(__file__).parents[2]
   assert pathlib.Path(base.__file__).is_relative_to(here)
+
+
+@pytest.mark.parametrize('lanes', [2, 3, 4])
+def test_runs_side_by_side_equal_runs_in_turn(mixed, build, lanes):
+  compiled, first = mixed
+  runs = [build({**changes, 'training.lanes': lanes}) for changes in MEMBERS]
+  beside = population.compile_population(
+    runs[0].settings, [run.hyperparams for run in runs]
+  )
+  in_turn = _advance(compiled, first, 5)
+  _assert_close(_advance(beside, first, 5), in_turn, rtol=1e-3, atol=1e-5)
+
+
+def test_only_runs_with_gate_recurrence_make_its_product(build):
+  """In turn, a run takes its branch; alone, it is specialised to it."""
+  runs = [build({'model.variant': name}) for name in ('fgr', 'peephole')]
+  text = _program(runs)
+  width = runs[0].settings.hidden_features
+  rows = 4 * width + 2 + 1  # (h, i, f, o), x, 1
+  assert f'f32[{rows},{4 * width}]' in text
+  assert ' conditional(' in text
+  assert ' conditional(' not in _program(runs[1:] * 2)
+
+
+def _program(runs):
+  compiled = population.compile_population(
+    runs[0].settings, [run.hyperparams for run in runs]
+  )
+  return compiled.text()

@@ -26,6 +26,7 @@ INTEGERS = {
   'training.evaluation_interval': (1, 10**9),
   'training.evaluation_batches': (1, 2**20),
   'training.evaluation_seed': (0, 2**32 - 1),
+  'training.lanes': (0, 2**20),
 }
 NOT_INTEGERS = (8.5, 8.0, True, NAN, INF, '8', None, [8])
 REALS = {
@@ -73,6 +74,8 @@ BAD_NAMES = (
   ('optimizer.name', 'adamm', 'adam'),
   ('optimizer.name', 'Adam', 'adam'),
   ('optimizer.name', None, None),
+  ('training.remat', 'sqr', 'sqrt'),
+  ('training.remat', True, None),
 )
 
 
@@ -279,6 +282,8 @@ OTHERS = {
   'training.evaluation_interval': (5, {}),
   'training.evaluation_batches': (5, {}),
   'training.evaluation_seed': (5, {}),
+  'training.remat': ('sqrt', {}),
+  'training.lanes': (3, {}),
   'training.stop_when_solved': (False, {}),
   'training.tensorboard': (True, {}),
   'model.toggles.coupling_shift': (0.5, {'model.toggles.coupled': True}),
@@ -332,8 +337,9 @@ def test_a_size_beyond_the_memory_is_refused_with_both_numbers():
 
 def test_the_memory_of_a_population_is_that_of_all_its_runs(monkeypatch):
   one = settings.from_config(base.get_config()).settings
-  needed = settings.estimate_bytes(one)
-  pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': 10 * needed}
+  needed = settings.estimate_bytes(one, 10)
+  assert needed > settings.estimate_bytes(one, 5)
+  pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': needed}
   monkeypatch.setattr(settings.os, 'sysconf', pages.__getitem__)
   settings.check_memory([one] * 10)
   with pytest.raises(settings.InputError, match='batch_size.*11 run.*nearest'):
@@ -366,9 +372,40 @@ def test_the_choice_named_for_too_large_a_size_fits(monkeypatch):
   ],
 )
 def test_too_large_a_size_is_refused_by_its_own_name(field, value):
-  message = _refusal({field: value})
+  changes = {'training.remat': 'none'}
+  message = _refusal({**changes, field: value})
   assert message.startswith(f'--config.{field}={value}: ')
-  settings.from_config(_config({field: int(message.rpartition(': ')[2])}))
+  nearest = int(message.rpartition(': ')[2])
+  settings.from_config(_config({**changes, field: nearest}))
+
+
+@pytest.mark.parametrize('steps, segment', [(100, 10), (101, 11), (2, 2)])
+def test_remat_sqrt_recomputes_about_root_t_steps_together(steps, segment):
+  changes = {'task.length': steps}
+  plain = settings.from_config(_config({**changes, 'training.remat': 'none'}))
+  root = settings.from_config(_config({**changes, 'training.remat': 'sqrt'}))
+  assert plain.settings.segment is None
+  assert root.settings.segment == segment
+
+
+def test_remat_auto_saves_memory_where_a_run_would_keep_over_a_gibibyte():
+  run = settings.from_config(_config({'task.length': 1000}))
+  assert run.settings.segment is None
+  long = settings.from_config(_config({'task.length': 100_000})).settings
+  assert long.segment == 317
+  plain = dataclasses.replace(long, remat='none')
+  assert settings.estimate_bytes(plain) > 2**30
+  assert settings.estimate_bytes(long) < 0.2 * settings.estimate_bytes(plain)
+
+
+def test_runs_that_take_turns_share_the_memory_of_the_gradient(monkeypatch):
+  monkeypatch.setattr(settings.os, 'cpu_count', lambda: 2)
+  one = settings.from_config(_config({'task.length': 1000})).settings
+  turns = settings.estimate_bytes(one, 100)
+  side_by_side = settings.estimate_bytes(
+    dataclasses.replace(one, lanes=50), 100
+  )
+  assert side_by_side > 10 * turns
 
 
 @pytest.mark.parametrize(

@@ -505,9 +505,9 @@ def test_computation_has_the_dtype_of_the_settings_and_parameters_32_bits(
 ):
   run, seen, original = build({'model.dtype': dtype}), [], models.apply_model
 
-  def apply_model(params, architecture, toggles, inputs):
+  def apply_model(params, architecture, toggles, inputs, *, segment):
     seen.extend(leaf.dtype for leaf in (*jax.tree.leaves(params), inputs))
-    return original(params, architecture, toggles, inputs)
+    return original(params, architecture, toggles, inputs, segment=segment)
 
   monkeypatch.setattr(models, 'apply_model', apply_model)
   with jax.enable_x64(dtype == 'float64'):
