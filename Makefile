@@ -1,6 +1,7 @@
 # make compare   train and compare the LSTMs of the quickstart: the main job
 # make test      lint, then the tests
 # make lint      ruff and pyright
+# make bench     measure beside the other libraries; writes docs/performance.md
 # make docs      write the pages that come from the registries
 # make clean     remove the environment and caches (never runs/)
 
@@ -9,8 +10,9 @@ WORKDIR ?= runs/quickstart
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := .venv-bench
 
-.PHONY: compare test lint docs clean
+.PHONY: compare test lint bench docs clean
 
 compare: $(READY)
 	$(BIN)/python -m experiments.sweep \
@@ -25,11 +27,23 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+# The other libraries in an environment of their own: the tests need none.
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m benchmarks.report
+
+$(BENCH)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt setuptools
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --no-build-isolation --editable '.[bench]'
+	touch $@
+
 docs: $(READY)
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # Everything at the versions of constraints.txt, the build's own tools included.

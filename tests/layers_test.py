@@ -27,6 +27,16 @@ BELOW = {
   'analysis': {'results'},
   'experiments': {'sweeps', 'training', 'results', 'analysis'},
   'configs': set(),
+  'benchmarks': {
+    'lstm_variants',
+    'training',
+    'sweeps',
+    'models',
+    'tasks',
+    'cells',
+    'provenance',
+    'configs',
+  },
 }
 # The libraries that stay in a few places.
 HOMES = {
@@ -37,7 +47,7 @@ HOMES = {
     'experiments/sweep.py',
     'configs',
   },
-  'absl': {'experiments'},
+  'absl': {'experiments', 'benchmarks'},
   'tensorboardX': {'lstm_variants/training/tensorboard.py'},
   'rich': {'lstm_variants/training/progress.py', 'lstm_variants/analysis'},
   'matplotlib': {'lstm_variants/analysis/figures.py'},
@@ -53,7 +63,7 @@ def _sources(*folders) -> list[pathlib.Path]:
   )
 
 
-SOURCES = _sources('lstm_variants', 'experiments', 'configs')
+SOURCES = _sources('lstm_variants', 'experiments', 'configs', 'benchmarks')
 TREES = {
   str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in SOURCES
 }

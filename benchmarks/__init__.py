@@ -1,0 +1,1 @@
+"""What things cost: ours against other libraries, measured side by side."""

@@ -1,0 +1,80 @@
+"""Where a measurement was made: machine, versions, flags, commit."""
+
+from collections.abc import Iterator
+import contextlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+
+from lstm_variants import provenance
+from lstm_variants.training import compiling
+
+PACKAGES = (
+  'jax',
+  'jaxlib',
+  'flax',
+  'optax',
+  'dm-haiku',
+  'equinox',
+  'keras',
+  'torch',
+  'numpy',
+)
+
+
+def cores() -> int:
+  """Return how many cores this process may use."""
+  return len(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def pinned(count: int) -> Iterator[None]:
+  """Give processes started inside the first `count` cores only.
+
+  XLA sizes its pool of threads when it starts: a number of cores needs a
+  process of its own.
+  """
+  before = os.sched_getaffinity(0)
+  os.sched_setaffinity(0, sorted(before)[:count])
+  try:
+    yield
+  finally:
+    os.sched_setaffinity(0, before)
+
+
+def describe() -> list[str]:
+  """Return the lines of a Markdown list: machine, versions, flags, commit."""
+  found = provenance.describe()
+  commit = found['commit'] or 'unknown'
+  changed = ' with uncommitted changes' * bool(found['uncommitted_changes'])
+  options = ' '.join(f'{k}={v}' for k, v in compiling.options().items())
+  return [
+    f'- Machine: {_processor()}, {cores()} cores, {_memory():.0f} GiB, '
+    f'{platform.system()} {platform.release()}',
+    f'- Versions: Python {found["python"]}, '
+    + ', '.join(f'{name} {_version(name)}' for name in PACKAGES),
+    f'- XLA_FLAGS: {os.environ.get("XLA_FLAGS") or "none"}; compiler options '
+    f'of ours: {options or "none"}',
+    f'- Commit: {commit}{changed}',
+  ]
+
+
+def _version(name: str) -> str:
+  try:
+    return importlib.metadata.version(name)
+  except importlib.metadata.PackageNotFoundError:
+    return '(not installed)'
+
+
+def _processor() -> str:
+  with contextlib.suppress(OSError):
+    for line in pathlib.Path('/proc/cpuinfo').read_text().splitlines():
+      if line.startswith('model name'):
+        return line.partition(':')[2].strip()
+  return platform.processor() or platform.machine()
+
+
+def _memory() -> float:
+  """Return the memory of the machine in GiB."""
+  return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30

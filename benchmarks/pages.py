@@ -1,0 +1,84 @@
+"""What the benchmarks share: their flags, their tables, where pages go."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+import pathlib
+import shlex
+import sys
+
+from absl import app, flags
+
+from benchmarks import machine
+
+flags.disclaim_key_flags()
+
+OUTPUT = flags.DEFINE_string(
+  'output', None, 'Directory to write the page into as <script>.md.'
+)
+QUICK = flags.DEFINE_bool(
+  'quick', False, 'Smoke version: tiny shapes, figures without meaning.'
+)
+REPEATS = flags.DEFINE_integer(
+  'repeats', 11, 'Rounds over the contestants.', lower_bound=1
+)
+MACHINE = 'machine.md'
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+  """Return the lines of a Markdown table, with blank lines around it."""
+  lines = [header, ('---',) * len(header), *rows]
+  return ['', *(f'| {" | ".join(cells)} |' for cells in lines), '']
+
+
+def skipped_lines(skipped: Mapping[str, str]) -> list[str]:
+  """Return a line for each contestant that could not take part."""
+  return [f'- skipped: {name} ({why})' for name, why in skipped.items()]
+
+
+def progress(text: str) -> None:
+  """Tell what is measured now."""
+  print(text, file=sys.stderr, flush=True)
+
+
+def repeats() -> int:
+  """Return the rounds asked for; two in the smoke version."""
+  return 2 if QUICK.value else REPEATS.value
+
+
+def run(name: str, page: Callable[[], list[str]]) -> None:
+  """Parse the flags, make the page, print it and write it.
+
+  Args:
+    name: of the script.
+    page: its lines, from the heading on.
+  """
+
+  def main(argv: Sequence[str]) -> None:
+    if len(argv) > 1:
+      raise app.UsageError(f'unexpected argument {argv[1]!r}')
+    heading, *lines = page()
+    where = machine.describe()
+    text = [heading, '', '```bash', command(name, sys.argv[1:]), '```', *lines]
+    text = without_double_blanks(text)
+    print('\n'.join((*where, '', *text)))
+    if OUTPUT.value:
+      folder = pathlib.Path(OUTPUT.value)
+      folder.mkdir(parents=True, exist_ok=True)
+      (folder / f'{name}.md').write_text('\n'.join((*text, '')))
+      (folder / MACHINE).write_text('\n'.join((*where, '')))
+
+  # jax tells which of its platforms are missing.
+  logging.getLogger('jax').setLevel(logging.WARNING)
+  app.run(main)
+
+
+def without_double_blanks(lines: Sequence[str]) -> list[str]:
+  """Return the lines with one blank line where there are more."""
+  pairs = zip(lines, ['', *lines], strict=False)
+  return [line for line, before in pairs if line or before]
+
+
+def command(name: str, arguments: Iterable[str]) -> str:
+  """Return the command that makes a page, without where it is written."""
+  kept = [word for word in arguments if not word.startswith('--output=')]
+  return shlex.join(['python', '-m', f'benchmarks.{name}', *kept])
