@@ -21,6 +21,10 @@ import lstm_variants as lv
 _CORES = flags.DEFINE_list(
   'cores', None, 'Numbers of cores to measure on; by default 1 and all.'
 )
+_LOSSES = flags.DEFINE_multi_enum(
+  'loss', ['last', 'every'], ['last', 'every'], 'Where the loss is taken.'
+)
+_VARIANTS = flags.DEFINE_bool('variants', True, 'Whether to time ours as well.')
 SHAPES = (
   (100, 32, 2, 32),
   (100, 32, 2, 128),
@@ -131,7 +135,9 @@ def section(quick: bool, repeats: int) -> list[str]:
   """Measure on the cores of this process; return the lines."""
   count = machine.cores()
   lines = [f'### {count} core{"s" * (count > 1)}', '']
-  for every_step, where in LOSSES.items():
+  for loss in _LOSSES.value:
+    every_step = loss == 'every'
+    where = LOSSES[every_step]
     measured, skipped = {}, {}
     for shape in QUICK_SHAPES if quick else SHAPES:
       problem = Problem(*shape, every_step)
@@ -140,6 +146,8 @@ def section(quick: bool, repeats: int) -> list[str]:
     lines += [f'Loss on {where}; µs per time step, median [quartiles]:']
     lines += times_table(measured) + pages.skipped_lines(skipped)
     lines += ['', 'Median over the median of ours:', *ratios_table(measured)]
+  if not _VARIANTS.value:
+    return lines
   rest = () if quick else [n for n in lv.VARIANTS if n not in FIRST_VARIANTS]
   measured = {}
   for shape in QUICK_SHAPES if quick else VARIANT_SHAPES:
@@ -165,6 +173,8 @@ def in_processes(cores: Sequence[int]) -> list[str]:
           *(sys.executable, '-m', 'benchmarks.step_time'),
           *(f'--cores={count}', f'--output={folder}'),
           *(f'--repeats={pages.REPEATS.value}', f'--quick={pages.QUICK.value}'),
+          *(f'--loss={loss}' for loss in _LOSSES.value),
+          f'--variants={_VARIANTS.value}',
         ],
         check=True,
         stdout=subprocess.DEVNULL,
