@@ -166,7 +166,6 @@ FORKED = [
   _field('seed', '1099511627776', 'nearest: 4294967295'),
   _field('seed', '1\n2', 'an integer')._replace(words=('--config.seed=1 2',)),
   _field('model.hidden_features', '65536', 'GiB', 'nearest: '),
-  _field('training.batch_size', '1048576', 'GiB')._replace(words=('GiB',)),
   # Numbers.
   *(
     _field('optimizer.learning_rate', value, rule, 'for example 0.001')
