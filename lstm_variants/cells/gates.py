@@ -1,8 +1,8 @@
 """The gates of the LSTM in the form that the scan runs.
 
 `lstm.apply_gates` is the home of the equations; this module says the same in
-few operations, and has its derivative. `tests/cells/gates_test.py` holds the
-one against the other under every toggle.
+few operations, for finite values, and has its derivative;
+`tests/cells/gradient_test.py` holds the one against the other.
 
 Two observations make it small. First, most toggles are statements about
 parameters, so `fold` applies them once, before the scan, and a step costs the
@@ -23,6 +23,7 @@ values, so the gradient keeps the values and repeats no exponential.
 import functools
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -31,7 +32,7 @@ from lstm_variants.cells.carry import Carry, fit_carry
 from lstm_variants.cells.gradient import Operands, Pointwise
 from lstm_variants.cells.toggles import is_static, select, Switch, Toggles
 
-# σ of it is 1 exactly in every floating point format.
+# σ of it is 1 exactly, from 16 to 64 bits.
 _SATURATED = 1e4
 
 
@@ -69,7 +70,10 @@ def scan(
   gradient: unroll.Gradient,
 ) -> tuple[Carry, jax.Array]:
   """Run the cell over `[time, batch, F]`; see `lstm.unroll`."""
-  dtype = jnp.result_type(inputs, params.bias, carry.h)
+  for toggle in toggles:
+    if not is_static(toggle):
+      chex.assert_rank(toggle, 0)  # of a run; vmap gives every run its own
+  dtype = jnp.result_type(inputs, *params, *carry)
   kernel, peephole = fold(params, toggles)
   cell, switches = pointwise(toggles)
   kernel, peephole, inputs, carry = jax.tree.map(
@@ -255,8 +259,9 @@ def _weigh(form, dz, c, new_c):
   dz_i, dz_f, _, dz_o = jnp.split(dz, 4, axis=-1)
   products = (dz_i * c, dz_f * c) * form.peephole_in
   products += (dz_o * new_c,) * form.peephole_out
-  ones = jnp.ones_like(dz[:1, :1].T, shape=(1, dz.shape[0]))
-  return tuple((ones @ product)[0] for product in products)
+  wide = jnp.promote_types(dz.dtype, jnp.float32)
+  ones = jnp.ones((1, dz.shape[0]), wide)
+  return tuple((ones @ product.astype(wide))[0] for product in products)
 
 
 def _coefficients(form, switches, gates, dtype):

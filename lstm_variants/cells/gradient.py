@@ -17,8 +17,7 @@ only
     du_{t-1}       = dz_t Rᵀ
 
 and the rest are products of whole blocks of steps: dK += [u, x, 1]ᵀ dz and
-dx = dz Wᵀ (Appleyard et al. 2016, arXiv:1604.01946). docs/performance.md says
-what it brings.
+dx = dz Wᵀ (Appleyard et al. 2016, arXiv:1604.01946). See docs/performance.md.
 """
 
 from collections.abc import Callable
@@ -45,7 +44,7 @@ class Pointwise(NamedTuple):
       (d_state, dz)`: of the state before the step and the cotangents of what
       `forward` returned.
     weigh: `(dz, states, new_states) -> d_weights`, summed over many steps:
-      `[rows, ...]` each.
+      `[rows, ...]` each; in at least 32 bits.
   """
 
   forward: Callable[..., tuple[Any, jax.Array, Any]]
@@ -112,23 +111,37 @@ class _Sums(NamedTuple):
   inputs: jax.Array
 
 
+def plain(
+  pointwise: Pointwise, operands: Operands, state: Any, signal: jax.Array
+) -> tuple[Any, jax.Array, jax.Array]:
+  """Scan a cell by `lax.scan`, for JAX to differentiate."""
+  kernel, weights, switches, inputs, mask = operands
+  size = signal.shape[-1]
+
+  def body(carry, xs):
+    state, signal = carry
+    x_t, mask_t = xs
+    z = signal @ kernel[:size] + x_t @ kernel[size:-1] + kernel[-1]
+    new = pointwise.forward(weights, switches, state, z)[:2]
+    carry = hold(mask_t, new, carry)
+    return carry, carry[1]
+
+  carry, signals = lax.scan(body, (state, signal), (inputs, mask))
+  return *carry, signals
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def fused(
   pointwise: Pointwise, operands: Operands, state: Any, signal: jax.Array
 ) -> tuple[tuple[Any, jax.Array], jax.Array]:
   """Scan a cell over time; see `unroll.scan`.
 
-  Args:
-    pointwise: the cell.
-    operands: time major, all of one dtype.
-    state: before the first step.
-    signal: before the first step, `[batch, signal]`.
-
   Returns:
-    State and signal after the last step, and all signals,
-    `[time, batch, signal]`.
+    State and signal after the last step, and all signals.
   """
-  return _forward(pointwise, operands, state, signal)[0]
+  # Without a gradient nothing has to be kept.
+  state, signal, signals = plain(pointwise, operands, state, signal)
+  return (state, signal), signals
 
 
 def _forward(pointwise, operands, state, signal):
@@ -190,10 +203,11 @@ def _backward(pointwise, kept, cotangents):
     jnp.zeros((steps, batch, kernel.shape[1]), kernel.dtype),
   )
   inputs_t = kernel[size:-1].T
+  # Half precision would lose small products among a long sum.
+  wide = jnp.promote_types(kernel.dtype, jnp.float32)
   sums = _Sums(
-    # Half precision would lose small products among a long sum.
-    jnp.zeros(kernel.shape, jnp.promote_types(kernel.dtype, jnp.float32)),
-    jax.tree.map(jnp.zeros_like, weights),
+    jnp.zeros(kernel.shape, wide),
+    jax.tree.map(lambda w: jnp.zeros(w.shape, wide), weights),
     jnp.zeros((time, batch, inputs_t.shape[1]), kernel.dtype),
   )
 
@@ -213,9 +227,10 @@ def _backward(pointwise, kept, cotangents):
   )
   if rest:
     carry, sums = visit(0, rest, carry, sums)
-  d_operands = Operands(
-    sums.kernel.astype(kernel.dtype), sums.weights, None, sums.inputs
+  d_kernel, d_weights = jax.tree.map(
+    lambda x: x.astype(kernel.dtype), (sums.kernel, sums.weights)
   )
+  d_operands = Operands(d_kernel, d_weights, None, sums.inputs)
   return d_operands, carry.state, carry.signal
 
 

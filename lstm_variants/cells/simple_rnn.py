@@ -124,7 +124,10 @@ def unroll(
   chex.assert_shape(inputs, (None, None, params.kernel.shape[0]))
   if not time_major:
     inputs, mask = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (inputs, mask))
-  dtype = jnp.result_type(inputs, params.bias)
+  if mask is not None:
+    chex.assert_shape(mask, inputs.shape[:2])
+    chex.assert_type(mask, bool)
+  dtype = jnp.result_type(inputs, *params, *(carry or ()))
   if carry is None:
     size = params.recurrent_kernel.shape[0]
     carry = init_carry(toggles, inputs.shape[1:2], size, dtype)

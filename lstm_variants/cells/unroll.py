@@ -28,7 +28,7 @@ def scan(
     signal: before the first step, `[batch, signal]`.
     gradient: 'fused' is the one of the module `gradient`, in reverse mode, of
       any order; 'autodiff' is JAX's own, also in forward mode (`jax.jvp`,
-      `jax.jacfwd`, `jax.hessian`), and slower.
+      `jax.jacfwd`), and slower.
 
   Returns:
     State and signal after the last step, and all signals,
@@ -37,11 +37,18 @@ def scan(
   Raises:
     ValueError: an unknown `gradient`.
   """
-  if gradient == 'fused':
+  if operands.mask is not None:
+    # What stands at a step left out, even a NaN, must not reach the gradient.
+    inputs = jnp.where(operands.mask[..., None], operands.inputs, 0)
+    operands = operands._replace(inputs=inputs)
+  empty = 0 in operands.inputs.shape[:2]
+  if gradient == 'fused' and not empty:
     fused: Any = gradient_lib.fused(pointwise, operands, state, signal)
     (state, signal), signals = fused
-  elif gradient == 'autodiff':
-    state, signal, signals = _plain(pointwise, operands, state, signal)
+  elif gradient == 'autodiff' or empty:
+    state, signal, signals = gradient_lib.plain(
+      pointwise, operands, state, signal
+    )
   else:
     raise ValueError(f'gradient={gradient!r} must be fused or autodiff')
   return state, signal, signals
@@ -79,19 +86,3 @@ def in_segments(
     return carry, outputs
   carry, rest = run(carry, inputs[count * segment :])
   return carry, jnp.concatenate((outputs, rest))
-
-
-def _plain(pointwise, operands, state, signal):
-  kernel, weights, switches, inputs, mask = operands
-  size = signal.shape[-1]
-
-  def body(carry, xs):
-    state, signal = carry
-    x_t, mask_t = xs
-    z = signal @ kernel[:size] + x_t @ kernel[size:-1] + kernel[-1]
-    new = pointwise.forward(weights, switches, state, z)[:2]
-    carry = gradient_lib.hold(mask_t, new, carry)
-    return carry, carry[1]
-
-  carry, signals = lax.scan(body, (state, signal), (inputs, mask))
-  return *carry, signals

@@ -314,3 +314,43 @@ def test_the_gradient_of_the_weights_is_not_carried_through_the_scan():
   assert 'custom_vjp' not in text  # it was differentiated
   inner = [line for line in text.splitlines() if 'length=32' in line]
   assert inner and gradient._BLOCK_ROWS // 16 == 32
+
+
+def test_without_a_gradient_nothing_is_kept():
+  params = jax.eval_shape(lambda: lv.init_params(jax.random.key(0), F, 32))
+  inputs = jax.ShapeDtypeStruct((16, 500, F), jnp.float32)
+
+  def last(params, inputs):
+    return lv.unroll(params, lv.Toggles(), inputs)[0].h
+
+  analysis = jax.jit(last).lower(params, inputs).compile().memory_analysis()
+  hiddens = 16 * 500 * 32 * 4
+  assert analysis is not None and analysis.temp_size_in_bytes < hiddens
+
+
+def test_an_empty_batch_has_a_gradient_of_zero():
+  (params, inputs, _), _ = draw(0, 5, 2, 'float64')
+  slope = jax.grad(
+    lambda p: jnp.sum(lv.unroll(p, lv.Toggles(), inputs[:0])[1])
+  )(params)
+  assert not any(np.any(leaf) for leaf in jax.tree.leaves(slope))
+
+
+def test_a_nan_at_a_step_left_out_reaches_nothing():
+  (params, inputs, _), _ = draw(6, 5, 2, 'float64')
+  mask = jnp.asarray([[True] * 3 + [False] * 2] * 2)
+  bad = jnp.where(mask[..., None], inputs, jnp.nan)
+
+  def total(params, inputs):
+    return jnp.sum(lv.unroll(params, lv.Toggles(), inputs, mask=mask)[1])
+
+  assert_close(
+    jax.grad(total)(params, bad), jax.grad(total)(params, inputs), 0.0
+  )
+
+
+def test_traced_toggles_that_are_not_scalars_are_refused():
+  (params, inputs, _), _ = draw(6, 5, 2, 'float64')
+  toggles = lv.Toggles(input_gate=jnp.asarray([[True], [False]]))
+  with pytest.raises(AssertionError):
+    lv.unroll(params, toggles, inputs)
