@@ -87,6 +87,7 @@ def apply_model(
   carries: tuple[Any, ...] | None = None,
   *,
   segment: int | None = None,
+  gradient: unroll.Gradient = 'fused',
 ) -> tuple[tuple[Any, ...], jax.Array]:
   """Run a model over a batch of sequences.
 
@@ -100,6 +101,7 @@ def apply_model(
       carries between segments and computes each segment again (Chen et al.
       2016, arXiv:1604.06174). √time needs the least memory, about 2/√time of
       what None needs.
+    gradient: see `unroll.scan`; 'autodiff' is for forward mode.
 
   Returns:
     The carries after the last step and the outputs,
@@ -107,7 +109,7 @@ def apply_model(
 
   Raises:
     AssertionError: inputs that do not fit the architecture.
-    ValueError: a `segment` below 1.
+    ValueError: a `segment` below 1, or an unknown `gradient`.
   """
   chex.assert_shape(inputs, (None, None, architecture.in_features))
   cell = cells.CELLS[architecture.cell]
@@ -122,7 +124,7 @@ def apply_model(
     hiddens, last = inputs, []
     for layer, carry in zip(params['layers'], carries, strict=True):
       carry, hiddens = cell.unroll(
-        layer, toggles, hiddens, carry, time_major=True
+        layer, toggles, hiddens, carry, time_major=True, gradient=gradient
       )
       last.append(carry)
     readout = params['readout']

@@ -342,3 +342,39 @@ def test_a_hundred_thousand_steps_have_a_gradient():
   leaves = jax.tree.leaves(gradient)
   assert all(np.all(np.isfinite(leaf)) for leaf in leaves)
   assert np.any(gradient['layers'][0].kernel)
+
+
+@pytest.mark.parametrize('name', ['vanilla', 'fgr'])
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float32])
+def test_segments_take_any_pair_for_a_carry(name, dtype):
+  toggles = lv.VARIANTS[name].toggles
+  sizes = models.Architecture('lstm', 2, 2, 3, 1)
+  params = models.init_model(jax.random.key(0), sizes, toggles)
+  inputs = jax.random.normal(jax.random.key(1), (2, 6, 2))
+  pair = tuple(
+    jax.random.normal(jax.random.key(n), (2, 3), dtype) for n in range(2)
+  )
+  whole, parts = (
+    models.apply_model(
+      params, sizes, toggles, inputs, (pair, pair), segment=segment
+    )
+    for segment in (None, 3)
+  )
+  assert jax.tree.structure(whole) == jax.tree.structure(parts)
+  assert_close(whole, parts)
+
+
+def test_forward_mode_goes_through_a_model_with_the_gradient_of_jax():
+  sizes = models.Architecture('lstm', 2, 2, 3, 1)
+  toggles = lv.Toggles()
+  params = models.init_model(jax.random.key(0), sizes, toggles)
+  inputs = jax.random.normal(jax.random.key(1), (2, 6, 2))
+
+  def total(gradient, inputs):
+    _, outputs = models.apply_model(
+      params, sizes, toggles, inputs, gradient=gradient
+    )
+    return jnp.sum(outputs)
+
+  forward = jax.jacfwd(lambda x: total('autodiff', x))(inputs)
+  assert_close(forward, jax.grad(lambda x: total('fused', x))(inputs))

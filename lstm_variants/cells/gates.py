@@ -105,7 +105,6 @@ def fold(
     The kernel of the scan, `[signal + F + 1, 4H]`, and the peepholes i, f, o,
     `[H]` each; those that no run can have are left out.
   """
-  size = params.recurrent_kernel.shape[0]
   form = form_of(toggles)
   parts = [params.recurrent_kernel]
   if form.gate_recurrence:
@@ -124,7 +123,7 @@ def fold(
   if not (is_static(toggles.coupling_shift) and toggles.coupling_shift == 0):
     i = i.at[-1].add(jnp.asarray(toggles.coupling_shift, i.dtype))
   (i, p_i), (f, p_f), (o, p_o) = (
-    _gate(toggle, rows, p, size)
+    _gate(toggle, rows, p)
     for toggle, rows, p in zip(
       toggles[:3], (i, f, o), (p_i, p_f, p_o), strict=True
     )
@@ -137,7 +136,7 @@ def _present(toggle: Switch, weights: jax.Array) -> jax.Array:
   return select(toggle, lambda: weights, lambda: jnp.zeros_like(weights))
 
 
-def _gate(toggle, rows, peephole, size):
+def _gate(toggle, rows, peephole):
   """Return the rows and peephole of a gate, or those that keep it at 1."""
   missing = jnp.zeros_like(rows).at[-1].set(_SATURATED)
   return (
@@ -229,9 +228,7 @@ def _forward(form, peephole, switches, state, z):
 
 def _backward(form, peephole, switches, state, values, d_c, d_signal):
   c = state
-  block, *o = values
-  i, f, g, *o = (*jnp.split(block, 4 - len(o), axis=-1), *o)
-  (o,) = o
+  i, f, g, o = jnp.split(values, 4, axis=-1)
   d_h, *d_gates = (
     jnp.split(d_signal, 4, axis=-1) if form.gate_recurrence else (d_signal,)
   )
@@ -251,7 +248,7 @@ def _backward(form, peephole, switches, state, values, d_c, d_signal):
   d_c = d_c * f
   if form.peephole_in:
     d_c = d_c + dz_i * peephole[0] + dz_f * peephole[1]
-  return d_c, jnp.concatenate((dz_i, dz_f, dz_g, dz_o), axis=-1)
+  return d_c, (dz_i, dz_f, dz_g, dz_o)
 
 
 def _weigh(form, dz, c, new_c):

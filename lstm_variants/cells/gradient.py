@@ -28,6 +28,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from lstm_variants.cells import stacks
+
 # Rows (steps × sequences) of one product for dK: enough to run at full speed,
 # few enough for the block of dz to stay in a core's cache.
 _BLOCK_ROWS = 512
@@ -36,19 +38,20 @@ _BLOCK_ROWS = 512
 class Pointwise(NamedTuple):
   """A cell between its matrix products, and the derivative of that.
 
-  `weights`, `switches`, states and activations are pytrees of arrays.
+  `weights`, `switches` and states are pytrees of arrays.
 
   Attributes:
-    forward: `(weights, switches, state, z) -> (state, signal, activations)`.
+    forward: `(weights, switches, state, z) -> (state, signal, activations)`;
+      the activations as parts `[batch, ...]`.
     backward: `(weights, switches, state, activations, d_state, d_signal) ->
-      (d_state, dz)`: of the state before the step and the cotangents of what
-      `forward` returned.
+      (d_state, dz)`: of the state before the step, the activations side by
+      side, and the cotangents of what `forward` returned; dz in parts.
     weigh: `(dz, states, new_states) -> d_weights`, summed over many steps:
       `[rows, ...]` each; in at least 32 bits.
   """
 
-  forward: Callable[..., tuple[Any, jax.Array, Any]]
-  backward: Callable[..., tuple[Any, jax.Array]]
+  forward: Callable[..., tuple[Any, jax.Array, tuple[jax.Array, ...]]]
+  backward: Callable[..., tuple[Any, tuple[jax.Array, ...]]]
   weigh: Callable[..., Any]
 
 
@@ -77,13 +80,13 @@ class _Kept(NamedTuple):
     operands: without the inputs.
     rows: [u_{t-1}, x_t, 1], `[time + 1, batch, signal + in_features + 1]`.
     states: before each step and after the last, `[time + 1, ...]`.
-    activations: `[time, ...]`.
+    activations: `[time, batch, ...]`.
   """
 
   operands: Operands
   rows: jax.Array
   states: Any
-  activations: Any
+  activations: jax.Array
 
 
 class _Cotangents(NamedTuple):
@@ -99,7 +102,7 @@ class _Cotangents(NamedTuple):
 
   state: Any
   signal: jax.Array
-  ahead: Any
+  ahead: jax.Array
   block: jax.Array
 
 
@@ -123,7 +126,7 @@ def plain(
     x_t, mask_t = xs
     z = signal @ kernel[:size] + x_t @ kernel[size:-1] + kernel[-1]
     new = pointwise.forward(weights, switches, state, z)[:2]
-    carry = hold(mask_t, new, carry)
+    carry = stacks.hold(mask_t, new, carry)
     return carry, carry[1]
 
   carry, signals = lax.scan(body, (state, signal), (inputs, mask))
@@ -157,31 +160,31 @@ def _forward(pointwise, operands, state, signal):
     ),
     axis=-1,
   )
-  rows = lax.dynamic_update_slice(rows, signal[None], (0, 0, 0))
+  rows = stacks.put_parts(rows, (signal,), 0)
 
   def step(state, row):
     return pointwise.forward(weights, switches, state, row @ kernel)
 
   kept = jax.eval_shape(step, state, rows[0])[2]
-  states = _stack(time + 1, state)
-  activations = _stack(time, kept)
+  width = sum(part.shape[-1] for part in kept)
+  activations = jnp.zeros_like(inputs, shape=(time, batch, width))
 
   def body(t, carry):
     state, rows, states, activations = carry
-    row = _at(rows, t)
+    row = stacks.at(rows, t)
     new_state, new_signal, kept = step(state, row)
-    new_state, new_signal = hold(
-      _at(mask, t), (new_state, new_signal), (state, row[:, :size])
+    new_state, new_signal = stacks.hold(
+      stacks.at(mask, t), (new_state, new_signal), (state, row[:, :size])
     )
-    rows = lax.dynamic_update_slice(rows, new_signal[None], (t + 1, 0, 0))
     return (
       new_state,
-      rows,
-      _put(states, new_state, t + 1),
-      _put(activations, kept, t),
+      stacks.put_parts(rows, (new_signal,), t + 1),
+      stacks.put(states, new_state, t + 1),
+      stacks.put_parts(activations, kept, t),
     )
 
-  carry = (state, rows, _put(states, state, 0), activations)
+  states = stacks.put(stacks.zeros(time + 1, state), state, 0)
+  carry = (state, rows, states, activations)
   state, rows, states, activations = lax.fori_loop(0, time, body, carry)
   kept = _Kept(operands._replace(inputs=None), rows, states, activations)
   signals = rows[1:, :, :size]
@@ -199,16 +202,16 @@ def _backward(pointwise, kept, cotangents):
   carry = _Cotangents(
     d_state,
     d_signal,
-    _at(kept.activations, time - 1),
-    jnp.zeros((steps, batch, kernel.shape[1]), kernel.dtype),
+    stacks.at(kept.activations, time - 1),
+    jnp.zeros_like(kernel, shape=(steps, batch, kernel.shape[1])),
   )
   inputs_t = kernel[size:-1].T
   # Half precision would lose small products among a long sum.
   wide = jnp.promote_types(kernel.dtype, jnp.float32)
   sums = _Sums(
-    jnp.zeros(kernel.shape, wide),
-    jax.tree.map(lambda w: jnp.zeros(w.shape, wide), weights),
-    jnp.zeros((time, batch, inputs_t.shape[1]), kernel.dtype),
+    jnp.zeros_like(kernel, dtype=wide),
+    jax.tree.map(lambda w: jnp.zeros_like(w, dtype=wide), weights),
+    jnp.zeros_like(kernel, shape=(time, batch, inputs_t.shape[1])),
   )
 
   def visit(start, steps, carry, sums):
@@ -242,23 +245,21 @@ def _step_back(pointwise, kept, d_signals, recurrent_t, start, steps, n, carry):
   _, weights, switches, _, mask = kept.operands
   k = steps - 1 - n
   t = start + k
-  mask_t = _at(mask, t)
-  after = (carry.state, carry.signal + _at(d_signals, t))
+  mask_t = stacks.at(mask, t)
+  after = (carry.state, carry.signal + stacks.at(d_signals, t))
   nothing = jax.tree.map(jnp.zeros_like, after)
   d_state, dz = pointwise.backward(
     weights,
     switches,
-    _at(kept.states, t),
+    stacks.at(kept.states, t),
     carry.ahead,
-    *hold(mask_t, after, nothing),
+    *stacks.hold(mask_t, after, nothing),
   )
-  d_state, d_signal = hold(mask_t, (d_state, dz @ recurrent_t), after)
-  return _Cotangents(
-    d_state,
-    d_signal,
-    _at(kept.activations, jnp.maximum(t - 1, 0)),
-    _put(carry.block, dz, k),
-  )
+  block = stacks.put_parts(carry.block, dz, k)
+  d_signal = stacks.at(block, k) @ recurrent_t
+  d_state, d_signal = stacks.hold(mask_t, (d_state, d_signal), after)
+  ahead = stacks.at(kept.activations, jnp.maximum(t - 1, 0))
+  return _Cotangents(d_state, d_signal, ahead, block)
 
 
 def _add(pointwise, kept, inputs_t, start, block, sums):
@@ -266,53 +267,19 @@ def _add(pointwise, kept, inputs_t, start, block, sums):
   steps, batch, _ = block.shape
   dz = block.reshape(steps * batch, -1)
 
-  def flat(stack, start):
-    return jax.tree.map(
-      lambda x: lax.dynamic_slice_in_dim(x, start, steps).reshape(
-        steps * batch, *x.shape[2:]
-      ),
-      stack,
-    )
-
   d_kernel = jnp.matmul(
-    flat(kept.rows, start).T, dz, preferred_element_type=sums.kernel.dtype
+    stacks.rows(kept.rows, start, steps).T,
+    dz,
+    preferred_element_type=sums.kernel.dtype,
   )
   d_weights = pointwise.weigh(
-    dz, flat(kept.states, start), flat(kept.states, start + 1)
+    dz,
+    stacks.rows(kept.states, start, steps),
+    stacks.rows(kept.states, start + 1, steps),
   )
   d_inputs = (dz @ inputs_t).reshape(steps, batch, -1)
   return _Sums(
     sums.kernel + d_kernel,
     jax.tree.map(jnp.add, sums.weights, d_weights),
     lax.dynamic_update_slice(sums.inputs, d_inputs, (start, 0, 0)),
-  )
-
-
-def _stack(length: int, rows: Any) -> Any:
-  """Return zeros `[length, ...]` for every array of a tree of rows."""
-  return jax.tree.map(lambda x: jnp.zeros((length, *x.shape), x.dtype), rows)
-
-
-def _at(stack: Any, t: jax.Array | int) -> Any:
-  """Return row t of every array of a tree."""
-  return jax.tree.map(
-    lambda x: lax.dynamic_index_in_dim(x, t, keepdims=False), stack
-  )
-
-
-def _put(stack: Any, row: Any, t: jax.Array | int) -> Any:
-  """Set row t of every array of a tree."""
-  return jax.tree.map(
-    lambda x, r: lax.dynamic_update_index_in_dim(x, r, t, 0), stack, row
-  )
-
-
-def hold(mask: jax.Array | None, new: Any, old: Any) -> Any:
-  """Choose `new` where `mask` `[batch]` is True or None, else `old`."""
-  if mask is None:
-    return new
-  return jax.tree.map(
-    lambda n, o: jnp.where(mask.reshape(-1, *[1] * (n.ndim - 1)), n, o),
-    new,
-    old,
   )

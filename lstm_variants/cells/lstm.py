@@ -228,7 +228,7 @@ def unroll(
   time_major: bool = False,
   gradient: unroll_lib.Gradient = 'fused',
 ) -> tuple[Carry, jax.Array]:
-  """Run the cell over a batch of sequences with `lax.scan`.
+  """Run the cell over a batch of sequences.
 
   Args:
     params: `Params`.
@@ -250,17 +250,13 @@ def unroll(
   check_toggles(toggles)
   operands = (params, inputs, mask)
   params, inputs, mask = jax.tree.map(jnp.asarray, operands)  # NumPy's too
-  chex.assert_rank(inputs, 3)
-  if not time_major:
-    inputs, mask = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (inputs, mask))
-  if mask is not None:
-    chex.assert_shape(mask, inputs.shape[:2])
-    chex.assert_type(mask, bool)
+  inputs, mask = unroll_lib.time_first(inputs, mask, time_major)
   if carry is None:
     size, dtype = params.peephole.shape[1], jnp.result_type(inputs, params.bias)
     carry = init_carry(toggles, inputs.shape[1:2], size, dtype)
   state: Carry = jax.tree.map(jnp.asarray, Carry(*carry))
-  _check_shapes(params, state, inputs[0])
+  x_t = jax.ShapeDtypeStruct(inputs.shape[1:], inputs.dtype)
+  _check_shapes(params, state, x_t)
   carry, hiddens = gates_lib.scan(
     params, toggles, inputs, fit_carry(toggles, state), mask, gradient
   )
@@ -300,7 +296,9 @@ def _gate(toggle: Switch, z: jax.Array) -> jax.Array:
   )
 
 
-def _check_shapes(params: Params, carry: Carry, inputs: jax.Array) -> None:
+def _check_shapes(
+  params: Params, carry: Carry, inputs: jax.Array | jax.ShapeDtypeStruct
+) -> None:
   size = params.recurrent_kernel.shape[0]
   features = params.kernel.shape[0]
   chex.assert_shape(

@@ -122,11 +122,7 @@ def unroll(
 ) -> tuple[Carry, jax.Array]:
   """Run the cell over `[batch, time, F]`; see `lstm.unroll`."""
   chex.assert_shape(inputs, (None, None, params.kernel.shape[0]))
-  if not time_major:
-    inputs, mask = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (inputs, mask))
-  if mask is not None:
-    chex.assert_shape(mask, inputs.shape[:2])
-    chex.assert_type(mask, bool)
+  inputs, mask = unroll_lib.time_first(inputs, mask, time_major)
   dtype = jnp.result_type(inputs, *params, *(carry or ()))
   if carry is None:
     size = params.recurrent_kernel.shape[0]
@@ -147,12 +143,12 @@ def unroll(
 def _forward(weights, switches, state, z):
   del weights, switches
   h = jnp.tanh(z)
-  return state, h, h
+  return state, h, (h,)
 
 
 def _backward(weights, switches, state, h, d_state, d_h):
   del weights, switches, state
-  return d_state, d_h * (1 - h * h)
+  return d_state, (d_h * (1 - h * h),)
 
 
 def _weigh(dz, states, new_states):

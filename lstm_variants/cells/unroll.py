@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+import chex
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -10,6 +11,23 @@ import jax.numpy as jnp
 from lstm_variants.cells import gradient as gradient_lib
 
 Gradient = Literal['fused', 'autodiff']
+
+
+def time_first(
+  inputs: jax.Array, mask: jax.Array | None, time_major: bool
+) -> tuple[jax.Array, jax.Array | None]:
+  """Return inputs and mask as `[time, batch, ...]`, checked.
+
+  Raises:
+    AssertionError: shapes that do not fit, a mask that is not boolean.
+  """
+  chex.assert_rank(inputs, 3)
+  if not time_major:
+    inputs, mask = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (inputs, mask))
+  if mask is not None:
+    chex.assert_shape(mask, inputs.shape[:2])
+    chex.assert_type(mask, bool)
+  return inputs, mask
 
 
 def scan(
@@ -41,6 +59,7 @@ def scan(
     # What stands at a step left out, even a NaN, must not reach the gradient.
     inputs = jnp.where(operands.mask[..., None], operands.inputs, 0)
     operands = operands._replace(inputs=inputs)
+  operands, state, signal = _equally_varying(operands, state, signal)
   empty = 0 in operands.inputs.shape[:2]
   if gradient == 'fused' and not empty:
     fused: Any = gradient_lib.fused(pointwise, operands, state, signal)
@@ -52,6 +71,24 @@ def scan(
   else:
     raise ValueError(f'gradient={gradient!r} must be fused or autodiff')
   return state, signal, signals
+
+
+def _equally_varying(operands, state, signal):
+  """Make all differ between devices, inside `jax.shard_map`, if one does.
+
+  Its check refuses a loop that adds what differs to what does not. A zero that
+  differs where any of them does is added; without `shard_map` it is nothing.
+  """
+  numbers = (operands._replace(switches=None, mask=None), state, signal)
+  zero = sum(
+    jnp.zeros_like(x, shape=(), dtype=signal.dtype)
+    for x in jax.tree.leaves((numbers, operands.switches, operands.mask))
+  )
+  numbers = jax.tree.map(lambda x: x + zero, numbers)
+  return (
+    numbers[0]._replace(switches=operands.switches, mask=operands.mask),
+    *numbers[1:],
+  )
 
 
 def in_segments(
@@ -76,6 +113,9 @@ def in_segments(
   """
   if segment < 1:
     raise ValueError(f'segment={segment} must be at least 1 step')
+  # No step at all: it makes of the carry, which may be a plain pair or of
+  # another dtype, what a segment hands on to the next.
+  carry, _ = run(carry, inputs[:0])
   run = jax.checkpoint(run)
   time = inputs.shape[0]
   count = time // segment

@@ -354,3 +354,32 @@ def test_traced_toggles_that_are_not_scalars_are_refused():
   toggles = lv.Toggles(input_gate=jnp.asarray([[True], [False]]))
   with pytest.raises(AssertionError):
     lv.unroll(params, toggles, inputs)
+
+
+@pytest.mark.parametrize('gradient', ['fused', 'autodiff'])
+@pytest.mark.parametrize('checked', [False, True])
+def test_sequences_spread_over_devices_have_the_gradient_of_all(
+  gradient, checked
+):
+  operands, _ = draw(0, 7, 4, jnp.float32)
+  params, inputs, _ = operands
+
+  def loss(params, inputs):
+    _, hiddens = lv.unroll(params, lv.Toggles(), inputs, gradient=gradient)
+    return jnp.sum(hiddens**2)
+
+  mesh = jax.make_mesh(
+    (2,), ('batch',), axis_types=(jax.sharding.AxisType.Auto,)
+  )
+  spread = jax.shard_map(
+    lambda params, inputs: jax.lax.psum(loss(params, inputs), 'batch'),
+    mesh=mesh,
+    in_specs=(jax.P(), jax.P('batch')),
+    out_specs=jax.P(),
+    check_vma=checked,
+  )
+  jax.tree.map(
+    functools.partial(np.testing.assert_allclose, rtol=1e-5),
+    jax.grad(spread)(params, inputs),
+    jax.grad(loss)(params, inputs),
+  )
