@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 import functools
 import os
-import sys
 import time
 from typing import Any, NamedTuple
 
@@ -236,5 +235,4 @@ def use_every_core() -> None:
     or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
   ):
     return
-  cores = len(os.sched_getaffinity(0)) if sys.platform == 'linux' else None
-  jax.config.update('jax_num_cpu_devices', cores or os.cpu_count() or 1)
+  jax.config.update('jax_num_cpu_devices', settings_lib.cores())

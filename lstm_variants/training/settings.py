@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 import os
+import sys
 from typing import Any, NamedTuple
 
 from ml_collections import config_dict
@@ -102,9 +103,9 @@ class Run(NamedTuple):
   config: dict[str, Any]
 
 
-# Config fields by what becomes of them.
 # Bytes of one run that the gradient may keep before `auto` saves them.
 _MUCH = 2**30
+# Config fields by what becomes of them.
 _STATIC = {
   'model': ('num_layers', 'hidden_features', 'recurrent_init', 'dtype'),
   'optimizer': ('nesterov', 'b1', 'b2', 'eps'),
@@ -159,14 +160,15 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   Parameters ten times over (values, gradient and two moments, before and after
   an update, and what the update puts between; at least 32 bits), for every run.
   What the gradient keeps only for those side by side: `lanes` a device, of
-  which a CPU has one for each core.
+  which a CPU has one for each core. It is the memory of a CPU that is meant; an
+  accelerator, of another size, is not looked at.
   """
   sizes = settings.architecture
   width = sizes.hidden_features
   rows = sizes.in_features + width * (2 * sizes.num_layers - 1)
   weights = 4 * width * rows + 9 * width**2 * sizes.num_layers
   number = max(checks.DTYPES[settings.dtype], 4)
-  together = min(runs, (settings.lanes or 1) * (os.cpu_count() or 1))
+  together = min(runs, (settings.lanes or 1) * cores())
   steps = settings.task.num_steps
   kept = _kept_bytes(settings, settings.segment or steps)
   if settings.segment:
@@ -175,6 +177,13 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
     ends = 3 * steps * (sizes.in_features + sizes.out_features)
     kept += settings.batch_size * (states + ends) * number
   return 10 * weights * number * runs + together * kept
+
+
+def cores() -> int:
+  """Return how many CPU cores this process may use."""
+  if sys.platform == 'linux':
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
 def _kept_bytes(settings: Settings, steps: int) -> int:

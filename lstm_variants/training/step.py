@@ -11,7 +11,7 @@ from lstm_variants.tasks import base
 from lstm_variants.training import settings as settings_lib
 
 # Streams of random numbers derived from one seed.
-_PARAMS, _DATA, _HELD_OUT = range(3)
+PARAMS, DATA, HELD_OUT = range(3)
 
 
 class State(NamedTuple):
@@ -76,7 +76,7 @@ def init_state(
   """Draw the state before the first update from the run's seed."""
   key = jax.random.key(hyperparams.seed)
   params = models.init_model(
-    jax.random.fold_in(key, _PARAMS),
+    jax.random.fold_in(key, PARAMS),
     settings.architecture,
     hyperparams.toggles,
     forget_bias=hyperparams.forget_bias,
@@ -119,7 +119,7 @@ def train_step(
     once, all zero for a frozen run.
   """
   task = settings.task
-  key = jax.random.fold_in(jax.random.key(hyperparams.seed), _DATA)
+  key = jax.random.fold_in(jax.random.key(hyperparams.seed), DATA)
   batch = _cast(
     task.sample(jax.random.fold_in(key, state.update), settings.batch_size),
     settings,
@@ -176,7 +176,7 @@ def evaluate(
     The state, and the task's metrics as means over the held-out set.
   """
   task = settings.task
-  key = jax.random.fold_in(jax.random.key(settings.evaluation_seed), _HELD_OUT)
+  key = jax.random.fold_in(jax.random.key(settings.evaluation_seed), HELD_OUT)
 
   def measure(index):
     batch = task.sample(jax.random.fold_in(key, index), settings.batch_size)

@@ -399,7 +399,7 @@ def test_remat_auto_saves_memory_where_a_run_would_keep_over_a_gibibyte():
 
 
 def test_runs_that_take_turns_share_the_memory_of_the_gradient(monkeypatch):
-  monkeypatch.setattr(settings.os, 'cpu_count', lambda: 2)
+  monkeypatch.setattr(settings, 'cores', lambda: 2)
   one = settings.from_config(_config({'task.length': 1000})).settings
   turns = settings.estimate_bytes(one, 100)
   side_by_side = settings.estimate_bytes(

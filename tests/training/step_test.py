@@ -365,7 +365,7 @@ def test_training_judges_the_errors_of_every_update(build, monkeypatch):
   monkeypatch.setattr(settings_lib.Settings, 'task', task)
   run = build({'optimizer.learning_rate': 0.03, 'model.hidden_features': 4})
   states, _ = _train(run, 30)
-  key = jax.random.fold_in(jax.random.key(0), step._DATA)
+  key = jax.random.fold_in(jax.random.key(0), step.DATA)
   errors = []
 
   @jax.jit
