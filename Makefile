@@ -27,17 +27,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# The other libraries in an environment of their own: the tests need none.
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks.report
-
-$(BENCH)/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv --clear $(BENCH)
-	$(BENCH)/bin/pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt setuptools
-	$(BENCH)/bin/pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --no-build-isolation --editable '.[bench]'
-	touch $@
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
@@ -46,13 +37,22 @@ clean:
 	rm -rf $(VENV) $(BENCH) build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
-# Everything at the versions of constraints.txt, the build's own tools included.
-$(READY): pyproject.toml constraints.txt
+# $(1) with what the extra $(2) needs, at the versions of constraints.txt, the
+# build's own tools included.
+define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is older than 3.11: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check \
+	$(PYTHON) -m venv --clear $(1)
+	$(1)/bin/pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt setuptools
-	$(BIN)/pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --no-build-isolation --editable '.[test]'
-	touch $@
+	$(1)/bin/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --no-build-isolation --editable '.[$(2)]'
+	touch $(1)/.ready
+endef
+
+$(READY): pyproject.toml constraints.txt
+	$(call environment,$(VENV),test)
+
+# The other libraries in an environment of their own: the tests need none.
+$(BENCH)/.ready: pyproject.toml constraints.txt
+	$(call environment,$(BENCH),bench)

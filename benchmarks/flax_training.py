@@ -13,9 +13,6 @@ from lstm_variants.tasks import base
 from lstm_variants.training import settings as settings_lib
 from lstm_variants.training import step
 
-# What `step` derives the data of a run from its seed with.
-DATA_STREAM = 1
-
 
 class State(NamedTuple):
   """What changes in training; `recent` and `solved_at` as in `step.State`."""
@@ -83,7 +80,7 @@ def compile_run(
   """Compile the training of a vanilla run, any number of updates a call.
 
   Args:
-    settings: of one layer, with Adam.
+    settings: of one layer.
     hyperparams: of the run.
 
   Returns:
@@ -92,17 +89,9 @@ def compile_run(
   start = jax.jit(lambda: step.init_state(settings, hyperparams))()
   model = make_model(settings, start.params)
   graph, params, rest = nnx.split(model, nnx.Param, ...)
-  optimizer = optax.chain(
-    optax.clip_by_global_norm(hyperparams.clip_norm),
-    optax.adam(
-      hyperparams.learning_rate,
-      b1=settings.b1,
-      b2=settings.b2,
-      eps=settings.eps,
-    ),
-  )
+  optimizer = step.make_optimizer(settings, hyperparams)
   task = settings.task
-  key = jax.random.fold_in(jax.random.key(hyperparams.seed), DATA_STREAM)
+  key = jax.random.fold_in(jax.random.key(hyperparams.seed), step.DATA)
 
   def loss(params, batch):
     outputs = nnx.merge(graph, params, rest)(batch.inputs)

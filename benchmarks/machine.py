@@ -9,6 +9,7 @@ import platform
 
 from lstm_variants import provenance
 from lstm_variants.training import compiling
+from lstm_variants.training.settings import cores
 
 PACKAGES = (
   'jax',
@@ -21,11 +22,6 @@ PACKAGES = (
   'torch',
   'numpy',
 )
-
-
-def cores() -> int:
-  """Return how many cores this process may use."""
-  return len(os.sched_getaffinity(0))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ kept rather than what every step computes.
 """
 
 from collections.abc import Iterable, Mapping
-import inspect
 import math
 from typing import NamedTuple
 
@@ -15,7 +14,6 @@ from absl import flags
 
 from benchmarks import machine, pages, peers, timing
 from benchmarks.peers import Problem
-from lstm_variants import models
 
 _LENGTHS = flags.DEFINE_list(
   'lengths', ['100', '1000', '10000', '100000'], 'Time steps.'
@@ -58,21 +56,14 @@ def measure(
   }
 
 
-def has_segment() -> bool:
-  """Tell whether models can recompute segments."""
-  return 'segment' in inspect.signature(models.apply_model).parameters
-
-
 def measure_length(problem: Problem, repeats: int) -> dict[str, Cost]:
-  """Measure ours, ours with recomputation if there is one, and flax."""
+  """Measure ours, ours with recomputation, and flax."""
   updates = updates_per_call(problem)
   built = {
     NONE: peers.ours(problem),
+    SQRT: peers.ours(problem, segment=round(math.sqrt(problem.steps))),
     FLAX: peers.flax_nnx(problem),
   }
-  if has_segment():
-    segment = round(math.sqrt(problem.steps))
-    built[SQRT] = peers.ours(problem, segment=segment)
   return measure(
     {
       name: peers.compile_training(model, problem, updates)
@@ -85,7 +76,7 @@ def measure_length(problem: Problem, repeats: int) -> dict[str, Cost]:
 
 def lengths_table(measured: Mapping[Problem, Mapping[str, Cost]]) -> list[str]:
   """Return the table over T: scratch memory, time per step, compiling."""
-  names = [name for name in (NONE, SQRT, FLAX) if _has(measured, name)]
+  names = NONE, SQRT, FLAX
   header = ['T']
   for what in ('MiB', 'µs per step', 'compiling s'):
     header += [f'{what}: {name}' for name in names]
@@ -147,8 +138,6 @@ def page() -> list[str]:
     f'program, B = {base.batch}, H = {base.hidden_features}:',
     *lengths_table(long),
   ]
-  if not has_segment():
-    lines += ['- skipped: ours, sqrt (models.apply_model has no segment)', '']
   lines += ['Cost of a time step as one size grows, the others fixed.', '']
   for name in GROWING[:1] if quick else GROWING:
     measured = {}
@@ -158,10 +147,6 @@ def page() -> list[str]:
       measured[problem] = measure_growth(problem, repeats)
     lines += growth_table(name, measured)
   return lines
-
-
-def _has(measured: Mapping[Problem, Mapping[str, Cost]], name: str) -> bool:
-  return all(name in costs for costs in measured.values())
 
 
 def _mebibytes(count: int | None) -> str:

@@ -75,7 +75,7 @@ def ours(
 ) -> Model:
   """Return ours with static toggles, compiled with our compiler options.
 
-  `segment` is passed on to `models.apply_model` where it is given.
+  `segment` is that of `models.apply_model`.
   """
   toggles = lv.VARIANTS[variant].toggles
   sizes = problem.in_features, problem.hidden_features
@@ -83,10 +83,11 @@ def ours(
   architecture = models.Architecture('lstm', 1, *sizes, 1, 'uniform')
   init = jax.jit(lambda key: models.init_model(key, architecture, toggles))
   params = init(jax.random.key(0))
-  extra: dict[str, Any] = {} if segment is None else {'segment': segment}
 
   def apply(params, inputs):
-    return models.apply_model(params, architecture, toggles, inputs, **extra)[1]
+    return models.apply_model(
+      params, architecture, toggles, inputs, segment=segment
+    )[1]
 
   return Model(params, apply, compiling.options())
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.flax_training import DATA_STREAM, Trainer
+from benchmarks.flax_training import Trainer
 from lstm_variants.tasks import base
 from lstm_variants.training import settings as settings_lib
 from lstm_variants.training import step
@@ -108,7 +108,7 @@ def make_model(settings: settings_lib.Settings, params: Any) -> Any:
 
 def make_sampler(settings: settings_lib.Settings, seed: int) -> Any:
   """Return `update -> Batch`, the batches of our run with this seed."""
-  key = jax.random.fold_in(jax.random.key(seed), DATA_STREAM)
+  key = jax.random.fold_in(jax.random.key(seed), step.DATA)
   task = settings.task
   return jax.jit(
     lambda update: task.sample(
