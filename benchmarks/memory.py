@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory
 
-'sqrt' recomputes segments of √T steps in the gradient: one carry a segment is
-kept rather than what every step computes.
+'sqrt' recomputes segments of √T steps in the gradient (training.remat=sqrt):
+one carry a segment is kept rather than what every step computes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -61,7 +61,7 @@ def measure_length(problem: Problem, repeats: int) -> dict[str, Cost]:
   updates = updates_per_call(problem)
   built = {
     NONE: peers.ours(problem),
-    SQRT: peers.ours(problem, segment=round(math.sqrt(problem.steps))),
+    SQRT: peers.ours(problem, segment=math.isqrt(problem.steps - 1) + 1),
     FLAX: peers.flax_nnx(problem),
   }
   return measure(

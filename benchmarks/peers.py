@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import machine
+from benchmarks import machine, timing
 import lstm_variants as lv
 from lstm_variants import models
 from lstm_variants.training import compiling
@@ -265,10 +265,7 @@ def torch_threads(update: Callable[[], None]) -> int:
   seconds = {}
   for threads in sorted({1, machine.cores()}):
     torch.set_num_threads(threads)
-    update()
-    started = time.perf_counter()
-    update()
-    seconds[threads] = time.perf_counter() - started
+    seconds[threads] = min(timing.interleave({'': update}, 3)[''])
   return min(seconds, key=seconds.__getitem__)
 
 

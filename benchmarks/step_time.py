@@ -37,7 +37,7 @@ VARIANT_SHAPES = ((100, 32, 2, 128), (100, 32, 2, 32))
 QUICK_SHAPES = ((10, 4, 2, 8),)
 FIRST_VARIANTS = ('vanilla', 'peephole', 'coupled', 'coupled_peephole')
 # A call makes about as many time steps: long against the cost of the call.
-STEPS_PER_CALL, QUICK_STEPS = 5000, 20
+STEPS_PER_CALL, QUICK_STEPS = 2000, 20
 LOSSES = {False: 'the last step', True: 'every step'}
 BEST = 'best JAX peer'
 
