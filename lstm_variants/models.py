@@ -1,5 +1,6 @@
 """Models on top of cells, as pure functions: what training runs."""
 
+import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -86,6 +87,7 @@ def apply_model(
   inputs: jax.Array,
   carries: tuple[Any, ...] | None = None,
   *,
+  mask: jax.Array | None = None,
   segment: int | None = None,
   gradient: unroll.Gradient = 'fused',
 ) -> tuple[tuple[Any, ...], jax.Array]:
@@ -97,10 +99,11 @@ def apply_model(
     toggles: of the cell, static or traced.
     inputs: `[batch, time, in_features]`.
     carries: one carry per layer; zero if None.
+    mask: None, or boolean `[batch, time]`; see `lstm.unroll`.
     segment: None, or a number of steps: the gradient then keeps only the
       carries between segments and computes each segment again (Chen et al.
-      2016, arXiv:1604.06174). √time needs the least memory, about 2/√time of
-      what None needs.
+      2016, arXiv:1604.06174). √time needs the least memory, below 3/√time of
+      what None needs where time is long.
     gradient: see `unroll.scan`; 'autodiff' is for forward mode.
 
   Returns:
@@ -108,33 +111,47 @@ def apply_model(
     `[batch, time, out_features]`.
 
   Raises:
-    AssertionError: inputs that do not fit the architecture.
-    ValueError: a `segment` below 1, or an unknown `gradient`.
+    AssertionError: inputs or a mask that do not fit the architecture.
+    ValueError: a number of carries that is not that of the layers, a `segment`
+      that is not an integer of at least 1, an unknown `gradient`.
   """
   chex.assert_shape(inputs, (None, None, architecture.in_features))
-  cell = cells.CELLS[architecture.cell]
-  inputs = jnp.swapaxes(inputs, 0, 1)
-  batch, width = inputs.shape[1], architecture.hidden_features
+  xs = unroll.time_first(inputs, mask, time_major=False)
   if carries is None:
     dtype = jnp.result_type(inputs, params['readout']['kernel'])
-    carry = cell.init_carry(toggles, (batch,), width, dtype)
+    carry = cells.CELLS[architecture.cell].init_carry(
+      toggles, inputs.shape[:1], architecture.hidden_features, dtype
+    )
     carries = (carry,) * architecture.num_layers
-
-  def run(carries, inputs):
-    hiddens, last = inputs, []
-    for layer, carry in zip(params['layers'], carries, strict=True):
-      carry, hiddens = cell.unroll(
-        layer, toggles, hiddens, carry, time_major=True, gradient=gradient
-      )
-      last.append(carry)
-    readout = params['readout']
-    return tuple(last), hiddens @ readout['kernel'] + readout['bias']
-
+  if len(carries) != architecture.num_layers:
+    raise ValueError(
+      f'{len(carries)} carries for num_layers={architecture.num_layers}; '
+      'give one for each layer, or None'
+    )
+  run = functools.partial(_run, params, architecture.cell, toggles, gradient)
   if segment is None:
-    last, outputs = run(carries, inputs)
+    last, outputs = run(carries, xs)
   else:
-    last, outputs = unroll.in_segments(run, segment, carries, inputs)
+    last, outputs = unroll.in_segments(run, segment, carries, xs)
   return last, jnp.swapaxes(outputs, 0, 1)
+
+
+def _run(params, cell, toggles, gradient, carries, xs):
+  """Run the layers and the readout over inputs and mask, time major."""
+  (hiddens, mask), last = xs, []
+  for layer, carry in zip(params['layers'], carries, strict=True):
+    carry, hiddens = cells.CELLS[cell].unroll(
+      layer,
+      toggles,
+      hiddens,
+      carry,
+      mask=mask,
+      time_major=True,
+      gradient=gradient,
+    )
+    last.append(carry)
+  readout = params['readout']
+  return tuple(last), hiddens @ readout['kernel'] + readout['bias']
 
 
 def count_params(architecture: Architecture, toggles: Any) -> int:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_variants import cells, models
-from lstm_variants.cells import lstm, variants
+from lstm_variants.cells import lstm, unroll, variants
 
 
 def find_toggles(toggles: lstm.Toggles | str) -> lstm.Toggles:
@@ -213,9 +213,25 @@ class SequenceModel(nnx.Module):
       is_leaf=lambda leaf: isinstance(leaf, nnx.Param),
     )
 
-  def __call__(self, inputs: jax.Array) -> jax.Array:
-    """Map `[batch, time, in_features]` to `[batch, time, out_features]`."""
+  def __call__(
+    self,
+    inputs: jax.Array,
+    *,
+    mask: jax.Array | None = None,
+    segment: int | None = None,
+    gradient: unroll.Gradient = 'fused',
+  ) -> jax.Array:
+    """Map `[batch, time, in_features]` to `[batch, time, out_features]`.
+
+    The keywords are those of `models.apply_model`.
+    """
     _, outputs = models.apply_model(
-      self.params, self.architecture, self.toggles, inputs
+      self.params,
+      self.architecture,
+      self.toggles,
+      inputs,
+      mask=mask,
+      segment=segment,
+      gradient=gradient,
     )
     return outputs

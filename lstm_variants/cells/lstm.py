@@ -244,12 +244,12 @@ def unroll(
     The `Carry` after the last step and the hidden states, `[batch, time, H]`.
 
   Raises:
-    ValueError: contradicting static toggles, or an unknown `gradient`.
+    ValueError: contradicting static toggles, an unknown `gradient`, inputs
+      sharded over explicit mesh axes (those of type Auto are taken).
     AssertionError: shapes that do not fit, a mask that is not boolean.
   """
   check_toggles(toggles)
-  operands = (params, inputs, mask)
-  params, inputs, mask = jax.tree.map(jnp.asarray, operands)  # NumPy's too
+  params = jax.tree.map(jnp.asarray, params)  # NumPy's too
   inputs, mask = unroll_lib.time_first(inputs, mask, time_major)
   if carry is None:
     size, dtype = params.peephole.shape[1], jnp.result_type(inputs, params.bias)

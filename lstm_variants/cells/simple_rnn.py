@@ -120,20 +120,38 @@ def unroll(
   time_major: bool = False,
   gradient: unroll_lib.Gradient = 'fused',
 ) -> tuple[Carry, jax.Array]:
-  """Run the cell over `[batch, time, F]`; see `lstm.unroll`."""
-  chex.assert_shape(inputs, (None, None, params.kernel.shape[0]))
+  """Run the cell over `[batch, time, F]`; see `lstm.unroll`.
+
+  Raises:
+    ValueError: toggles, an unknown `gradient`.
+    AssertionError: shapes that do not fit, a mask that is not boolean.
+  """
+  if toggles is not None:
+    raise ValueError(f'toggles={toggles}: this cell has none; leave them out')
+  params = jax.tree.map(jnp.asarray, params)
   inputs, mask = unroll_lib.time_first(inputs, mask, time_major)
-  dtype = jnp.result_type(inputs, *params, *(carry or ()))
+  size = params.recurrent_kernel.shape[0]
   if carry is None:
-    size = params.recurrent_kernel.shape[0]
+    dtype = jnp.result_type(inputs, *params)
     carry = init_carry(toggles, inputs.shape[1:2], size, dtype)
+  (h,) = map(jnp.asarray, carry)
+  chex.assert_shape(
+    (*params, inputs, h),
+    (
+      (inputs.shape[-1], size),
+      (size, size),
+      (size,),
+      (None, None, params.kernel.shape[0]),
+      (inputs.shape[1], size),
+    ),
+  )
+  dtype = jnp.result_type(inputs, *params, h)
   kernel = jnp.concatenate(
     (params.recurrent_kernel, params.kernel, params.bias[None])
   )
   operands = gradient_lib.Operands(
     kernel.astype(dtype), (), (), inputs.astype(dtype), mask
   )
-  (h,) = carry
   _, h, hiddens = unroll_lib.scan(
     _POINTWISE, operands, (), h.astype(dtype), gradient
   )

@@ -1,7 +1,8 @@
 """The scan over time, shared by every cell."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+import operator
+from typing import Any, get_args, Literal
 
 import chex
 import jax
@@ -14,14 +15,23 @@ Gradient = Literal['fused', 'autodiff']
 
 
 def time_first(
-  inputs: jax.Array, mask: jax.Array | None, time_major: bool
+  inputs: Any, mask: Any, time_major: bool
 ) -> tuple[jax.Array, jax.Array | None]:
-  """Return inputs and mask as `[time, batch, ...]`, checked.
+  """Return inputs and mask as arrays `[time, batch, ...]`, checked.
 
   Raises:
     AssertionError: shapes that do not fit, a mask that is not boolean.
+    ValueError: inputs sharded over explicit mesh axes.
   """
+  inputs = jnp.asarray(inputs)
+  mask = None if mask is None else jnp.asarray(mask)
   chex.assert_rank(inputs, 3)
+  spec = jax.typeof(inputs).sharding.spec
+  if any(axis is not None for axis in spec):
+    raise ValueError(
+      f'inputs are sharded as {spec} over explicit mesh axes; use axes of '
+      'AxisType.Auto, or jax.shard_map'
+    )
   if not time_major:
     inputs, mask = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (inputs, mask))
   if mask is not None:
@@ -55,6 +65,8 @@ def scan(
   Raises:
     ValueError: an unknown `gradient`.
   """
+  if gradient not in get_args(Gradient):
+    raise ValueError(f'gradient={gradient!r} must be fused or autodiff')
   if operands.mask is not None:
     # What stands at a step left out, even a NaN, must not reach the gradient.
     inputs = jnp.where(operands.mask[..., None], operands.inputs, 0)
@@ -64,13 +76,8 @@ def scan(
   if gradient == 'fused' and not empty:
     fused: Any = gradient_lib.fused(pointwise, operands, state, signal)
     (state, signal), signals = fused
-  elif gradient == 'autodiff' or empty:
-    state, signal, signals = gradient_lib.plain(
-      pointwise, operands, state, signal
-    )
-  else:
-    raise ValueError(f'gradient={gradient!r} must be fused or autodiff')
-  return state, signal, signals
+    return state, signal, signals
+  return gradient_lib.plain(pointwise, operands, state, signal)
 
 
 def _equally_varying(operands, state, signal):
@@ -92,10 +99,10 @@ def _equally_varying(operands, state, signal):
 
 
 def in_segments(
-  run: Callable[[Any, jax.Array], tuple[Any, jax.Array]],
+  run: Callable[[Any, Any], tuple[Any, jax.Array]],
   segment: int,
   carry: Any,
-  inputs: jax.Array,
+  inputs: Any,
 ) -> tuple[Any, jax.Array]:
   """Run over time in segments that the gradient computes again.
 
@@ -103,26 +110,31 @@ def in_segments(
     run: `(carry, inputs) -> (carry, outputs)`, time major, for any time.
     segment: steps of a segment; the last may be shorter.
     carry: before the first step.
-    inputs: `[time, ...]`.
+    inputs: a pytree of `[time, ...]`.
 
   Returns:
     What `run` returns for all the inputs.
 
   Raises:
-    ValueError: `segment` is below 1.
+    ValueError: `segment` is not an integer of at least 1.
   """
+  if isinstance(segment, bool) or not hasattr(segment, '__index__'):
+    raise ValueError(f'segment={segment!r} must be an integer')
   if segment < 1:
     raise ValueError(f'segment={segment} must be at least 1 step')
   # No step at all: it makes of the carry, which may be a plain pair or of
   # another dtype, what a segment hands on to the next.
-  carry, _ = run(carry, inputs[:0])
+  carry, _ = run(carry, jax.tree.map(lambda x: x[:0], inputs))
   run = jax.checkpoint(run)
-  time = inputs.shape[0]
+  (time, *_) = jax.tree.leaves(inputs)[0].shape
+  segment = min(operator.index(segment), max(time, 1))
   count = time // segment
-  whole = inputs[: count * segment].reshape(count, segment, *inputs.shape[1:])
+  whole = jax.tree.map(
+    lambda x: x[: count * segment].reshape(count, segment, *x.shape[1:]), inputs
+  )
   carry, outputs = lax.scan(run, carry, whole)
   outputs = outputs.reshape(count * segment, *outputs.shape[2:])
   if count * segment == time:
     return carry, outputs
-  carry, rest = run(carry, inputs[count * segment :])
+  carry, rest = run(carry, jax.tree.map(lambda x: x[count * segment :], inputs))
   return carry, jnp.concatenate((outputs, rest))

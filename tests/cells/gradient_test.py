@@ -1,6 +1,7 @@
 """The gradient of the scan against plain autodiff of the step."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -383,3 +384,31 @@ def test_sequences_spread_over_devices_have_the_gradient_of_all(
     jax.grad(spread)(params, inputs),
     jax.grad(loss)(params, inputs),
   )
+
+
+def test_inputs_sharded_over_explicit_axes_are_refused():
+  (params, inputs, _), _ = draw(0, 7, 4, jnp.float32)
+  mesh = jax.make_mesh(
+    (2,), ('batch',), axis_types=(jax.sharding.AxisType.Explicit,)
+  )
+  spread = jax.device_put(inputs, jax.NamedSharding(mesh, jax.P('batch')))
+  with pytest.raises(ValueError, match=r'explicit.*use axes of AxisType.Auto'):
+    lv.unroll(params, lv.Toggles(), spread)
+
+
+@pytest.mark.parametrize('shape', [(4, 7), (4, 0), (0, 7)])
+def test_an_unknown_gradient_is_refused_whatever_there_is_to_do(shape):
+  (params, *_), _ = draw(0, 1, 1, jnp.float32)
+  kind: Any = 'fast'
+  with pytest.raises(ValueError, match="gradient='fast' must be fused or"):
+    lv.unroll(params, lv.Toggles(), jnp.ones((*shape, F)), gradient=kind)
+
+
+def test_masks_may_be_lists():
+  (params, inputs, _), _ = draw(0, 2, 2, jnp.float32)
+  rows: Any = [[True, False], [True, True]]
+  one, two = (
+    lv.unroll(params, lv.Toggles(), inputs, mask=mask)
+    for mask in (rows, jnp.asarray(rows))
+  )
+  jax.tree.map(np.testing.assert_array_equal, one, two)

@@ -1,5 +1,7 @@
 """The simple RNN against a NumPy loop and its derivatives."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -115,3 +117,32 @@ def test_inputs_and_names_that_do_not_fit_are_refused():
     simple_rnn.unroll(params, None, inputs[..., :1])
   with pytest.raises(ValueError, match='recurrent_init'):
     simple_rnn.init_params(jax.random.key(0), 2, 3, recurrent_init='identity')
+
+
+@pytest.mark.parametrize(
+  'field, shape',
+  [
+    ('kernel', (FEATURES + 1, HIDDEN)),
+    ('recurrent_kernel', (HIDDEN, HIDDEN + 1)),
+    ('bias', (1,)),
+    ('h', (1, HIDDEN)),
+    ('h', (HIDDEN,)),
+  ],
+)
+def test_shapes_that_do_not_fit_are_refused(field, shape):
+  operands: Any = draw(0)
+  params, inputs, h = operands
+  odd: Any = np.ones(shape)
+  if field == 'h':
+    h = odd
+  else:
+    params = params._replace(**{field: odd})
+  with pytest.raises(AssertionError, match='shape'):
+    simple_rnn.unroll(params, None, inputs, (h,))
+
+
+def test_toggles_are_refused():
+  operands: Any = draw(0)
+  toggles: Any = ('coupled',)
+  with pytest.raises(ValueError, match='this cell has none'):
+    simple_rnn.unroll(operands[0], toggles, operands[1])
