@@ -85,8 +85,8 @@ def get_config() -> config_dict.ConfigDict:
   # Of the held-out set, which is the same for every run.
   config.training.evaluation_seed = 0
   # What the gradient keeps of a sequence. none: every step. sqrt: √T states;
-  # the steps between are computed again, in about 1.3 times the time. auto:
-  # sqrt where none would keep more than 1 GiB for one run.
+  # the steps between are computed again (docs/performance.md has the times).
+  # auto: sqrt where none would keep more than 1 GiB for one run.
   config.training.remat = 'auto'
   # Runs that one device computes side by side. 0: one on a CPU, where a run
   # with the caches to itself is the fastest; all on an accelerator.

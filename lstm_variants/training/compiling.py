@@ -4,8 +4,8 @@ import jax
 
 # Of XLA:CPU, each measured; tests/training/compiling_test.py holds them to
 # exist. Region analysis sees that a row of a stack is read before it is
-# written, and leaves out copies of the row: up to 1.4 times as fast on small
-# cells. docs/performance.md has what else was tried and brought nothing.
+# written, and leaves out copies of the row, which small cells gain from.
+# docs/performance.md has what else was tried and brought nothing.
 CPU_OPTIONS = {'xla_cpu_copy_insertion_use_region_analysis': True}
 
 

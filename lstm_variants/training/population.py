@@ -1,6 +1,6 @@
 """Many runs in one compiled program, spread over the devices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import functools
 import os
 import time
@@ -35,7 +35,7 @@ class Population(NamedTuple):
   state: step.State
   advance: Any
   compile_seconds: float
-  text: Any = None
+  text: Callable[[], str]
 
 
 def stack(

@@ -194,7 +194,7 @@ class _Script:
       never,
       never,
     )
-    return population_lib.Population(self.size, state, self._advance, 0.25)
+    return population_lib.Population(self.size, state, self._advance, 0.25, str)
 
   def _advance(self, state, updates):
     self.chunks.append(updates)
