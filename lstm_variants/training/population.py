@@ -28,14 +28,14 @@ class Population(NamedTuple):
     advance: `(state, updates) -> (state, record)`; the compiled chunk, which
       takes the memory of the state it is given.
     compile_seconds: time spent on compiling.
-    text: `() -> str`, the compiled program.
+    text: `() -> str`, the compiled program, None where it has no text.
   """
 
   size: int
   state: step.State
   advance: Any
   compile_seconds: float
-  text: Callable[[], str]
+  text: Callable[[], str | None]
 
 
 def stack(

@@ -377,4 +377,6 @@ def _program(runs):
   compiled = population.compile_population(
     runs[0].settings, [run.hyperparams for run in runs]
   )
-  return compiled.text()
+  text = compiled.text()
+  assert text is not None
+  return text
