@@ -14,6 +14,7 @@ from absl import flags
 
 from benchmarks import machine, pages, peers, timing
 from benchmarks.peers import Problem
+from lstm_variants.training.settings import root
 
 _LENGTHS = flags.DEFINE_list(
   'lengths', ['100', '1000', '10000', '100000'], 'Time steps.'
@@ -61,7 +62,7 @@ def measure_length(problem: Problem, repeats: int) -> dict[str, Cost]:
   updates = updates_per_call(problem)
   built = {
     NONE: peers.ours(problem),
-    SQRT: peers.ours(problem, segment=math.isqrt(problem.steps - 1) + 1),
+    SQRT: peers.ours(problem, segment=root(problem.steps)),
     FLAX: peers.flax_nnx(problem),
   }
   return measure(

@@ -159,8 +159,8 @@ def _over_runs(advance: Any, lanes: int, hyperparams, state, updates):
 def _branch(advance: Any, hyperparams, state, updates):
   """Advance one run, with the product of the gates' recurrence if it has it.
 
-  Where that toggle differs between the runs, the program has both forms: the
-  product of `[3H, 4H]` nearly doubles the work of a step.
+  Where that toggle differs between the runs, the program has both forms: with
+  it the product of a step is [4H, 4H] instead of [H, 4H].
   """
   toggles = hyperparams.toggles
   if toggles is None or toggles.gate_recurrence is None:

@@ -74,7 +74,7 @@ class Settings:
       return None
     if self.remat == 'auto' and _kept_bytes(self, steps) <= _MUCH:
       return None
-    return math.isqrt(steps - 1) + 1  # rounded up
+    return root(steps)
 
 
 class Hyperparams(NamedTuple):
@@ -177,6 +177,11 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
     ends = 3 * steps * (sizes.in_features + sizes.out_features)
     kept += settings.batch_size * (states + ends) * number
   return 10 * weights * number * runs + together * kept
+
+
+def root(steps: int) -> int:
+  """Return √steps, rounded up: the segment that needs the least memory."""
+  return math.isqrt(steps - 1) + 1
 
 
 def cores() -> int:
