@@ -91,6 +91,9 @@ def get_config() -> config_dict.ConfigDict:
   # Runs that one device computes side by side. 0: one on a CPU, where a run
   # with the caches to itself is the fastest; all on an accelerator.
   config.training.lanes = 0
+  # Devices that share the sequences of each batch of a run: more than 1 make a
+  # run alone faster, and its sums end in other roundings. Divides batch_size.
+  config.training.batch_devices = 1
   # Stop once every run of the population has met the task's success criterion.
   config.training.stop_when_solved = True
   # Write TensorBoard event files too; needs the extra `tensorboard`.

@@ -9,6 +9,7 @@ from ml_collections import config_dict
 from lstm_variants import results
 from lstm_variants.sweeps import hyper
 from lstm_variants.training import checks, loop
+from lstm_variants.training import population as population_lib
 from lstm_variants.training import settings as settings_lib
 
 
@@ -81,12 +82,14 @@ def train(
 
   Raises:
     WorkdirError: the directory cannot be used, or another process uses it.
-    InputError: a population needs more memory than there is.
+    InputError: a population needs more memory than there is, or a batch more
+      devices.
   """
   populations = split(runs)
   results.check_workdir(workdir, [run.config for run in runs])
   for population in populations:
     settings_lib.check_memory([run.settings for run in population])
+    population_lib.check_devices(population[0].settings)
   results.open_study(
     workdir,
     name,
@@ -100,8 +103,13 @@ def train(
       population_name = loop.population_name(population)
       if results.is_finished(workdir, population_name):
         print(f'{population_name}: already finished')
-      else:
-        loop.train_population(workdir, population)
+        continue
+      hint = population_lib.idle_devices_hint(
+        population[0].settings, len(population)
+      )
+      if hint:
+        print(f'{population_name}: {hint}')
+      loop.train_population(workdir, population)
 
 
 def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:

@@ -42,6 +42,7 @@ _INTEGERS = {
   'training.evaluation_batches': (1, 2**20),
   'training.evaluation_seed': (0, 2**32 - 1),
   'training.lanes': (0, 2**20),
+  'training.batch_devices': (1, 2**20),
 }
 # field -> (test, rule, nearest valid value to show); finite unless the test
 # says otherwise.
@@ -98,6 +99,7 @@ def check_fields(fields: dict[str, Any]) -> None:
     _check_name(field, _get(fields, field), names)
   _check_task(fields['task'])
   _check_optimizer(fields['optimizer'])
+  _check_batch(fields['training'])
   _check_tensorboard(fields['training']['tensorboard'])
 
 
@@ -199,6 +201,17 @@ def _check_optimizer(optimizer: dict[str, Any]) -> None:
         f'{optimizer["name"]} has none; nearest: --config.optimizer.name='
         f'{users[0]}, or --config.optimizer.{knob}=0',
       )
+
+
+def _check_batch(training: dict[str, Any]) -> None:
+  size, devices = training['batch_size'], training['batch_devices']
+  if size % devices:
+    fits = max(n for n in range(1, min(size, devices) + 1) if size % n == 0)
+    raise InputError(
+      'training.batch_devices',
+      devices,
+      f'must divide batch_size={size}; nearest: {fits}',
+    )
 
 
 def _check_tensorboard(wanted: bool) -> None:

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from lstm_variants.cells import lstm
-from lstm_variants.training import compiling, step
+from lstm_variants.training import checks, compiling, step
 from lstm_variants.training import settings as settings_lib
 
 AXIS = 'population'
@@ -92,16 +92,14 @@ def compile_population(
 
   Returns:
     A `Population`.
+
+  Raises:
+    InputError: fewer devices than are to share a batch.
   """
-  devices = jax.devices()[: len(runs)]
-  padding = -len(runs) % len(devices)
+  check_devices(settings)
+  mesh = _make_mesh(settings, len(runs))
+  padding = -len(runs) % mesh.shape[AXIS]
   static, stacked = stack([*runs, *[runs[-1]] * padding])
-  mesh = jax.make_mesh(
-    (len(devices),),
-    (AXIS,),
-    axis_types=(jax.sharding.AxisType.Auto,),
-    devices=devices,
-  )
   sharding = jax.NamedSharding(mesh, PartitionSpec(AXIS))
 
   def init(hyperparams):
@@ -114,7 +112,8 @@ def compile_population(
   state = jax.device_put(jax.jit(jax.vmap(init))(stacked), sharding)
   stacked = jax.device_put(stacked, sharding)
   # shard_map rather than a sharded jit: runs need nothing of each other, and
-  # here no collective can be put between them.
+  # here no collective can be put between them. Those between the devices that
+  # share a batch are in `step`.
   chunk = jax.shard_map(
     functools.partial(_over_runs, advance, settings.lanes),
     mesh=mesh,
@@ -134,6 +133,47 @@ def compile_population(
     advance=lambda state, updates: compiled(stacked, state, jnp.int32(updates)),
     compile_seconds=seconds,
     text=compiled.as_text,
+  )
+
+
+def check_devices(settings: settings_lib.Settings) -> None:
+  """Refuse a batch that is to be shared by more devices than there are."""
+  wanted, found = settings.batch_devices, jax.device_count()
+  if wanted <= found:
+    return
+  raise checks.InputError(
+    'training.batch_devices',
+    wanted,
+    f'only {found} device(s) are there; nearest: {_divisor(settings, found)}',
+  )
+
+
+def idle_devices_hint(settings: settings_lib.Settings, runs: int) -> str | None:
+  """Tell how the CPU devices that so few runs leave idle could be used."""
+  found, used = jax.device_count(), settings.batch_devices
+  most = _divisor(settings, max(found // runs, used))
+  if most == used or jax.default_backend() != 'cpu':
+    return None
+  return (
+    f'{runs * used} of {found} devices are used; for wide models '
+    f'--config.training.batch_devices={most} is faster'
+  )
+
+
+def _divisor(settings: settings_lib.Settings, most: int) -> int:
+  """Return the largest number up to `most` that divides the batch size."""
+  return max(n for n in range(1, most + 1) if settings.batch_size % n == 0)
+
+
+def _make_mesh(settings: settings_lib.Settings, runs: int) -> jax.sharding.Mesh:
+  """Lay out the devices: a row for each run, or for many that take turns."""
+  devices = jax.devices()
+  rows = min(runs, len(devices) // settings.batch_devices)
+  return jax.make_mesh(
+    (rows, settings.batch_devices),
+    (AXIS, step.BATCH),
+    axis_types=(jax.sharding.AxisType.Auto,) * 2,
+    devices=devices[: rows * settings.batch_devices],
   )
 
 

@@ -45,6 +45,7 @@ class Settings:
   evaluation_seed: int
   remat: str
   lanes: int
+  batch_devices: int
   stop_when_solved: bool
   tensorboard: bool
 
@@ -158,17 +159,19 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   """Estimate the memory of training `runs` runs in one program, in bytes.
 
   Parameters ten times over (values, gradient and two moments, before and after
-  an update, and what the update puts between; at least 32 bits), for every run.
-  What the gradient keeps only for those side by side: `lanes` a device, of
-  which a CPU has one for each core. It is the memory of a CPU that is meant; an
-  accelerator, of another size, is not looked at.
+  an update, and what the update puts between; at least 32 bits), for every run
+  and every device that shares it. What the gradient keeps only for those side
+  by side: `lanes` a device, of which a CPU has one for each core. It is the
+  memory of a CPU that is meant; an accelerator, of another size, is not looked
+  at.
   """
   sizes = settings.architecture
   width = sizes.hidden_features
-  rows = sizes.in_features + width * (2 * sizes.num_layers - 1)
-  weights = 4 * width * rows + 9 * width**2 * sizes.num_layers
+  inputs = sizes.in_features + width * (2 * sizes.num_layers - 1)
+  weights = 4 * width * inputs + 9 * width**2 * sizes.num_layers
   number = max(checks.DTYPES[settings.dtype], 4)
-  together = min(runs, (settings.lanes or 1) * cores())
+  rows = max(cores() // settings.batch_devices, 1)
+  together = min(runs, (settings.lanes or 1) * rows)
   steps = settings.task.num_steps
   kept = _kept_bytes(settings, settings.segment or steps)
   if settings.segment:
@@ -176,7 +179,8 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
     states = 4 * width * sizes.num_layers * -(-steps // settings.segment)
     ends = 3 * steps * (sizes.in_features + sizes.out_features)
     kept += settings.batch_size * (states + ends) * number
-  return 10 * weights * number * runs + together * kept
+  copies = runs * settings.batch_devices
+  return 10 * weights * number * copies + together * kept
 
 
 def root(steps: int) -> int:

@@ -12,6 +12,8 @@ from lstm_variants.training import settings as settings_lib
 
 # Streams of random numbers derived from one seed.
 PARAMS, DATA, HELD_OUT = range(3)
+# The mesh axis of the devices that share a batch, if there are several.
+BATCH = 'batch'
 
 
 class State(NamedTuple):
@@ -124,13 +126,8 @@ def train_step(
     task.sample(jax.random.fold_in(key, state.update), settings.batch_size),
     settings,
   )
-
-  def loss_fn(params):
-    outputs = _outputs(settings, hyperparams, params, batch)
-    return task.loss(outputs, batch), task.sequence_errors(outputs, batch)
-
-  (loss, errors), grads = jax.value_and_grad(loss_fn, has_aux=True)(
-    state.params
+  loss, errors, grads = _differentiate(
+    settings, hyperparams, state.params, batch
   )
   changes, opt_state = make_optimizer(settings, hyperparams).update(
     grads, state.opt_state, state.params
@@ -182,7 +179,7 @@ def evaluate(
     batch = task.sample(jax.random.fold_in(key, index), settings.batch_size)
     batch = _cast(batch, settings)
     outputs = _outputs(settings, hyperparams, state.params, batch)
-    return task.measure(outputs, batch)
+    return task.measure(_gather(settings, outputs), batch)
 
   means = jax.lax.map(measure, jnp.arange(settings.evaluation_batches))
   metrics = {
@@ -199,17 +196,59 @@ def evaluate(
   return state, metrics
 
 
+def _differentiate(settings, hyperparams, params, batch: base.Batch):
+  """Return loss, errors of the sequences, and gradient.
+
+  Where several devices share the batch, each unrolls its part of it. All of
+  them take the loss of the whole, as one device would, and the sum of the
+  gradients.
+  """
+  task = settings.task
+
+  def loss_fn(outputs):
+    return task.loss(outputs, batch), task.sequence_errors(outputs, batch)
+
+  part, pull_back = jax.vjp(
+    lambda params: _outputs(settings, hyperparams, params, batch), params
+  )
+  outputs = _gather(settings, part)
+  (loss, errors), slopes = jax.value_and_grad(loss_fn, has_aux=True)(outputs)
+  (grads,) = pull_back(_part(settings, slopes))
+  if settings.batch_devices > 1:
+    grads = jax.lax.psum(grads, BATCH)
+  return loss, errors, grads
+
+
 def _outputs(settings, hyperparams, params, batch: base.Batch) -> jax.Array:
-  """Compute in the dtype of the settings; losses are taken in 32 bits or 64."""
+  """Return the outputs of this device's part of a batch.
+
+  Computed in the dtype of the settings; losses are taken in 32 bits or 64.
+  """
   params = jax.tree.map(lambda leaf: leaf.astype(settings.dtype), params)
   _, outputs = models.apply_model(
     params,
     settings.architecture,
     hyperparams.toggles,
-    batch.inputs,
+    _part(settings, batch.inputs),
     segment=settings.segment,
   )
   return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
+
+
+def _part(settings: settings_lib.Settings, sequences: jax.Array) -> jax.Array:
+  """Return the sequences of this device, of those of a batch."""
+  if settings.batch_devices == 1:
+    return sequences
+  size = settings.batch_size // settings.batch_devices
+  start = jax.lax.axis_index(BATCH) * size
+  return jax.lax.dynamic_slice_in_dim(sequences, start, size)
+
+
+def _gather(settings: settings_lib.Settings, part: jax.Array) -> jax.Array:
+  """Return the whole batch, of which each device has its part."""
+  if settings.batch_devices == 1:
+    return part
+  return jax.lax.all_gather(part, BATCH, tiled=True)
 
 
 def _cast(batch: base.Batch, settings: settings_lib.Settings) -> base.Batch:

@@ -380,3 +380,75 @@ def _program(runs):
   text = compiled.text()
   assert text is not None
   return text
+
+
+SHARED = {'training.batch_devices': 2}
+
+
+@pytest.mark.parametrize('task', ['adding', 'copy'])
+@pytest.mark.parametrize('lanes', [1, 3])
+def test_devices_that_share_a_batch_equal_one(build, task, lanes):
+  """Float64 shows that only the order of the sums differs."""
+  changes = {
+    'task.name': task,
+    'task.dialect': {'adding': 'hs97', 'copy': 'variable'}[task],
+    'task.length': 11,
+    'model.dtype': 'float64',
+    'training.lanes': lanes,
+  }
+  found = []
+  with jax.enable_x64(True):
+    for shared in ({}, SHARED):
+      runs = [build({**changes, **shared, **member}) for member in MEMBERS]
+      compiled = population.compile_population(
+        runs[0].settings, [run.hyperparams for run in runs]
+      )
+      cut = jax.tree.map(np.array, compiled.advance(compiled.state, 9))
+      found.append(jax.tree.map(lambda leaf: leaf[: len(MEMBERS)], cut))
+  one, two = found
+  assert np.all(one[0].update == 9)
+  _assert_close(two, one, rtol=1e-6, atol=1e-9)
+  if task == 'adding':
+    assert np.sum(np.isfinite(one[0].recent[0])) == 9 * 4
+
+
+def test_each_device_unrolls_its_part_and_keeps_the_same_parameters(build):
+  run = build({**SHARED, 'training.batch_size': 6, 'task.length': 11})
+  compiled = population.compile_population(run.settings, [run.hyperparams])
+  text = compiled.text()
+  assert text is not None
+  steps, width = 11, run.settings.hidden_features
+  assert f'f32[{steps},3,{4 * width}]' in text
+  assert f'f32[{steps},6,{4 * width}]' not in text
+  state, _ = compiled.advance(compiled.state, 20)
+  for leaf in jax.tree.leaves(state):
+    shards = leaf.addressable_shards
+    assert {shard.device for shard in shards} == set(jax.devices())
+    first, second = (np.asarray(shard.data) for shard in shards)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_more_devices_for_a_batch_than_there_are_is_refused(build):
+  run = build({'training.batch_devices': 4})
+  with pytest.raises(settings_lib.checks.InputError) as error:
+    population.compile_population(run.settings, [run.hyperparams])
+  assert str(error.value) == (
+    '--config.training.batch_devices=4: only 2 device(s) are there; nearest: 2'
+  )
+
+
+@pytest.mark.parametrize(
+  'runs, changes, hint',
+  [
+    (1, {}, '1 of 2 devices are used; '),
+    (1, {'training.batch_size': 5}, None),
+    (1, SHARED, None),
+    (2, {}, None),
+    (9, {}, None),
+  ],
+)
+def test_idle_devices_are_told_of(build, runs, changes, hint):
+  found = population.idle_devices_hint(build(changes).settings, runs)
+  assert (found or '').startswith(hint or '')
+  assert bool(found) == bool(hint)
+  assert not found or '--config.training.batch_devices=2' in found

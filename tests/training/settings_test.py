@@ -27,6 +27,7 @@ INTEGERS = {
   'training.evaluation_batches': (1, 2**20),
   'training.evaluation_seed': (0, 2**32 - 1),
   'training.lanes': (0, 2**20),
+  'training.batch_devices': (1, 2**20),
 }
 NOT_INTEGERS = (8.5, 8.0, True, NAN, INF, '8', None, [8])
 REALS = {
@@ -284,6 +285,7 @@ OTHERS = {
   'training.evaluation_seed': (5, {}),
   'training.remat': ('sqrt', {}),
   'training.lanes': (3, {}),
+  'training.batch_devices': (2, {'training.batch_size': 4}),
   'training.stop_when_solved': (False, {}),
   'training.tensorboard': (True, {}),
   'model.toggles.coupling_shift': (0.5, {'model.toggles.coupled': True}),
@@ -406,6 +408,27 @@ def test_runs_that_take_turns_share_the_memory_of_the_gradient(monkeypatch):
     dataclasses.replace(one, lanes=50), 100
   )
   assert side_by_side > 10 * turns
+
+
+def test_devices_that_share_a_batch_divide_it():
+  message = _refusal({'training.batch_size': 12, 'training.batch_devices': 5})
+  assert message == (
+    '--config.training.batch_devices=5: must divide batch_size=12; nearest: 4'
+  )
+
+
+def test_devices_that_share_a_batch_share_its_memory_too(monkeypatch):
+  monkeypatch.setattr(settings, 'cores', lambda: 4)
+  changes = {'task.length': 1000, 'training.batch_size': 64}
+  one = settings.from_config(_config(changes)).settings
+  two = dataclasses.replace(one, batch_devices=2)
+  four = dataclasses.replace(one, batch_devices=4)
+  estimates = [settings.estimate_bytes(s, 8) for s in (one, two, four)]
+  assert estimates[0] > 1.8 * estimates[1] > 2.9 * estimates[2]
+  # The parameters are on each of the devices.
+  wide = dataclasses.replace(four, hidden_features=4096, batch_size=4)
+  alone = dataclasses.replace(wide, batch_devices=1)
+  assert settings.estimate_bytes(wide) > 3 * settings.estimate_bytes(alone)
 
 
 @pytest.mark.parametrize(
