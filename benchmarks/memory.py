@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from absl import flags
 
-from benchmarks import machine, pages, peers, timing
-from benchmarks.peers import Problem
+from benchmarks import machine, networks, pages, peers, timing
+from benchmarks.networks import Problem
 from lstm_variants.training.settings import root
 
 _LENGTHS = flags.DEFINE_list(
@@ -61,9 +61,9 @@ def measure_length(problem: Problem, repeats: int) -> dict[str, Cost]:
   """Measure ours, ours with recomputation, and flax."""
   updates = updates_per_call(problem)
   built = {
-    NONE: peers.ours(problem),
-    SQRT: peers.ours(problem, segment=root(problem.steps)),
-    FLAX: peers.flax_nnx(problem),
+    NONE: networks.ours(problem),
+    SQRT: networks.ours(problem, segment=root(problem.steps)),
+    FLAX: networks.flax_nnx(problem),
   }
   return measure(
     {

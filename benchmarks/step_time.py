@@ -14,9 +14,10 @@ import tempfile
 
 from absl import flags
 
-from benchmarks import machine, pages, peers, timing
-from benchmarks.peers import Problem
+from benchmarks import machine, networks, pages, peers, timing
+from benchmarks.networks import Problem
 import lstm_variants as lv
+from lstm_variants.training import population
 
 _CORES = flags.DEFINE_list(
   'cores', None, 'Numbers of cores to measure on; by default 1 and all.'
@@ -40,6 +41,7 @@ FIRST_VARIANTS = ('vanilla', 'peephole', 'coupled', 'coupled_peephole')
 STEPS_PER_CALL, QUICK_STEPS = 2000, 20
 LOSSES = {False: 'the last step', True: 'every step'}
 BEST = 'best JAX peer'
+RIVALS = ('flax nnx', 'flax linen', BEST, 'torch', 'flax nnx' + peers.SHARED)
 
 Measured = Mapping[Problem, Mapping[str, timing.Timing]]
 
@@ -59,7 +61,7 @@ def measure(
     The timings, and why each of the others is skipped.
   """
   updates = updates_per_call(problem)
-  built, skipped = peers.build_all(problem, updates)
+  built, skipped = peers.build_all(problem, updates, peers.names(problem))
   runs = {name: contestant.run for name, contestant in built.items()}
   return timing.measure(runs, repeats, updates * problem.steps), skipped
 
@@ -71,7 +73,7 @@ def measure_variants(
   updates = updates_per_call(problem)
   runs = {
     name: peers.compile_training(
-      peers.ours(problem, name), problem, updates
+      networks.ours(problem, name), problem, updates
     ).run
     for name in variants
   }
@@ -80,34 +82,45 @@ def measure_variants(
 
 def times_table(measured: Measured) -> list[str]:
   """Return the table of medians and quartiles; a dash for who is skipped."""
+  names = peers.NAMES + (peers.SHARERS if _shared(measured) else ())
   return pages.table(
-    ('T, B, F, H', *peers.NAMES),
+    ('T, B, F, H', *names),
     (
-      (problem.label, *(timing.show(row.get(n)) for n in peers.NAMES))
+      (problem.label, *(timing.show(row.get(n)) for n in names))
       for problem, row in measured.items()
     ),
   )
 
 
-def ratios(row: Mapping[str, timing.Timing]) -> dict[str, float]:
+def _shared(measured: Measured) -> Measured:
+  """Return the problems whose batch was shared by devices too."""
+  shared = networks.OURS + peers.SHARED
+  return {p: row for p, row in measured.items() if shared in row}
+
+
+def ratios(
+  row: Mapping[str, timing.Timing], ours: str = networks.OURS
+) -> dict[str, float]:
   """Return each peer's median over ours: above 1, ours is the faster."""
-  names = ('flax nnx', 'flax linen', 'torch')
-  found = {n: timing.quotient(row.get(n), row.get(peers.OURS)) for n in names}
-  others = [row[name] for name in peers.JAX_PEERS if name in row]
+  others = [row[name] for name in networks.JAX_PEERS if name in row]
   best = min(others, key=lambda t: t.median, default=None)
-  return {**found, BEST: timing.quotient(best, row.get(peers.OURS))}
+  peer = {name: row.get(name) for name in RIVALS}
+  peer[BEST] = best
+  return {n: timing.quotient(peer[n], row.get(ours)) for n in peer}
 
 
-def ratios_table(measured: Measured) -> list[str]:
+def ratios_table(measured: Measured, ours: str = networks.OURS) -> list[str]:
   """Return the table of ratios, their geometric means last."""
-  names = ('flax nnx', 'flax linen', BEST, 'torch')
-  rows = {problem.label: ratios(row) for problem, row in measured.items()}
+  rows = {p.label: ratios(row, ours) for p, row in measured.items()}
+  names = [
+    name for name in RIVALS if peers.SHARED not in name or peers.SHARED in ours
+  ]
   rows['geometric mean'] = {
     name: timing.geometric_mean(row[name] for row in rows.values())
     for name in names
   }
   return pages.table(
-    ('T, B, F, H', *(f'{name} ÷ ours' for name in names)),
+    ('T, B, F, H', *(f'{name} ÷ {ours}' for name in names)),
     (
       (label, *(timing.number(row[name]) for name in names))
       for label, row in rows.items()
@@ -146,6 +159,13 @@ def section(quick: bool, repeats: int) -> list[str]:
     lines += [f'Loss on {where}; µs per time step, median [quartiles]:']
     lines += times_table(measured) + pages.skipped_lines(skipped)
     lines += ['', 'Median over the median of ours:', *ratios_table(measured)]
+    if shared := _shared(measured):
+      lines += [
+        '',
+        f'The same, for ours with the batch shared by {count} CPU devices '
+        '(`training.batch_devices`):',
+        *ratios_table(shared, networks.OURS + peers.SHARED),
+      ]
   if not _VARIANTS.value:
     return lines
   rest = () if quick else [n for n in lv.VARIANTS if n not in FIRST_VARIANTS]
@@ -186,6 +206,7 @@ def in_processes(cores: Sequence[int]) -> list[str]:
 
 def page() -> list[str]:
   """Return the lines of the page."""
+  population.use_every_core()
   here = machine.cores()
   cores = [int(count) for count in _CORES.value or sorted({1, here})]
   if cores == [here]:

@@ -15,7 +15,7 @@ from absl import flags
 import jax
 import numpy as np
 
-from benchmarks import flax_training, pages, peers, timing, torch_training
+from benchmarks import flax_training, networks, pages, timing, torch_training
 from benchmarks.flax_training import Trainer
 from configs.studies import adding_hs97
 from lstm_variants.training import population
@@ -75,7 +75,7 @@ def compile_ours(
 
 
 BUILDERS: dict[str, Callable[[Any, Any], Trainer]] = {
-  peers.OURS: compile_ours,
+  networks.OURS: compile_ours,
   'flax nnx': flax_training.compile_run,
   'torch': torch_training.build_run,
 }
@@ -156,7 +156,7 @@ def ratios_table(results: Results) -> list[str]:
   }
   unsolved = [name for name in results if name not in medians]
   lines = [f'- left out: {name} (unsolved seeds)' for name in unsolved]
-  if peers.OURS not in medians:
+  if networks.OURS not in medians:
     return lines
   header = 'contestant', 'training ÷ ours', 'with compiling ÷ ours'
   rows = (
@@ -164,7 +164,7 @@ def ratios_table(results: Results) -> list[str]:
       name,
       *(
         timing.number(theirs / ours)
-        for theirs, ours in zip(values, medians[peers.OURS], strict=True)
+        for theirs, ours in zip(values, medians[networks.OURS], strict=True)
       ),
     )
     for name, values in medians.items()

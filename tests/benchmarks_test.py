@@ -18,6 +18,7 @@ import pytest
 from benchmarks import (
   flax_training,
   memory,
+  networks,
   pages,
   peers,
   population,
@@ -29,7 +30,7 @@ from benchmarks import (
 
 # Other libraries warn as they please.
 pytestmark = pytest.mark.filterwarnings('default')
-PROBLEM = peers.Problem(*step_time.QUICK_SHAPES[0])
+PROBLEM = networks.Problem(*step_time.QUICK_SHAPES[0])
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -95,19 +96,31 @@ def test_ratios_are_quotients_of_the_medians_and_their_mean_is_geometric():
   assert rows[2][3] == timing.number(math.sqrt(0.5 * 3))
 
 
-@pytest.mark.parametrize('name', [peers.OURS, *peers.JAX_PEERS])
+@pytest.mark.parametrize('devices', [1, 2])
+def test_a_shared_batch_makes_the_same_update(monkeypatch, devices):
+  monkeypatch.setattr(peers.jax, 'device_count', lambda: devices)
+  latest = []
+  for name in peers.names(PROBLEM)[:: len(peers.NAMES)]:
+    monkeypatch.setattr(peers.jax, 'block_until_ready', latest.append)
+    peers.build(name, PROBLEM, 3).run()
+  assert len(latest) == devices
+  for leaves in zip(*map(jax.tree.leaves, latest), strict=True):
+    for leaf in leaves:
+      np.testing.assert_allclose(leaf, leaves[0], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize('name', networks.BUILDERS)
 def test_contestants_are_the_same_model(name):
-  build = peers.ours if name == peers.OURS else peers.JAX_PEERS[name]
   try:
-    model = build(PROBLEM)
+    model = networks.BUILDERS[name](PROBLEM)
   except ImportError as error:
     pytest.skip(str(error))
-  inputs, targets = peers.draw(PROBLEM)
+  inputs, targets = networks.draw(PROBLEM)
   assert jax.jit(model.apply)(model.params, inputs).shape == targets.shape
   features, size = PROBLEM.in_features, PROBLEM.hidden_features
   count = sum(leaf.size for leaf in jax.tree.leaves(model.params))
   # Ours stores what other toggles need too.
-  unused = (3 * size + 9 * size**2) * (name == peers.OURS)
+  unused = (3 * size + 9 * size**2) * (name == networks.OURS)
   assert count - unused == 4 * size * (features + size + 1) + size + 1
 
 
@@ -115,9 +128,12 @@ def test_step_time_has_every_contestant_or_says_why_not():
   text = '\n'.join(step_time.section(quick=True, repeats=2))
   for where in step_time.LOSSES.values():
     header, row = table_after(text, f'Loss on {where}')
-    assert tuple(header[1:]) == peers.NAMES
+    assert tuple(header[1:]) == peers.NAMES + peers.SHARERS
     for name, cell in zip(header[1:], row[1:], strict=True):
       assert (cell == '—') == (f'skipped: {name} (' in text), name
+  header, row, _ = table_after(text, 'the batch shared by')
+  assert header[-1] == 'flax nnx, shared ÷ ours, shared'
+  assert float(row[-1]) > 0
   _, *rows = table_after(text, 'by variant')
   assert tuple(row[0] for row in rows) == step_time.FIRST_VARIANTS
   assert rows[0][2] == '1.00'
@@ -146,8 +162,8 @@ def test_flax_and_torch_train_the_same_run_as_ours():
     except ImportError:
       continue
     states[name] = trainer.advance(trainer.state, 5)
-  ours = states[peers.OURS]
-  assert {peers.OURS, 'flax nnx'} <= set(states)
+  ours = states[networks.OURS]
+  assert {networks.OURS, 'flax nnx'} <= set(states)
   # Each error was made with the weights of the update before.
   window = np.asarray(ours.recent)[0]
   assert np.isfinite(window).sum() == 5 * run.settings.batch_size
