@@ -1,4 +1,4 @@
-"""Where a measurement was made: machine, versions, flags, commit."""
+"""What a measurement was made on and of: machine, versions, flags, commit."""
 
 from collections.abc import Iterator
 import contextlib
@@ -40,10 +40,8 @@ def pinned(count: int) -> Iterator[None]:
 
 
 def describe() -> list[str]:
-  """Return the lines of a Markdown list: machine, versions, flags, commit."""
+  """Return the lines of a Markdown list: machine, versions, flags."""
   found = provenance.describe()
-  commit = found['commit'] or 'unknown'
-  changed = ' with uncommitted changes' * bool(found['uncommitted_changes'])
   options = ' '.join(f'{k}={v}' for k, v in compiling.options().items())
   return [
     f'- Machine: {_processor()}, {cores()} cores, {_memory():.0f} GiB, '
@@ -52,8 +50,14 @@ def describe() -> list[str]:
     + ', '.join(f'{name} {_version(name)}' for name in PACKAGES),
     f'- XLA_FLAGS: {os.environ.get("XLA_FLAGS") or "none"}; compiler options '
     f'of ours: {options or "none"}',
-    f'- Commit: {commit}{changed}',
   ]
+
+
+def commit() -> str:
+  """Return the line that says which program was measured."""
+  found = provenance.describe()
+  changed = ' with uncommitted changes' * bool(found['uncommitted_changes'])
+  return f'Measured at commit {found["commit"] or "unknown"}{changed}.'
 
 
 def _version(name: str) -> str:

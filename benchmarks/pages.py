@@ -58,7 +58,8 @@ def run(name: str, page: Callable[[], list[str]]) -> None:
       raise app.UsageError(f'unexpected argument {argv[1]!r}')
     heading, *lines = page()
     where = machine.describe()
-    text = [heading, '', '```bash', command(name, sys.argv[1:]), '```', *lines]
+    text = [heading, '', '```bash', command(name, sys.argv[1:]), '```', '']
+    text += [machine.commit(), '', *lines]
     text = without_double_blanks(text)
     print('\n'.join((*where, '', *text)))
     if OUTPUT.value:
