@@ -7,6 +7,7 @@
         metrics.jsonl              one row per run and evaluation
         params.npz                 parameters, leading axis: the population
         provenance.json            command, commit, versions, device, wall time
+        checkpoints/               what `training.checkpoint` reads
       populations/NAME.partial/    a population in training
 
 A population is written aside and renamed when it is whole, a single file
@@ -14,13 +15,11 @@ likewise. Plain JSON and arrays: no jax is needed to read them, nothing is
 executed. Numbers that are not finite are null in JSON.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import contextlib
-import datetime
-import fcntl
 import hashlib
+import io
 import json
-import math
 import os
 import pathlib
 import shutil
@@ -28,9 +27,11 @@ from typing import Any
 
 import numpy as np
 
+from lstm_variants import storage
+
 FORMAT = 1
 _PARTIAL = '.partial'
-_LOCK = '.lock'
+_METRICS = 'metrics.jsonl'
 
 
 class WorkdirError(ValueError):
@@ -39,124 +40,10 @@ class WorkdirError(ValueError):
 
 def fingerprint(runs: Sequence[Mapping[str, Any]]) -> str:
   """Return a hash of the resolved run configs, in their order."""
-  text = json.dumps(_jsonable(list(runs)), sort_keys=True, allow_nan=False)
+  text = json.dumps(
+    storage.jsonable(list(runs)), sort_keys=True, allow_nan=False
+  )
   return hashlib.sha256(text.encode()).hexdigest()
-
-
-def check_workdir(workdir: str, runs: Sequence[Mapping[str, Any]]) -> None:
-  """Refuse a directory that cannot hold the study of `runs`; write nothing.
-
-  Raises:
-    WorkdirError: `workdir` is empty, a file, not writable, or holds other
-      files or another study.
-  """
-  if not workdir:
-    raise WorkdirError("--workdir='': a directory is needed, as /tmp/study")
-  path = pathlib.Path(workdir)
-  try:
-    existing = next(p for p in (path, *path.absolute().parents) if p.exists())
-  except OSError as error:
-    raise WorkdirError(
-      f'--workdir={workdir}: {error.strerror}; choose another directory'
-    ) from error
-  if not existing.is_dir():
-    raise WorkdirError(
-      f'--workdir={workdir}: {existing} is a file, a directory is needed; '
-      f'nearest: {existing}_runs'
-    )
-  if not os.access(existing, os.W_OK | os.X_OK):
-    raise WorkdirError(
-      f'--workdir={workdir}: {existing} is not writable; choose a directory of '
-      'your own'
-    )
-  if existing != path or _is_fresh(path):
-    return
-  if not (path / 'study.json').is_file():
-    raise WorkdirError(
-      f'--workdir={workdir}: not empty and holds no study; choose a new '
-      f'directory, as {path / "study"}'
-    )
-  study = read_study(workdir)
-  if study['fingerprint'] != fingerprint(runs):
-    raise WorkdirError(
-      f'--workdir={workdir}: holds another study ({study["name"]}, '
-      f'{len(study["runs"])} runs of other settings); choose a new directory, '
-      f'as {path}_2'
-    )
-
-
-def _is_fresh(path: pathlib.Path) -> bool:
-  """Tell whether a directory is empty, but for what a killed start leaves."""
-  left = {_LOCK, 'study.json.tmp', 'populations'}
-  names = {entry.name for entry in path.iterdir()}
-  populations = path / 'populations'
-  return names <= left and not (
-    populations.exists() and any(populations.iterdir())
-  )
-
-
-@contextlib.contextmanager
-def lock(workdir: str) -> Iterator[None]:
-  """Keep other processes from training in an open study's directory.
-
-  The lock goes with the process, however it ends.
-
-  Raises:
-    WorkdirError: another process has it.
-  """
-  with open(pathlib.Path(workdir) / _LOCK, 'a') as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-      raise WorkdirError(
-        f'--workdir={workdir}: another process is training here; wait for it, '
-        f'or choose {workdir}_2'
-      ) from error
-    yield
-
-
-def open_study(
-  workdir: str,
-  name: str,
-  config: Mapping[str, Any],
-  tasks: Mapping[str, Mapping[str, Any]],
-  runs: Sequence[Mapping[str, Any]],
-) -> None:
-  """Create the directory of a study, or accept it when it holds the same one.
-
-  Args:
-    workdir: the directory; made if missing.
-    name: of the study.
-    config: the base config before the grid.
-    tasks: label -> baselines, success, summary, reference, published results.
-    runs: the resolved config of every run.
-
-  Raises:
-    WorkdirError: see `check_workdir`.
-  """
-  check_workdir(workdir, runs)
-  path = pathlib.Path(workdir)
-  if (path / 'study.json').exists():
-    return
-  try:
-    (path / 'populations').mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise WorkdirError(
-      f'--workdir={workdir}: cannot be made: {error.strerror}; choose another '
-      'directory'
-    ) from error
-  _write_json(
-    path / 'study.json',
-    {
-      'format': FORMAT,
-      'name': name,
-      'created': datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds'),
-      'fingerprint': fingerprint(runs),
-      'config': config,
-      'tasks': tasks,
-      'runs': list(runs),
-    },
-  )
 
 
 def is_finished(workdir: str, population: str) -> bool:
@@ -168,30 +55,95 @@ class PopulationWriter:
   """Collects one population's results beside its final place.
 
       with PopulationWriter(workdir, name) as writer:
+        writer.start()
         writer.append_metrics(rows)
         writer.finish(runs, params, provenance)
 
-  Without `finish` nothing appears under the final name; what an interrupted
-  writer left is removed when the same population is begun again.
+  Without `finish` nothing appears under the final name.
+
+  Attributes:
+    final, partial: the directory's last name, and the one until then.
+    metrics_bytes: length of metrics.jsonl.
   """
 
   def __init__(self, workdir: str, population: str):
     self.final = pathlib.Path(workdir) / 'populations' / population
     self.partial = self.final.with_name(population + _PARTIAL)
+    self.metrics_bytes = 0
+    self._hash = hashlib.sha256()
+    self._metrics: Any = None
 
   def __enter__(self) -> 'PopulationWriter':
-    shutil.rmtree(self.partial, ignore_errors=True)
-    self.partial.mkdir(parents=True)
-    self._metrics = open(self.partial / 'metrics.jsonl', 'w')
     return self
 
   def __exit__(self, *exc_info) -> None:
-    self._metrics.close()
+    if self._metrics is not None:
+      with contextlib.suppress(OSError):
+        self._metrics.close()
+
+  @property
+  def metrics_sha256(self) -> str:
+    """Of metrics.jsonl so far."""
+    return self._hash.hexdigest()
+
+  def start(self) -> None:
+    """Begin anew; what an interrupted writer left is removed.
+
+    Raises:
+      StorageError: the directory cannot be made.
+    """
+    shutil.rmtree(self.partial, ignore_errors=True)
+    with storage.refusals(self.partial):
+      self.partial.mkdir(parents=True)
+      self._metrics = open(self.partial / _METRICS, 'wb')
+
+  def resume(self, size: int, sha256: str) -> int:
+    """Go on after the first `size` bytes of metrics.jsonl; drop the rest.
+
+    Returns:
+      The number of bytes dropped: rows that will come again, or a torn one.
+
+    Raises:
+      DamagedError: those bytes are not the ones with this SHA-256.
+      StorageError: the file cannot be cut.
+    """
+    path = self.partial / _METRICS
+    try:
+      content = path.read_bytes()
+    except OSError as error:
+      raise storage.DamagedError(f'{path}: {error.strerror}') from error
+    kept = content[:size]
+    self._hash.update(kept)
+    if len(kept) < size or self.metrics_sha256 != sha256:
+      raise storage.DamagedError(f'{path}: is not what was written')
+    with storage.refusals(path):
+      os.truncate(path, size)
+      self._metrics = open(path, 'ab')
+    self.metrics_bytes = size
+    return len(content) - size
+
+  def reopen(self) -> None:
+    """Take a finished population up again, to train it longer."""
+    with storage.refusals(self.final):
+      os.replace(self.final, self.partial)
 
   def append_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Append rows to metrics.jsonl, flushed so that they can be followed."""
-    self._metrics.writelines(_json_line(row) for row in rows)
-    self._metrics.flush()
+    """Append rows to metrics.jsonl, flushed so that they can be followed.
+
+    Raises:
+      StorageError: they could not be written.
+    """
+    lines = b''.join(storage.json_line(row) for row in rows)
+    with storage.refusals(self.partial / _METRICS, len(lines)):
+      self._metrics.write(lines)
+      self._metrics.flush()
+    self._hash.update(lines)
+    self.metrics_bytes += len(lines)
+
+  def sync(self) -> None:
+    """Have metrics.jsonl on the disk before a checkpoint counts on it."""
+    with storage.refusals(self.partial / _METRICS):
+      storage.sync(self._metrics)
 
   def finish(
     self,
@@ -199,13 +151,22 @@ class PopulationWriter:
     params: Mapping[str, np.ndarray],
     provenance: Mapping[str, Any],
   ) -> None:
-    """Write the remaining files and give the directory its final name."""
-    with open(self.partial / 'runs.jsonl', 'w') as file:
-      file.writelines(_json_line(row) for row in runs)
-    np.savez(self.partial / 'params.npz', allow_pickle=False, **params)
-    _write_json(self.partial / 'provenance.json', provenance)
+    """Write the remaining files and give the directory its final name.
+
+    Raises:
+      StorageError: something could not be written.
+    """
+    rows = b''.join(storage.json_line(row) for row in runs)
+    storage.write(self.partial / 'runs.jsonl', rows)
+    arrays = io.BytesIO()
+    np.savez(arrays, allow_pickle=False, **params)
+    storage.write(self.partial / 'params.npz', arrays.getvalue())
+    storage.write_json(self.partial / 'provenance.json', provenance)
+    self.sync()
     self._metrics.close()
-    os.replace(self.partial, self.final)
+    with storage.refusals(self.final):
+      os.replace(self.partial, self.final)
+      storage.sync_directory(self.final.parent)
 
 
 def read_study(workdir: str) -> dict[str, Any]:
@@ -216,13 +177,13 @@ def read_study(workdir: str) -> dict[str, Any]:
   """
   path = pathlib.Path(workdir) / 'study.json'
   try:
-    study = json.loads(path.read_text())
+    study = storage.read_json(path)
   except FileNotFoundError as error:
     raise WorkdirError(
       f'--workdir={workdir}: holds no study (no study.json); make one with '
       'experiments.train or experiments.sweep'
     ) from error
-  except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+  except (OSError, storage.DamagedError) as error:
     raise WorkdirError(f'{path}: cannot be read: {error}') from error
   fields = {'name', 'created', 'fingerprint', 'config', 'tasks', 'runs'}
   if (
@@ -244,8 +205,8 @@ def read_runs(workdir: str) -> list[dict[str, Any]]:
   rows = _read_rows(workdir, 'runs.jsonl')
   if not rows:
     raise WorkdirError(
-      f'--workdir={workdir}: holds no finished runs; repeat the '
-      'experiments.sweep command that made it'
+      f'--workdir={workdir}: holds no finished runs; repeat the command that '
+      'made it with --resume'
     )
   return rows
 
@@ -265,9 +226,34 @@ def read_params(workdir: str, population: str) -> dict[str, np.ndarray]:
 def read_provenance(workdir: str) -> dict[str, dict[str, Any]]:
   """Read the provenance of every finished population."""
   return {
-    path.name: json.loads((path / 'provenance.json').read_text())
+    path.name: read_population_provenance(workdir, path.name)
     for path in _finished(workdir)
   }
+
+
+def read_population_provenance(workdir: str, population: str) -> dict[str, Any]:
+  """Read the provenance of one finished population.
+
+  Raises:
+    WorkdirError: it cannot be read.
+  """
+  path = pathlib.Path(workdir) / 'populations' / population / 'provenance.json'
+  try:
+    found = storage.read_json(path)
+    if not isinstance(found, dict):
+      raise storage.DamagedError('not an object')
+  except (OSError, storage.DamagedError) as error:
+    raise WorkdirError(
+      f'{path}: cannot be read: {error}; remove {path.parent} and repeat the '
+      'command with --resume'
+    ) from error
+  return found
+
+
+def is_all_diverged(workdir: str, population: str) -> bool:
+  """Tell whether every run of a finished population diverged."""
+  rows = [row for row in read_runs(workdir) if row['population'] == population]
+  return all(row['status'] == 'diverged' for row in rows)
 
 
 def _finished(workdir: str) -> list[pathlib.Path]:
@@ -282,38 +268,10 @@ def _read_rows(workdir: str, name: str) -> list[dict[str, Any]]:
   rows = []
   for path in _finished(workdir):
     try:
-      with open(path / name) as file:
-        rows.extend(json.loads(line) for line in file)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+      rows.extend(storage.read_json_lines(path / name))
+    except (OSError, storage.DamagedError) as error:
       raise WorkdirError(
         f'{path / name}: cannot be read: {error}; remove {path} and repeat the '
-        'experiments.sweep command'
+        'command with --resume'
       ) from error
   return rows
-
-
-def _write_json(path: pathlib.Path, value: Any) -> None:
-  aside = path.with_name(path.name + '.tmp')
-  with open(aside, 'w') as file:
-    json.dump(_jsonable(value), file, indent=2, allow_nan=False)
-    file.write('\n')
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(aside, path)
-
-
-def _json_line(row: Mapping[str, Any]) -> str:
-  return json.dumps(_jsonable(row), allow_nan=False) + '\n'
-
-
-def _jsonable(value: Any) -> Any:
-  """Turn NumPy scalars to Python's and what is not finite to None."""
-  if isinstance(value, Mapping):
-    return {str(key): _jsonable(item) for key, item in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_jsonable(item) for item in value]
-  if isinstance(value, np.generic):
-    value = value.item()
-  if isinstance(value, float) and not math.isfinite(value):
-    return None
-  return value

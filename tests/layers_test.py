@@ -20,12 +20,29 @@ BELOW = {
   'tasks': set(),
   'models': {'cells'},
   'modules': {'models', 'cells'},
-  'training': {'models', 'tasks', 'cells', 'results', 'provenance'},
-  'sweeps': {'training', 'results'},
-  'results': set(),
+  'training': {
+    'models',
+    'tasks',
+    'cells',
+    'results',
+    'directory',
+    'storage',
+    'provenance',
+  },
+  'sweeps': {'training', 'results', 'directory'},
+  'directory': {'results', 'storage'},
+  'results': {'storage'},
+  'storage': set(),
   'provenance': set(),
   'analysis': {'results'},
-  'experiments': {'sweeps', 'training', 'results', 'analysis'},
+  'experiments': {
+    'sweeps',
+    'training',
+    'results',
+    'directory',
+    'storage',
+    'analysis',
+  },
   'configs': set(),
   'benchmarks': {
     'lstm_variants',
@@ -53,7 +70,13 @@ HOMES = {
   'matplotlib': {'lstm_variants/analysis/figures.py'},
   'scipy': {'lstm_variants/analysis/statistics.py'},
 }
-NO_JAX = ('lstm_variants/results.py', 'lstm_variants/analysis')
+NO_JAX = (
+  'lstm_variants/storage.py',
+  'lstm_variants/directory.py',
+  'lstm_variants/results.py',
+  'lstm_variants/training/interrupt.py',
+  'lstm_variants/analysis',
+)
 JAX = {'jax', 'flax', 'optax', 'chex', 'jaxlib'}
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 
-from lstm_variants import results
+from lstm_variants import directory, results
 
 BUDGET = 6400
 INTERVAL = 1600  # sequences between evaluations
@@ -101,13 +101,15 @@ def write(workdir, runs, tasks=None, name='study', finished=None) -> None:
     name: of the study.
     finished: number of runs that have been trained; None is all.
   """
-  results.open_study(
+  with directory.open_study(
     str(workdir),
     name,
     {'seed': 0, 'note': '</pre><script>alert(1)</script>'},
     TASKS if tasks is None else tasks,
     [row['config'] for row in runs],
-  )
+    directory.Mode.NEW,
+  ):
+    pass
   runs = runs[:finished]
   for task, rows in itertools.groupby(runs, lambda row: row['task']):
     rows = [
@@ -115,6 +117,7 @@ def write(workdir, runs, tasks=None, name='study', finished=None) -> None:
       for index, row in enumerate(rows)
     ]
     with results.PopulationWriter(str(workdir), task) as writer:
+      writer.start()
       for row in rows:
         writer.append_metrics(evaluations(row))
       writer.finish(rows, {}, provenance())

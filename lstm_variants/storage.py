@@ -1,0 +1,211 @@
+"""Files that are whole or not there, and one writer to a directory.
+
+A file is written aside, synced, renamed, and its directory synced (Pillai et
+al., OSDI 2014, tell why each of them). No jax, nothing of ours.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+import datetime
+import fcntl
+import json
+import math
+import os
+import pathlib
+import socket
+from typing import Any
+
+import numpy as np
+
+ASIDE = '.tmp'
+LOCK = '.lock'
+# A JSON file beyond it is none of ours: a run takes about 2 KiB of it.
+_LARGEST_JSON = 2**26
+
+
+class StorageError(Exception):
+  """Something could not be written; the message is one line for the user."""
+
+  exit_status = 6
+
+
+class BusyError(Exception):
+  """Another process writes here; the message is one line for the user."""
+
+  exit_status = 5
+
+
+class DamagedError(ValueError):
+  """A file is not what was written; the message is one line."""
+
+
+def write(path: pathlib.Path, data: bytes) -> None:
+  """Write a file so that it is there as a whole, or as it was before.
+
+  Raises:
+    StorageError: the system refuses; nothing is left but what was there.
+  """
+  aside = path.with_name(path.name + ASIDE)
+  with refusals(path, len(data)):
+    try:
+      with open(aside, 'wb') as file:
+        file.write(data)
+        sync(file)
+      os.replace(aside, path)
+    except OSError:
+      with contextlib.suppress(OSError):
+        aside.unlink()
+      raise
+    sync_directory(path.parent)
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Write JSON as `write` does; numbers that are not finite become null."""
+  text = json.dumps(jsonable(value), indent=2, allow_nan=False)
+  write(path, text.encode() + b'\n')
+
+
+@contextlib.contextmanager
+def refusals(path: pathlib.Path, size: int | None = None) -> Iterator[None]:
+  """Turn what the system refuses into a `StorageError` that names `path`."""
+  try:
+    yield
+  except OSError as error:
+    needs = '' if size is None else f' ({size:,} bytes)'
+    raise StorageError(
+      f'{path}{needs}: cannot be written: {error.strerror or error}; what was '
+      'saved before is whole: make room there, then repeat the command with '
+      '--resume'
+    ) from error
+
+
+def sync(file: Any) -> None:
+  """Have the system put what was written to a file on its disk."""
+  file.flush()
+  os.fsync(file.fileno())
+
+
+def sync_directory(path: pathlib.Path) -> None:
+  """Have the system put the names in a directory on its disk."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """Read a JSON file.
+
+  Raises:
+    DamagedError: it is not JSON, too deep, or too large to be ours.
+    OSError: as `open` raises them.
+  """
+  with open(path, 'rb') as file:
+    return parse_json(file.read(_LARGEST_JSON + 1))
+
+
+def read_json_lines(path: pathlib.Path) -> Iterator[Any]:
+  """Yield the rows of a file of JSON lines; raises as `read_json`."""
+  with open(path, 'rb') as file:
+    while line := file.readline(_LARGEST_JSON + 1):
+      yield parse_json(line)
+
+
+def parse_json(text: bytes) -> Any:
+  """Parse JSON that may come from anywhere.
+
+  Raises:
+    DamagedError: it is not JSON, too deep, or too large to be ours.
+  """
+  if len(text) > _LARGEST_JSON:
+    raise DamagedError(f'more than {_LARGEST_JSON:,} bytes')
+  try:
+    return json.loads(text)
+  except (ValueError, RecursionError) as error:
+    raise DamagedError(' '.join(str(error).split())) from error
+
+
+def json_line(row: Mapping[str, Any]) -> bytes:
+  """Return a row as a line of JSON."""
+  return json.dumps(jsonable(row), allow_nan=False).encode() + b'\n'
+
+
+def jsonable(value: Any) -> Any:
+  """Turn NumPy scalars to Python's and what is not finite to None."""
+  if isinstance(value, Mapping):
+    return {str(key): jsonable(item) for key, item in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [jsonable(item) for item in value]
+  if isinstance(value, np.generic):
+    value = value.item()
+  if isinstance(value, float) and not math.isfinite(value):
+    return None
+  return value
+
+
+@contextlib.contextmanager
+def lock(
+  directory: pathlib.Path, notice: Callable[[str], None] = print
+) -> Iterator[None]:
+  """Keep other processes from writing to a directory.
+
+  The system's lock (flock) ends with the process, however that ends. The file
+  tells who has it: host, process, since when. Where the system's lock does not
+  reach, between hosts that share a disk, what the file tells is believed.
+
+  Args:
+    directory: exists.
+    notice: told when a dead process is taken over from.
+
+  Raises:
+    BusyError: another process has it.
+    StorageError: the file cannot be written.
+  """
+  path = directory / LOCK
+  with refusals(path):
+    file = open(path, 'a+')
+  with file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+      raise BusyError(
+        f'{directory}: {_holder(file)} is training here; wait for it, or '
+        f'choose {directory}_2'
+      ) from error
+    _take_over(file, directory, notice)
+    started = datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds')
+    try:
+      with refusals(path):
+        file.truncate(0)
+        file.write(f'{socket.gethostname()} {os.getpid()} {started}\n')
+        sync(file)
+      yield
+    finally:
+      with contextlib.suppress(OSError):
+        file.truncate(0)
+
+
+def _take_over(file: Any, directory: pathlib.Path, notice: Any) -> None:
+  """Say from whom, or refuse what a process of another host may still have."""
+  words = _words(file)
+  if words and words[0] != socket.gethostname():
+    raise BusyError(
+      f'{directory}: {_holder(file)} is training here; if it is not, remove '
+      f'{directory / LOCK}'
+    )
+  if words:
+    notice(f'{directory}: taken over from {_holder(file)}, which has ended')
+
+
+def _holder(file: Any) -> str:
+  if words := _words(file):
+    return f'process {words[1]} on {words[0]}, since {words[2]},'
+  return 'another process'
+
+
+def _words(file: Any) -> list[str]:
+  """Return host, process and start from a lock; nothing if it is not one."""
+  file.seek(0)
+  words = file.read(1000).split()
+  return words if len(words) == 3 and words[1].isdigit() else []
