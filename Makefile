@@ -2,6 +2,7 @@
 # make test      lint, then the tests
 # make lint      ruff and pyright
 # make bench     measure beside the other libraries; writes docs/performance.md
+# make faults    disturb real runs for half an hour; writes docs/reliability.md
 # make docs      write the pages that come from the registries
 # make clean     remove the environment and caches (never runs/)
 
@@ -12,11 +13,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
 
-.PHONY: compare test lint bench docs clean
+.PHONY: compare test lint bench faults docs clean
 
 compare: $(READY)
 	$(BIN)/python -m experiments.sweep \
-	  --config=configs/studies/quickstart.py --workdir=$(WORKDIR)
+	  --config=configs/studies/quickstart.py --workdir=$(WORKDIR) \
+	  $(if $(wildcard $(WORKDIR)/study.json),--resume)
 	$(BIN)/python -m experiments.compare --workdir=$(WORKDIR)
 
 test: lint
@@ -29,6 +31,9 @@ lint: $(READY)
 
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks.report
+
+faults: $(READY)
+	$(BIN)/python -m tests.faults.report
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

@@ -96,6 +96,13 @@ def get_config() -> config_dict.ConfigDict:
   config.training.batch_devices = 1
   # Stop once every run of the population has met the task's success criterion.
   config.training.stop_when_solved = True
+  # A checkpoint is saved after the first evaluation that is this many updates
+  # (0: no matter how many) after the last checkpoint,
+  config.training.save_interval = 1000
+  # or this many minutes (0: no matter how many); and at the end.
+  config.training.save_minutes = 5.0
+  # Checkpoints kept; older ones serve where the newest is damaged.
+  config.training.keep_checkpoints = 2
   # Write TensorBoard event files too; needs the extra `tensorboard`.
   config.training.tensorboard = False
   return config

@@ -1,7 +1,16 @@
 """What the programs share: strict flags, and bad input in one line.
 
-Exit status: 0 fine, 2 bad input (one line on stderr, nothing written), 130
-interrupted.
+Exit status, each but 0 with one line on stderr that tells why:
+
+    0    fine
+    2    bad input; nothing was written
+    3    every run diverged; their results are written
+    4    no checkpoint can be used, or --resume under another config
+    5    the directory is busy, or holds a study and neither --resume nor
+         --overwrite is given
+    6    no space, or not writable; what was saved before is whole
+    130  SIGINT, and
+    143  SIGTERM: saved after the chunk of updates; a second one ends at once
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +27,9 @@ from typing import Any
 from absl import app, flags
 from ml_collections import config_dict, config_flags
 
+from lstm_variants import directory, storage
+from lstm_variants.training import interrupt
+
 # The flags below are the programs', so that their --help lists them.
 flags.disclaim_key_flags()
 
@@ -32,6 +44,15 @@ _HELP_WANTED = {
 
 class UsageError(Exception):
   """The command line cannot be used; the message is one line."""
+
+
+# What any program may meet.
+_ANYWHERE = (
+  UsageError,
+  storage.StorageError,
+  storage.BusyError,
+  interrupt.Interrupted,
+)
 
 
 def define_config() -> flags.FlagHolder:
@@ -56,24 +77,45 @@ def define_workdir() -> flags.FlagHolder[str]:
   return workdir
 
 
+def define_mode() -> Callable[[], directory.Mode]:
+  """Define --resume and --overwrite; the result tells which was given."""
+  resume = flags.DEFINE_bool(
+    'resume', False, 'Go on with the study in --workdir where it stopped.'
+  )
+  overwrite = flags.DEFINE_bool(
+    'overwrite', False, 'Remove the study in --workdir and begin anew.'
+  )
+
+  def mode() -> directory.Mode:
+    if resume.value and overwrite.value:
+      raise UsageError(
+        '--resume --overwrite: one goes on, the other begins anew; nearest: '
+        '--resume'
+      )
+    if resume.value:
+      return directory.Mode.RESUME
+    return directory.Mode.OVERWRITE if overwrite.value else directory.Mode.NEW
+
+  return mode
+
+
 def run(main: Callable[[], None], *errors: type[Exception]) -> None:
   """Parse the flags and run a program.
 
   Args:
     main: the program, after its flags are parsed.
-    *errors: exceptions whose message is a line for the user.
+    *errors: exceptions whose message is a line for the user; those of
+      storage, and a signal, are understood anyway.
   """
 
   def guarded(argv: Sequence[str]) -> None:
     del argv
     try:
       main()
-    except errors as error:
+    except (*errors, *_ANYWHERE) as error:
       _refuse(error)
-    except KeyboardInterrupt:
-      print('interrupted', file=sys.stderr)
-      sys.exit(130)
 
+  interrupt.install()
   # jax tells which of its platforms are missing; what was found is recorded.
   logging.getLogger('jax').setLevel(logging.WARNING)
   app.run(guarded, flags_parser=_parse)
@@ -270,6 +312,6 @@ def _nearest(value: str, choices: Sequence[str]) -> str:
 
 
 def _refuse(error: Exception) -> None:
-  """Print an error as one line and exit with status 2."""
+  """Print an error as one line and exit with its status, 2 if it has none."""
   print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
-  sys.exit(2)
+  sys.exit(getattr(error, 'exit_status', 2))

@@ -4,8 +4,7 @@
         --workdir=runs/variants
 
 The config file states the grid in get_hyper(hyper), see
-lstm_variants/sweeps/hyper.py. Repeat the command to go on after a stop:
-finished populations are not trained again.
+lstm_variants/sweeps/hyper.py. Interrupted, repeat the command with --resume.
 """
 
 import pathlib
@@ -14,16 +13,17 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments import command
-from lstm_variants import results
 from lstm_variants.sweeps import study
-from lstm_variants.training import population, settings
+from lstm_variants.training import population
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
+_MODE = command.define_mode()
 
 
 def main() -> None:
   """Check every run, then train them."""
+  mode = _MODE()
   population.use_every_core()
   flag = flags.FLAGS[_CONFIG.name]
   path = config_flags.get_config_filename(flag).partition(':')[0]
@@ -34,8 +34,9 @@ def main() -> None:
       'configs/studies/quickstart.py, or experiments.train for one run'
     )
   runs = study.expand(_CONFIG.value, module.get_hyper)
-  study.train(_WORKDIR.value, pathlib.Path(path).stem, _CONFIG.value, runs)
+  name = pathlib.Path(path).stem
+  study.train(_WORKDIR.value, name, _CONFIG.value, runs, mode)
 
 
 if __name__ == '__main__':
-  command.run(main, settings.InputError, study.GridError, results.WorkdirError)
+  command.run(main, *study.ERRORS)

@@ -5,24 +5,25 @@
         --workdir=runs/adding
 
 The results are in the run directory: metrics.jsonl, runs.jsonl, params.npz
-(see lstm_variants/results.py). A finished run is not trained again.
+(see lstm_variants/results.py). Interrupted, repeat the command with --resume.
 """
 
 from experiments import command
-from lstm_variants import results
 from lstm_variants.sweeps import study
 from lstm_variants.training import population, settings
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
+_MODE = command.define_mode()
 
 
 def main() -> None:
   """Check everything, then train."""
+  mode = _MODE()
   population.use_every_core()
   run = settings.from_config(_CONFIG.value)
-  study.train(_WORKDIR.value, 'train', _CONFIG.value, [run])
+  study.train(_WORKDIR.value, 'train', _CONFIG.value, [run], mode)
 
 
 if __name__ == '__main__':
-  command.run(main, settings.InputError, results.WorkdirError)
+  command.run(main, *study.ERRORS)

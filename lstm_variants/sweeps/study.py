@@ -6,15 +6,31 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from lstm_variants import results
+from lstm_variants import directory, results
 from lstm_variants.sweeps import hyper
-from lstm_variants.training import checks, loop
+from lstm_variants.training import checkpoint, checks, interrupt, loop, records
 from lstm_variants.training import population as population_lib
 from lstm_variants.training import settings as settings_lib
 
 
 class GridError(ValueError):
   """A study's grid cannot be used; the message is one line for the user."""
+
+
+class DivergedError(Exception):
+  """Every run of a study diverged; the message is one line for the user."""
+
+  exit_status = 3
+
+
+# What a study may end with, each a line for the user.
+ERRORS = (
+  GridError,
+  DivergedError,
+  results.WorkdirError,
+  checkpoint.CheckpointError,
+  settings_lib.InputError,
+)
 
 
 def expand(
@@ -45,7 +61,7 @@ def expand(
   runs, seen = [], {}
   for number, setting in enumerate(grid):
     run = settings_lib.from_config(_apply(config, setting))
-    key = results.fingerprint([run.config])
+    key = records.population_identity([run])
     if key in seen:
       raise GridError(
         f'get_hyper: settings {seen[key]} and {number} are the same run '
@@ -71,6 +87,7 @@ def train(
   name: str,
   config: config_dict.ConfigDict,
   runs: Sequence[settings_lib.Run],
+  mode: directory.Mode = directory.Mode.NEW,
 ) -> None:
   """Train every population of a study that is not finished yet.
 
@@ -79,37 +96,51 @@ def train(
     name: of the study.
     config: the base config.
     runs: from `expand`, or a single run.
+    mode: what to do with a study that is there.
 
   Raises:
-    WorkdirError: the directory cannot be used, or another process uses it.
+    WorkdirError: the directory cannot be used.
+    BusyError: another process trains there.
+    StorageError: something could not be written.
     InputError: a population needs more memory than there is, or a batch more
       devices.
+    CheckpointError: an interrupted population has no checkpoint that is whole.
+    Interrupted: a signal asked for the end; everything is saved.
+    DivergedError: every run diverged; their results are written.
   """
   populations = split(runs)
-  results.check_workdir(workdir, [run.config for run in runs])
+  configs = [run.config for run in runs]
+  directory.check(workdir, configs, mode)
   for population in populations:
     settings_lib.check_memory([run.settings for run in population])
     population_lib.check_devices(population[0].settings)
-  results.open_study(
-    workdir,
-    name,
-    config.to_dict(),
-    {run.settings.task.label: describe_task(run.settings) for run in runs},
-    [run.config for run in runs],
+  tasks = {run.settings.task.label: describe_task(run.settings) for run in runs}
+  with directory.open_study(
+    workdir, name, config.to_dict(), tasks, configs, mode
+  ):
+    print(f'{name}: {len(runs)} runs in {len(populations)} compiled programs')
+    diverged = [_train_one(workdir, population) for population in populations]
+  if all(diverged):
+    raise DivergedError(
+      f'--workdir={workdir}: every run diverged; the results are written; try '
+      'a smaller --config.optimizer.learning_rate'
+    )
+
+
+def _train_one(workdir: str, population: Sequence[settings_lib.Run]) -> bool:
+  """Train a population unless it is done; tell whether every run diverged."""
+  name = records.population_name(population)
+  if loop.is_done(workdir, population):
+    print(f'{name}: already finished')
+    return results.is_all_diverged(workdir, name)
+  hint = population_lib.idle_devices_hint(
+    population[0].settings, len(population)
   )
-  print(f'{name}: {len(runs)} runs in {len(populations)} compiled programs')
-  with results.lock(workdir):
-    for population in populations:
-      population_name = loop.population_name(population)
-      if results.is_finished(workdir, population_name):
-        print(f'{population_name}: already finished')
-        continue
-      hint = population_lib.idle_devices_hint(
-        population[0].settings, len(population)
-      )
-      if hint:
-        print(f'{population_name}: {hint}')
-      loop.train_population(workdir, population)
+  if hint:
+    print(f'{name}: {hint}')
+  diverged = loop.train_population(workdir, population)
+  interrupt.check()
+  return diverged
 
 
 def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:

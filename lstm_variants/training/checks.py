@@ -43,6 +43,8 @@ _INTEGERS = {
   'training.evaluation_seed': (0, 2**32 - 1),
   'training.lanes': (0, 2**20),
   'training.batch_devices': (1, 2**20),
+  'training.save_interval': (0, 10**9),
+  'training.keep_checkpoints': (1, 1000),
 }
 # field -> (test, rule, nearest valid value to show); finite unless the test
 # says otherwise.
@@ -59,6 +61,11 @@ _REALS = {
     lambda x: x == 0 or 3 <= x < math.inf,
     '0 (off) or at least 3 steps',
     3.0,
+  ),
+  'training.save_minutes': (
+    lambda x: 0 <= x < math.inf,
+    'at least 0, or 0 for never',
+    5.0,
   ),
 }
 

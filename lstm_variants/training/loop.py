@@ -1,116 +1,270 @@
-"""The host's side of training: chunks, records, early stop, the results."""
+"""The host's side of training: chunks, evaluations, checkpoints, the end."""
 
 from collections.abc import Callable, Sequence
 import contextlib
 import datetime
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from lstm_variants import models, provenance, results
-from lstm_variants.training import population as population_lib
-from lstm_variants.training import progress as progress_lib
-from lstm_variants.training import settings as settings_lib
-from lstm_variants.training import step, tensorboard
+from lstm_variants import provenance, results, storage
+from lstm_variants.training import (
+  checkpoint,
+  interrupt,
+  records,
+  step,
+  tensorboard,
+)
+from lstm_variants.training import (
+  population as population_lib,
+)
+from lstm_variants.training import (
+  progress as progress_lib,
+)
+from lstm_variants.training import (
+  settings as settings_lib,
+)
+
+CHECKPOINTS = 'checkpoints'
+_State = step.State
+Observer = Callable[[_State, records.Record], None]
 
 
-def population_name(runs: Sequence[settings_lib.Run]) -> str:
-  """Return a directory name: task, cell, width, and a hash of the runs."""
-  settings = runs[0].settings
-  digest = results.fingerprint([run.config for run in runs])
-  return (
-    f'{settings.task.label}_{settings.cell}{settings.hidden_features}'
-    f'_{digest[:8]}'
-  )
+class _Start(NamedTuple):
+  """Where training starts: a saved state, None to begin with the first."""
+
+  state: _State | None
+  update: int
+  seconds: float
 
 
-def run_name(run: settings_lib.Run) -> str:
-  """Return a name: model, seed, and a hash of the config."""
-  digest = results.fingerprint([run.config])
-  return f'{run.model}_seed{run.hyperparams.seed}_{digest[:8]}'
-
-
-def train_population(workdir: str, runs: Sequence[settings_lib.Run]) -> None:
+def train_population(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
   """Train runs that share their settings, and write what they leave.
 
+  A population that was interrupted goes on from its newest checkpoint.
+
   Args:
-    workdir: an open study (`results.open_study`).
+    workdir: an open study (`directory.open_study`).
     runs: all with equal `settings`.
+
+  Returns:
+    Whether every run diverged.
+
+  Raises:
+    CheckpointError: there are checkpoints, and none can be used.
+    StorageError: something could not be written.
+    Interrupted: a signal asked for the end; everything is saved.
   """
   settings = runs[0].settings
-  names = [run_name(run) for run in runs]
-  name = population_name(runs)
+  hyperparams = [run.hyperparams for run in runs]
+  names = [records.run_name(run) for run in runs]
+  name = records.population_name(runs)
   started = _now()
   with contextlib.ExitStack() as stack:
     writer = stack.enter_context(results.PopulationWriter(workdir, name))
+    stack.enter_context(jax.enable_x64(settings.dtype == 'float64'))
+    start = _begin(writer, runs)
     progress = stack.enter_context(
       progress_lib.Progress(name, len(runs), settings.updates)
     )
-    stack.enter_context(jax.enable_x64(settings.dtype == 'float64'))
+    before = start.update * settings.batch_size
     events = stack.enter_context(
-      tensorboard.Events(writer.partial, names, settings.tensorboard)
+      tensorboard.Events(writer.partial, names, settings.tensorboard, before)
     )
-    population = population_lib.compile_population(
-      settings, [run.hyperparams for run in runs]
-    )
-    progress.start()
-    clock = time.monotonic()
+    population = population_lib.compile_population(settings, hyperparams)
+    progress.start(start.update)
+    stack.enter_context(interrupt.deferred())
+    saver = _Saver(runs, writer, start)
 
-    def observe(state: step.State, record: dict[str, np.ndarray]) -> None:
-      rows = _metric_rows(settings, names, state, record)
+    def observe(state: _State, record: records.Record) -> None:
+      rows = records.metric_rows(settings, names, state, record)
       writer.append_metrics(rows)
       events.write(rows)
-      progress.show(_report(state, record))
+      progress.show(records.report(state, record))
 
-    state, final = _train(settings, population, observe)
-    seconds = time.monotonic() - clock
-    progress.show(_report(state, final), last=True)
+    state, final = _train(settings, population, start, observe, saver)
+    progress.show(records.report(state, final), last=True)
+    seconds = saver.seconds()
     writer.finish(
-      _run_rows(runs, names, name, state, final, seconds),
-      _named_leaves(state.params),
+      records.run_rows(runs, names, name, state, final, seconds),
+      checkpoint.named_leaves(state.params),
       {
-        **provenance.describe(),
-        'devices': [device.device_kind for device in jax.devices()],
-        'platform': jax.default_backend(),
-        'compile_seconds': population.compile_seconds,
-        'train_seconds': seconds,
+        **_describe(population, saver, settings),
         'started': started,
         'finished': _now(),
       },
     )
+  return bool(np.all(state.diverged_at >= 0))
+
+
+def is_done(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
+  """Tell whether a population is finished, and no longer training is wanted.
+
+  Raises:
+    WorkdirError: what it left cannot be read.
+  """
+  name, wanted = records.population_name(runs), runs[0].settings.updates
+  if not results.is_finished(workdir, name):
+    return False
+  left = results.read_population_provenance(workdir, name)
+  return wanted <= left.get('updates_at_most', wanted)
+
+
+def _begin(
+  writer: results.PopulationWriter, runs: Sequence[settings_lib.Run]
+) -> _Start:
+  """Take up what an earlier session left, or begin anew."""
+  settings = runs[0].settings
+  if writer.final.exists():
+    writer.reopen()
+  template = population_lib.describe_state(
+    settings, [run.hyperparams for run in runs]
+  )
+  identity = records.population_identity(runs)
+  directory = writer.partial / CHECKPOINTS
+  saved = checkpoint.load(directory, identity, template)
+  if saved is None:
+    writer.start()
+    return _Start(None, 0, 0.0)
+  state, made = saved
+  try:
+    dropped = writer.resume(made.metrics_bytes, made.metrics_sha256)
+  except storage.DamagedError as error:
+    raise checkpoint.CheckpointError(
+      f'{error}: it does not go with checkpoint {made.update}; put it back, or '
+      'repeat the command with --overwrite to start anew'
+    ) from error
+  print(f'{writer.final.name}: going on after update {made.update}')
+  if dropped:
+    print(f'{writer.partial}: dropped {dropped:,} bytes of later metrics')
+  if made.made_by != _made_by():
+    print(
+      f'{writer.final.name}: saved by {made.made_by}, going on with '
+      f'{_made_by()}: roundings may differ'
+    )
+  return _Start(state, made.update, made.seconds)
+
+
+class _Saver:
+  """Saves checkpoints when they are due, and knows how long training took.
+
+  Attributes:
+    saved_update: that of the newest checkpoint.
+    save_seconds: spent on saving, in this session.
+  """
+
+  def __init__(
+    self,
+    runs: Sequence[settings_lib.Run],
+    writer: results.PopulationWriter,
+    start: _Start,
+  ):
+    self._runs, self._settings = runs, runs[0].settings
+    self._identity = records.population_identity(runs)
+    self._writer = writer
+    self._before = start.seconds
+    self._clock = self._saved_at = time.monotonic()
+    self.saved_update = start.update
+    self.save_seconds = 0.0
+
+  def seconds(self) -> float:
+    """Return the seconds of training, over all sessions."""
+    return self._before + time.monotonic() - self._clock
+
+  def is_due(self, update: int) -> bool:
+    """Tell whether enough updates or minutes have passed."""
+    interval, minutes = (
+      self._settings.save_interval,
+      self._settings.save_minutes,
+    )
+    passed = (time.monotonic() - self._saved_at) / 60
+    return bool(
+      (interval and update - self.saved_update >= interval)
+      or (minutes and passed >= minutes)
+    )
+
+  def save(self, on_device: _State) -> None:
+    """Save the state of all runs."""
+    started = time.monotonic()
+    state = _to_host(on_device, len(self._runs))
+    update = int(state.update[0])
+    self._writer.sync()
+    checkpoint.save(
+      self._writer.partial / CHECKPOINTS,
+      self._identity,
+      state,
+      checkpoint.Progress(
+        update=update,
+        seconds=self.seconds(),
+        metrics_bytes=self._writer.metrics_bytes,
+        metrics_sha256=self._writer.metrics_sha256,
+        made_by=_made_by(),
+      ),
+      self._settings.keep_checkpoints,
+    )
+    self._saved_at, self.saved_update = time.monotonic(), update
+    self.save_seconds += self._saved_at - started
 
 
 def _train(
   settings: settings_lib.Settings,
   population: population_lib.Population,
-  observe: Callable[[step.State, dict[str, np.ndarray]], None],
-) -> tuple[step.State, dict[str, np.ndarray]]:
+  start: _Start,
+  observe: Observer,
+  saver: _Saver,
+) -> tuple[_State, records.Record]:
   """Train to the end; `observe` sees update 0 and the end of every chunk.
 
   Returns:
     The last state and record, on the host, without padding.
   """
-  on_device, chunk, done = population.state, 0, 0
-  while True:
+  done, on_device = start.update, population.state
+  if start.state is not None:
+    on_device = population.place(start.state)
+  on_device, record = population.advance(on_device, 0)
+  marks, record = _marks(on_device, record, population.size)
+  if start.state is None:
+    observe(marks, record)
+  interrupt.check()
+  while not (done >= settings.updates or _is_settled(settings, marks)):
+    chunk = _chunk(settings, done)
     on_device, record = population.advance(on_device, chunk)
     done += chunk
-    # Parameters stay on the device; what is copied is copied for good, since
-    # the next chunk takes the memory of this state.
-    marks = on_device._replace(params=None, opt_state=None, recent=None)
-    marks, record = _to_host((marks, record), population.size)
+    marks, record = _marks(on_device, record, population.size)
     observe(marks, record)
-    if done == settings.updates or _is_settled(settings, marks):
-      return _to_host(on_device, population.size), record
-    chunk = min(settings.evaluation_interval, settings.updates - done)
+    if interrupt.requested() or saver.is_due(done):
+      saver.save(on_device)
+    interrupt.check()
+  if saver.saved_update != done:
+    saver.save(on_device)
+  return _to_host(on_device, population.size), record
+
+
+def _chunk(settings: settings_lib.Settings, done: int) -> int:
+  """Return the updates to the next evaluation, or to the end."""
+  interval = settings.evaluation_interval
+  return min(interval - done % interval, settings.updates - done)
+
+
+def _marks(
+  on_device: _State, record: Any, size: int
+) -> tuple[_State, records.Record]:
+  """Return what is shown of a state, and the record, on the host.
+
+  Parameters stay on the device; what is copied is copied for good, since the
+  next chunk takes the memory of this state.
+  """
+  marks = on_device._replace(params=None, opt_state=None, recent=None)
+  return _to_host((marks, record), size)
 
 
 def _to_host(tree: Any, size: int) -> Any:
   return jax.tree.map(lambda leaf: np.array(leaf)[:size], tree)
 
 
-def _is_settled(settings: settings_lib.Settings, state: step.State) -> bool:
+def _is_settled(settings: settings_lib.Settings, state: _State) -> bool:
   """Tell whether going on is pointless."""
   diverged = state.diverged_at >= 0
   settled = diverged | (state.solved_at >= 0)
@@ -119,89 +273,20 @@ def _is_settled(settings: settings_lib.Settings, state: step.State) -> bool:
   )
 
 
-def _metric_rows(
-  settings: settings_lib.Settings,
-  names: Sequence[str],
-  state: step.State,
-  record: dict[str, np.ndarray],
-) -> list[dict[str, Any]]:
-  return [
-    {
-      'run': name,
-      'update': int(state.update[index]),
-      'sequences': int(state.update[index]) * settings.batch_size,
-      **{key: float(value[index]) for key, value in record.items()},
-    }
-    for index, name in enumerate(names)
-  ]
-
-
-def _run_rows(
-  runs: Sequence[settings_lib.Run],
-  names: Sequence[str],
-  population: str,
-  state: step.State,
-  record: dict[str, np.ndarray],
-  seconds: float,
-) -> list[dict[str, Any]]:
-  settings = runs[0].settings
-  updates = int(state.update[0])
-  size = sum(leaf[0].size for leaf in jax.tree.leaves(state.params))
-  rows = []
-  for index, run in enumerate(runs):
-    solved_at = int(state.solved_at[index])
-    solved = solved_at >= 0
-    diverged = bool(state.diverged_at[index] >= 0)
-    rows.append(
-      {
-        'id': names[index],
-        'population': population,
-        'index': index,
-        'task': settings.task.label,
-        'model': run.model,
-        'config': run.config,
-        'status': _status(solved, diverged),
-        'sequences_to_success': (
-          solved_at * settings.batch_size if solved else None
-        ),
-        'sequences': updates * settings.batch_size,
-        'updates': updates,
-        'final': {
-          key: float(value[index])
-          for key, value in record.items()
-          if key not in ('train_loss', 'grad_norm')
-        },
-        'params_in_use': models.count_params(
-          settings.architecture, run.hyperparams.toggles
-        ),
-        'params': size,
-        'seconds_per_update': seconds / max(updates, 1) / len(runs),
-      }
-    )
-  return rows
-
-
-def _status(solved: bool, diverged: bool) -> str:
-  if diverged:
-    return 'diverged'
-  return 'solved' if solved else 'unsolved'
-
-
-def _report(state: step.State, record: dict[str, np.ndarray]):
-  return progress_lib.Report(
-    update=int(state.update[0]),
-    solved=int(np.sum(state.solved_at >= 0)),
-    diverged=int(np.sum(state.diverged_at >= 0)),
-    loss=float(np.median(record['loss'])),
-  )
-
-
-def _named_leaves(tree: Any) -> dict[str, np.ndarray]:
-  """Return leaves by path, as 'layers/0/kernel'."""
+def _describe(population, saver: _Saver, settings) -> dict[str, Any]:
   return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+    **provenance.describe(),
+    'devices': [device.device_kind for device in jax.devices()],
+    'platform': jax.default_backend(),
+    'compile_seconds': population.compile_seconds,
+    'train_seconds': saver.seconds(),
+    'save_seconds': saver.save_seconds,
+    'updates_at_most': settings.updates,
   }
+
+
+def _made_by() -> str:
+  return f'jax {jax.__version__} on {jax.devices()[0].device_kind}'
 
 
 def _now() -> str:

@@ -27,6 +27,7 @@ class Population(NamedTuple):
       multiple of the number of devices.
     advance: `(state, updates) -> (state, record)`; the compiled chunk, which
       takes the memory of the state it is given.
+    place: `state -> state`; puts a state of `size` runs on the devices.
     compile_seconds: time spent on compiling.
     text: `() -> str`, the compiled program, None where it has no text.
   """
@@ -34,6 +35,7 @@ class Population(NamedTuple):
   size: int
   state: step.State
   advance: Any
+  place: Any
   compile_seconds: float
   text: Callable[[], str | None]
 
@@ -102,14 +104,16 @@ def compile_population(
   static, stacked = stack([*runs, *[runs[-1]] * padding])
   sharding = jax.NamedSharding(mesh, PartitionSpec(AXIS))
 
-  def init(hyperparams):
-    return step.init_state(settings, merge(static, hyperparams))
+  init = functools.partial(_init, settings, static)
 
   def advance(hyperparams, state, updates):
     return run_chunk(settings, merge(static, hyperparams), state, updates)
 
   started = time.monotonic()
-  state = jax.device_put(jax.jit(jax.vmap(init))(stacked), sharding)
+  # By way of the host: from one device to many, a program would be compiled for
+  # every shape.
+  state = jax.tree.map(np.asarray, jax.jit(jax.vmap(init))(stacked))
+  state = jax.device_put(state, sharding)
   stacked = jax.device_put(stacked, sharding)
   # shard_map rather than a sharded jit: runs need nothing of each other, and
   # here no collective can be put between them. Those between the devices that
@@ -131,9 +135,14 @@ def compile_population(
     size=len(runs),
     state=state,
     advance=lambda state, updates: compiled(stacked, state, jnp.int32(updates)),
+    place=functools.partial(_place, padding, sharding),
     compile_seconds=seconds,
     text=compiled.as_text,
   )
+
+
+def _init(settings, static, hyperparams) -> step.State:
+  return step.init_state(settings, merge(static, hyperparams))
 
 
 def check_devices(settings: settings_lib.Settings) -> None:
@@ -177,6 +186,15 @@ def _make_mesh(settings: settings_lib.Settings, runs: int) -> jax.sharding.Mesh:
   )
 
 
+def _place(padding: int, sharding: jax.sharding.Sharding, state: step.State):
+  """Pad as `compile_population` does, by the last run again, and spread."""
+
+  def pad(leaf):
+    return np.concatenate((leaf, *[leaf[-1:]] * padding))
+
+  return jax.device_put(jax.tree.map(pad, state), sharding)
+
+
 def _over_runs(advance: Any, lanes: int, hyperparams, state, updates):
   """Advance the runs of one device, `lanes` of them side by side.
 
@@ -213,6 +231,15 @@ def _branch(advance: Any, hyperparams, state, updates):
   return jax.lax.cond(
     toggles.gate_recurrence, with_recurrence(True), with_recurrence(False)
   )
+
+
+def describe_state(
+  settings: settings_lib.Settings, runs: Sequence[settings_lib.Hyperparams]
+) -> step.State:
+  """Return shapes and dtypes of the state of `runs`, without padding."""
+  static, stacked = stack(runs)
+  init = functools.partial(_init, settings, static)
+  return jax.eval_shape(jax.vmap(init), stacked)
 
 
 def merge(

@@ -34,7 +34,7 @@ class Progress:
 
   def __init__(self, name: str, runs: int, updates: int):
     self._name, self._runs, self._updates = name, runs, updates
-    self._started = time.monotonic()
+    self._started, self._first = time.monotonic(), 0
     self._shown = -math.inf
     self._bar = None
     if sys.stdout.isatty():
@@ -61,18 +61,19 @@ class Progress:
     if self._bar is not None:
       self._bar.stop()
 
-  def start(self) -> None:
-    """Start the clock: compilation is over."""
-    self._started = time.monotonic()
+  def start(self, update: int = 0) -> None:
+    """Start the clock: compilation is over, training goes on after `update`."""
+    self._started, self._first = time.monotonic(), update
 
   def show(self, report: Report, last: bool = False) -> None:
     """Show where the population stands."""
     now = time.monotonic()
-    rate = report.update / max(now - self._started, 1e-9)
+    done = report.update - self._first
+    rate = done / max(now - self._started, 1e-9)
     state = f'solved {report.solved}/{self._runs}  loss {report.loss:.4g}'
     if report.diverged:
       state += f'  diverged {report.diverged}'
-    speed = f'{rate:.1f} updates/s' if report.update else ''
+    speed = f'{rate:.1f} updates/s' if done else ''
     if self._bar is not None:
       self._bar.update(
         self._task, completed=report.update, rate=speed, state=state
@@ -82,7 +83,7 @@ class Progress:
       return
     self._shown = now
     line = f'{self._name}: update {report.update}/{self._updates}  {state}'
-    if report.update:
+    if done:
       left = (self._updates - report.update) / rate
       line += f'  {speed}' + ('' if last else f'  {left:.0f} s left at most')
     print(line, flush=True)

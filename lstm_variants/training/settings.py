@@ -47,6 +47,9 @@ class Settings:
   lanes: int
   batch_devices: int
   stop_when_solved: bool
+  save_interval: int
+  save_minutes: float
+  keep_checkpoints: int
   tensorboard: bool
 
   @property

@@ -7,10 +7,17 @@ from typing import Any
 
 
 class Events:
-  """Writes one event file per run under DIRECTORY/tensorboard; or nothing."""
+  """Writes one event file per run under DIRECTORY/tensorboard; or nothing.
+
+  Of the events of an earlier session, those beyond `after` sequences are void.
+  """
 
   def __init__(
-    self, directory: pathlib.Path, runs: Sequence[str], wanted: bool
+    self,
+    directory: pathlib.Path,
+    runs: Sequence[str],
+    wanted: bool,
+    after: int = 0,
   ):
     self._writers = {}
     if not wanted:
@@ -18,7 +25,9 @@ class Events:
     import tensorboardX  # an optional extra
 
     self._writers = {
-      run: tensorboardX.SummaryWriter(str(directory / 'tensorboard' / run))
+      run: tensorboardX.SummaryWriter(
+        str(directory / 'tensorboard' / run), purge_step=after + 1
+      )
       for run in runs
     }
 

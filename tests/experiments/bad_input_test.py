@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from lstm_variants import directory as directory_lib
 from lstm_variants import results
 from tests import conftest
 
@@ -55,6 +56,7 @@ class Case(NamedTuple):
   program: str
   arguments: tuple[str, ...]
   words: tuple[str, ...]
+  status: int = 2
 
 
 def _train(*arguments: str, words) -> Case:
@@ -100,7 +102,12 @@ SPAWNED = [
   _train('stray', words=("'stray'", 'start with --')),
   _config('sweep', 'empty_grid.py', 'get_hyper', 'empty'),
   Case('train', (CONFIG, '--workdir={dir}/file'), ('/file is a file',)),
-  Case('train', (CONFIG, '--workdir={dir}/study'), ('study', 'another study')),
+  Case(
+    'train',
+    (CONFIG, '--workdir={dir}/study'),
+    ('study', '--resume goes on', '--overwrite', 'choose {dir}/study_2'),
+    5,
+  ),
   Case('compare', ('--workdir={dir}/none',), ('/none', 'holds no study')),
 ]
 FORKED = [
@@ -241,13 +248,45 @@ FORKED = [
   Case('train', (CONFIG, '--workdir={dir}/file/new'), ('/file is a file',)),
   Case('train', (CONFIG, '--workdir={dir}'), ('not empty', 'as {dir}/study')),
   Case('train', (CONFIG, '--workdir={dir}/' + 'a' * 300), ('too long',)),
-  Case('train', (CONFIG, '--workdir=/proc/new'), ('/proc/new',)),
+  Case('train', (CONFIG, '--workdir=/proc/new'), ('/proc/new',), 6),
   Case('sweep', ('--config=configs/studies/quickstart.py',), ('--workdir',)),
   Case(
     'sweep',
     ('--config=configs/studies/quickstart.py', '--workdir={dir}/study'),
-    ('{dir}/study', 'holds another study', 'as {dir}/study_2'),
+    ('{dir}/study', 'holds a study', 'choose {dir}/study_2'),
+    5,
   ),
+  Case(
+    'train',
+    (CONFIG, '--workdir={dir}/study', '--resume'),
+    ('--resume', 'task.name: None before, adding now', 'choose {dir}/study_2'),
+    4,
+  ),
+  Case(
+    'train',
+    (CONFIG, '--workdir={dir}/new', '--resume'),
+    ('nothing to go on with', 'leave out --resume'),
+    4,
+  ),
+  Case(
+    'train',
+    (CONFIG, '--workdir={dir}/study', '--resume', '--overwrite'),
+    ('--resume --overwrite', 'nearest: --resume'),
+  ),
+  _train('--resume=perhaps', words=('--resume', 'perhaps')),
+  _train('--resum', words=('--resum', 'nearest: --resume')),
+  _field('training.batch_devices', '3', 'must divide', 'nearest: 2'),
+  _field('training.batch_devices', '4096', 'must divide', 'nearest: 32'),
+  _train(
+    *(
+      '--config.training.batch_size=4096',
+      '--config.training.batch_devices=4096',
+    ),
+    words=('--config.training.batch_devices=4096', 'device(s) are there'),
+  ),
+  _field('training.keep_checkpoints', '0', 'nearest: 1'),
+  _field('training.save_interval', '-1', 'nearest: 0'),
+  _field('training.save_minutes', '-1', 'at least 0'),
   # The report.
   Case('compare', ('--workdir={dir}/empty',), ('holds no study',)),
   Case('compare', ('--workdir={dir}/study',), ('no finished runs',)),
@@ -281,7 +320,10 @@ def directory(tmp_path_factory) -> pathlib.Path:
   (path / 'empty').mkdir()
   for name in ('study', 'done'):
     tasks = {'adding-urnn16-T8': {'baselines': {}}}
-    results.open_study(str(path / name), name, {}, tasks, [{'seed': 0}])
+    with directory_lib.open_study(
+      str(path / name), name, {}, tasks, [{'seed': 0}]
+    ):
+      pass
   run = {
     'id': 'vanilla_seed0',
     'task': 'adding-urnn16-T8',
@@ -297,6 +339,7 @@ def directory(tmp_path_factory) -> pathlib.Path:
     'seconds_per_update': 0.1,
   }
   with results.PopulationWriter(str(path / 'done'), 'p') as writer:
+    writer.start()
     writer.finish([run], {}, {})
   return path
 
@@ -340,7 +383,7 @@ def _arguments(case: Case, directory) -> list[str]:
 
 
 def _assert_refused(case: Case, directory, status, stdout, stderr):
-  assert status == 2, stderr
+  assert status == case.status, stderr
   assert stdout == ''
   assert stderr.startswith('error: ') and stderr.endswith('\n')
   assert stderr.count('\n') == 1

@@ -1,8 +1,9 @@
 """Runs programs in forks of one process that has imported jax already.
 
 Reads a JSON list of arguments per line, the program's name first; writes a JSON
-object per line. A fork costs some ten milliseconds where a new process costs
-two seconds; each starts from the same clean state.
+object per line. The program `plan` is `train` that prints the config of its run
+instead of training it. A fork costs some ten milliseconds where a new process
+costs two seconds; each starts from the same clean state.
 """
 
 import json
@@ -15,8 +16,8 @@ import traceback
 import jax
 
 # What the programs import, so that the forks need not.
-import lstm_variants.analysis.report
-import lstm_variants.sweeps.study  # noqa: F401
+import lstm_variants.analysis.report  # noqa: F401
+from lstm_variants.sweeps import study
 
 _compilations = []
 
@@ -26,11 +27,20 @@ def _count(event: str, duration_secs: float, **unused: str | int) -> None:
     _compilations.append(duration_secs)
 
 
+def _plan(workdir, name, config, runs, mode) -> None:
+  """Print what would be trained."""
+  del workdir, name, config, mode
+  print(json.dumps([run.config for run in runs][0]))
+
+
 def _child(program: str, arguments: list[str], out: int, err: int) -> int:
   os.dup2(out, 1)
   os.dup2(err, 2)
   sys.argv = [program, *arguments]
   status = 0
+  if program == 'plan':
+    program = sys.argv[0] = 'train'
+    study.train = _plan
   try:
     runpy.run_module(f'experiments.{program}', run_name='__main__')
   except SystemExit as error:

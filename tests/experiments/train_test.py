@@ -41,7 +41,9 @@ def test_train_then_compare(run_command, tmp_path):
   (provenance,) = results.read_provenance(str(workdir)).values()
   assert f'--workdir={workdir}' in provenance['command']
 
-  again = run_command('train', *arguments)
+  refused = run_command('train', *arguments)
+  assert refused.status == 5 and '--resume' in refused.stderr
+  again = run_command('train', *arguments, '--resume')
   assert (again.status, again.stderr) == (0, '')
   assert 'already finished' in again.stdout
   assert results.read_metrics(str(workdir)) == rows

@@ -13,9 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_variants import models, results
+from lstm_variants import directory, models, results
 from lstm_variants.sweeps import study
-from lstm_variants.training import loop, progress, settings, step
+from lstm_variants.training import (
+  checkpoint,
+  progress,
+  records,
+  settings,
+  step,
+)
 from lstm_variants.training import population as population_lib
 
 METRICS = ('train_loss', 'grad_norm', 'loss', 'wrong')
@@ -51,7 +57,7 @@ def trained(tmp_path_factory):
 
 def test_a_study_leaves_the_files_of_its_description(trained):
   workdir, runs = trained
-  name = loop.population_name(runs)
+  name = records.population_name(runs)
   assert name.startswith('adding-urnn16-T8_lstm4_')
   assert {str(p.relative_to(workdir)) for p in workdir.rglob('*.*')} == {
     'study.json',
@@ -63,6 +69,7 @@ def test_a_study_leaves_the_files_of_its_description(trained):
         'metrics.jsonl',
         'params.npz',
         'provenance.json',
+        'checkpoints/000000020.safetensors',
       )
     ),
   }
@@ -82,9 +89,9 @@ def test_a_row_tells_a_run(trained):
   assert [row['status'] for row in rows] == statuses
   assert len({row['id'] for row in rows}) == 4
   for row, run in zip(rows, runs, strict=True):
-    assert row['id'] == loop.run_name(run)
+    assert row['id'] == records.run_name(run)
     assert row['id'].startswith(f'{run.model}_seed{run.hyperparams.seed}_')
-    assert row['population'] == loop.population_name(runs)
+    assert row['population'] == records.population_name(runs)
     assert row['task'] == 'adding-urnn16-T8'
     assert row['config'] == {
       **run.config,
@@ -101,7 +108,7 @@ def test_a_row_tells_a_run(trained):
 
 def test_the_number_of_parameters_is_that_of_the_arrays(trained):
   workdir, runs = trained
-  arrays = results.read_params(str(workdir), loop.population_name(runs))
+  arrays = results.read_params(str(workdir), records.population_name(runs))
   size = sum(array[0].size for array in arrays.values())
   assert {row['params'] for row in results.read_runs(str(workdir))} == {size}
   assert all(len(array) == 4 for array in arrays.values())
@@ -110,7 +117,7 @@ def test_the_number_of_parameters_is_that_of_the_arrays(trained):
 def test_metrics_have_a_row_per_run_at_update_0_and_after_every_chunk(trained):
   workdir, runs = trained
   rows = results.read_metrics(str(workdir))
-  names = [loop.run_name(run) for run in runs]
+  names = [records.run_name(run) for run in runs]
   assert [(row['update'], row['run']) for row in rows] == [
     (update, name) for update in (0, 8, 16, 20) for name in names
   ]
@@ -142,11 +149,11 @@ def test_files_are_strict_json(trained):
 
 def test_saved_parameters_give_the_saved_metrics(trained):
   workdir, runs = trained
-  arrays = results.read_params(str(workdir), loop.population_name(runs))
+  arrays = results.read_params(str(workdir), records.population_name(runs))
   rows = results.read_runs(str(workdir))
   run = runs[0]
   template = step.init_state(run.settings, run.hyperparams)
-  names = loop._named_leaves(template.params)
+  names = checkpoint.named_leaves(template.params)
   assert names.keys() == arrays.keys()
   assert {'layers/0/recurrent_kernel', 'readout/bias'} <= arrays.keys()
   leaves = [jnp.asarray(arrays[name][0]) for name in names]
@@ -194,7 +201,12 @@ class _Script:
       never,
       never,
     )
-    return population_lib.Population(self.size, state, self._advance, 0.25, str)
+    return population_lib.Population(
+      self.size, state, self._advance, self._place, 0.25, str
+    )
+
+  def _place(self, state):
+    return jax.tree.map(lambda x: np.concatenate((x, x[-1:])), state)
 
   def _advance(self, state, updates):
     self.chunks.append(updates)
@@ -216,12 +228,12 @@ class _Script:
 def train(make_config, tmp_path):
   """`train({'training.updates': 9}, seeds=2)`: the directory of a study."""
 
-  def train(changes=None, seeds=2):
+  def train(changes=None, seeds=2, mode=directory.Mode.NEW):
     config = make_config(changes)
     runs = study.expand(
       config, lambda hyper: hyper.sweep('config.seed', range(seeds))
     )
-    study.train(str(tmp_path / 'study'), 'scripted', config, runs)
+    study.train(str(tmp_path / 'study'), 'scripted', config, runs, mode)
     return str(tmp_path / 'study')
 
   return train
@@ -279,11 +291,20 @@ def test_one_unsolved_run_keeps_training_going(train, monkeypatch):
 
 
 @pytest.mark.parametrize('stop', [True, False])
-def test_training_stops_once_all_runs_have_diverged(train, monkeypatch, stop):
+def test_training_stops_once_all_runs_have_diverged(
+  train, tmp_path, monkeypatch, stop
+):
   script = _Script(monkeypatch, [math.inf, 2], diverged=[2, 9])
-  workdir = train({'training.updates': 100, 'training.stop_when_solved': stop})
+  changes = {'training.updates': 100, 'training.stop_when_solved': stop}
+  if stop:
+    train(changes)
+  else:
+    with pytest.raises(study.DivergedError, match='every run diverged'):
+      train(changes)
+    with pytest.raises(study.DivergedError, match='every run diverged'):
+      train(changes, mode=directory.Mode.RESUME)
   assert script.chunks == ([0, 8] if stop else [0, 8, 8])
-  rows = results.read_runs(workdir)
+  rows = results.read_runs(str(tmp_path / 'study'))
   statuses = ['diverged', 'solved'] if stop else ['diverged', 'diverged']
   assert [row['status'] for row in rows] == statuses
   assert [row['sequences_to_success'] for row in rows] == [None, 8]
@@ -312,7 +333,7 @@ def test_an_error_while_training_leaves_no_final_directory(train, monkeypatch):
     train()
   monkeypatch.undo()
   _Script(monkeypatch, [math.inf] * 2)
-  workdir = train()
+  workdir = train(mode=directory.Mode.RESUME)
   assert len(results.read_runs(workdir)) == 2
 
 
@@ -422,7 +443,7 @@ def test_names_tell_runs_and_populations_apart(make_config):
     return settings.from_config(make_config(changes))
 
   names = {
-    loop.run_name(run(changes))
+    records.run_name(run(changes))
     for changes in (
       {},
       {'seed': 1},
@@ -431,7 +452,7 @@ def test_names_tell_runs_and_populations_apart(make_config):
     )
   }
   assert len(names) == 4
-  assert loop.run_name(run()) == loop.run_name(run())
+  assert records.run_name(run()) == records.run_name(run())
   one, two = run(), run({'seed': 1})
-  assert loop.population_name([one]) != loop.population_name([one, two])
-  assert loop.population_name([one]) == loop.population_name([run()])
+  assert records.population_name([one]) != records.population_name([one, two])
+  assert records.population_name([one]) == records.population_name([run()])

@@ -28,6 +28,8 @@ INTEGERS = {
   'training.evaluation_seed': (0, 2**32 - 1),
   'training.lanes': (0, 2**20),
   'training.batch_devices': (1, 2**20),
+  'training.save_interval': (0, 10**9),
+  'training.keep_checkpoints': (1, 1000),
 }
 NOT_INTEGERS = (8.5, 8.0, True, NAN, INF, '8', None, [8])
 REALS = {
@@ -40,6 +42,7 @@ REALS = {
   'optimizer.clip_value': (-1.0, 0.0, NAN, -INF),
   'model.forget_bias': (NAN, INF, -INF),
   'model.chrono_t_max': (-1.0, 2.0, 2.99, NAN, INF),
+  'training.save_minutes': (-0.1, NAN, INF, -INF),
 }
 NOT_REALS = (True, '0.1', None, [0.1])
 BOOLEANS = (
@@ -287,6 +290,9 @@ OTHERS = {
   'training.lanes': (3, {}),
   'training.batch_devices': (2, {'training.batch_size': 4}),
   'training.stop_when_solved': (False, {}),
+  'training.save_interval': (7, {}),
+  'training.save_minutes': (0.5, {}),
+  'training.keep_checkpoints': (3, {}),
   'training.tensorboard': (True, {}),
   'model.toggles.coupling_shift': (0.5, {'model.toggles.coupled': True}),
   **{

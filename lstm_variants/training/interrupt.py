@@ -1,0 +1,99 @@
+"""SIGINT and SIGTERM: what runs is ended in order, or at once.
+
+Python runs its handlers between two of its instructions only, and a compilation
+or a chunk of updates is one instruction that may take minutes. A thread of its
+own reads what the system tells, so that a signal is noticed inside them too.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import os
+import signal
+import threading
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STDERR = 2
+
+
+class Interrupted(Exception):
+  """A signal asked for the end; what was trained is saved.
+
+  Attributes:
+    exit_status: 128 + the number of the signal, as shells count: 130 or 143.
+  """
+
+  def __init__(self, number: int):
+    name = signal.Signals(number).name
+    super().__init__(
+      f'{name}: saved; repeat the command with --resume to go on'
+    )
+    self.exit_status = 128 + number
+
+
+class _State:
+  """Of the process, as signals are: the signal to answer, and how."""
+
+  requested: int | None = None
+  deferred = False
+
+
+def install() -> None:
+  """Notice the signals from now on; to be called by the main thread, once.
+
+  Outside of `deferred`, and for the second signal anywhere, the process ends at
+  once with status 128 + the number of the signal.
+  """
+  reader, writer = os.pipe()
+  os.set_blocking(writer, False)
+  signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+  for number in SIGNALS:
+    signal.signal(number, lambda *unused: None)
+  threading.Thread(target=_watch, args=(reader,), daemon=True).start()
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+  """Let the first signal wait for `check` while there is something to save."""
+  _State.deferred = True
+  try:
+    yield
+  finally:
+    _State.deferred = False
+
+
+def requested() -> bool:
+  """Tell whether a signal waits."""
+  return _State.requested is not None
+
+
+def check() -> None:
+  """End in order if a signal waits.
+
+  Raises:
+    Interrupted: it does.
+  """
+  if _State.requested is not None:
+    raise Interrupted(_State.requested)
+
+
+def _watch(reader: int) -> None:
+  while True:
+    for number in os.read(reader, 64):
+      if number in SIGNALS:
+        _notice(number)
+
+
+def _notice(number: int) -> None:
+  name = signal.Signals(number).name
+  if _State.deferred and _State.requested is None:
+    _State.requested = number
+    _tell(f'{name}: saving after this chunk; once more ends at once')
+    return
+  _tell(f'{name}: ended at once; what was saved before is whole')
+  os._exit(128 + number)
+
+
+def _tell(text: str) -> None:
+  """Write a line, past buffers that the interrupted code may hold."""
+  with contextlib.suppress(OSError):
+    os.write(_STDERR, f'{text}\n'.encode())
