@@ -20,7 +20,7 @@ _PAGE = flags.DEFINE_string(
 )
 # The scripts and what they are run with, in the order of the report.
 SCRIPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-  ('step_time', ()),
+  ('step_time', ('--repeats=7',)),
   ('population', ('--grid', '--repeats=5')),
   ('memory', ('--repeats=5',)),
   ('time_to_solve', ()),

@@ -1,0 +1,213 @@
+"""The short version of `make faults`: a few of each kind of fault."""
+
+import errno
+import json
+import os
+import pathlib
+import random
+import signal
+
+import pytest
+
+from lstm_variants import results
+from tests.faults import harness
+
+TERM, INT = signal.SIGTERM, signal.SIGINT
+CODES = {TERM: 143, INT: 130}
+
+
+@pytest.fixture(scope='module')
+def undisturbed(tmp_path_factory) -> str:
+  """The digest of the study when nobody disturbs it."""
+  workdir = tmp_path_factory.mktemp('undisturbed') / 'study'
+  ended = harness.run(workdir)
+  assert ended.status == 0, ended.stderr
+  rows = results.read_runs(str(workdir))
+  models = [row['model'] for row in rows]
+  assert sorted(models) == ['coupled', 'peephole', 'vanilla', 'vanilla']
+  return harness.digest(workdir)
+
+
+def _go_on(workdir, *arguments: str) -> str:
+  ended = harness.run(workdir, '--resume', *arguments)
+  assert (ended.status, ended.stderr) == (0, '')
+  return harness.digest(workdir)
+
+
+def test_the_same_command_again_leaves_the_same(tmp_path, undisturbed):
+  workdir = tmp_path / 'study'
+  assert harness.run(workdir).status == 0
+  assert harness.digest(workdir) == undisturbed
+
+
+@pytest.mark.parametrize('seed', [0, 1])
+def test_killed_at_random_it_ends_as_if_it_had_not_been(
+  tmp_path, undisturbed, seed
+):
+  workdir = tmp_path / 'study'
+  kills = harness.kill_until_done(workdir, 9, random.Random(seed))
+  print(kills)
+  assert harness.digest(workdir) == undisturbed
+
+
+@pytest.mark.parametrize(
+  'at, number, sent',
+  [('chunk', 3, TERM), ('save', 2, INT), ('evaluation', 0, TERM)],
+)
+def test_a_signal_saves_and_ends(tmp_path, undisturbed, at, number, sent):
+  workdir = tmp_path / 'study'
+  ended = harness.run(
+    workdir, fault={'at': at, 'number': number, 'signals': [sent]}
+  )
+  assert ended.status == CODES[sent], ended.stderr
+  assert f'error: {sent.name}: saved' in ended.stderr
+  assert 'Traceback' not in ended.stderr
+  assert ended.seconds_to_end < 10
+  assert [word for word, _ in ended.log] == ['signal', 'left']
+  left = next((workdir / 'populations').glob('*.partial'))
+  saved = sorted(path.name for path in left.rglob('*.safetensors'))
+  # The chunk of the signal is saved: the fourth, and that after the third save.
+  newest = {
+    'chunk': ['000000080.safetensors'],
+    'save': ['000000060.safetensors'],
+  }
+  assert saved[-1:] == newest.get(at, [])
+  assert _go_on(workdir) == undisturbed
+
+
+def test_a_signal_while_compiling_ends_at_once(tmp_path):
+  workdir = tmp_path / 'study'
+  ended = harness.run(workdir, fault={'at': 'compile', 'signals': [TERM]})
+  assert ended.status == 143
+  assert 'SIGTERM: ended at once' in ended.stderr
+  assert ended.seconds_to_end < 1
+  # It was inside: it never left.
+  assert [word for word, _ in ended.log] == ['signal']
+
+
+def test_a_second_signal_ends_at_once_and_the_checkpoint_stays(
+  tmp_path, undisturbed
+):
+  workdir = tmp_path / 'study'
+  fault = {'at': 'save', 'number': 3, 'signals': [INT, INT]}
+  ended = harness.run(workdir, fault=fault)
+  assert ended.status == 130
+  assert 'once more ends at once' in ended.stderr
+  assert [word for word, _ in ended.log] == ['signal', 'signal']
+  resumed = harness.run(workdir, '--resume')
+  assert (resumed.status, resumed.stderr) == (0, '')
+  assert 'taken over from process' in resumed.stdout
+  assert 'going on after update 60' in resumed.stdout
+  assert harness.digest(workdir) == undisturbed
+
+
+def test_a_full_disk_ends_with_its_status_and_what_was_saved_stays(
+  tmp_path, undisturbed
+):
+  workdir = tmp_path / 'study'
+  fault = {'at': 'fsync', 'number': 9, 'errno': errno.ENOSPC}
+  ended = harness.run(workdir, fault=fault)
+  assert ended.status == 6
+  assert ended.stderr.count('\n') == 1
+  assert 'No space left on device' in ended.stderr
+  assert _go_on(workdir) == undisturbed
+
+
+def test_a_directory_removed_under_a_run_ends_with_its_status(tmp_path):
+  workdir = tmp_path / 'study'
+  fault = {'at': 'chunk', 'number': 2, 'remove': str(workdir)}
+  ended = harness.run(workdir, fault=fault)
+  assert ended.status == 6, ended.stderr
+  assert ended.stderr.count('\n') == 1 and 'No such file' in ended.stderr
+
+
+def test_of_several_processes_one_trains(tmp_path, undisturbed):
+  workdir = tmp_path / 'study'
+  processes = [harness.start(workdir) for _ in range(3)]
+  ended = [harness.wait(process, workdir) for process in processes]
+  assert sorted(end.status for end in ended) == [0, 5, 5]
+  for end in ended:
+    if end.status:
+      assert end.stderr.count('\n') == 1
+      assert 'is training here' in end.stderr or '--resume' in end.stderr
+  assert harness.digest(workdir) == undisturbed
+
+
+def test_a_damaged_checkpoint_is_not_used(tmp_path, undisturbed):
+  workdir = tmp_path / 'study'
+  fault = {'at': 'chunk', 'number': 4, 'signals': [TERM]}
+  assert harness.run(workdir, fault=fault).status == 143
+  newest, older = sorted(workdir.rglob('*.safetensors'), reverse=True)
+  newest.write_bytes(newest.read_bytes()[:-1])
+  resumed = harness.run(workdir, '--resume')
+  assert (resumed.status, resumed.stderr) == (0, '')
+  assert f'{newest}: is damaged' in resumed.stdout
+  assert f'using {older.name} instead' in resumed.stdout
+  assert harness.digest(workdir) == undisturbed
+
+
+def test_without_a_whole_checkpoint_nothing_is_trained(tmp_path):
+  workdir = tmp_path / 'study'
+  fault = {'at': 'chunk', 'number': 4, 'signals': [TERM]}
+  assert harness.run(workdir, fault=fault).status == 143
+  for path in workdir.rglob('*.safetensors'):
+    path.write_bytes(b'')
+  before = _snapshot(workdir)
+  resumed = harness.run(workdir, '--resume')
+  assert resumed.status == 4
+  assert (
+    resumed.stderr.count('\n') == 1 and 'is no checkpoint' in resumed.stderr
+  )
+  assert _snapshot(workdir) == before
+
+
+def test_metrics_that_were_changed_are_not_gone_on_with(tmp_path, undisturbed):
+  workdir = tmp_path / 'study'
+  fault = {'at': 'chunk', 'number': 4, 'signals': [TERM]}
+  assert harness.run(workdir, fault=fault).status == 143
+  (metrics,) = workdir.rglob('metrics.jsonl')
+  whole = metrics.read_bytes()
+  metrics.write_bytes(whole.replace(b'"update": 40', b'"update": 41'))
+  resumed = harness.run(workdir, '--resume')
+  assert resumed.status == 4 and 'metrics.jsonl' in resumed.stderr
+  # What a killed process wrote after its checkpoint is dropped, torn or not.
+  metrics.write_bytes(whole + b'{"run": "x"}\n{"to')
+  resumed = harness.run(workdir, '--resume')
+  assert resumed.status == 0 and 'dropped 17 bytes' in resumed.stdout
+  assert harness.digest(workdir) == undisturbed
+
+
+def test_more_updates_go_on_from_the_end(tmp_path):
+  short, long = tmp_path / 'short', tmp_path / 'long'
+  more = '--config.training.updates=300'
+  assert harness.run(long, more).status == 0
+  assert harness.run(short).status == 0
+  resumed = harness.run(short, '--resume', more)
+  assert resumed.status == 0
+  assert resumed.stdout.count('going on after update 200') == 2
+  assert _updates(short) == _updates(long)
+  assert harness.digest(short) == harness.digest(long)
+  again = harness.run(short, '--resume', more)
+  assert again.stdout.count('already finished') == 2
+
+
+def _updates(workdir) -> list[int]:
+  return [row['update'] for row in results.read_metrics(str(workdir))]
+
+
+def _snapshot(path: pathlib.Path) -> dict[str, bytes]:
+  return {
+    str(file): file.read_bytes()
+    for file in sorted(path.rglob('*'))
+    if file.is_file() and file.name != '.lock'
+  }
+
+
+def test_the_faults_are_planted_where_they_say(tmp_path):
+  # Without this, a fault that is never met would pass as survived.
+  fault = {'at': 'fsync', 'number': 10**6, 'errno': errno.EIO}
+  ended = harness.run(
+    tmp_path / 'study', '--config.training.updates=20', fault=fault
+  )
+  assert (ended.status, ended.log) == (0, [])
+  assert json.loads(os.environ.get('FAULT', 'null')) is None

@@ -1,0 +1,148 @@
+"""Starts the real programs, disturbs them, and compares what they leave."""
+
+import hashlib
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+STUDY = '--config=tests/faults/study.py'
+# Of a session of the study, far more than it takes.
+_PATIENCE = 300
+
+
+class Ended(NamedTuple):
+  """How a program ended.
+
+  Attributes:
+    status: its exit status, negative for the signal that killed it.
+    stdout, stderr: what it said.
+    log: words and times that `injected` left.
+    ended: when, on the clock of the log.
+  """
+
+  status: int
+  stdout: str
+  stderr: str
+  log: list[tuple[str, float]]
+  ended: float
+
+  @property
+  def seconds_to_end(self) -> float:
+    """From the first signal to the end."""
+    return self.ended - next(t for word, t in self.log if word == 'signal')
+
+
+def start(workdir, *arguments: str, fault: dict | None = None, program='sweep'):
+  """Start a program, with a fault planted if there is one."""
+  module = ['tests.faults.injected'] if fault else []
+  names = [*module, program if fault else f'experiments.{program}']
+  log = _log_path(workdir)
+  log.unlink(missing_ok=True)
+  environ = {'FAULT': json.dumps(fault), 'FAULT_LOG': str(log)}
+  return subprocess.Popen(
+    [sys.executable, '-m', *names, STUDY, f'--workdir={workdir}', *arguments],
+    cwd=REPOSITORY,
+    env={**os.environ, **environ},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def wait(process: subprocess.Popen, workdir) -> Ended:
+  """Wait for the end of a program."""
+  out, err = process.communicate(timeout=_PATIENCE)
+  ended = time.monotonic()
+  log = _log_path(workdir)
+  lines = log.read_text().splitlines() if log.exists() else []
+  words = [(w, float(t)) for w, t in (line.split() for line in lines)]
+  return Ended(process.returncode, out, err, words, ended)
+
+
+def run(workdir, *arguments: str, fault: dict | None = None) -> Ended:
+  """Run the study to its end, or to that of the fault."""
+  return wait(start(workdir, *arguments, fault=fault), workdir)
+
+
+def resume_flags(workdir) -> tuple[str, ...]:
+  """Return --resume where there is something to go on with."""
+  there = (pathlib.Path(workdir) / 'study.json').exists()
+  return ('--resume',) if there else ()
+
+
+def digest(workdir) -> str:
+  """Return the SHA-256 of all results but the times: arrays, metrics, rows."""
+  found = hashlib.sha256()
+  for folder in sorted((pathlib.Path(workdir) / 'populations').iterdir()):
+    assert folder.suffix != '.partial', folder
+    found.update(folder.name.encode())
+    found.update((folder / 'metrics.jsonl').read_bytes())
+    with np.load(folder / 'params.npz', allow_pickle=False) as arrays:
+      for name in sorted(arrays):
+        found.update(name.encode() + arrays[name].tobytes())
+    for line in (folder / 'runs.jsonl').read_text().splitlines():
+      row: dict[str, Any] = json.loads(line)
+      del row['seconds_per_update']
+      found.update(json.dumps(row, sort_keys=True).encode())
+  return found.hexdigest()
+
+
+class Kill(NamedTuple):
+  """One kill: after how many seconds, and what the program was doing."""
+
+  seconds: float
+  phase: str
+
+
+def kill_until_done(
+  workdir, latest: float, randomness: random.Random, *arguments: str
+) -> list[Kill]:
+  """Kill the study at random moments, go on with it, until it comes through.
+
+  Args:
+    workdir: of the study.
+    latest: a session is killed within so many seconds, or it ends before.
+    randomness: where the moments come from.
+    *arguments: of the program.
+
+  Raises:
+    AssertionError: a session ends with anything but success.
+  """
+  kills = []
+  while True:
+    process = start(workdir, *arguments, *resume_flags(workdir))
+    seconds = randomness.uniform(0, latest)
+    try:
+      process.wait(seconds)
+    except subprocess.TimeoutExpired:
+      process.send_signal(signal.SIGKILL)
+    out, err = process.communicate()
+    if process.returncode == 0:
+      return kills
+    assert process.returncode == -signal.SIGKILL, (out, err)
+    kills.append(Kill(seconds, _phase(workdir, out)))
+
+
+def _phase(workdir, out: str) -> str:
+  """Tell from what is there what a killed program was doing."""
+  if any(pathlib.Path(workdir).rglob('*.tmp')):
+    return 'saving'
+  last = out.splitlines()[-1] if out else ''
+  if not last:
+    return 'starting'
+  if last.endswith('compiling') or 'compiled programs' in last:
+    return 'compiling'
+  return 'training'
+
+
+def _log_path(workdir) -> pathlib.Path:
+  return pathlib.Path(f'{workdir}.log')

@@ -1,0 +1,115 @@
+"""Runs a program with a fault planted: python -m tests.faults.injected sweep …
+
+The environment's FAULT says where and what, as JSON:
+
+    at       compile, evaluation (the first), chunk, save, finish: inside of it;
+             fsync, replace, open: that call of the system
+    number   which of these calls, from 0 on
+    signals  to be sent to the process inside of it, 20 ms apart
+    errno    to be raised by the call instead
+    remove   a directory to be removed before the call
+
+What happens is appended to the file FAULT_LOG: 'signal' or 'left' and the time.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import runpy
+import shutil
+import sys
+import threading
+import time
+from typing import Any
+
+from lstm_variants import results, storage
+from lstm_variants.training import checkpoint, population
+
+# Into a chunk or a compilation, in seconds.
+_DELAY = 0.02
+_FAULT = json.loads(os.environ['FAULT'])
+_counts: dict[str, int] = {}
+
+
+def _log(word: str) -> None:
+  with open(os.environ['FAULT_LOG'], 'a') as file:
+    file.write(f'{word} {time.monotonic()}\n')
+
+
+def _send(numbers: list[int]) -> None:
+  for number in numbers:
+    time.sleep(_DELAY)
+    _log('signal')
+    os.kill(os.getpid(), number)
+
+
+@contextlib.contextmanager
+def _around(point: str):
+  """Do what is planted at this call of this point, if it is the one."""
+  count = _counts[point] = _counts.get(point, -1) + 1
+  if (point, count) != (_FAULT['at'], _FAULT.get('number', 0)):
+    yield
+    return
+  if 'remove' in _FAULT:
+    shutil.rmtree(_FAULT['remove'])
+  if 'errno' in _FAULT:
+    raise OSError(_FAULT['errno'], os.strerror(_FAULT['errno']))
+  signals = _FAULT.get('signals', [])
+  sender = threading.Thread(target=_send, args=(signals,))
+  sender.start()
+  if point in ('fsync', 'replace', 'open', 'save', 'finish'):
+    sender.join()  # these are short
+    time.sleep(_DELAY)
+  yield
+  _log('left')
+
+
+def _wrap(point: str, function):
+  @functools.wraps(function)
+  def wrapped(*args, **kwargs):
+    with _around(point):
+      return function(*args, **kwargs)
+
+  return wrapped
+
+
+def _wrap_advance(compile_population):
+  """Tell the first evaluation from the chunks."""
+
+  @functools.wraps(compile_population)
+  def wrapped(*args):
+    with _around('compile'):
+      compiled = compile_population(*args)
+
+    def advance(state, updates):
+      import jax
+
+      with _around('chunk' if updates else 'evaluation'):
+        return jax.block_until_ready(compiled.advance(state, updates))
+
+    return compiled._replace(advance=advance)
+
+  return wrapped
+
+
+def _plant() -> None:
+  population.compile_population = _wrap_advance(population.compile_population)
+  checkpoint.save = _wrap('save', checkpoint.save)
+  writer = results.PopulationWriter
+  writer.finish = _wrap('finish', writer.finish)
+  # `storage` finds an `open` of its own before the builtin.
+  homes: dict[str, Any] = {
+    'fsync': (os, os.fsync),
+    'replace': (os, os.replace),
+    'open': (storage, open),
+  }
+  for name, (home, function) in homes.items():
+    if _FAULT['at'] == name:
+      setattr(home, name, _wrap(name, function))
+
+
+if __name__ == '__main__':
+  _plant()
+  program = sys.argv.pop(1)
+  runpy.run_module(f'experiments.{program}', run_name='__main__')

@@ -1,0 +1,32 @@
+"""A small study to be disturbed: two populations, one of mixed variants."""
+
+from configs import base
+
+
+def get_config():
+  """Return the base config; chunks are short, and each is saved."""
+  config = base.get_config()
+  config.update_from_flattened_dict(
+    {
+      'task.length': 30,
+      'model.hidden_features': 8,
+      'model.recurrent_init': 'uniform',
+      'optimizer.learning_rate': 1e-2,
+      'training.batch_size': 8,
+      'training.updates': 200,
+      'training.evaluation_interval': 20,
+      # A chunk takes about 0.1 s, so that signals find it.
+      'training.evaluation_batches': 500,
+      'training.save_interval': 20,
+      'training.stop_when_solved': False,
+    }
+  )
+  return config
+
+
+def get_hyper(hyper):
+  """Return three variants of one width, and one of another."""
+  mixed = hyper.sweep(
+    'config.model.variant', ['vanilla', 'peephole', 'coupled']
+  )
+  return [*mixed, {'config.model.hidden_features': 6, 'config.seed': 1}]
