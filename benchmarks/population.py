@@ -18,7 +18,7 @@ import jax
 from benchmarks import flax_training, machine, pages, timing
 from configs import adding
 import lstm_variants as lv
-from lstm_variants.training import population
+from lstm_variants.training import backend, population
 from lstm_variants.training import settings as settings_lib
 
 _GRID = flags.DEFINE_bool('grid', False, 'Train the grid too.')
@@ -219,7 +219,7 @@ def grid_section(quick: bool) -> list[str]:
 
 def page() -> list[str]:
   """Return the lines of the page."""
-  population.use_every_core()
+  backend.use_every_core()
   quick, lines = pages.QUICK.value, ['## Populations', '']
   if _SIZES.value:
     updates = 2 if quick else _UPDATES.value

@@ -17,7 +17,7 @@ from absl import flags
 from benchmarks import machine, networks, pages, peers, timing
 from benchmarks.networks import Problem
 import lstm_variants as lv
-from lstm_variants.training import population
+from lstm_variants.training import backend
 
 _CORES = flags.DEFINE_list(
   'cores', None, 'Numbers of cores to measure on; by default 1 and all.'
@@ -206,7 +206,7 @@ def in_processes(cores: Sequence[int]) -> list[str]:
 
 def page() -> list[str]:
   """Return the lines of the page."""
-  population.use_every_core()
+  backend.use_every_core()
   here = machine.cores()
   cores = [int(count) for count in _CORES.value or sorted({1, here})]
   if cores == [here]:

@@ -205,7 +205,10 @@ def _check_config(argv: Sequence[str]) -> dict[str, type]:
       )
     raise UsageError('--config: missing; nearest: --config=configs/adding.py')
   types_of = dict(_flatten(_load_config(path)))
+  given: dict[str, str | None] = {}
   for field, value in _overrides(argv):
+    if given.setdefault(field, value) != value:
+      print(f'--config.{field} is given twice: {value} counts', file=sys.stderr)
     if field not in types_of:
       wrong = f'--config.{field}={value}'
       nearest = _nearest_flag(field, types_of)

@@ -14,7 +14,7 @@ from ml_collections import config_flags
 
 from experiments import command
 from lstm_variants.sweeps import study
-from lstm_variants.training import population
+from lstm_variants.training import backend
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
@@ -24,7 +24,7 @@ _MODE = command.define_mode()
 def main() -> None:
   """Check every run, then train them."""
   mode = _MODE()
-  population.use_every_core()
+  backend.use_every_core()
   flag = flags.FLAGS[_CONFIG.name]
   path = config_flags.get_config_filename(flag).partition(':')[0]
   module = command.load_config_module(path)
@@ -35,8 +35,9 @@ def main() -> None:
     )
   runs = study.expand(_CONFIG.value, module.get_hyper)
   name = pathlib.Path(path).stem
+  backend.check()
   study.train(_WORKDIR.value, name, _CONFIG.value, runs, mode)
 
 
 if __name__ == '__main__':
-  command.run(main, *study.ERRORS)
+  command.run(main, backend.BackendError, *study.ERRORS)

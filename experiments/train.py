@@ -10,7 +10,7 @@ The results are in the run directory: metrics.jsonl, runs.jsonl, params.npz
 
 from experiments import command
 from lstm_variants.sweeps import study
-from lstm_variants.training import population, settings
+from lstm_variants.training import backend, settings
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
@@ -20,10 +20,11 @@ _MODE = command.define_mode()
 def main() -> None:
   """Check everything, then train."""
   mode = _MODE()
-  population.use_every_core()
+  backend.use_every_core()
   run = settings.from_config(_CONFIG.value)
+  backend.check()
   study.train(_WORKDIR.value, 'train', _CONFIG.value, [run], mode)
 
 
 if __name__ == '__main__':
-  command.run(main, *study.ERRORS)
+  command.run(main, backend.BackendError, *study.ERRORS)

@@ -12,6 +12,8 @@ from lstm_variants.training import checkpoint, checks, interrupt, loop, records
 from lstm_variants.training import population as population_lib
 from lstm_variants.training import settings as settings_lib
 
+MOST_RUNS = 100_000
+
 
 class GridError(ValueError):
   """A study's grid cannot be used; the message is one line for the user."""
@@ -58,6 +60,11 @@ def expand(
     raise GridError(f'get_hyper: {name}: {_one_line(error)}') from error
   if not grid:
     raise GridError('get_hyper: the grid is empty; give every sweep a value')
+  if len(grid) > MOST_RUNS:
+    raise GridError(
+      f'get_hyper: {len(grid):,} settings, at most {MOST_RUNS:,} make a study; '
+      'split it'
+    )
   runs, seen = [], {}
   for number, setting in enumerate(grid):
     run = settings_lib.from_config(_apply(config, setting))

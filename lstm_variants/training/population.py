@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 import functools
-import os
 import time
 from typing import Any, NamedTuple
 
@@ -289,17 +288,3 @@ def run_chunk(
     'grad_norm': totals.grad_norm / totals.updates,
     **metrics,
   }
-
-
-def use_every_core() -> None:
-  """Make a device of each CPU core, so that a population is spread over them.
-
-  To be called before anything is computed. GPUs and TPUs are not affected, and
-  a number of CPU devices set in the environment is left alone.
-  """
-  if (
-    'JAX_NUM_CPU_DEVICES' in os.environ
-    or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
-  ):
-    return
-  jax.config.update('jax_num_cpu_devices', settings_lib.cores())

@@ -46,6 +46,14 @@ FILES = {
   'name.py': GRID + 'return hyper.sweep("config.model.variant", ["npp"])\n',
   'twice.py': GRID + 'return hyper.sweep("config.seed", [1, 1])\n',
   'raising_grid.py': GRID + 'return {}["x"]\n',
+  'text_width.py': (
+    'from configs import base\ndef get_config():\n'
+    '  config = base.get_config()\n'
+    '  with config.ignore_type():\n'
+    '    config.model.hidden_features = "64"\n  return config\n'
+  ),
+  'config.pkl': 'x',
+  'huge.py': GRID + 'return [{"config.seed": k} for k in range(100_001)]\n',
   'typo.py': GRID + 'return hyper.swep("config.seed", [1])\n',
 }
 

@@ -26,6 +26,7 @@ import numpy as np
 from lstm_variants import provenance, storage
 from lstm_variants.sweeps import study
 from lstm_variants.training import checkpoint, loop, population, records
+from tests.experiments import matrix
 from tests.faults import harness, soak
 from tests.faults import study as study_config
 
@@ -72,6 +73,12 @@ def main() -> None:
   commit = provenance.describe()['commit']
   text = [
     INTRODUCTION.read_text().rstrip(),
+    '',
+    '## Sixty-four bad inputs',
+    '',
+    'What any training program meets, and ours to each; a test tries them.',
+    '',
+    *matrix.table(),
     '',
     '## Measured',
     '',

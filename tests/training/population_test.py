@@ -1,9 +1,7 @@
 """Populations: members equal single runs and do not disturb each other."""
 
 import math
-import os
 import pathlib
-import types
 from typing import Any
 
 import jax
@@ -323,27 +321,6 @@ def test_a_cell_without_toggles_has_none(build):
   static, stacked = population.stack(runs)
   assert static is None and stacked.toggles is None
   assert population.merge(static, stacked).toggles is None
-
-
-def test_every_core_becomes_a_device_unless_the_environment_says_otherwise(
-  monkeypatch,
-):
-  updates = []
-  config = types.SimpleNamespace(update=lambda *args: updates.append(args))
-  monkeypatch.setattr(population, 'jax', types.SimpleNamespace(config=config))
-  monkeypatch.delenv('JAX_NUM_CPU_DEVICES', raising=False)
-  monkeypatch.setenv('XLA_FLAGS', '')
-  population.use_every_core()
-  cores = (
-    len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 0
-  )
-  assert updates == [('jax_num_cpu_devices', cores or os.cpu_count())]
-  monkeypatch.setenv('JAX_NUM_CPU_DEVICES', '3')
-  population.use_every_core()
-  monkeypatch.delenv('JAX_NUM_CPU_DEVICES')
-  monkeypatch.setenv('XLA_FLAGS', '--xla_force_host_platform_device_count=3')
-  population.use_every_core()
-  assert len(updates) == 1
 
 
 def test_the_variants_study_is_of_this_repository():

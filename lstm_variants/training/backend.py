@@ -1,0 +1,63 @@
+"""What XLA runs on, checked before anything is asked of it."""
+
+import os
+import subprocess
+import sys
+
+import jax
+
+from lstm_variants.training import settings
+
+# Read by XLA before 2025, and silently ignored since (jax issue 40150).
+_DEAD = '--xla_cpu_use_thunk_runtime=false'
+
+
+class BackendError(ValueError):
+  """XLA cannot start here; the message is one line for the user."""
+
+
+def use_every_core() -> None:
+  """Make a device of each CPU core, so that a population is spread over them.
+
+  To be called before anything is computed. GPUs and TPUs are not affected, and
+  a number of CPU devices set in the environment is left alone.
+  """
+  if (
+    'JAX_NUM_CPU_DEVICES' in os.environ
+    or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
+  ):
+    return
+  jax.config.update('jax_num_cpu_devices', settings.cores())
+
+
+def check() -> None:
+  """Refuse an environment in which XLA does not start.
+
+  A flag that it does not know ends the whole process, so that flags are tried
+  in another one first.
+
+  Raises:
+    BackendError: naming the variable of the environment.
+  """
+  flags = os.environ.get('XLA_FLAGS', '')
+  if flags.strip():
+    done = subprocess.run(
+      [sys.executable, '-c', 'import jax; jax.devices()'],
+      capture_output=True,
+      text=True,
+    )
+    told = [line for line in done.stderr.splitlines() if 'XLA_FLAGS' in line]
+    if done.returncode and told:
+      reason = told[0].rpartition('] ')[2]
+      raise BackendError(
+        f'XLA_FLAGS={flags}: XLA refuses: {reason}; nearest: unset XLA_FLAGS'
+      )
+  if _DEAD in flags:
+    print(f'XLA_FLAGS={_DEAD}: ignored by this version', file=sys.stderr)
+  try:
+    jax.devices()
+  except RuntimeError as error:
+    platforms = os.environ.get('JAX_PLATFORMS', '')
+    raise BackendError(
+      f'JAX_PLATFORMS={platforms}: {error}; nearest: JAX_PLATFORMS=cpu'
+    ) from error
