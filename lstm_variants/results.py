@@ -32,6 +32,33 @@ from lstm_variants import storage
 FORMAT = 1
 _PARTIAL = '.partial'
 _METRICS = 'metrics.jsonl'
+_Types = dict[str, type | tuple[type, ...]]
+# What readers rely on.
+_STUDY: _Types = {
+  'name': str,
+  'created': str,
+  'fingerprint': str,
+  'config': dict,
+  'tasks': dict,
+  'runs': list,
+}
+_RUN: _Types = {
+  'id': str,
+  'population': str,
+  'task': str,
+  'model': str,
+  'config': dict,
+  'status': str,
+  'sequences_to_success': (int, type(None)),
+  'sequences': int,
+  'updates': int,
+  'final': dict,
+  'params_in_use': int,
+  'params': int,
+  'seconds_per_update': (int, float),
+}
+_LOSS: _Types = {'loss': (int, float, type(None))}
+_EVALUATION: _Types = {'run': str, 'update': int, 'sequences': int, **_LOSS}
 
 
 class WorkdirError(ValueError):
@@ -178,19 +205,19 @@ def read_study(workdir: str) -> dict[str, Any]:
   path = pathlib.Path(workdir) / 'study.json'
   try:
     study = storage.read_json(path)
+    _check_types(study, {'format': int, **_STUDY})
+    for entry in (*study['tasks'].values(), *study['runs']):
+      _check_types(entry, {})
   except FileNotFoundError as error:
     raise WorkdirError(
       f'--workdir={workdir}: holds no study (no study.json); make one with '
       'experiments.train or experiments.sweep'
     ) from error
   except (OSError, storage.DamagedError) as error:
-    raise WorkdirError(f'{path}: cannot be read: {error}') from error
-  fields = {'name', 'created', 'fingerprint', 'config', 'tasks', 'runs'}
-  if (
-    not isinstance(study, dict)
-    or study.get('format') != FORMAT
-    or not fields <= study.keys()
-  ):
+    raise WorkdirError(
+      f'{path}: not a study of format {FORMAT}: {error}'
+    ) from error
+  if study['format'] != FORMAT:
     raise WorkdirError(f'{path}: not a study of format {FORMAT}')
   return study
 
@@ -202,7 +229,7 @@ def read_runs(workdir: str) -> list[dict[str, Any]]:
     WorkdirError: no study, or no finished run.
   """
   read_study(workdir)
-  rows = _read_rows(workdir, 'runs.jsonl')
+  rows = _read_rows(workdir, 'runs.jsonl', _RUN)
   if not rows:
     raise WorkdirError(
       f'--workdir={workdir}: holds no finished runs; repeat the command that '
@@ -213,7 +240,7 @@ def read_runs(workdir: str) -> list[dict[str, Any]]:
 
 def read_metrics(workdir: str) -> list[dict[str, Any]]:
   """Read the rows of all evaluations of all finished runs."""
-  return _read_rows(workdir, 'metrics.jsonl')
+  return _read_rows(workdir, _METRICS, _EVALUATION)
 
 
 def read_params(workdir: str, population: str) -> dict[str, np.ndarray]:
@@ -240,8 +267,7 @@ def read_population_provenance(workdir: str, population: str) -> dict[str, Any]:
   path = pathlib.Path(workdir) / 'populations' / population / 'provenance.json'
   try:
     found = storage.read_json(path)
-    if not isinstance(found, dict):
-      raise storage.DamagedError('not an object')
+    _check_types(found, {})
   except (OSError, storage.DamagedError) as error:
     raise WorkdirError(
       f'{path}: cannot be read: {error}; remove {path.parent} and repeat the '
@@ -264,11 +290,24 @@ def _finished(workdir: str) -> list[pathlib.Path]:
   return sorted(p for p in paths if p.is_dir())
 
 
-def _read_rows(workdir: str, name: str) -> list[dict[str, Any]]:
+def _check_types(row: Any, types: _Types) -> None:
+  """Refuse what readers would stumble over."""
+  if not isinstance(row, dict):
+    raise storage.DamagedError(f'holds a {type(row).__name__}, not an object')
+  for name, wanted in types.items():
+    if not isinstance(row.get(name), wanted):
+      text = repr(row.get(name))[:40]
+      raise storage.DamagedError(f'its {name} is {text}')
+
+
+def _read_rows(workdir: str, name: str, types: _Types) -> list[dict[str, Any]]:
   rows = []
   for path in _finished(workdir):
     try:
-      rows.extend(storage.read_json_lines(path / name))
+      for row in storage.read_json_lines(path / name):
+        _check_types(row, types)
+        _check_types(row.get('final', {}), _LOSS)
+        rows.append(row)
     except (OSError, storage.DamagedError) as error:
       raise WorkdirError(
         f'{path / name}: cannot be read: {error}; remove {path} and repeat the '

@@ -2,9 +2,13 @@
 
 import json
 import math
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,15 @@ import pytest
 from lstm_variants import directory, provenance, results
 
 RUNS = [{'seed': 0, 'x': 0.5}, {'seed': 1, 'x': math.inf}]
+
+
+ROW = {
+  **{'id': 'a', 'population': 'p', 'task': 't', 'model': 'm', 'config': {}},
+  **{'status': 'unsolved', 'sequences_to_success': None, 'sequences': 8},
+  **{'updates': 1, 'final': {}, 'params_in_use': 1, 'params': 1},
+  'seconds_per_update': 0.5,
+}
+EVALUATION = {'run': 'a', 'update': 1, 'sequences': 8, 'loss': 0.5}
 
 
 def _snapshot(path: pathlib.Path):
@@ -44,13 +57,13 @@ def test_nothing_has_the_final_name_before_the_end(tmp_path):
   with results.PopulationWriter(str(tmp_path), 'p') as writer:
     writer.start()
     assert not final.exists()
-    writer.append_metrics([{'run': 'a', 'loss': 0.5}])
+    writer.append_metrics([EVALUATION])
     # Flushed, so that it can be followed.
     text = (tmp_path / 'populations/p.partial/metrics.jsonl').read_text()
-    assert json.loads(text) == {'run': 'a', 'loss': 0.5}
+    assert json.loads(text) == EVALUATION
     assert not results.is_finished(str(tmp_path), 'p')
     assert results.read_metrics(str(tmp_path)) == []
-    writer.finish([{'id': 'a'}], {'w': np.ones(2)}, {'by': 'me'})
+    writer.finish([ROW], {'w': np.ones(2)}, {'by': 'me'})
     assert results.is_finished(str(tmp_path), 'p')
   assert {p.name for p in final.iterdir()} == {
     'runs.jsonl',
@@ -59,8 +72,8 @@ def test_nothing_has_the_final_name_before_the_end(tmp_path):
     'provenance.json',
   }
   assert not (tmp_path / 'populations/p.partial').exists()
-  assert results.read_metrics(str(tmp_path)) == [{'run': 'a', 'loss': 0.5}]
-  assert results.read_runs(str(tmp_path)) == [{'id': 'a'}]
+  assert results.read_metrics(str(tmp_path)) == [EVALUATION]
+  assert results.read_runs(str(tmp_path)) == [ROW]
   assert results.read_provenance(str(tmp_path)) == {'p': {'by': 'me'}}
 
 
@@ -69,7 +82,7 @@ def test_an_error_while_finishing_leaves_no_final_directory(tmp_path, broken):
   _open(tmp_path)
 
   def rows():
-    yield {'id': 'a'}
+    yield ROW
     if broken == 'runs':
       raise RuntimeError
 
@@ -113,8 +126,8 @@ def test_json_is_strict_and_what_is_not_finite_is_null(tmp_path):
     pass
   with results.PopulationWriter(str(tmp_path), 'p') as writer:
     writer.start()
-    writer.append_metrics([odd])
-    writer.finish([odd], {}, odd)
+    writer.append_metrics([{**EVALUATION, 'odd': odd}])
+    writer.finish([{**ROW, 'odd': odd}], {}, odd)
 
   def refuse(word):
     raise AssertionError(word)
@@ -128,8 +141,9 @@ def test_json_is_strict_and_what_is_not_finite_is_null(tmp_path):
       else [file.read_text()]
     ):
       json.loads(text, parse_constant=refuse)
-  assert results.read_runs(str(tmp_path)) == [expected]
-  assert results.read_metrics(str(tmp_path)) == [expected]
+  assert results.read_runs(str(tmp_path)) == [{**ROW, 'odd': expected}]
+  (evaluation,) = results.read_metrics(str(tmp_path))
+  assert evaluation == {**EVALUATION, 'odd': expected}
   assert results.read_provenance(str(tmp_path)) == {'p': expected}
   study = results.read_study(str(tmp_path))
   assert study['config'] == expected and study['tasks'] == {'t': expected}
@@ -161,8 +175,8 @@ def test_populations_are_read_in_the_order_of_their_names(tmp_path):
   for name in ('b', 'a'):
     with results.PopulationWriter(str(tmp_path), name) as writer:
       writer.start()
-      writer.append_metrics([{'run': name}])
-      writer.finish([{'id': name}], {}, {})
+      writer.append_metrics([{**EVALUATION, 'run': name}])
+      writer.finish([{**ROW, 'id': name}], {}, {})
   (tmp_path / 'populations' / '.DS_Store').write_text('')
   with results.PopulationWriter(str(tmp_path), 'c'):
     pass
@@ -228,3 +242,64 @@ def test_results_and_reports_are_read_without_jax():
     timeout=60,
   )
   assert done.returncode == 0, done.stderr
+
+
+DEEP = '[' * 10_000 + ']' * 10_000
+HOSTILE = {
+  'deep': DEEP,
+  'null': 'null',
+  'list': '[1]',
+  'text': '"x"',
+  'number': '1e999',
+  'binary': '\x80\x00',
+  'cut': '{"id": "a"',
+}
+
+
+@pytest.mark.parametrize('text', HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(
+  'name', ['runs.jsonl', 'metrics.jsonl', 'provenance.json', 'study.json']
+)
+def test_hostile_json_is_refused_in_a_line(tmp_path, name, text):
+  _open(tmp_path)
+  with results.PopulationWriter(str(tmp_path), 'p') as writer:
+    writer.start()
+    writer.append_metrics([EVALUATION])
+    writer.finish([ROW], {}, {})
+  (path,) = tmp_path.rglob(name)
+  path.write_bytes(text.encode('latin-1'))
+  with pytest.raises(results.WorkdirError) as error:
+    results.read_runs(str(tmp_path))
+    results.read_metrics(str(tmp_path))
+    results.read_provenance(str(tmp_path))
+  message = str(error.value)
+  assert name in message and '\n' not in message and len(message) < 500
+
+
+@pytest.mark.parametrize('name', ROW)
+def test_a_row_without_what_readers_need_is_refused(tmp_path, name):
+  _open(tmp_path)
+  for number, value in enumerate((None, [1], {'x': 1}, '../../x', 1.5)):
+    with results.PopulationWriter(str(tmp_path), f'p{number}') as writer:
+      writer.start()
+      writer.finish([{**ROW, name: value}], {}, {})
+    try:
+      (row,) = results.read_runs(str(tmp_path))
+      assert isinstance(row[name], type(ROW[name]))
+    except results.WorkdirError as error:
+      assert f'its {name} is ' in str(error)
+    shutil.rmtree(tmp_path / 'populations' / f'p{number}')
+
+
+def test_a_gigabyte_of_json_is_not_read(tmp_path):
+  _open(tmp_path)
+  os.truncate(tmp_path / 'study.json', 2**30)
+  tracemalloc.start()
+  started = time.monotonic()
+  try:
+    with pytest.raises(results.WorkdirError, match='more than'):
+      results.read_runs(str(tmp_path))
+    assert tracemalloc.get_traced_memory()[1] < 150 * 2**20
+  finally:
+    tracemalloc.stop()
+  assert time.monotonic() - started < 2

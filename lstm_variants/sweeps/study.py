@@ -72,7 +72,7 @@ def expand(
     if key in seen:
       raise GridError(
         f'get_hyper: settings {seen[key]} and {number} are the same run '
-        f'{setting}; leave one out'
+        f'{setting}, or train the same for longer; leave one out'
       )
     seen[key] = number
     runs.append(run)

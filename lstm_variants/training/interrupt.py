@@ -47,7 +47,9 @@ def install() -> None:
   os.set_blocking(writer, False)
   signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
   for number in SIGNALS:
-    signal.signal(number, lambda *unused: None)
+    # What a shell has a program in the background ignore stays ignored.
+    if signal.getsignal(number) != signal.SIG_IGN:
+      signal.signal(number, lambda *unused: None)
   threading.Thread(target=_watch, args=(reader,), daemon=True).start()
 
 

@@ -334,6 +334,7 @@ def directory(tmp_path_factory) -> pathlib.Path:
       pass
   run = {
     'id': 'vanilla_seed0',
+    'population': 'p',
     'task': 'adding-urnn16-T8',
     'model': 'vanilla',
     'config': {'seed': 0},

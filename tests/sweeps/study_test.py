@@ -14,6 +14,7 @@ from configs.studies import quickstart
 from lstm_variants import directory, results
 from lstm_variants.sweeps import study
 from lstm_variants.training import loop, records, settings
+from tests.analysis import study_fixture as fixture
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 
@@ -198,7 +199,8 @@ def _fake_training(workdir, population):
   name = records.population_name(population)
   with results.PopulationWriter(workdir, name) as writer:
     writer.start()
-    row = {'id': 'x', 'population': name, 'status': 'unsolved'}
+    row = {**fixture.run('adding-urnn16-T8', 'vanilla', 0, None, 0.1)}
+    row |= {'id': 'x', 'population': name}
     writer.finish([row], {}, {})
   return False
 
