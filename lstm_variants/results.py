@@ -55,7 +55,7 @@ _RUN: _Types = {
   'final': dict,
   'params_in_use': int,
   'params': int,
-  'seconds_per_update': (int, float),
+  'seconds_per_update': (int, float, type(None)),
 }
 _LOSS: _Types = {'loss': (int, float, type(None))}
 _EVALUATION: _Types = {'run': str, 'update': int, 'sequences': int, **_LOSS}
