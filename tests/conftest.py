@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,12 +21,22 @@ _SHORTEST = 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'
 jax.config.update('jax_num_cpu_devices', 2)
 
 
+def hear_sigint() -> None:
+  """Undo what a shell does to programs in the background: they ignore SIGINT.
+
+  The programs under test would inherit that.
+  """
+  if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_configure(config: pytest.Config) -> None:
   """Let tests, workers and programs share what they compile in a session.
 
   Only XLA's output is shared: tracing, and whether something is compiled at
   all, is as it would be without.
   """
+  hear_sigint()
   if _CACHE not in os.environ:
     os.environ[_CACHE] = tempfile.mkdtemp(prefix='lstm_variants_tests_')
     os.environ[_SHORTEST] = '0.2'

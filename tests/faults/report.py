@@ -26,6 +26,7 @@ import numpy as np
 from lstm_variants import provenance, storage
 from lstm_variants.sweeps import study
 from lstm_variants.training import checkpoint, loop, population, records
+from tests import conftest
 from tests.experiments import matrix
 from tests.faults import harness, soak
 from tests.faults import study as study_config
@@ -49,6 +50,7 @@ class Fault(NamedTuple):
 
 def main() -> None:
   """Run every part, then write the page."""
+  conftest.hear_sigint()
   with contextlib.ExitStack() as stack:
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
     # What is compiled is shared: a session starts in seconds.
