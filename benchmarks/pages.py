@@ -56,10 +56,11 @@ def run(name: str, page: Callable[[], list[str]]) -> None:
   def main(argv: Sequence[str]) -> None:
     if len(argv) > 1:
       raise app.UsageError(f'unexpected argument {argv[1]!r}')
+    measured = machine.commit()  # before: it may change meanwhile
     heading, *lines = page()
     where = machine.describe()
     text = [heading, '', '```bash', command(name, sys.argv[1:]), '```', '']
-    text += [machine.commit(), '', *lines]
+    text += [measured, '', *lines]
     text = without_double_blanks(text)
     print('\n'.join((*where, '', *text)))
     if OUTPUT.value:

@@ -20,7 +20,8 @@ from benchmarks import machine, networks, timing
 from benchmarks.networks import OURS, Problem
 
 LEARNING_RATE = 1e-3
-# After a name: the batch is shared by the CPU's devices, one for each core.
+# After a name: the batch is shared by as many of the CPU's devices (one for
+# each core) as divide it.
 SHARED = ', shared'
 
 

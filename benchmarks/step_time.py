@@ -155,15 +155,17 @@ def section(quick: bool, repeats: int) -> list[str]:
     for shape in QUICK_SHAPES if quick else SHAPES:
       problem = Problem(*shape, every_step)
       pages.progress(f'{count} cores, {problem.label}, {where}')
-      measured[problem], skipped = measure(problem, repeats)
+      measured[problem], why = measure(problem, repeats)
+      skipped |= why
     lines += [f'Loss on {where}; µs per time step, median [quartiles]:']
     lines += times_table(measured) + pages.skipped_lines(skipped)
     lines += ['', 'Median over the median of ours:', *ratios_table(measured)]
     if shared := _shared(measured):
       lines += [
         '',
-        f'The same, for ours with the batch shared by {count} CPU devices '
-        '(`training.batch_devices`):',
+        f'The same, with the batch of ours shared by up to {count} CPU '
+        'devices, as far as they divide it (as `training.batch_devices` does, which '
+        'also gathers the outputs); only one peer is shared too:',
         *ratios_table(shared, networks.OURS + peers.SHARED),
       ]
   if not _VARIANTS.value:

@@ -27,7 +27,7 @@ from typing import Any
 from absl import app, flags
 from ml_collections import config_dict, config_flags
 
-from lstm_variants import directory, storage
+from lstm_variants import console, directory, storage
 from lstm_variants.training import interrupt
 
 # The flags below are the programs', so that their --help lists them.
@@ -35,11 +35,8 @@ flags.disclaim_key_flags()
 
 _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
-_HELP_WANTED = {
-  f'{dashes}{name}'
-  for dashes in ('-', '--')
-  for name in ('help', 'helpshort', 'helpfull', 'helpxml', '?')
-}
+_HELP = ('help', 'helpshort', 'helpfull', 'helpxml', '?')
+_HELP_WANTED = {f'{dashes}{name}' for dashes in ('-', '--') for name in _HELP}
 
 
 class UsageError(Exception):
@@ -205,16 +202,18 @@ def _check_config(argv: Sequence[str]) -> dict[str, type]:
       )
     raise UsageError('--config: missing; nearest: --config=configs/adding.py')
   types_of = dict(_flatten(_load_config(path)))
-  given: dict[str, str | None] = {}
+  given: dict[str, list[str | None]] = {}
   for field, value in _overrides(argv):
-    if given.setdefault(field, value) != value:
-      print(f'--config.{field} is given twice: {value} counts', file=sys.stderr)
+    given.setdefault(field, []).append(value)
     if field not in types_of:
       wrong = f'--config.{field}={value}'
       nearest = _nearest_flag(field, types_of)
       raise UsageError(f'{wrong}: unknown field{nearest}')
     if value is not None:
       _check_type(field, value, types_of[field])
+  for field, values in given.items():
+    if len(set(values)) > 1:
+      console.warn(f'--config.{field} is given twice: {values[-1]} counts')
   return types_of
 
 

@@ -1,6 +1,6 @@
 """A study's directory: begun, gone on with, or begun anew; never mixed up."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import datetime
 import enum
@@ -9,21 +9,13 @@ import pathlib
 import shutil
 from typing import Any
 
-from lstm_variants import results, storage
+from lstm_variants import console, results, storage
 from lstm_variants.results import WorkdirError
 
-# What may change when a study is gone on with: it trains nothing differently.
-# updates may only grow.
-HARMLESS = (
-  'training.updates',
-  'training.evaluation_interval',
-  'training.save_interval',
-  'training.save_minutes',
-  'training.keep_checkpoints',
-  'training.tensorboard',
-)
 # What a study leaves beside its directory of populations.
-_LEFT = ('compare.csv', 'report.html', 'figures', 'populations', 'study.json')
+_LEFT = ('compare.csv', 'report.html', 'figures')
+# Populations on their way out: half removed, they must not count as finished.
+_OUT = '.overwritten'
 
 
 class Mode(enum.Enum):
@@ -76,9 +68,9 @@ def check(
       f'--workdir={workdir}: not empty and holds no study; choose a new '
       f'directory, as {path / "study"}'
     )
+  study = results.read_study(workdir)  # whatever the mode: is it one of ours?
   if mode is Mode.OVERWRITE:
     return
-  study = results.read_study(workdir)
   if mode is Mode.RESUME:
     _check_same(workdir, study['runs'], storage.jsonable(list(runs)))
     return
@@ -97,6 +89,7 @@ def open_study(
   tasks: Mapping[str, Mapping[str, Any]],
   runs: Sequence[Mapping[str, Any]],
   mode: Mode = Mode.NEW,
+  check_left: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
   """Create a study's directory, or take it up; alone until the block ends.
 
@@ -107,6 +100,8 @@ def open_study(
     tasks: label -> baselines, success, summary, reference, published results.
     runs: the resolved config of every run.
     mode: what to do with a study that is there.
+    check_left: called before anything is changed in a study that is gone on
+      with; raises where its populations cannot be.
 
   Raises:
     WorkdirError: see `check`.
@@ -117,9 +112,11 @@ def open_study(
   path = pathlib.Path(workdir)
   with storage.refusals(path):
     path.mkdir(parents=True, exist_ok=True)
-  with storage.lock(path):
+  with storage.lock(path, console.warn):
     # Again: another process may have begun or changed it in between.
     check(workdir, runs, mode)
+    if mode is Mode.RESUME:
+      check_left()
     if mode is Mode.OVERWRITE:
       _clear(path)
     _write_study(path, name, config, tasks, runs, mode)
@@ -151,7 +148,7 @@ def _write_study(path, name, config, tasks, runs, mode: Mode) -> None:
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
   """Return what of a run's config decides what it trains, by dotted field."""
   fields = dict(flatten(config))
-  return {key: fields[key] for key in fields if key not in HARMLESS}
+  return {key: fields[key] for key in fields if key not in results.HARMLESS}
 
 
 def _check_place(workdir: str) -> None:
@@ -169,7 +166,7 @@ def _check_place(workdir: str) -> None:
       f'--workdir={workdir}: {existing} is a file, a directory is needed; '
       f'nearest: {existing}_runs'
     )
-  if not os.access(existing, os.W_OK | os.X_OK):
+  if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
     raise storage.StorageError(
       f'--workdir={workdir}: {existing} is not writable; choose a directory of '
       'your own'
@@ -178,11 +175,11 @@ def _check_place(workdir: str) -> None:
 
 def _is_fresh(path: pathlib.Path) -> bool:
   """Tell whether a directory is empty, but for what a killed start leaves."""
-  left = {storage.LOCK, 'study.json' + storage.ASIDE, 'populations'}
+  left = {storage.LOCK, 'study.json' + storage.ASIDE, 'populations', _OUT}
   names = {entry.name for entry in path.iterdir()}
   populations = path / 'populations'
   return names <= left and not (
-    populations.exists() and any(populations.iterdir())
+    populations.is_dir() and any(populations.iterdir())
   )
 
 
@@ -195,7 +192,7 @@ def _check_same(workdir: str, old: Sequence[Any], new: Sequence[Any]) -> None:
     one, two = dict(flatten(before)), dict(flatten(after))
     for field in [*one, *(field for field in two if field not in one)]:
       was, now = one.get(field), two.get(field)
-      if was != now and not _is_harmless(field, was, now):
+      if was != now and field not in results.HARMLESS:
         differences.setdefault(field, f'{was} before, {now} now')
   if differences:
     named = '; '.join(f'{field}: {text}' for field, text in differences.items())
@@ -203,12 +200,6 @@ def _check_same(workdir: str, old: Sequence[Any], new: Sequence[Any]) -> None:
       f'--workdir={workdir}: --resume needs the same runs; {named}; '
       f'set them back, or choose {workdir}_2'
     )
-
-
-def _is_harmless(field: str, was: Any, now: Any) -> bool:
-  if field == 'training.updates':
-    return isinstance(was, int) and was <= now
-  return field in HARMLESS
 
 
 def flatten(fields: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
@@ -221,9 +212,12 @@ def flatten(fields: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
 
 
 def _clear(path: pathlib.Path) -> None:
-  """Remove a study, study.json last: what is half removed is known as one."""
+  """Remove what a study left; study.json is replaced by the next."""
   with storage.refusals(path):
-    for name in _LEFT:
+    if (path / 'populations').exists():
+      os.replace(path / 'populations', path / _OUT)
+      storage.sync_directory(path)
+    for name in (_OUT, *_LEFT):
       entry = path / name
       if entry.is_dir() and not entry.is_symlink():
         shutil.rmtree(entry)

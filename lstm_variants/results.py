@@ -15,14 +15,10 @@ likewise. Plain JSON and arrays: no jax is needed to read them, nothing is
 executed. Numbers that are not finite are null in JSON.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-import contextlib
+from collections.abc import Mapping, Sequence
 import hashlib
-import io
 import json
-import os
 import pathlib
-import shutil
 from typing import Any
 
 import numpy as np
@@ -30,8 +26,19 @@ import numpy as np
 from lstm_variants import storage
 
 FORMAT = 1
-_PARTIAL = '.partial'
-_METRICS = 'metrics.jsonl'
+# Fields of a run that may change when a study is gone on with: they say for how
+# long it trains, and when it is looked at and saved. (Success on held-out data
+# is seen at evaluations, and so depends on their interval.)
+HARMLESS = (
+  'training.updates',
+  'training.evaluation_interval',
+  'training.save_interval',
+  'training.save_minutes',
+  'training.keep_checkpoints',
+  'training.tensorboard',
+)
+PARTIAL = '.partial'
+METRICS = 'metrics.jsonl'
 _Types = dict[str, type | tuple[type, ...]]
 # What readers rely on.
 _STUDY: _Types = {
@@ -57,6 +64,7 @@ _RUN: _Types = {
   'params': int,
   'seconds_per_update': (int, float, type(None)),
 }
+_RUNS = ('runs.jsonl', _RUN)
 _LOSS: _Types = {'loss': (int, float, type(None))}
 _EVALUATION: _Types = {'run': str, 'update': int, 'sequences': int, **_LOSS}
 
@@ -78,124 +86,6 @@ def is_finished(workdir: str, population: str) -> bool:
   return (pathlib.Path(workdir) / 'populations' / population).is_dir()
 
 
-class PopulationWriter:
-  """Collects one population's results beside its final place.
-
-      with PopulationWriter(workdir, name) as writer:
-        writer.start()
-        writer.append_metrics(rows)
-        writer.finish(runs, params, provenance)
-
-  Without `finish` nothing appears under the final name.
-
-  Attributes:
-    final, partial: the directory's last name, and the one until then.
-    metrics_bytes: length of metrics.jsonl.
-  """
-
-  def __init__(self, workdir: str, population: str):
-    self.final = pathlib.Path(workdir) / 'populations' / population
-    self.partial = self.final.with_name(population + _PARTIAL)
-    self.metrics_bytes = 0
-    self._hash = hashlib.sha256()
-    self._metrics: Any = None
-
-  def __enter__(self) -> 'PopulationWriter':
-    return self
-
-  def __exit__(self, *exc_info) -> None:
-    if self._metrics is not None:
-      with contextlib.suppress(OSError):
-        self._metrics.close()
-
-  @property
-  def metrics_sha256(self) -> str:
-    """Of metrics.jsonl so far."""
-    return self._hash.hexdigest()
-
-  def start(self) -> None:
-    """Begin anew; what an interrupted writer left is removed.
-
-    Raises:
-      StorageError: the directory cannot be made.
-    """
-    shutil.rmtree(self.partial, ignore_errors=True)
-    with storage.refusals(self.partial):
-      self.partial.mkdir(parents=True)
-      self._metrics = open(self.partial / _METRICS, 'wb')
-
-  def resume(self, size: int, sha256: str) -> int:
-    """Go on after the first `size` bytes of metrics.jsonl; drop the rest.
-
-    Returns:
-      The number of bytes dropped: rows that will come again, or a torn one.
-
-    Raises:
-      DamagedError: those bytes are not the ones with this SHA-256.
-      StorageError: the file cannot be cut.
-    """
-    path = self.partial / _METRICS
-    try:
-      content = path.read_bytes()
-    except OSError as error:
-      raise storage.DamagedError(f'{path}: {error.strerror}') from error
-    kept = content[:size]
-    self._hash.update(kept)
-    if len(kept) < size or self.metrics_sha256 != sha256:
-      raise storage.DamagedError(f'{path}: is not what was written')
-    with storage.refusals(path):
-      os.truncate(path, size)
-      self._metrics = open(path, 'ab')
-    self.metrics_bytes = size
-    return len(content) - size
-
-  def reopen(self) -> None:
-    """Take a finished population up again, to train it longer."""
-    with storage.refusals(self.final):
-      os.replace(self.final, self.partial)
-
-  def append_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Append rows to metrics.jsonl, flushed so that they can be followed.
-
-    Raises:
-      StorageError: they could not be written.
-    """
-    lines = b''.join(storage.json_line(row) for row in rows)
-    with storage.refusals(self.partial / _METRICS, len(lines)):
-      self._metrics.write(lines)
-      self._metrics.flush()
-    self._hash.update(lines)
-    self.metrics_bytes += len(lines)
-
-  def sync(self) -> None:
-    """Have metrics.jsonl on the disk before a checkpoint counts on it."""
-    with storage.refusals(self.partial / _METRICS):
-      storage.sync(self._metrics)
-
-  def finish(
-    self,
-    runs: Iterable[Mapping[str, Any]],
-    params: Mapping[str, np.ndarray],
-    provenance: Mapping[str, Any],
-  ) -> None:
-    """Write the remaining files and give the directory its final name.
-
-    Raises:
-      StorageError: something could not be written.
-    """
-    rows = b''.join(storage.json_line(row) for row in runs)
-    storage.write(self.partial / 'runs.jsonl', rows)
-    arrays = io.BytesIO()
-    np.savez(arrays, allow_pickle=False, **params)
-    storage.write(self.partial / 'params.npz', arrays.getvalue())
-    storage.write_json(self.partial / 'provenance.json', provenance)
-    self.sync()
-    self._metrics.close()
-    with storage.refusals(self.final):
-      os.replace(self.partial, self.final)
-      storage.sync_directory(self.final.parent)
-
-
 def read_study(workdir: str) -> dict[str, Any]:
   """Read study.json.
 
@@ -204,7 +94,7 @@ def read_study(workdir: str) -> dict[str, Any]:
   """
   path = pathlib.Path(workdir) / 'study.json'
   try:
-    study = storage.read_json(path)
+    study = storage.read_json(path, storage.LARGEST_STUDY)
     _check_types(study, {'format': int, **_STUDY})
     for entry in (*study['tasks'].values(), *study['runs']):
       _check_types(entry, {})
@@ -229,7 +119,7 @@ def read_runs(workdir: str) -> list[dict[str, Any]]:
     WorkdirError: no study, or no finished run.
   """
   read_study(workdir)
-  rows = _read_rows(workdir, 'runs.jsonl', _RUN)
+  rows = _read_rows(workdir, *_RUNS)
   if not rows:
     raise WorkdirError(
       f'--workdir={workdir}: holds no finished runs; repeat the command that '
@@ -240,7 +130,7 @@ def read_runs(workdir: str) -> list[dict[str, Any]]:
 
 def read_metrics(workdir: str) -> list[dict[str, Any]]:
   """Read the rows of all evaluations of all finished runs."""
-  return _read_rows(workdir, _METRICS, _EVALUATION)
+  return _read_rows(workdir, METRICS, _EVALUATION)
 
 
 def read_params(workdir: str, population: str) -> dict[str, np.ndarray]:
@@ -278,15 +168,24 @@ def read_population_provenance(workdir: str, population: str) -> dict[str, Any]:
 
 def is_all_diverged(workdir: str, population: str) -> bool:
   """Tell whether every run of a finished population diverged."""
-  rows = [row for row in read_runs(workdir) if row['population'] == population]
-  return all(row['status'] == 'diverged' for row in rows)
+  path = pathlib.Path(workdir) / 'populations' / population
+  return all(row['status'] == 'diverged' for row in _read_file(path, *_RUNS))
+
+
+def populations(workdir: str) -> list[str]:
+  """Return the names of all populations, finished or not."""
+  directory = pathlib.Path(workdir) / 'populations'
+  if not directory.is_dir():
+    return []
+  entries = [path for path in directory.iterdir() if path.is_dir()]
+  return sorted({path.name.removesuffix(PARTIAL) for path in entries})
 
 
 def _finished(workdir: str) -> list[pathlib.Path]:
   directory = pathlib.Path(workdir) / 'populations'
   if not directory.is_dir():
     return []
-  paths = (p for p in directory.iterdir() if p.suffix != _PARTIAL)
+  paths = (p for p in directory.iterdir() if p.suffix != PARTIAL)
   return sorted(p for p in paths if p.is_dir())
 
 
@@ -301,16 +200,23 @@ def _check_types(row: Any, types: _Types) -> None:
 
 
 def _read_rows(workdir: str, name: str, types: _Types) -> list[dict[str, Any]]:
+  return [
+    row for path in _finished(workdir) for row in _read_file(path, name, types)
+  ]
+
+
+def _read_file(
+  path: pathlib.Path, name: str, types: _Types
+) -> list[dict[str, Any]]:
   rows = []
-  for path in _finished(workdir):
-    try:
-      for row in storage.read_json_lines(path / name):
-        _check_types(row, types)
-        _check_types(row.get('final', {}), _LOSS)
-        rows.append(row)
-    except (OSError, storage.DamagedError) as error:
-      raise WorkdirError(
-        f'{path / name}: cannot be read: {error}; remove {path} and repeat the '
-        'command with --resume'
-      ) from error
+  try:
+    for row in storage.read_json_lines(path / name):
+      _check_types(row, types)
+      _check_types(row.get('final', {}), _LOSS)
+      rows.append(row)
+  except (OSError, storage.DamagedError) as error:
+    raise WorkdirError(
+      f'{path / name}: cannot be read: {error}; remove {path} and repeat the '
+      'command with --resume'
+    ) from error
   return rows

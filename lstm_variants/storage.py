@@ -7,6 +7,7 @@ al., OSDI 2014, tell why each of them). No jax, nothing of ours.
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import datetime
+import errno
 import fcntl
 import json
 import math
@@ -19,8 +20,12 @@ import numpy as np
 
 ASIDE = '.tmp'
 LOCK = '.lock'
-# A JSON file beyond it is none of ours: a run takes about 2 KiB of it.
-_LARGEST_JSON = 2**26
+# Beyond them a file, or a line of one, is none of ours: in study.json a run
+# takes about 2 KiB.
+LARGEST_STUDY = 2**26
+_LARGEST_JSON = 2**22
+# The locks of this process: directory -> the open file.
+_held: dict[pathlib.Path, Any] = {}
 
 
 class StorageError(Exception):
@@ -43,12 +48,14 @@ def write(path: pathlib.Path, data: bytes) -> None:
   """Write a file so that it is there as a whole, or as it was before.
 
   Raises:
-    StorageError: the system refuses; nothing is left but what was there.
+    StorageError: the system refuses. What was there is there, or, where only
+      syncing the directory fails, the new file.
   """
   aside = path.with_name(path.name + ASIDE)
   with refusals(path, len(data)):
     try:
-      with open(aside, 'wb') as file:
+      aside.unlink(missing_ok=True)  # a link would be followed
+      with open(aside, 'xb') as file:
         file.write(data)
         sync(file)
       os.replace(aside, path)
@@ -72,10 +79,11 @@ def refusals(path: pathlib.Path, size: int | None = None) -> Iterator[None]:
     yield
   except OSError as error:
     needs = '' if size is None else f' ({size:,} bytes)'
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    advice = 'make room, then repeat the command with --resume' * full
     raise StorageError(
-      f'{path}{needs}: cannot be written: {error.strerror or error}; what was '
-      'saved before is whole: make room there, then repeat the command with '
-      '--resume'
+      f'{path}{needs}: cannot be written: {error.strerror or error}; '
+      + (advice or 'what was saved before is not changed')
     ) from error
 
 
@@ -94,15 +102,15 @@ def sync_directory(path: pathlib.Path) -> None:
     os.close(descriptor)
 
 
-def read_json(path: pathlib.Path) -> Any:
-  """Read a JSON file.
+def read_json(path: pathlib.Path, largest: int = _LARGEST_JSON) -> Any:
+  """Read a JSON file of up to `largest` bytes.
 
   Raises:
     DamagedError: it is not JSON, too deep, or too large to be ours.
     OSError: as `open` raises them.
   """
   with open(path, 'rb') as file:
-    return parse_json(file.read(_LARGEST_JSON + 1))
+    return parse_json(file.read(largest + 1), largest)
 
 
 def read_json_lines(path: pathlib.Path) -> Iterator[Any]:
@@ -112,14 +120,14 @@ def read_json_lines(path: pathlib.Path) -> Iterator[Any]:
       yield parse_json(line)
 
 
-def parse_json(text: bytes) -> Any:
+def parse_json(text: bytes, largest: int = _LARGEST_JSON) -> Any:
   """Parse JSON that may come from anywhere.
 
   Raises:
     DamagedError: it is not JSON, too deep, or too large to be ours.
   """
-  if len(text) > _LARGEST_JSON:
-    raise DamagedError(f'more than {_LARGEST_JSON:,} bytes')
+  if len(text) > largest:
+    raise DamagedError(f'more than {largest:,} bytes')
   try:
     return json.loads(text)
   except (ValueError, RecursionError) as error:
@@ -146,7 +154,7 @@ def jsonable(value: Any) -> Any:
 
 @contextlib.contextmanager
 def lock(
-  directory: pathlib.Path, notice: Callable[[str], None] = print
+  directory: pathlib.Path, notice: Callable[[str], None]
 ) -> Iterator[None]:
   """Keep other processes from writing to a directory.
 
@@ -164,26 +172,65 @@ def lock(
   """
   path = directory / LOCK
   with refusals(path):
-    file = open(path, 'a+')
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    file = os.fdopen(os.open(path, flags, 0o666), 'r+', errors='replace')
   with file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-      raise BusyError(
-        f'{directory}: {_holder(file)} is training here; wait for it, or '
-        f'choose {directory}_2'
-      ) from error
+    _acquire(file, path)
     _take_over(file, directory, notice)
     started = datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds')
+    _held[directory] = file
     try:
       with refusals(path):
-        file.truncate(0)
-        file.write(f'{socket.gethostname()} {os.getpid()} {started}\n')
+        _rewrite(file, f'{socket.gethostname()} {os.getpid()} {started}\n')
         sync(file)
+      check_lock(directory)
       yield
     finally:
-      with contextlib.suppress(OSError):
-        file.truncate(0)
+      release_locks()
+
+
+def check_lock(directory: pathlib.Path) -> None:
+  """Check that the lock of this process still stands in its directory.
+
+  Where the directory was removed and made anew, another process may have it.
+
+  Raises:
+    StorageError: it does not.
+  """
+  file = _held.get(directory)
+  if file is None:
+    return
+  with refusals(directory):
+    ours, there = os.fstat(file.fileno()), os.stat(directory / LOCK)
+  if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
+    raise StorageError(
+      f'{directory}: was removed and made anew while this program trained in it'
+    )
+
+
+def release_locks() -> None:
+  """Give back what this process holds; its end would leave a name behind."""
+  while _held:
+    _, file = _held.popitem()
+    with contextlib.suppress(OSError):
+      os.ftruncate(file.fileno(), 0)
+
+
+def _acquire(file: Any, path: pathlib.Path) -> None:
+  with refusals(path):
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise BusyError(
+        f'{path.parent}: {_holder(file)} is training here; wait for it, or '
+        f'choose {path.parent}_2'
+      ) from error
+
+
+def _rewrite(file: Any, text: str) -> None:
+  file.seek(0)
+  file.truncate(0)
+  file.write(text)
 
 
 def _take_over(file: Any, directory: pathlib.Path, notice: Any) -> None:

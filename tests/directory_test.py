@@ -1,5 +1,6 @@
 """A study's directory: what is refused, gone on with, or begun anew."""
 
+import errno
 import math
 import os
 import pathlib
@@ -91,7 +92,7 @@ def test_a_directory_that_is_not_writable_is_refused(
   monkeypatch.setattr(directory.os, 'access', access)
   message = _refusal(tmp_path / place, error=storage.StorageError)
   assert 'is not writable' in message
-  assert set(asked) == {(tmp_path, os.W_OK | os.X_OK)}
+  assert set(asked) == {(tmp_path, os.R_OK | os.W_OK | os.X_OK)}
   assert _snapshot(tmp_path) == {}
 
 
@@ -157,19 +158,16 @@ def test_the_same_study_is_gone_on_with_and_left_alone(tmp_path):
 
 
 def test_more_updates_and_other_intervals_are_harmless(tmp_path):
-  old = {field: 7 for field in directory.HARMLESS}
+  old = {field: 7 for field in results.HARMLESS}
   runs = [{'seed': 0, 'training': _nest(old)}]
   _open(tmp_path, runs)
   new = runs
-  for field in directory.HARMLESS:
+  for field in results.HARMLESS:
     new = [{'seed': 0, 'training': _nest({**old, field: 8})}]
     assert directory.identity(new[0]) == {'seed': 0}
     directory.check(str(tmp_path), new, RESUME)
   _open(tmp_path, new, mode=RESUME)
   assert results.read_study(str(tmp_path))['runs'] == new
-  fewer = [{'seed': 0, 'training': _nest({**old, 'training.updates': 6})}]
-  message = _refusal(tmp_path, fewer, RESUME, directory.ResumeError)
-  assert 'training.updates: 7 before, 6 now' in message
 
 
 def _nest(fields):
@@ -226,10 +224,10 @@ def test_a_start_that_was_killed_leaves_a_directory_that_can_be_used(tmp_path):
 def test_only_one_process_trains_in_a_directory(tmp_path):
   code = (
     'import sys, pathlib; from lstm_variants import storage\n'
-    'with storage.lock(pathlib.Path(sys.argv[1])): pass'
+    'with storage.lock(pathlib.Path(sys.argv[1]), print): pass'
   )
   command = [sys.executable, '-c', code, str(tmp_path)]
-  with storage.lock(tmp_path):
+  with storage.lock(tmp_path, print):
     other = subprocess.run(command, capture_output=True, text=True)
     assert other.returncode
     assert f'process {os.getpid()} on {socket.gethostname()}' in other.stderr
@@ -241,7 +239,8 @@ def test_only_one_process_trains_in_a_directory(tmp_path):
 def test_what_a_dead_process_held_is_taken_over_with_a_notice(tmp_path):
   code = (
     'import os, sys, pathlib; from lstm_variants import storage\n'
-    'with storage.lock(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)'
+    'with storage.lock(pathlib.Path(sys.argv[1]), print):\n'
+    '  os.kill(os.getpid(), 9)'
   )
   subprocess.run([sys.executable, '-c', code, str(tmp_path)])
   notices: list[str] = []
@@ -257,7 +256,7 @@ def test_what_a_process_of_another_host_holds_is_left_to_it(tmp_path):
   held = 'elsewhere 123 2026-01-01T00:00:00+00:00\n'
   (tmp_path / storage.LOCK).write_text(held)
   with pytest.raises(storage.BusyError, match='123 on elsewhere, since 2026'):
-    with storage.lock(tmp_path):
+    with storage.lock(tmp_path, print):
       raise AssertionError
   assert (tmp_path / storage.LOCK).read_text() == held
   assert storage.BusyError.exit_status == 5
@@ -274,6 +273,84 @@ def test_a_lock_that_tells_nothing_does_not_matter(tmp_path, text):
 
 def test_an_error_inside_the_lock_is_not_the_lock_s(tmp_path):
   with pytest.raises(FileNotFoundError):
-    with storage.lock(tmp_path):
+    with storage.lock(tmp_path, print):
       open(tmp_path / 'nothing')
   assert (tmp_path / storage.LOCK).read_text() == ''
+
+
+@pytest.mark.parametrize('content', [b'\xff\xfe', b'a\xff 12 now'])
+def test_a_lock_that_is_no_text_does_not_matter(tmp_path, content):
+  (tmp_path / storage.LOCK).write_bytes(content)
+  try:
+    with storage.lock(tmp_path, print):
+      pass
+  except storage.BusyError as error:
+    assert '12' in str(error)  # of another host, as far as one can tell
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
+  (tmp_path / 'victim').write_text('mine')
+  (tmp_path / storage.LOCK).symlink_to(tmp_path / 'victim')
+  with pytest.raises(storage.StorageError):
+    with storage.lock(tmp_path, print):
+      raise AssertionError
+  assert (tmp_path / 'victim').read_text() == 'mine'
+
+
+def test_a_link_beside_a_file_is_not_followed(tmp_path):
+  (tmp_path / 'victim').write_text('mine')
+  (tmp_path / 'file.tmp').symlink_to(tmp_path / 'victim')
+  storage.write(tmp_path / 'file', b'new')
+  assert (tmp_path / 'victim').read_text() == 'mine'
+  assert (tmp_path / 'file').read_bytes() == b'new'
+
+
+def test_a_lock_that_was_removed_under_its_holder_no_longer_holds(tmp_path):
+  with storage.lock(tmp_path, print):
+    storage.check_lock(tmp_path)
+    (tmp_path / storage.LOCK).unlink()
+    with pytest.raises(storage.StorageError, match='No such file'):
+      storage.check_lock(tmp_path)
+    (tmp_path / storage.LOCK).touch()
+    with pytest.raises(storage.StorageError, match='made anew'):
+      storage.check_lock(tmp_path)
+  storage.check_lock(tmp_path)  # it is not ours: nothing to say
+
+
+def test_only_a_lock_that_is_held_is_called_busy(tmp_path, monkeypatch):
+  def flock(*unused):
+    raise OSError(errno.ENOLCK, 'No locks available')
+
+  monkeypatch.setattr(storage.fcntl, 'flock', flock)
+  with pytest.raises(storage.StorageError, match='No locks available'):
+    with storage.lock(tmp_path, print):
+      raise AssertionError
+
+
+def test_what_is_half_overwritten_does_not_count_as_finished(
+  tmp_path, monkeypatch
+):
+  _open(tmp_path)
+  done = tmp_path / 'populations' / 'p'
+  done.mkdir()
+  (done / 'provenance.json').write_text('{}')
+  assert results.is_finished(str(tmp_path), 'p')
+
+  def killed(path):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(directory.shutil, 'rmtree', killed)
+    with pytest.raises(KeyboardInterrupt):
+      _open(tmp_path, mode=OVERWRITE)
+  assert not results.is_finished(str(tmp_path), 'p')
+  _open(tmp_path, mode=OVERWRITE)
+  assert set(_snapshot(tmp_path)) == {'.lock', 'study.json', 'populations'}
+
+
+def test_another_tool_s_study_is_not_overwritten(tmp_path):
+  (tmp_path / 'study.json').write_text('{"format": "theirs"}')
+  (tmp_path / 'figures').mkdir()
+  before = _snapshot(tmp_path)
+  assert 'not a study' in _refusal(tmp_path, mode=OVERWRITE)
+  assert _snapshot(tmp_path) == before

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_variants import directory, provenance, results
+from lstm_variants import directory, population_files, provenance, results
 
 RUNS = [{'seed': 0, 'x': 0.5}, {'seed': 1, 'x': math.inf}]
 
@@ -54,7 +54,7 @@ def test_fingerprints_tell_runs_and_their_order_apart():
 def test_nothing_has_the_final_name_before_the_end(tmp_path):
   _open(tmp_path)
   final = tmp_path / 'populations' / 'p'
-  with results.PopulationWriter(str(tmp_path), 'p') as writer:
+  with population_files.PopulationWriter(str(tmp_path), 'p') as writer:
     writer.start()
     assert not final.exists()
     writer.append_metrics([EVALUATION])
@@ -89,12 +89,12 @@ def test_an_error_while_finishing_leaves_no_final_directory(tmp_path, broken):
   params: Any = {'w': object() if broken == 'params' else np.ones(1)}
   provenance = {'x': object() if broken == 'provenance' else 1}
   with pytest.raises((RuntimeError, ValueError, TypeError)):
-    with results.PopulationWriter(str(tmp_path), 'p') as writer:
+    with population_files.PopulationWriter(str(tmp_path), 'p') as writer:
       writer.start()
       writer.finish(rows(), params, provenance)
   assert not results.is_finished(str(tmp_path), 'p')
   # The next attempt starts anew.
-  with results.PopulationWriter(str(tmp_path), 'p') as writer:
+  with population_files.PopulationWriter(str(tmp_path), 'p') as writer:
     writer.start()
     assert [p.name for p in writer.partial.iterdir()] == ['metrics.jsonl']
     writer.finish([], {}, {})
@@ -124,7 +124,7 @@ def test_json_is_strict_and_what_is_not_finite_is_null(tmp_path):
   }
   with directory.open_study(str(tmp_path), 'n', odd, {'t': odd}, RUNS):
     pass
-  with results.PopulationWriter(str(tmp_path), 'p') as writer:
+  with population_files.PopulationWriter(str(tmp_path), 'p') as writer:
     writer.start()
     writer.append_metrics([{**EVALUATION, 'odd': odd}])
     writer.finish([{**ROW, 'odd': odd}], {}, odd)
@@ -156,7 +156,7 @@ def test_parameters_come_back_and_hold_no_objects(tmp_path):
     'layers/0/kernel': np.arange(6.0).reshape(1, 2, 3),
     'readout/bias': np.array([1.5], np.float32),
   }
-  with results.PopulationWriter(str(tmp_path), 'p') as writer:
+  with population_files.PopulationWriter(str(tmp_path), 'p') as writer:
     writer.start()
     writer.finish([], arrays, {})
   read = results.read_params(str(tmp_path), 'p')
@@ -164,7 +164,7 @@ def test_parameters_come_back_and_hold_no_objects(tmp_path):
   for name, array in arrays.items():
     assert read[name].dtype == array.dtype
     np.testing.assert_array_equal(read[name], array)
-  with results.PopulationWriter(str(tmp_path), 'q') as writer:
+  with population_files.PopulationWriter(str(tmp_path), 'q') as writer:
     writer.start()
     with pytest.raises(ValueError, match='allow_pickle'):
       writer.finish([], {'w': np.array([object()])}, {})
@@ -173,12 +173,12 @@ def test_parameters_come_back_and_hold_no_objects(tmp_path):
 def test_populations_are_read_in_the_order_of_their_names(tmp_path):
   _open(tmp_path)
   for name in ('b', 'a'):
-    with results.PopulationWriter(str(tmp_path), name) as writer:
+    with population_files.PopulationWriter(str(tmp_path), name) as writer:
       writer.start()
       writer.append_metrics([{**EVALUATION, 'run': name}])
       writer.finish([{**ROW, 'id': name}], {}, {})
   (tmp_path / 'populations' / '.DS_Store').write_text('')
-  with results.PopulationWriter(str(tmp_path), 'c'):
+  with population_files.PopulationWriter(str(tmp_path), 'c'):
     pass
   assert [row['id'] for row in results.read_runs(str(tmp_path))] == ['a', 'b']
 
@@ -262,7 +262,7 @@ HOSTILE = {
 )
 def test_hostile_json_is_refused_in_a_line(tmp_path, name, text):
   _open(tmp_path)
-  with results.PopulationWriter(str(tmp_path), 'p') as writer:
+  with population_files.PopulationWriter(str(tmp_path), 'p') as writer:
     writer.start()
     writer.append_metrics([EVALUATION])
     writer.finish([ROW], {}, {})
@@ -280,7 +280,9 @@ def test_hostile_json_is_refused_in_a_line(tmp_path, name, text):
 def test_a_row_without_what_readers_need_is_refused(tmp_path, name):
   _open(tmp_path)
   for number, value in enumerate((None, [1], {'x': 1}, '../../x', 1.5)):
-    with results.PopulationWriter(str(tmp_path), f'p{number}') as writer:
+    with population_files.PopulationWriter(
+      str(tmp_path), f'p{number}'
+    ) as writer:
       writer.start()
       writer.finish([{**ROW, name: value}], {}, {})
     try:

@@ -6,10 +6,15 @@ import json
 import math
 from typing import Any, NamedTuple
 
+from lstm_variants import results
 from lstm_variants.analysis import statistics
 
 # Told by the task and the model of a row, or averaged over.
-_NOT_IN_LABEL = ('seed.', 'task.', 'model.variant.', 'model.toggles.')
+# Going on with a study may have changed when it was looked at and saved.
+_NOT_IN_LABEL = (
+  *('seed.', 'task.', 'model.variant.', 'model.toggles.'),
+  *(f'{name}.' for name in results.HARMLESS if name != 'training.updates'),
+)
 
 Run = Mapping[str, Any]
 

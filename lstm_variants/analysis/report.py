@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 import csv
 import io
 import math
-import os
 import pathlib
 import re
 from typing import Any, NamedTuple
 
-from lstm_variants import results
+from lstm_variants import results, storage
 from lstm_variants.analysis import comparison, figures, page
 
 _CSV_COLUMNS = (
@@ -61,7 +60,8 @@ def write(workdir: str, baseline: str) -> Report:
   study, runs = results.read_study(workdir), results.read_runs(workdir)
   rows = comparison.compare(study['tasks'], runs, baseline)
   path = pathlib.Path(workdir)
-  (path / 'figures').mkdir(exist_ok=True)
+  with storage.refusals(path / 'figures'):
+    (path / 'figures').mkdir(exist_ok=True)
   table = _replace(path / 'compare.csv', csv_text(rows).encode())
   drawings = _draw(study, runs, rows, results.read_metrics(workdir))
   texts, files = {}, []
@@ -125,9 +125,7 @@ def _draw(
 
 
 def _replace(path: pathlib.Path, content: bytes) -> pathlib.Path:
-  aside = path.with_name(path.name + '.tmp')
-  aside.write_bytes(content)
-  os.replace(aside, path)
+  storage.write(path, content)
   return path
 
 

@@ -2,13 +2,21 @@
 
 from collections.abc import Callable, Iterable, Sequence
 import copy
+import functools
 from typing import Any
 
 from ml_collections import config_dict
 
-from lstm_variants import directory, results
+from lstm_variants import console, directory, results
 from lstm_variants.sweeps import hyper
-from lstm_variants.training import checkpoint, checks, interrupt, loop, records
+from lstm_variants.training import (
+  checkpoint,
+  checks,
+  interrupt,
+  loop,
+  records,
+  resume,
+)
 from lstm_variants.training import population as population_lib
 from lstm_variants.training import settings as settings_lib
 
@@ -72,7 +80,8 @@ def expand(
     if key in seen:
       raise GridError(
         f'get_hyper: settings {seen[key]} and {number} are the same run '
-        f'{setting}, or train the same for longer; leave one out'
+        f'{setting}, but for how long it trains and when it is looked at; '
+        'leave one out'
       )
     seen[key] = number
     runs.append(run)
@@ -120,12 +129,21 @@ def train(
   directory.check(workdir, configs, mode)
   for population in populations:
     settings_lib.check_memory([run.settings for run in population])
-    population_lib.check_devices(population[0].settings)
+    if not results.is_finished(workdir, records.population_name(population)):
+      population_lib.check_devices(population[0].settings)
   tasks = {run.settings.task.label: describe_task(run.settings) for run in runs}
   with directory.open_study(
-    workdir, name, config.to_dict(), tasks, configs, mode
+    workdir,
+    name,
+    config.to_dict(),
+    tasks,
+    configs,
+    mode,
+    functools.partial(_check_left, workdir, populations),
   ):
-    print(f'{name}: {len(runs)} runs in {len(populations)} compiled programs')
+    console.say(
+      f'{name}: {len(runs)} runs in {len(populations)} compiled programs'
+    )
     diverged = [_train_one(workdir, population) for population in populations]
   if all(diverged):
     raise DivergedError(
@@ -134,19 +152,35 @@ def train(
     )
 
 
+def _check_left(
+  workdir: str, populations: Sequence[Sequence[settings_lib.Run]]
+) -> None:
+  """Check what earlier sessions left, before anything is changed."""
+  ours = {records.population_name(population) for population in populations}
+  for name in results.populations(workdir):
+    if name not in ours:
+      raise directory.ResumeError(
+        f'--workdir={workdir}: holds the population {name}, which this grid '
+        'does not make: its runs were together with others; choose '
+        f'{workdir}_2'
+      )
+  for population in populations:
+    resume.check_left(workdir, population)
+
+
 def _train_one(workdir: str, population: Sequence[settings_lib.Run]) -> bool:
   """Train a population unless it is done; tell whether every run diverged."""
   name = records.population_name(population)
-  if loop.is_done(workdir, population):
-    print(f'{name}: already finished')
+  if resume.is_done(workdir, population):
+    console.say(f'{name}: already finished')
     return results.is_all_diverged(workdir, name)
   hint = population_lib.idle_devices_hint(
     population[0].settings, len(population)
   )
   if hint:
-    print(f'{name}: {hint}')
+    console.say(f'{name}: {hint}')
   diverged = loop.train_population(workdir, population)
-  interrupt.check()
+  interrupt.check(saved=True)
   return diverged
 
 

@@ -20,13 +20,14 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from lstm_variants import storage
+from lstm_variants import console, storage
 
 FORMAT = 1
 SUFFIX = '.safetensors'
 # Bytes of a header of ours, at most.
 _HEADER = 2**20
 _UNSET = '0' * 64
+_NAME = re.compile(r'\d{9,}\.safetensors')
 _DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 
 
@@ -83,17 +84,17 @@ def save(
   path = directory / f'{progress.update:09}{SUFFIX}'
   with storage.refusals(directory):
     directory.mkdir(exist_ok=True)
+    storage.sync_directory(directory.parent)
   storage.write(path, blob)
   with storage.refusals(directory):
-    for old in _newest_first(directory)[keep:]:
-      old.unlink(missing_ok=True)
+    _remove_old(directory, progress.update, keep)
 
 
 def load(
   directory: pathlib.Path,
   identity: str,
   template: Any,
-  warn: Callable[[str], None] = print,
+  warn: Callable[[str], None] = console.warn,
 ) -> tuple[Any, Progress] | None:
   """Read the newest checkpoint that is whole.
 
@@ -137,7 +138,23 @@ def named_leaves(tree: Any) -> dict[str, np.ndarray]:
 
 
 def _newest_first(directory: pathlib.Path) -> list[pathlib.Path]:
-  return sorted(directory.glob(f'*{SUFFIX}'), reverse=True)
+  """Return what has the name of a checkpoint; other files are not ours."""
+  found = [p for p in directory.iterdir() if _NAME.fullmatch(p.name)]
+  return sorted(found, key=_update_of, reverse=True)
+
+
+def _update_of(path: pathlib.Path) -> int:
+  return int(path.name.removesuffix(SUFFIX))
+
+
+def _remove_old(directory: pathlib.Path, update: int, keep: int) -> None:
+  """Remove all but the newest up to `update`; later ones were not usable."""
+  found = _newest_first(directory)
+  kept = [path for path in found if _update_of(path) <= update][:keep]
+  aside = directory.glob(f'*{SUFFIX}{storage.ASIDE}')  # of a killed save
+  for path in [*found, *aside]:
+    if path not in kept:
+      path.unlink(missing_ok=True)
 
 
 def _digest(blob: bytes) -> str:
@@ -156,6 +173,8 @@ def _read(
   largest = _HEADER + sum(
     leaf.size * leaf.dtype.itemsize for leaf in expected.values()
   )
+  if not path.is_file():
+    raise storage.DamagedError('is not a file')
   with open(path, 'rb') as file:
     blob = file.read(largest + 1)
   if len(blob) > largest:
@@ -166,11 +185,11 @@ def _read(
   start, end = match.span(1)
   if _digest(blob[:start] + _UNSET.encode() + blob[end:]) != match[1].decode():
     raise storage.DamagedError('is damaged (its checksum differs)')
+  progress = _check_metadata(path, blob, identity)
   try:
     arrays = safetensors.numpy.load(blob)
   except (safetensors.SafetensorError, ValueError, KeyError) as error:
     raise storage.DamagedError(f'is no checkpoint ({error})') from error
-  progress = _check_metadata(path, blob, identity)
   _check_leaves(arrays, expected)
   leaves = [arrays[name] for name in expected]
   return jax.tree.unflatten(jax.tree.structure(template), leaves), progress
@@ -180,15 +199,19 @@ def _check_metadata(path: pathlib.Path, blob: bytes, identity: str) -> Progress:
   size = int.from_bytes(blob[:8], 'little')
   header = storage.parse_json(blob[8 : 8 + size])
   try:
-    fields = storage.parse_json(
-      header['__metadata__']['lstm_variants'].encode()
-    )
+    text = header['__metadata__']['lstm_variants']
+    fields = storage.parse_json(text.encode(errors='replace'))
     version, owner = fields.pop('format'), fields.pop('identity')
-    progress = Progress(**fields)
   except (KeyError, TypeError, AttributeError) as error:
     raise storage.DamagedError('is no checkpoint of this program') from error
   if version != FORMAT:
-    raise storage.DamagedError(f'has format {version!r}, not {FORMAT}')
+    raise storage.DamagedError(f'has format {version!r:.20}, not {FORMAT}')
+  types = Progress.__annotations__
+  if fields.keys() != types.keys() or not all(
+    type(fields[name]) is kind for name, kind in types.items()
+  ):
+    raise storage.DamagedError('has other fields than a checkpoint')
+  progress = Progress(**fields)
   if owner != identity:
     raise storage.DamagedError('belongs to another population')
   if path.name != f'{progress.update:09}{SUFFIX}':

@@ -11,22 +11,23 @@ import os
 import signal
 import threading
 
+from lstm_variants import storage
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
 
 
 class Interrupted(Exception):
-  """A signal asked for the end; what was trained is saved.
+  """A signal asked for the end; what was trained, if anything, is saved.
 
   Attributes:
     exit_status: 128 + the number of the signal, as shells count: 130 or 143.
   """
 
-  def __init__(self, number: int):
+  def __init__(self, number: int, saved: bool):
     name = signal.Signals(number).name
-    super().__init__(
-      f'{name}: saved; repeat the command with --resume to go on'
-    )
+    what = 'saved; repeat the command with --resume to go on'
+    super().__init__(f'{name}: {what if saved else "nothing to save yet"}')
     self.exit_status = 128 + number
 
 
@@ -35,6 +36,8 @@ class _State:
 
   requested: int | None = None
   deferred = False
+  # Between the thread that notices and the one that trains.
+  lock = threading.Lock()
 
 
 def install() -> None:
@@ -56,11 +59,13 @@ def install() -> None:
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
   """Let the first signal wait for `check` while there is something to save."""
-  _State.deferred = True
+  with _State.lock:
+    _State.deferred = True
   try:
     yield
   finally:
-    _State.deferred = False
+    with _State.lock:
+      _State.deferred = False
 
 
 def requested() -> bool:
@@ -68,14 +73,17 @@ def requested() -> bool:
   return _State.requested is not None
 
 
-def check() -> None:
+def check(saved: bool) -> None:
   """End in order if a signal waits.
+
+  Args:
+    saved: whether there is something to go on with.
 
   Raises:
     Interrupted: it does.
   """
   if _State.requested is not None:
-    raise Interrupted(_State.requested)
+    raise Interrupted(_State.requested, saved)
 
 
 def _watch(reader: int) -> None:
@@ -87,11 +95,13 @@ def _watch(reader: int) -> None:
 
 def _notice(number: int) -> None:
   name = signal.Signals(number).name
-  if _State.deferred and _State.requested is None:
-    _State.requested = number
-    _tell(f'{name}: saving after this chunk; once more ends at once')
-    return
+  with _State.lock:
+    if _State.deferred and _State.requested is None:
+      _State.requested = number
+      _tell(f'{name}: saving after this chunk; once more ends at once')
+      return
   _tell(f'{name}: ended at once; what was saved before is whole')
+  storage.release_locks()
   os._exit(128 + number)
 
 

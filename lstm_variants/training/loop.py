@@ -4,16 +4,20 @@ from collections.abc import Callable, Sequence
 import contextlib
 import datetime
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from lstm_variants import provenance, results, storage
+from lstm_variants import (
+  population_files,
+  provenance,
+)
 from lstm_variants.training import (
   checkpoint,
   interrupt,
   records,
+  resume,
   step,
   tensorboard,
 )
@@ -27,17 +31,8 @@ from lstm_variants.training import (
   settings as settings_lib,
 )
 
-CHECKPOINTS = 'checkpoints'
 _State = step.State
 Observer = Callable[[_State, records.Record], None]
-
-
-class _Start(NamedTuple):
-  """Where training starts: a saved state, None to begin with the first."""
-
-  state: _State | None
-  update: int
-  seconds: float
 
 
 def train_population(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
@@ -63,9 +58,11 @@ def train_population(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
   name = records.population_name(runs)
   started = _now()
   with contextlib.ExitStack() as stack:
-    writer = stack.enter_context(results.PopulationWriter(workdir, name))
+    writer = stack.enter_context(
+      population_files.PopulationWriter(workdir, name)
+    )
     stack.enter_context(jax.enable_x64(settings.dtype == 'float64'))
-    start = _begin(writer, runs)
+    start = resume.begin(writer, runs)
     progress = stack.enter_context(
       progress_lib.Progress(name, len(runs), settings.updates)
     )
@@ -99,54 +96,6 @@ def train_population(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
   return bool(np.all(state.diverged_at >= 0))
 
 
-def is_done(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
-  """Tell whether a population is finished, and no longer training is wanted.
-
-  Raises:
-    WorkdirError: what it left cannot be read.
-  """
-  name, wanted = records.population_name(runs), runs[0].settings.updates
-  if not results.is_finished(workdir, name):
-    return False
-  left = results.read_population_provenance(workdir, name)
-  return wanted <= left.get('updates_at_most', wanted)
-
-
-def _begin(
-  writer: results.PopulationWriter, runs: Sequence[settings_lib.Run]
-) -> _Start:
-  """Take up what an earlier session left, or begin anew."""
-  settings = runs[0].settings
-  if writer.final.exists():
-    writer.reopen()
-  template = population_lib.describe_state(
-    settings, [run.hyperparams for run in runs]
-  )
-  identity = records.population_identity(runs)
-  directory = writer.partial / CHECKPOINTS
-  saved = checkpoint.load(directory, identity, template)
-  if saved is None:
-    writer.start()
-    return _Start(None, 0, 0.0)
-  state, made = saved
-  try:
-    dropped = writer.resume(made.metrics_bytes, made.metrics_sha256)
-  except storage.DamagedError as error:
-    raise checkpoint.CheckpointError(
-      f'{error}: it does not go with checkpoint {made.update}; put it back, or '
-      'repeat the command with --overwrite to start anew'
-    ) from error
-  print(f'{writer.final.name}: going on after update {made.update}')
-  if dropped:
-    print(f'{writer.partial}: dropped {dropped:,} bytes of later metrics')
-  if made.made_by != _made_by():
-    print(
-      f'{writer.final.name}: saved by {made.made_by}, going on with '
-      f'{_made_by()}: roundings may differ'
-    )
-  return _Start(state, made.update, made.seconds)
-
-
 class _Saver:
   """Saves checkpoints when they are due, and knows how long training took.
 
@@ -158,8 +107,8 @@ class _Saver:
   def __init__(
     self,
     runs: Sequence[settings_lib.Run],
-    writer: results.PopulationWriter,
-    start: _Start,
+    writer: population_files.PopulationWriter,
+    start: resume.Start,
   ):
     self._runs, self._settings = runs, runs[0].settings
     self._identity = records.population_identity(runs)
@@ -192,7 +141,7 @@ class _Saver:
     update = int(state.update[0])
     self._writer.sync()
     checkpoint.save(
-      self._writer.partial / CHECKPOINTS,
+      self._writer.partial / resume.CHECKPOINTS,
       self._identity,
       state,
       checkpoint.Progress(
@@ -200,7 +149,7 @@ class _Saver:
         seconds=self.seconds(),
         metrics_bytes=self._writer.metrics_bytes,
         metrics_sha256=self._writer.metrics_sha256,
-        made_by=_made_by(),
+        made_by=resume.made_by(),
       ),
       self._settings.keep_checkpoints,
     )
@@ -211,7 +160,7 @@ class _Saver:
 def _train(
   settings: settings_lib.Settings,
   population: population_lib.Population,
-  start: _Start,
+  start: resume.Start,
   observe: Observer,
   saver: _Saver,
 ) -> tuple[_State, records.Record]:
@@ -227,7 +176,7 @@ def _train(
   marks, record = _marks(on_device, record, population.size)
   if start.state is None:
     observe(marks, record)
-  interrupt.check()
+  interrupt.check(saver.saved_update > 0)
   while not (done >= settings.updates or _is_settled(settings, marks)):
     chunk = _chunk(settings, done)
     on_device, record = population.advance(on_device, chunk)
@@ -236,7 +185,7 @@ def _train(
     observe(marks, record)
     if interrupt.requested() or saver.is_due(done):
       saver.save(on_device)
-    interrupt.check()
+    interrupt.check(saver.saved_update > 0)
   if saver.saved_update != done:
     saver.save(on_device)
   return _to_host(on_device, population.size), record
@@ -283,10 +232,6 @@ def _describe(population, saver: _Saver, settings) -> dict[str, Any]:
     'save_seconds': saver.save_seconds,
     'updates_at_most': settings.updates,
   }
-
-
-def _made_by() -> str:
-  return f'jax {jax.__version__} on {jax.devices()[0].device_kind}'
 
 
 def _now() -> str:

@@ -15,6 +15,8 @@ from lstm_variants.training import checks, compiling, step
 from lstm_variants.training import settings as settings_lib
 
 AXIS = 'population'
+# From this width on a run is faster with its batch shared by CPU devices.
+_WIDE = 64
 
 
 class Population(NamedTuple):
@@ -23,7 +25,7 @@ class Population(NamedTuple):
   Attributes:
     size: number of runs.
     state: `step.State`, every leaf with a leading axis of `size` padded to a
-      multiple of the number of devices.
+      multiple of the rows of devices.
     advance: `(state, updates) -> (state, record)`; the compiled chunk, which
       takes the memory of the state it is given.
     place: `state -> state`; puts a state of `size` runs on the devices.
@@ -152,7 +154,8 @@ def check_devices(settings: settings_lib.Settings) -> None:
   raise checks.InputError(
     'training.batch_devices',
     wanted,
-    f'only {found} device(s) are there; nearest: {_divisor(settings, found)}',
+    f'only {found} device(s) are there (JAX_NUM_CPU_DEVICES makes more of a '
+    f'CPU); nearest: {_divisor(settings, found)}',
   )
 
 
@@ -160,10 +163,11 @@ def idle_devices_hint(settings: settings_lib.Settings, runs: int) -> str | None:
   """Tell how the CPU devices that so few runs leave idle could be used."""
   found, used = jax.device_count(), settings.batch_devices
   most = _divisor(settings, max(found // runs, used))
-  if most == used or jax.default_backend() != 'cpu':
+  narrow = settings.hidden_features < _WIDE
+  if most == used or narrow or jax.default_backend() != 'cpu':
     return None
   return (
-    f'{runs * used} of {found} devices are used; for wide models '
+    f'{runs * used} of {found} devices are used; '
     f'--config.training.batch_devices={most} is faster'
   )
 
@@ -195,7 +199,7 @@ def _place(padding: int, sharding: jax.sharding.Sharding, state: step.State):
 
 
 def _over_runs(advance: Any, lanes: int, hyperparams, state, updates):
-  """Advance the runs of one device, `lanes` of them side by side.
+  """Advance the runs of one row of devices, `lanes` of them side by side.
 
   On a CPU a run that has the caches to itself is the fastest; an accelerator
   wants large batches of products. 0 lanes choose so.

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import rich.console
 import rich.progress
 
+from lstm_variants import console
+
 
 class Report(NamedTuple):
   """Where a population stands.
@@ -49,7 +51,7 @@ class Progress:
 
   def __enter__(self) -> 'Progress':
     if self._bar is None:
-      print(f'{self._name}: {self._runs} runs, compiling', flush=True)
+      console.say(f'{self._name}: {self._runs} runs, compiling')
       return self
     self._bar.start()
     self._task = self._bar.add_task(
@@ -86,4 +88,4 @@ class Progress:
     if done:
       left = (self._updates - report.update) / rate
       line += f'  {speed}' + ('' if last else f'  {left:.0f} s left at most')
-    print(line, flush=True)
+    console.say(line)

@@ -177,11 +177,13 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   together = min(runs, (settings.lanes or 1) * rows)
   steps = settings.task.num_steps
   kept = _kept_bytes(settings, settings.segment or steps)
+  # Inputs and outputs of every step, of the whole batch on each device.
+  ends = 3 * steps * (sizes.in_features + sizes.out_features)
+  kept += settings.batch_size * ends * settings.batch_devices * number
   if settings.segment:
-    # The states between the segments, and inputs and outputs of every step.
+    # The states between the segments.
     states = 4 * width * sizes.num_layers * -(-steps // settings.segment)
-    ends = 3 * steps * (sizes.in_features + sizes.out_features)
-    kept += settings.batch_size * (states + ends) * number
+    kept += settings.batch_size * states * number
   copies = runs * settings.batch_devices
   return 10 * weights * number * copies + together * kept
 
@@ -239,7 +241,10 @@ def check_memory(population: Sequence[Settings]) -> None:
     sizes, key=lambda name: values[name] / sizes[name][2], reverse=True
   ):
     fits = functools.partial(_fits, settings, runs, name, memory)
-    choices = range(sizes[name][1], values[name])
+    smallest, step = sizes[name][1], 1
+    if name == 'batch_size':
+      smallest = step = settings.batch_devices
+    choices = range(smallest, values[name], step)
     if choices and fits(choices[0]):
       too_large = bisect.bisect(choices, False, key=lambda n, f=fits: not f(n))
       nearest = choices[too_large - 1]

@@ -5,6 +5,8 @@ import math
 import pathlib
 from typing import Any
 
+from lstm_variants import storage
+
 
 class Events:
   """Writes one event file per run under DIRECTORY/tensorboard; or nothing.
@@ -24,12 +26,13 @@ class Events:
       return
     import tensorboardX  # an optional extra
 
-    self._writers = {
-      run: tensorboardX.SummaryWriter(
-        str(directory / 'tensorboard' / run), purge_step=after + 1
-      )
-      for run in runs
-    }
+    with storage.refusals(directory):
+      self._writers = {
+        run: tensorboardX.SummaryWriter(
+          str(directory / 'tensorboard' / run), purge_step=after + 1
+        )
+        for run in runs
+      }
 
   def __enter__(self) -> 'Events':
     return self

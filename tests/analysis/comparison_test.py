@@ -82,6 +82,19 @@ def test_toggles_and_task_fields_do_not_enter_labels(tmp_path):
   assert [row.label for row in rows] == ['vanilla', 'vanilla input_gate=off']
 
 
+def test_when_a_run_was_looked_at_and_saved_does_not_enter_labels(tmp_path):
+  runs = [
+    fixture.run(ADDING, model, seed, None, 0.1 * seed)
+    for model in ('vanilla', 'peephole')
+    for seed in (1, 2)
+  ]
+  for row in runs[2:]:
+    row['config']['training'] |= {'save_interval': 7, 'evaluation_interval': 3}
+  rows = _compare(tmp_path, runs)
+  assert [row.label for row in rows] == ['vanilla', 'peephole']
+  assert not math.isnan(rows[1].welch)
+
+
 def test_groups_are_compared_with_the_baseline_of_equal_other_fields(tmp_path):
   rows = {row.label: row for row in _compare(tmp_path, _grid())}
   for rate in (0.1, 0.01):

@@ -2,7 +2,7 @@
 
 import itertools
 
-from lstm_variants import directory, results
+from lstm_variants import directory, population_files
 
 BUDGET = 6400
 INTERVAL = 1600  # sequences between evaluations
@@ -116,7 +116,7 @@ def write(workdir, runs, tasks=None, name='study', finished=None) -> None:
       {'id': f'{task}-{index}', 'population': task, 'index': index, **row}
       for index, row in enumerate(rows)
     ]
-    with results.PopulationWriter(str(workdir), task) as writer:
+    with population_files.PopulationWriter(str(workdir), task) as writer:
       writer.start()
       for row in rows:
         writer.append_metrics(evaluations(row))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from lstm_variants import directory as directory_lib
-from lstm_variants import results
+from lstm_variants import population_files
 from tests import conftest
 
 REPOSITORY = conftest.REPOSITORY
@@ -347,7 +347,7 @@ def directory(tmp_path_factory) -> pathlib.Path:
     'params': 1,
     'seconds_per_update': 0.1,
   }
-  with results.PopulationWriter(str(path / 'done'), 'p') as writer:
+  with population_files.PopulationWriter(str(path / 'done'), 'p') as writer:
     writer.start()
     writer.finish([run], {}, {})
   return path

@@ -17,6 +17,8 @@ REPOSITORY = pathlib.Path(__file__).parents[2]
 STUDY = '--config=tests/faults/study.py'
 # Of a session of the study, far more than it takes.
 _PATIENCE = 300
+# Of a study that is killed again and again.
+_SESSIONS = 100
 
 
 class Ended(NamedTuple):
@@ -118,7 +120,8 @@ def kill_until_done(
     AssertionError: a session ends with anything but success.
   """
   kills = []
-  while True:
+  for _ in range(_SESSIONS):
+    before = set(pathlib.Path(workdir).rglob('*.tmp'))
     process = start(workdir, *arguments, *resume_flags(workdir))
     seconds = randomness.uniform(0, latest)
     try:
@@ -129,12 +132,13 @@ def kill_until_done(
     if process.returncode == 0:
       return kills
     assert process.returncode == -signal.SIGKILL, (out, err)
-    kills.append(Kill(seconds, _phase(workdir, out)))
+    kills.append(Kill(seconds, _phase(workdir, out, before)))
+  raise AssertionError(f'not through in {_SESSIONS} sessions')
 
 
-def _phase(workdir, out: str) -> str:
+def _phase(workdir, out: str, before: set[pathlib.Path]) -> str:
   """Tell from what is there what a killed program was doing."""
-  if any(pathlib.Path(workdir).rglob('*.tmp')):
+  if set(pathlib.Path(workdir).rglob('*.tmp')) - before:
     return 'saving'
   last = out.splitlines()[-1] if out else ''
   if not last:

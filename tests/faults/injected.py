@@ -9,7 +9,8 @@ The environment's FAULT says where and what, as JSON:
     errno    to be raised by the call instead
     remove   a directory to be removed before the call
 
-What happens is appended to the file FAULT_LOG: 'signal' or 'left' and the time.
+What happens is appended to the file FAULT_LOG: 'signal', 'raised' or 'left',
+and the time.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ import threading
 import time
 from typing import Any
 
-from lstm_variants import results, storage
+from lstm_variants import population_files, storage
 from lstm_variants.training import checkpoint, population
 
 # Into a chunk or a compilation, in seconds.
@@ -54,6 +55,7 @@ def _around(point: str):
   if 'remove' in _FAULT:
     shutil.rmtree(_FAULT['remove'])
   if 'errno' in _FAULT:
+    _log('raised')
     raise OSError(_FAULT['errno'], os.strerror(_FAULT['errno']))
   signals = _FAULT.get('signals', [])
   sender = threading.Thread(target=_send, args=(signals,))
@@ -96,7 +98,7 @@ def _wrap_advance(compile_population):
 def _plant() -> None:
   population.compile_population = _wrap_advance(population.compile_population)
   checkpoint.save = _wrap('save', checkpoint.save)
-  writer = results.PopulationWriter
+  writer = population_files.PopulationWriter
   writer.finish = _wrap('finish', writer.finish)
   # `storage` finds an `open` of its own before the builtin.
   homes: dict[str, Any] = {

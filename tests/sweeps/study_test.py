@@ -11,7 +11,7 @@ import pytest
 
 from configs import base
 from configs.studies import quickstart
-from lstm_variants import directory, results
+from lstm_variants import directory, population_files, results
 from lstm_variants.sweeps import study
 from lstm_variants.training import loop, records, settings
 from tests.analysis import study_fixture as fixture
@@ -197,11 +197,11 @@ def _two_populations(make_config):
 def _fake_training(workdir, population):
   """Stand in for the training of a population."""
   name = records.population_name(population)
-  with results.PopulationWriter(workdir, name) as writer:
+  with population_files.PopulationWriter(workdir, name) as writer:
     writer.start()
     row = {**fixture.run('adding-urnn16-T8', 'vanilla', 0, None, 0.1)}
     row |= {'id': 'x', 'population': name}
-    writer.finish([row], {}, {})
+    writer.finish([row], {}, {'updates_at_most': 8})
   return False
 
 
@@ -230,7 +230,7 @@ def test_an_interrupted_population_is_trained_again_from_its_start(
   def interrupted(workdir, population):
     if records.population_name(population) == names[0]:
       return _fake_training(workdir, population)
-    with results.PopulationWriter(workdir, names[1]) as writer:
+    with population_files.PopulationWriter(workdir, names[1]) as writer:
       writer.start()
       writer.append_metrics([{'run': 'half'}])
       raise KeyboardInterrupt

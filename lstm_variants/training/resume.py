@@ -1,0 +1,138 @@
+"""What earlier sessions left of a population: is it done, where to go on."""
+
+from collections.abc import Callable, Sequence
+import functools
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from lstm_variants import (
+  console,
+  directory,
+  population_files,
+  provenance,
+  results,
+  storage,
+)
+from lstm_variants.training import checkpoint, records, step
+from lstm_variants.training import population as population_lib
+from lstm_variants.training import settings as settings_lib
+
+CHECKPOINTS = 'checkpoints'
+
+
+class Start(NamedTuple):
+  """Where training starts: a saved state, None to begin with the first."""
+
+  state: step.State | None
+  update: int
+  seconds: float
+
+
+def is_done(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
+  """Tell whether a population is finished, and no longer training is wanted.
+
+  Raises:
+    WorkdirError: what it left cannot be read, or it was trained longer.
+  """
+  name, wanted = records.population_name(runs), runs[0].settings.updates
+  if not results.is_finished(workdir, name):
+    return False
+  left = results.read_population_provenance(workdir, name)
+  trained = left.get('updates_at_most')
+  if not isinstance(trained, int) or trained > wanted:
+    raise directory.ResumeError(
+      f'--config.training.updates={wanted}: {name} was trained for {trained}; '
+      f'nearest: {trained}'
+    )
+  return trained == wanted
+
+
+def check_left(workdir: str, runs: Sequence[settings_lib.Run]) -> None:
+  """Check that a population can be gone on with; change nothing.
+
+  Raises:
+    CheckpointError: there are checkpoints, and none can be used; or it is to be
+      trained longer, and there are none.
+    WorkdirError: what it left cannot be read, or it was trained longer.
+  """
+  writer = population_files.PopulationWriter(
+    workdir, records.population_name(runs)
+  )
+  if is_done(workdir, runs):
+    return
+  found = _load(writer, runs, warn=lambda text: None)
+  if found is None and writer.final.exists():
+    raise checkpoint.CheckpointError(
+      f'{writer.final}: has no checkpoints to be trained longer from; set '
+      '--config.training.updates back, or choose another --workdir'
+    )
+
+
+def _load(
+  writer: population_files.PopulationWriter,
+  runs: Sequence[settings_lib.Run],
+  warn: Callable[[str], None],
+) -> tuple[step.State, checkpoint.Progress] | None:
+  """Read the newest checkpoint, wherever the population is, and check it."""
+  settings = runs[0].settings
+  place = writer.final if writer.final.exists() else writer.partial
+  with jax.enable_x64(settings.dtype == 'float64'):
+    template = population_lib.describe_state(
+      settings, [run.hyperparams for run in runs]
+    )
+  identity = records.population_identity(runs)
+  saved = checkpoint.load(place / CHECKPOINTS, identity, template, warn)
+  if saved is None:
+    return None
+  state, made = saved
+  if made.update > settings.updates or np.any(state.update != made.update):
+    raise directory.ResumeError(
+      f'--config.training.updates={settings.updates}: {writer.final.name} is '
+      f'at update {made.update}; nearest: {made.update}'
+    )
+  try:
+    population_files.check_metrics(
+      place / results.METRICS, made.metrics_bytes, made.metrics_sha256
+    )
+  except storage.DamagedError as error:
+    raise checkpoint.CheckpointError(
+      f'{error}: it does not go with checkpoint {made.update}; put it back, or '
+      'repeat the command with --overwrite to start anew'
+    ) from error
+  return state, made
+
+
+def begin(
+  writer: population_files.PopulationWriter, runs: Sequence[settings_lib.Run]
+) -> Start:
+  """Take up what an earlier session left, or begin anew."""
+  saved = _load(writer, runs, console.warn)
+  if saved is None:
+    writer.start()
+    return Start(None, 0, 0.0)
+  if writer.final.exists():
+    writer.reopen()
+  state, made = saved
+  dropped = writer.resume(made.metrics_bytes, made.metrics_sha256)
+  console.say(f'{writer.final.name}: going on after update {made.update}')
+  if dropped:
+    console.warn(
+      f'{writer.partial}: dropped {dropped:,} bytes of later metrics'
+    )
+  if made.made_by != made_by():
+    console.warn(
+      f'{writer.final.name}: saved by {made.made_by}, going on with '
+      f'{made_by()}: roundings may differ'
+    )
+  return Start(state, made.update, made.seconds)
+
+
+@functools.cache
+def made_by() -> str:
+  """Describe versions and devices; others may round differently."""
+  found = provenance.describe()
+  versions = ' '.join(f'{k} {v}' for k, v in found['packages'].items())
+  devices = f'{jax.device_count()} {jax.devices()[0].device_kind}'
+  return f'{versions} on {devices} ({found["machine"]})'

@@ -1,0 +1,130 @@
+"""What a study that is gone on with makes of what is there."""
+
+import errno
+import hashlib
+import io
+import os
+import pathlib
+import shutil
+import sys
+
+import pytest
+
+from lstm_variants import console, directory, population_files, results, storage
+from lstm_variants.directory import Mode
+from lstm_variants.sweeps import study
+from lstm_variants.training import checkpoint, records, settings
+
+MODELS = ['vanilla', 'peephole']
+
+
+@pytest.fixture
+def train(make_config, tmp_path):
+  """`train({'training.updates': 9}, mode)`: trains a study of two models."""
+
+  def train(changes=None, mode=Mode.NEW, models=MODELS, own=None):
+    config = make_config(
+      {'training.stop_when_solved': False, **(changes or {})}
+    )
+    grid = [
+      {'config.model.variant': model, **((own or {}).get(model) or {})}
+      for model in models
+    ]
+    runs = study.expand(config, lambda hyper: grid)
+    study.train(str(tmp_path / 'study'), 'two', config, runs, mode)
+    return tmp_path / 'study'
+
+  return train
+
+
+def _snapshot(path: pathlib.Path) -> dict[str, bytes]:
+  return {
+    str(file.relative_to(path)): file.read_bytes()
+    for file in sorted(path.rglob('*'))
+    if file.is_file() and file.name != '.lock'
+  }
+
+
+MORE = {'training.updates': 40}
+
+
+@pytest.mark.parametrize('damage', ['removed', 'emptied'])
+def test_a_finished_study_is_untouched_where_it_cannot_be_trained_longer(
+  train, damage
+):
+  path = train()
+  for folder in path.rglob('checkpoints'):
+    if damage == 'removed':
+      shutil.rmtree(folder)
+    else:
+      for file in folder.iterdir():
+        file.write_bytes(b'')
+  before = _snapshot(path)
+  with pytest.raises(checkpoint.CheckpointError):
+    train(MORE, Mode.RESUME)
+  assert _snapshot(path) == before
+  train(mode=Mode.RESUME)  # set back, it is finished
+  assert len(results.read_runs(str(path))) == 2
+
+
+def test_fewer_updates_are_refused(train):
+  path = train()
+  before = _snapshot(path)
+  with pytest.raises(directory.ResumeError, match='was trained for 20') as info:
+    train({'training.updates': 10}, Mode.RESUME)
+  assert str(info.value).endswith('nearest: 20')
+  assert _snapshot(path) == before
+
+
+def test_runs_that_are_grouped_anew_are_refused(train):
+  path = train()
+  before = _snapshot(path)
+  own = {'peephole': {'config.training.updates': 40}}
+  with pytest.raises(directory.ResumeError, match='does not make'):
+    train(None, Mode.RESUME, own=own)
+  assert _snapshot(path) == before
+
+
+def test_provenance_of_another_type_is_refused(train):
+  path = train()
+  (file,) = path.rglob('provenance.json')
+  file.write_text('{"updates_at_most": "x"}')
+  with pytest.raises(directory.ResumeError):
+    train(mode=Mode.RESUME)
+
+
+def test_metrics_are_hashed_up_to_what_a_checkpoint_saw(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  path.write_bytes(b'rows\nmore')
+  digest = hashlib.sha256(b'rows\n').hexdigest()
+  assert population_files.check_metrics(path, 5, digest) == 4
+  for size, other in ((4, digest), (6, digest), (50, digest), (5, 'x')):
+    with pytest.raises(storage.DamagedError):
+      population_files.check_metrics(path, size, other)
+  os.truncate(path, 2**33)  # sparse: only what counts is read
+  assert population_files.check_metrics(path, 5, digest) == 2**33 - 5
+
+
+def test_nobody_to_read_does_not_end_a_run(monkeypatch):
+  class Full(io.StringIO):
+    def write(self, text):
+      raise OSError(errno.ENOSPC, 'full')
+
+  monkeypatch.setattr(sys, 'stdout', Full())
+  monkeypatch.setattr(sys, 'stderr', Full())
+  console.say('once')
+  console.say('again')
+  console.warn('once')
+  for stream in (sys.stdout, sys.stderr):
+    assert stream.name == os.devnull
+    stream.close()
+
+
+def test_names_do_not_depend_on_what_is_harmless(make_config):
+  names = set()
+  for value, field in enumerate(sorted(results.HARMLESS), 3):
+    if field != 'training.tensorboard':
+      number = float(value) if 'minutes' in field else value
+      run = settings.from_config(make_config({field: number}))
+      names.add(records.run_name(run))
+  assert len(names) == 1
