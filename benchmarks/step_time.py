@@ -164,8 +164,8 @@ def section(quick: bool, repeats: int) -> list[str]:
       lines += [
         '',
         f'The same, with the batch of ours shared by up to {count} CPU '
-        'devices, as far as they divide it (as `training.batch_devices` does, which '
-        'also gathers the outputs); only one peer is shared too:',
+        'devices, as far as they divide it (as `training.batch_devices` does, '
+        'which also gathers the outputs); only one peer is shared too:',
         *ratios_table(shared, networks.OURS + peers.SHARED),
       ]
   if not _VARIANTS.value:

@@ -287,10 +287,10 @@ FORKED = [
   _field('training.batch_devices', '4096', 'must divide', 'nearest: 32'),
   _train(
     *(
-      '--config.training.batch_size=4096',
-      '--config.training.batch_devices=4096',
+      '--config.training.batch_size=64',
+      '--config.training.batch_devices=64',
     ),
-    words=('--config.training.batch_devices=4096', 'device(s) are there'),
+    words=('--config.training.batch_devices=64', 'device(s) are there'),
   ),
   _field('training.keep_checkpoints', '0', 'nearest: 1'),
   _field('training.save_interval', '-1', 'nearest: 0'),
