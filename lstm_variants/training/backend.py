@@ -6,6 +6,7 @@ import sys
 
 import jax
 
+from lstm_variants import console
 from lstm_variants.training import settings
 
 # Read by XLA before 2025, and silently ignored since (jax issue 40150).
@@ -53,7 +54,7 @@ def check() -> None:
         f'XLA_FLAGS={flags}: XLA refuses: {reason}; nearest: unset XLA_FLAGS'
       )
   if _DEAD in flags:
-    print(f'XLA_FLAGS={_DEAD}: ignored by this version', file=sys.stderr)
+    console.warn(f'XLA_FLAGS={_DEAD}: ignored by this version')
   try:
     jax.devices()
   except RuntimeError as error:
