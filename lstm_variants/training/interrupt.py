@@ -10,11 +10,15 @@ import contextlib
 import os
 import signal
 import threading
+import time
 
 from lstm_variants import storage
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
+# `timeout` signals the program and then its group; make passes on a Ctrl-C that
+# its children got too. Within so many seconds that is one wish, not two.
+_ECHO = 0.5
 
 
 class Interrupted(Exception):
@@ -35,6 +39,7 @@ class _State:
   """Of the process, as signals are: the signal to answer, and how."""
 
   requested: int | None = None
+  requested_at = 0.0
   deferred = False
   # Between the thread that notices and the one that trains.
   lock = threading.Lock()
@@ -44,7 +49,8 @@ def install() -> None:
   """Notice the signals from now on; to be called by the main thread, once.
 
   Outside of `deferred`, and for the second signal anywhere, the process ends at
-  once with status 128 + the number of the signal.
+  once with status 128 + the number of the signal. The same signal within half a
+  second is an echo of the first, not a second.
   """
   reader, writer = os.pipe()
   os.set_blocking(writer, False)
@@ -94,10 +100,12 @@ def _watch(reader: int) -> None:
 
 
 def _notice(number: int) -> None:
-  name = signal.Signals(number).name
+  name, now = signal.Signals(number).name, time.monotonic()
   with _State.lock:
+    if _State.requested == number and now - _State.requested_at < _ECHO:
+      return
     if _State.deferred and _State.requested is None:
-      _State.requested = number
+      _State.requested, _State.requested_at = number, now
       _tell(f'{name}: saving after this chunk; once more ends at once')
       return
   _tell(f'{name}: ended at once; what was saved before is whole')

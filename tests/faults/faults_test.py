@@ -14,6 +14,17 @@ TERM, INT = signal.SIGTERM, signal.SIGINT
 CODES = {TERM: 143, INT: 130}
 
 
+@pytest.fixture(scope='module', autouse=True)
+def compiled_once(tmp_path_factory):
+  """Have the sessions share what is compiled, so that they start sooner."""
+  with pytest.MonkeyPatch.context() as patch:
+    for name, value in harness.share_compiled(
+      tmp_path_factory.mktemp('compiled')
+    ).items():
+      patch.setenv(name, value)
+    yield
+
+
 @pytest.fixture(scope='module')
 def undisturbed(tmp_path_factory) -> str:
   """The digest of the study when nobody disturbs it."""
@@ -44,7 +55,7 @@ def test_killed_at_random_it_ends_as_if_it_had_not_been(
   tmp_path, undisturbed, seed
 ):
   workdir = tmp_path / 'study'
-  kills = harness.kill_until_done(workdir, 9, random.Random(seed))
+  kills = harness.kill_until_done(workdir, 7, random.Random(seed))
   assert kills
   assert harness.digest(workdir) == undisturbed
 
@@ -89,7 +100,7 @@ def test_a_second_signal_ends_at_once_and_the_checkpoint_stays(
   tmp_path, undisturbed
 ):
   workdir = tmp_path / 'study'
-  fault = {'at': 'save', 'number': 3, 'signals': [INT, INT]}
+  fault = {'at': 'save', 'number': 3, 'signals': [INT, INT], 'gap': 0.6}
   ended = harness.run(workdir, fault=fault)
   assert ended.status == 130
   assert 'once more ends at once' in ended.stderr
@@ -98,6 +109,14 @@ def test_a_second_signal_ends_at_once_and_the_checkpoint_stays(
   assert resumed.status == 0 and 'error' not in resumed.stderr
   assert 'going on after update 60' in resumed.stdout
   assert harness.digest(workdir) == undisturbed
+
+
+def test_a_signal_and_its_echo_are_one(tmp_path):
+  workdir = tmp_path / 'study'
+  fault = {'at': 'save', 'number': 2, 'signals': [TERM, TERM], 'gap': 0.02}
+  ended = harness.run(workdir, fault=fault)
+  assert ended.status == 143 and 'saved; repeat' in ended.stderr
+  assert [word for word, _ in ended.log] == ['signal', 'signal', 'left']
 
 
 def test_a_full_disk_ends_with_its_status_and_what_was_saved_stays(

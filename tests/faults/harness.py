@@ -43,6 +43,14 @@ class Ended(NamedTuple):
     return self.ended - next(t for word, t in self.log if word == 'signal')
 
 
+def share_compiled(folder) -> dict[str, str]:
+  """Return the environment in which sessions share what is compiled."""
+  return {
+    'JAX_COMPILATION_CACHE_DIR': str(folder),
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.2',
+  }
+
+
 def start(workdir, *arguments: str, fault: dict | None = None, program='sweep'):
   """Start a program, with a fault planted if there is one."""
   module = ['tests.faults.injected'] if fault else []

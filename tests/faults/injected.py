@@ -5,7 +5,8 @@ The environment's FAULT says where and what, as JSON:
     at       compile, evaluation (the first), chunk, save, finish: inside of it;
              fsync, replace, open: that call of the system
     number   which of these calls, from 0 on
-    signals  to be sent to the process inside of it, 20 ms apart
+    signals  to be sent to the process inside of it
+    gap      the seconds between them
     errno    to be raised by the call instead
     remove   a directory to be removed before the call
 
@@ -39,8 +40,10 @@ def _log(word: str) -> None:
 
 
 def _send(numbers: list[int]) -> None:
+  gap = _DELAY
   for number in numbers:
-    time.sleep(_DELAY)
+    time.sleep(gap)
+    gap = _FAULT.get('gap', 0)
     _log('signal')
     os.kill(os.getpid(), number)
 
