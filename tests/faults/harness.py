@@ -17,8 +17,6 @@ REPOSITORY = pathlib.Path(__file__).parents[2]
 STUDY = '--config=tests/faults/study.py'
 # Of a session of the study, far more than it takes.
 _PATIENCE = 300
-# Of a study that is killed again and again.
-_SESSIONS = 100
 
 
 class Ended(NamedTuple):
@@ -114,24 +112,26 @@ class Kill(NamedTuple):
 
 
 def kill_until_done(
-  workdir, latest: float, randomness: random.Random, *arguments: str
+  workdir, latest: float, most: int, randomness: random.Random
 ) -> list[Kill]:
   """Kill the study at random moments, go on with it, until it comes through.
 
   Args:
     workdir: of the study.
     latest: a session is killed within so many seconds, or it ends before.
+    most: so many times; then it is left alone.
     randomness: where the moments come from.
-    *arguments: of the program.
 
   Raises:
     AssertionError: a session ends with anything but success.
   """
   kills = []
-  for _ in range(_SESSIONS):
+  while True:
     before = set(pathlib.Path(workdir).rglob('*.tmp'))
-    process = start(workdir, *arguments, *resume_flags(workdir))
+    process = start(workdir, *resume_flags(workdir))
     seconds = randomness.uniform(0, latest)
+    if len(kills) == most:
+      seconds = _PATIENCE
     try:
       process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -141,7 +141,6 @@ def kill_until_done(
       return kills
     assert process.returncode == -signal.SIGKILL, (out, err)
     kills.append(Kill(seconds, _phase(workdir, out, before)))
-  raise AssertionError(f'not through in {_SESSIONS} sessions')
 
 
 def _phase(workdir, out: str, before: set[pathlib.Path]) -> str:
