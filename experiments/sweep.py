@@ -12,7 +12,7 @@ import pathlib
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import command
+from experiments import command, config_file
 from lstm_variants.sweeps import study
 from lstm_variants.training import backend
 
@@ -27,7 +27,7 @@ def main() -> None:
   backend.use_every_core()
   flag = flags.FLAGS[_CONFIG.name]
   path = config_flags.get_config_filename(flag).partition(':')[0]
-  module = command.load_config_module(path)
+  module = config_file.load_module(path)
   if not hasattr(module, 'get_hyper'):
     raise study.GridError(
       f'--config={path}: has no get_hyper(hyper) to state a grid; nearest: '

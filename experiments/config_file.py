@@ -1,0 +1,178 @@
+"""The config file of a command line and its overrides, checked strictly."""
+
+from collections.abc import Iterable, Iterator, Sequence
+import difflib
+import importlib.util
+import math
+import pathlib
+import re
+import types
+from typing import Any
+
+from absl import flags
+from ml_collections import config_dict
+
+from lstm_variants import console
+
+_OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
+_TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
+
+
+class UsageError(Exception):
+  """The command line cannot be used; the message is one line."""
+
+
+def load_module(path: str) -> types.ModuleType:
+  """Execute a config file and return it as a module.
+
+  Raises:
+    UsageError: there is no such file, it fails, or has no `get_config`.
+  """
+  file = pathlib.Path(path)
+  if not file.is_file():
+    known = [str(p) for p in sorted(pathlib.Path('configs').rglob('*.py'))]
+    raise UsageError(f'--config={path}: no such file{_nearest(path, known)}')
+  spec = importlib.util.spec_from_file_location(file.stem, file)
+  if spec is None or spec.loader is None:
+    raise UsageError(f'--config={path}: not a Python file; it must end in .py')
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+  except (Exception, SystemExit) as error:
+    name = type(error).__name__
+    raise UsageError(f'--config={path}: fails: {name}: {error}') from error
+  if not hasattr(module, 'get_config'):
+    raise UsageError(
+      f'--config={path}: has no get_config(); nearest: configs/adding.py'
+    )
+  return module
+
+
+def check(argv: Sequence[str]) -> dict[str, type]:
+  """Check the config file and the overrides on the command line against it.
+
+  Returns:
+    The type of each field of the config.
+
+  Raises:
+    UsageError: naming what is wrong.
+  """
+  path = value_of('--config', argv)
+  if path is None:
+    if any(_OVERRIDE.fullmatch(word) for word in argv[1:]):
+      raise UsageError(
+        '--config.…: fields need a config file; nearest: '
+        '--config=configs/adding.py'
+      )
+    raise UsageError('--config: missing; nearest: --config=configs/adding.py')
+  types_of = dict(_flatten(_load_config(path)))
+  given: dict[str, list[str | None]] = {}
+  for field, value in overrides(argv):
+    given.setdefault(field, []).append(value)
+    if field not in types_of:
+      wrong = f'--config.{field}={value}'
+      nearest = nearest_flag(field, types_of)
+      raise UsageError(f'{wrong}: unknown field{nearest}')
+    if value is not None:
+      _check_type(field, value, types_of[field])
+  for field, values in given.items():
+    if len(set(values)) > 1:
+      console.warn(f'--config.{field} is given twice: {values[-1]} counts')
+  return types_of
+
+
+def _load_config(path: str) -> config_dict.ConfigDict:
+  """Call the `get_config` of a config file, given as FILE or FILE:ARGUMENT."""
+  file, _, argument = path.partition(':')
+  module = load_module(file)
+  try:
+    config = module.get_config(*([argument] if argument else []))
+  except (Exception, SystemExit) as error:
+    raise UsageError(
+      f'--config={path}: get_config() fails: {type(error).__name__}: {error}'
+    ) from error
+  if not isinstance(config, config_dict.ConfigDict):
+    raise UsageError(
+      f'--config={path}: get_config() returns {type(config).__name__}, not a '
+      'ConfigDict; nearest: configs/adding.py'
+    )
+  return config
+
+
+def overrides(argv: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+  """Yield each overridden field of a command line, and its value."""
+  for index, word in enumerate(argv):
+    match = _OVERRIDE.fullmatch(word)
+    if match and match[2] is None and index + 1 < len(argv):
+      following = argv[index + 1]
+      yield match[1], None if following.startswith('-') else following
+    elif match:
+      yield match[1], match[2]
+
+
+def _check_type(field: str, value: str, expected: type) -> None:
+  """Refuse a value that is not of its field's type."""
+  what = f'--config.{field}={value}'
+  if expected is bool and value.lower() not in _TRUE_OR_FALSE:
+    raise UsageError(
+      f'{what}: must be true or false{_nearest(value, _TRUE_OR_FALSE[:2])}'
+    )
+  if expected is int and not re.fullmatch(r'\s*[+-]?\d[\d_]*\s*', value):
+    try:
+      nearest = f'; nearest: {round(float(value))}'
+    except (ValueError, OverflowError):
+      nearest = '; for example 32'
+    raise UsageError(f'{what}: must be an integer{nearest}')
+  if expected is float:
+    try:
+      float(value)
+    except ValueError:
+      number = value.replace(',', '.')
+      good = re.fullmatch(r'[+-]?\d*\.?\d+', number) and math.isfinite(
+        float(number)
+      )
+      nearest = f'nearest: {number}' if good else 'for example 0.001'
+      raise UsageError(f'{what}: must be a number; {nearest}') from None
+
+
+def _flatten(
+  config: config_dict.ConfigDict, prefix: str = ''
+) -> Iterator[tuple[str, type]]:
+  for key in config:
+    kind: Any = config.get_type(key)
+    if issubclass(kind, config_dict.ConfigDict):
+      nested: Any = config[key]
+      yield from _flatten(nested, f'{prefix}{key}.')
+    else:
+      yield f'{prefix}{key}', kind
+
+
+def value_of(flag: str, argv: Sequence[str]) -> str | None:
+  """Return the last value given to a flag, in either form, or None."""
+  found = None
+  for index, word in enumerate(argv):
+    if word in (flag, flag[1:]) and index + 1 < len(argv):
+      found = argv[index + 1]
+    for form in (flag, flag[1:]):
+      if word.startswith(form + '='):
+        found = word[len(form) + 1 :]
+  return found
+
+
+def nearest_flag(wrong: str, fields: Iterable[str]) -> str:
+  """Name the field or flag closest to `wrong`, given as NAME or NAME=VALUE.
+
+  A field may lack what stands before its last dot.
+  """
+  name, equals, value = wrong.partition('=')
+  name = name.removeprefix('config.')
+  whole = {field: f'config.{field}' for field in fields}
+  last = {field.rpartition('.')[2]: flag for field, flag in whole.items()}
+  choices = {**{flag: flag for flag in flags.FLAGS}, **last, **whole}
+  close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+  return f'; nearest: --{choices[close[0]]}{equals}{value}' if close else ''
+
+
+def _nearest(value: str, choices: Sequence[str]) -> str:
+  close = difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
+  return f'; nearest: {close[0]}' if close else ''
