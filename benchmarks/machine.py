@@ -9,7 +9,7 @@ import platform
 
 from lstm_variants import provenance
 from lstm_variants.training import compiling
-from lstm_variants.training.settings import cores
+from lstm_variants.training.memory import cores
 
 PACKAGES = (
   'jax',

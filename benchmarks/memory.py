@@ -14,7 +14,7 @@ from absl import flags
 
 from benchmarks import machine, networks, pages, peers, timing
 from benchmarks.networks import Problem
-from lstm_variants.training.settings import root
+from lstm_variants.training.memory import root
 
 _LENGTHS = flags.DEFINE_list(
   'lengths', ['100', '1000', '10000', '100000'], 'Time steps.'

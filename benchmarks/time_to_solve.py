@@ -181,7 +181,7 @@ def page() -> list[str]:
   return [
     '## Time to solve the adding problem of 1997',
     '',
-    f'T = {settings.length}, {settings.hidden_features} units, batch '
+    f'T = {settings.task.length}, {settings.hidden_features} units, batch '
     f'{settings.batch_size}, Adam; success ({settings.task.success}) is looked '
     f'for every {settings.evaluation_interval} updates.',
     *runs_table(results),

@@ -12,12 +12,31 @@ def get_config() -> config_dict.ConfigDict:
   config.seed = 0
 
   config.task = config_dict.ConfigDict()
-  # adding, copy.
+  # docs/tasks.md lists them; `python -m experiments.show --task=adding` draws.
   config.task.name = 'adding'
-  # Whose version: adding urnn16, hs97; copy urnn16, variable (docs/tasks.md).
-  config.task.dialect = 'urnn16'
-  # T as the dialect's paper counts it, in steps.
-  config.task.length = 100
+  # Whose version (docs/tasks.md); '' is the first of the task's dialects.
+  config.task.dialect = ''
+  # T as the dialect's paper counts it, in steps; 0: the usual one, mostly 100.
+  config.task.length = 0
+  # T of each batch is drawn from U{shortest_length, …, length}. 0: as in the
+  # paper, which mostly has T = length.
+  config.task.shortest_length = 0
+  # T of the held-out set, likewise; 0: as in training. Of a task that draws T,
+  # evaluation_shortest_length is then length + 1: lengths never seen.
+  config.task.evaluation_length = 0
+  config.task.evaluation_shortest_length = 0
+  # What some dialects leave open (docs/tasks.md); 0 or '': the paper's.
+  # Symbols in the alphabet.
+  config.task.symbols = 0
+  # Things to remember.
+  config.task.items = 0
+  # F of the timing tasks, in steps.
+  config.task.period = 0
+  # How far ahead is forecast, in steps.
+  config.task.horizon = 0
+  # A file or directory with data, and the column of a CSV file.
+  config.task.path = ''
+  config.task.column = ''
 
   config.model = config_dict.ConfigDict()
   # A variant of the LSTM (docs/variants.md), or simple_rnn.

@@ -14,6 +14,7 @@ from lstm_variants.training import (
   checks,
   interrupt,
   loop,
+  memory,
   records,
   resume,
 )
@@ -128,10 +129,10 @@ def train(
   configs = [run.config for run in runs]
   directory.check(workdir, configs, mode)
   for population in populations:
-    settings_lib.check_memory([run.settings for run in population])
+    memory.check_memory([run.settings for run in population])
     if not results.is_finished(workdir, records.population_name(population)):
       population_lib.check_devices(population[0].settings)
-  tasks = {run.settings.task.label: describe_task(run.settings) for run in runs}
+  tasks = {run.settings.task_label: describe_task(run.settings) for run in runs}
   with directory.open_study(
     workdir,
     name,
@@ -191,7 +192,7 @@ def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:
     'summary': task.summary,
     'reference': task.reference,
     'success': str(task.success),
-    'baselines': dict(task.baselines),
+    'baselines': dict(settings.held_out_task.baselines),
     'published': [
       result._asdict()
       for result in task.published

@@ -1,37 +1,73 @@
 """Synthetic long-lag tasks, each paper's version under its name.
 
-To add a task: a module with `DIALECTS`, the first of which is the default, and
-a line in `DIALECTS` here.
+To add a task: a module with `TASKS`, name -> dialect -> how to build it, and
+its name in `MODULES`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import difflib
+import functools
 import types
+from typing import Any
 
-from lstm_variants.tasks import adding, base, copy
-
-# name -> dialect -> how to build it; the first dialect is the default.
-DIALECTS: Mapping[str, Mapping[str, base.Dialect]] = types.MappingProxyType(
-  {'adding': adding.DIALECTS, 'copy': copy.DIALECTS}
+from lstm_variants.tasks import (
+  adding,
+  base,
+  copy,
 )
 
-DEFAULT_LENGTH = 100
+# In the order in which they are listed.
+MODULES = (
+  adding,
+  copy,
+)
+# name -> dialect -> how to build it; the first dialect is the default.
+DIALECTS: Mapping[str, Mapping[str, base.Dialect]] = types.MappingProxyType(
+  {name: found for module in MODULES for name, found in module.TASKS.items()}
+)
 
 
 def make_task(
-  name: str, dialect: str | None = None, length: int = DEFAULT_LENGTH
+  name: str,
+  dialect: str | None = None,
+  length: int | None = None,
+  *,
+  shortest: int | None = None,
+  held_out: bool = False,
+  **options: Any,
 ) -> base.Task:
   """Build a task.
 
   Args:
     name: a key of `DIALECTS`.
     dialect: whose version; None is the first of the task's dialects.
-    length: T in steps, as the dialect's paper counts it.
+    length: T in steps, as the dialect's paper counts it; None is the
+      dialect's `usual`, mostly 100.
+    shortest: draw T of each batch from U{shortest, …, length}, on one time
+      axis; None is as the dialect's paper has it, mostly T = length.
+    held_out: of a task with data, the part that is not trained on.
+    **options: those of the dialect (`Dialect.options`); 0 or '' is the paper's.
 
   Returns:
     A `Task`.
 
   Raises:
-    ValueError: an unknown name or dialect, or a length below the shortest.
+    ValueError: an unknown name or dialect; as `SpecError`, a choice that the
+      dialect does not have, or a value out of its range.
+  """
+  found = find_dialect(name, dialect)
+  dialect = dialect or next(iter(DIALECTS[name]))
+  length = found.usual if length is None else length
+  if shortest is None:
+    shortest = min(found.shortest, length) if found.drawn else length
+  return _build(name, dialect, length, shortest, held_out, **options)
+
+
+def find_dialect(name: str, dialect: str | None = None) -> base.Dialect:
+  """Return how a task is built.
+
+  Raises:
+    ValueError: an unknown name or dialect, with the nearest known one.
   """
   if name not in DIALECTS:
     raise ValueError(f'task {name!r} is not one of {", ".join(DIALECTS)}')
@@ -41,23 +77,97 @@ def make_task(
     raise ValueError(
       f'dialect {dialect!r} of {name} is not one of {", ".join(dialects)}'
     )
-  build, shortest, why = dialects[dialect]
-  if length < shortest:
-    raise ValueError(
-      f'length {length} of {name} in dialect {dialect} is below {shortest} '
-      f'({why})'
+  return dialects[dialect]
+
+
+@functools.lru_cache(maxsize=256)
+def _build(
+  name: str,
+  dialect_name: str,
+  length: int,
+  shortest: int,
+  held_out: bool,
+  **options: Any,
+) -> base.Task:
+  """Check what was chosen, complete it, and build the task."""
+  dialect = DIALECTS[name][dialect_name]
+  label = f'{name} in dialect {dialect_name}'
+  for field, value in (('length', length), ('shortest', shortest)):
+    if value < dialect.shortest:
+      raise base.SpecError(
+        field,
+        value,
+        f'{label} needs at least {dialect.shortest} steps ({dialect.why}); '
+        f'nearest: {dialect.shortest}',
+      )
+  if shortest > length:
+    raise base.SpecError(
+      'shortest', shortest, f'above length={length}; nearest: {length}'
     )
-  return build(length)
+  chosen: dict[str, Any] = {
+    option: known.default for option, known in dialect.options.items()
+  }
+  for option, value in options.items():
+    if option not in base.OPTIONS:
+      near = difflib.get_close_matches(option, base.OPTIONS, n=1, cutoff=0)
+      raise base.SpecError(option, value, f'unknown; nearest: {near[0]}')
+    if not value:
+      continue
+    if option not in dialect.options:
+      usable = ', '.join(dialect.options) or 'none'
+      raise base.SpecError(
+        option, value, f'{label} has no such option (it has: {usable})'
+      )
+    chosen[option] = _check_option(option, value, dialect.options[option])
+  given: dict[str, Any] = {'length': length, 'shortest': shortest}
+  spec = base.Spec(**given, held_out=held_out, **chosen)
+  return base.vary(dialect.build(spec), dialect, spec)
 
 
-def _registry() -> dict[str, base.Task]:
-  tasks = {name: make_task(name) for name in DIALECTS}
-  for name, dialects in DIALECTS.items():
-    for dialect in dialects:
-      tasks[f'{name}_{dialect}'] = make_task(name, dialect)
-  return tasks
+def _check_option(name: str, value: Any, option: base.Option) -> Any:
+  if isinstance(option.default, str):
+    return value
+  if not option.smallest <= value <= option.largest:
+    nearest = min(max(value, option.smallest), option.largest)
+    raise base.SpecError(
+      name,
+      value,
+      f'{option.meaning}: must be {option.smallest} to {option.largest}; '
+      f'nearest: {nearest}',
+    )
+  return value
+
+
+class _Registry(Mapping[str, base.Task]):
+  """Tasks by name, built when asked for: some read files."""
+
+  def __init__(self):
+    self._names: dict[str, tuple[str, str]] = {}
+    for name, dialects in DIALECTS.items():
+      self._names[name] = name, next(iter(dialects))
+      for dialect in dialects:
+        self._names[f'{name}_{dialect}'] = name, dialect
+
+  def __getitem__(self, key: str) -> base.Task:
+    return make_task(*self._names[key])
+
+  def choice(self, key: str) -> tuple[str, str]:
+    """Return the name and the dialect that a key stands for."""
+    return self._names[key]
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self._names)
+
+  def __len__(self) -> int:
+    return len(self._names)
+
+  def __contains__(self, key: object) -> bool:
+    return key in self._names
+
+  def __repr__(self) -> str:
+    return f'TASKS({", ".join(self._names)})'
 
 
 # Every task by name in its default dialect, and every dialect as name_dialect,
-# at T = 100.
-TASKS: Mapping[str, base.Task] = types.MappingProxyType(_registry())
+# at its usual T.
+TASKS = _Registry()

@@ -2,9 +2,14 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
-from typing import NamedTuple
+import math
+import types
+from typing import Any, NamedTuple
 
 import jax
+
+# T in steps; traced where it is drawn for each batch.
+Length = int | jax.Array
 
 
 class Batch(NamedTuple):
@@ -29,45 +34,92 @@ class Mean(NamedTuple):
   weight: jax.Array
 
 
+class Features(NamedTuple):
+  """What the last axis of inputs or outputs stands for.
+
+  Attributes:
+    names: of each feature.
+    one_hot: the features are the classes of one symbol (of outputs: logits);
+      otherwise each is a channel of its own.
+  """
+
+  names: tuple[str, ...]
+  one_hot: bool
+
+
+def symbols(*names: str) -> Features:
+  """Return features that are the classes of one symbol."""
+  return Features(names, one_hot=True)
+
+
+def channels(*names: str) -> Features:
+  """Return features that are numbers, one channel each."""
+  return Features(names, one_hot=False)
+
+
 class HeldOut(NamedTuple):
   """Success: `metric` on the held-out set is below `below`.
 
   Judged at every evaluation; the first that meets it counts.
+
+  Attributes:
+    metric: of the task's metrics.
+    below: its limit.
+    also: further metrics and their limits, to be met at the same time.
   """
 
   metric: str
   below: float
+  also: tuple[tuple[str, float], ...] = ()
+
+  @property
+  def limits(self) -> tuple[tuple[str, float], ...]:
+    """Every metric with its limit."""
+    return ((self.metric, self.below), *self.also)
 
   def __str__(self) -> str:
-    return f'held-out {self.metric} below {self.below:g}'
+    limits = (f'{metric} below {below:g}' for metric, below in self.limits)
+    return f'held-out {" and ".join(limits)}'
 
 
 class LastSequences(NamedTuple):
   """Success: the rule of 1997, on the stream of training sequences.
 
-  The last `window` sequences all have an error below `tolerance`, and their
-  mean error is below `mean`. Judged after every update, on the errors made
-  before it.
+  Of the last `window` sequences all but `allowed` have an error below
+  `tolerance`, and their mean error is below `mean`. Judged after every update,
+  on the errors made before it.
   """
 
   window: int
   tolerance: float
-  mean: float
+  mean: float = math.inf
+  allowed: int = 0
 
   def __str__(self) -> str:
+    but = f'all but {self.allowed}' if self.allowed else 'all'
+    mean = f', mean error below {self.mean:g}'
     return (
-      f'last {self.window:,} training sequences all within {self.tolerance:g}, '
-      f'mean error below {self.mean:g}'
+      f'last {self.window:,} training sequences {but} within '
+      f'{self.tolerance:g}{mean if self.mean < math.inf else ""}'
     )
 
 
 class Published(NamedTuple):
-  """A result from the literature, for the same task and rule."""
+  """A result from the literature, for the same task and rule.
+
+  Attributes:
+    length: T.
+    value: the number.
+    unit: its unit, as 'sequences to success'.
+    source: author, year, table.
+    note: model, size, how many trials; where it departs from this task.
+  """
 
   length: int
   value: float
   unit: str
   source: str
+  note: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,10 +129,10 @@ class Task:
   Attributes:
     name: of the task.
     dialect: of the version.
-    length: T as the paper counts it, in steps.
+    length: T as the paper counts it, in steps; the longest where it is drawn.
     num_steps: the time axis of a batch, in steps.
-    in_features: of the inputs.
-    out_features: of the model's outputs.
+    inputs: what the features of the inputs stand for.
+    outputs: what the features of the model's outputs stand for.
     sample: `(key, batch_size) -> Batch`, pure and jittable; `batch_size` is
       static.
     measure: `(outputs, batch) -> {name: Mean}`; 'loss' is what training
@@ -91,14 +143,15 @@ class Task:
     summary: one line.
     reference: author, year and where.
     published: results to compare with.
+    variation: what distinguishes it from its dialect's default, for its label.
   """
 
   name: str
   dialect: str
   length: int
   num_steps: int
-  in_features: int
-  out_features: int
+  inputs: Features
+  outputs: Features
   sample: Callable[[jax.Array, int], Batch]
   measure: Callable[[jax.Array, Batch], dict[str, Mean]]
   sequence_errors: Callable[[jax.Array, Batch], jax.Array]
@@ -107,11 +160,22 @@ class Task:
   summary: str
   reference: str
   published: tuple[Published, ...] = ()
+  variation: str = ''
+
+  @property
+  def in_features(self) -> int:
+    """The size of the last axis of the inputs."""
+    return len(self.inputs.names)
+
+  @property
+  def out_features(self) -> int:
+    """The size of the last axis of the outputs."""
+    return len(self.outputs.names)
 
   @property
   def label(self) -> str:
-    """Name, dialect and length in one word."""
-    return f'{self.name}-{self.dialect}-T{self.length}'
+    """Name, dialect, length and what else is unusual, in one word."""
+    return f'{self.name}-{self.dialect}-T{self.length}{self.variation}'
 
   def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
     """Return the scalar that training minimises."""
@@ -119,15 +183,128 @@ class Task:
     return mean.total / mean.weight
 
 
+class Spec(NamedTuple):
+  """What is chosen of a dialect; `Dialect.options` tells which of it there is.
+
+  Attributes:
+    length: T, the longest.
+    shortest: T of each batch is drawn from U{shortest, …, length}.
+    symbols: how many symbols the alphabet has, as the dialect counts them.
+    items: how many things are to be remembered.
+    period: F of the timing tasks, in steps.
+    horizon: how far ahead is forecast, in steps.
+    path: of a file or directory with data; '': what comes with the dialect.
+    column: of a CSV file.
+    held_out: of data, the part that is not trained on.
+  """
+
+  length: int
+  shortest: int
+  symbols: int = 0
+  items: int = 0
+  period: int = 0
+  horizon: int = 0
+  path: str = ''
+  column: str = ''
+  held_out: bool = False
+
+  @property
+  def mean_length(self) -> float:
+    """The mean of T over batches, in steps."""
+    return (self.shortest + self.length) / 2
+
+
+# What a dialect may leave open, beside the lengths.
+OPTIONS = ('symbols', 'items', 'period', 'horizon', 'path', 'column')
+
+
+class SpecError(ValueError):
+  """A choice is refused.
+
+  Attributes:
+    field: of `Spec`.
+    value: that was given.
+    rule: that it breaks, with the nearest valid choice.
+  """
+
+  def __init__(self, field: str, value: Any, rule: str):
+    super().__init__(f'{field} {value!r}: {rule}')
+    self.field, self.value, self.rule = field, value, rule
+
+
+class Option(NamedTuple):
+  """A choice that a dialect leaves open.
+
+  Attributes:
+    default: the paper's.
+    smallest: of a number.
+    largest: of a number.
+    meaning: one phrase.
+  """
+
+  default: int | str
+  smallest: int
+  largest: int
+  meaning: str
+
+
 class Dialect(NamedTuple):
   """How to build one paper's version of a task.
 
   Attributes:
-    build: length T -> `Task`.
+    build: makes the task; every option of the spec is set. It may raise
+      `SpecError`.
     shortest: the smallest T for which the definition makes sense.
     why: what sets `shortest`.
+    drawn: the paper draws T for each batch, from `shortest` on; otherwise it is
+      drawn only where the spec says so.
+    options: field of `Spec` -> `Option`.
+    usual: T where none is chosen, in steps.
   """
 
-  build: Callable[[int], Task]
+  build: Callable[[Spec], Task]
   shortest: int
   why: str
+  drawn: bool = False
+  options: Mapping[str, Option] = types.MappingProxyType({})
+  usual: int = 100
+
+
+def vary(task: Task, dialect: Dialect, spec: Spec) -> Task:
+  """Return the task, its label told from that of the dialect's default.
+
+  Data name themselves: a path says nothing of what is in the file.
+  """
+  usual = min(dialect.shortest, spec.length) if dialect.drawn else spec.length
+  words = [f'-from{spec.shortest}'] if spec.shortest != usual else []
+  words += [
+    f'-{name}{getattr(spec, name)}'
+    for name, option in dialect.options.items()
+    if getattr(spec, name) != option.default and isinstance(option.default, int)
+  ]
+  return dataclasses.replace(task, variation=task.variation + ''.join(words))
+
+
+def sampler(
+  draw: Callable[..., Batch], spec: Spec, num_steps: int, **choices: Any
+) -> Callable[[jax.Array, int], Batch]:
+  """Return `(key, batch_size) -> Batch` that draws T for each batch.
+
+  Args:
+    draw: `(key, batch_size, length, num_steps, **choices) -> Batch`; `length`,
+      T in steps, may be traced, `num_steps` is the static time axis.
+    spec: T is U{spec.shortest, …, spec.length}, a constant if they are equal.
+    num_steps: the time axis that the longest T needs.
+    **choices: passed on to `draw`.
+  """
+
+  def sample(key: jax.Array, batch_size: int) -> Batch:
+    length: Length = spec.length
+    if spec.shortest < spec.length:
+      key, length_key = jax.random.split(key)
+      length = jax.random.randint(
+        length_key, (), spec.shortest, spec.length + 1
+      )
+    return draw(key, batch_size, length=length, num_steps=num_steps, **choices)
+
+  return sample

@@ -7,7 +7,7 @@ import sys
 import jax
 
 from lstm_variants import console
-from lstm_variants.training import settings
+from lstm_variants.training import memory
 
 # Read by XLA before 2025, and silently ignored since (jax issue 40150).
 _DEAD = '--xla_cpu_use_thunk_runtime=false'
@@ -28,7 +28,7 @@ def use_every_core() -> None:
     or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
   ):
     return
-  jax.config.update('jax_num_cpu_devices', settings.cores())
+  jax.config.update('jax_num_cpu_devices', memory.cores())
 
 
 def check() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from lstm_variants import cells, tasks
 from lstm_variants.cells import initializers, lstm, variants
+from lstm_variants.tasks import base
 
 # Of float32, in which hyper-parameters are traced; smaller numbers are lost.
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -33,7 +34,14 @@ class InputError(ValueError):
 # field -> (smallest, largest); integers.
 _INTEGERS = {
   'seed': (0, 2**32 - 1),
-  'task.length': (1, 10**7),
+  'task.length': (0, 10**7),
+  'task.shortest_length': (0, 10**7),
+  'task.evaluation_length': (0, 10**7),
+  'task.evaluation_shortest_length': (0, 10**7),
+  'task.symbols': (0, 2**20),
+  'task.items': (0, 2**20),
+  'task.period': (0, 10**7),
+  'task.horizon': (0, 10**7),
   'model.hidden_features': (1, 2**16),
   'model.num_layers': (1, 64),
   'training.batch_size': (1, 2**20),
@@ -79,6 +87,7 @@ _NAMES = {
   'optimizer.name': OPTIMIZERS,
   'training.remat': REMAT,
 }
+_TEXTS = ('task.dialect', 'task.path', 'task.column')
 _BOOLEANS = (
   'optimizer.nesterov',
   'training.stop_when_solved',
@@ -102,9 +111,13 @@ def check_fields(fields: dict[str, Any]) -> None:
     _check_real(field, _get(fields, field), *rule)
   for field in _BOOLEANS:
     _check_boolean(field, _get(fields, field))
+  for field in _TEXTS:
+    _check_text(field, _get(fields, field))
   for field, names in _NAMES.items():
     _check_name(field, _get(fields, field), names)
-  _check_task(fields['task'])
+  task = resolve_task(fields['task'])
+  for held_out in (False, True):
+    make_task(task, held_out)
   _check_optimizer(fields['optimizer'])
   _check_batch(fields['training'])
   _check_tensorboard(fields['training']['tensorboard'])
@@ -131,7 +144,7 @@ def _check_names_of_fields(fields: dict[str, Any]) -> None:
   """Refuse a config that lacks a field, or has one that nothing reads."""
   found = set(flatten(fields))
   known = {
-    *(*_INTEGERS, *_REALS, *_NAMES, *_BOOLEANS, 'task.dialect'),
+    *(*_INTEGERS, *_REALS, *_NAMES, *_BOOLEANS, *_TEXTS),
     *(f'model.toggles.{toggle}' for toggle in lstm.Toggles._fields),
   }
   for field in sorted(known - found):
@@ -152,6 +165,11 @@ def _get(fields: dict[str, Any], field: str) -> Any:
 def _check_boolean(field: str, value: Any) -> None:
   if not isinstance(value, bool):
     raise InputError(field, value, 'not true or false; nearest: false')
+
+
+def _check_text(field: str, value: Any) -> None:
+  if not isinstance(value, str):
+    raise InputError(field, value, f"not text; nearest: '{value}'")
 
 
 def _check_integer(field: str, value: Any, smallest: int, largest: int) -> None:
@@ -185,17 +203,59 @@ def _check_name(field: str, value: Any, names: Any) -> None:
     raise InputError(field, value, f'unknown; {nearest(value, names)}')
 
 
-def _check_task(task: dict[str, Any]) -> None:
+def resolve_task(task: dict[str, Any]) -> dict[str, Any]:
+  """Return the fields of `config.task` with what was left to the paper.
+
+  One name for it in every record, whether the default was chosen or left.
+
+  Raises:
+    InputError: an unknown dialect.
+  """
   dialects = tasks.DIALECTS[task['name']]
-  _check_name('task.dialect', task['dialect'], dialects)
-  dialect = dialects[task['dialect']]
-  if task['length'] < dialect.shortest:
+  dialect = task['dialect'] or next(iter(dialects))
+  _check_name('task.dialect', dialect, dialects)
+  length = task['length'] or dialects[dialect].usual
+  return {**task, 'dialect': dialect, 'length': length}
+
+
+def make_task(task: dict[str, Any], held_out: bool) -> base.Task:
+  """Build the task of a config.
+
+  Args:
+    task: the fields of `config.task`, checked and resolved.
+    held_out: the one of the held-out set: with its lengths and its data.
+
+  Raises:
+    InputError: a choice that the dialect does not have or allow.
+  """
+  name, dialect = task['name'], task['dialect']
+  length, shortest = 'length', 'shortest_length'
+  if held_out and task['evaluation_length']:
+    length, shortest = 'evaluation_length', 'evaluation_shortest_length'
+  elif not task['evaluation_length'] and task['evaluation_shortest_length']:
     raise InputError(
-      'task.length',
-      task['length'],
-      f'{task["name"]} in dialect {task["dialect"]} needs at least '
-      f'{dialect.shortest} steps ({dialect.why}); nearest: {dialect.shortest}',
+      'task.evaluation_shortest_length',
+      task['evaluation_shortest_length'],
+      'needs --config.task.evaluation_length, the longest',
     )
+  smallest = task[shortest] or None
+  if smallest is None and length == 'evaluation_length':
+    drawn = tasks.find_dialect(name, dialect).drawn or task['shortest_length']
+    unseen = task['length'] < task[length]
+    smallest = task['length'] + 1 if drawn and unseen else None
+  try:
+    return tasks.make_task(
+      name,
+      dialect,
+      task[length],
+      shortest=smallest,
+      held_out=held_out,
+      **{option: task[option] for option in base.OPTIONS},
+    )
+  except base.SpecError as error:
+    fields = {'length': length, 'shortest': shortest}
+    field = fields.get(error.field, error.field)
+    raise InputError(f'task.{field}', task[field], error.rule) from error
 
 
 def _check_optimizer(optimizer: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ def population_name(runs: Sequence[settings_lib.Run]) -> str:
   """Return a directory name: task, cell, width, and a hash of the runs."""
   settings = runs[0].settings
   return (
-    f'{settings.task.label}_{settings.cell}{settings.hidden_features}'
+    f'{settings.task_label}_{settings.cell}{settings.hidden_features}'
     f'_{population_identity(runs)[:8]}'
   )
 
@@ -73,7 +73,7 @@ def run_rows(
         'id': names[index],
         'population': population,
         'index': index,
-        'task': settings.task.label,
+        'task': settings.task_label,
         'model': run.model,
         'config': run.config,
         'status': _status(solved, diverged),

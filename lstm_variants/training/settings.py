@@ -1,33 +1,43 @@
 """From a config to checked, frozen settings; `ml_collections` stops here."""
 
-import bisect
-from collections.abc import Sequence
 import dataclasses
-import functools
-import math
-import os
-import sys
 from typing import Any, NamedTuple
 
 from ml_collections import config_dict
 
-from lstm_variants import models, tasks
+from lstm_variants import models
 from lstm_variants.cells import lstm, variants
 from lstm_variants.tasks import base
-from lstm_variants.training import checks
+from lstm_variants.training import checks, memory
 from lstm_variants.training.checks import InputError, LSTM
+
+
+class TaskFields(NamedTuple):
+  """`config.task`; configs/base.py explains the fields."""
+
+  name: str
+  dialect: str
+  length: int
+  shortest_length: int
+  evaluation_length: int
+  evaluation_shortest_length: int
+  symbols: int
+  items: int
+  period: int
+  horizon: int
+  path: str
+  column: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
   """What a compiled program is specialised to: runs that share it can share it.
 
-  Fields are those of configs/base.py; `cell` comes from `model.variant`.
+  Fields are those of configs/base.py; `cell` comes from `model.variant`, and
+  `task_fields` are those of `task`.
   """
 
-  task_name: str
-  dialect: str
-  length: int
+  task_fields: TaskFields
   cell: str
   num_layers: int
   hidden_features: int
@@ -54,8 +64,22 @@ class Settings:
 
   @property
   def task(self) -> base.Task:
-    """The task these settings name."""
-    return tasks.make_task(self.task_name, self.dialect, self.length)
+    """The task that is trained."""
+    return checks.make_task(self.task_fields._asdict(), held_out=False)
+
+  @property
+  def held_out_task(self) -> base.Task:
+    """The task of the held-out set: other data, lengths of its own."""
+    return checks.make_task(self.task_fields._asdict(), held_out=True)
+
+  @property
+  def task_label(self) -> str:
+    """The task in one word, with the lengths of the held-out set."""
+    label, held_out = self.task.label, self.held_out_task.label
+    if held_out == label:
+      return label
+    prefix = f'{self.task.name}-{self.task.dialect}-'
+    return f'{label}-evaluated-{held_out.removeprefix(prefix)}'
 
   @property
   def architecture(self) -> models.Architecture:
@@ -73,12 +97,11 @@ class Settings:
   @property
   def segment(self) -> int | None:
     """Steps that the gradient computes again together; None: it keeps all."""
-    steps = self.task.num_steps
     if self.remat == 'none':
       return None
-    if self.remat == 'auto' and _kept_bytes(self, steps) <= _MUCH:
+    if self.remat == 'auto' and not memory.is_much(self):
       return None
-    return root(steps)
+    return memory.root(self.task.num_steps)
 
 
 class Hyperparams(NamedTuple):
@@ -107,8 +130,6 @@ class Run(NamedTuple):
   config: dict[str, Any]
 
 
-# Bytes of one run that the gradient may keep before `auto` saves them.
-_MUCH = 2**30
 # Config fields by what becomes of them.
 _STATIC = {
   'model': ('num_layers', 'hidden_features', 'recurrent_init', 'dtype'),
@@ -136,12 +157,11 @@ def from_config(config: config_dict.ConfigDict) -> Run:
   fields = config.to_dict()
   checks.check_fields(fields)
   task, model = fields['task'], fields['model']
+  fields['task'] = task = checks.resolve_task(task)
   optimizer, training = fields['optimizer'], fields['training']
   toggles, name = _toggles(model)
   settings = Settings(
-    task_name=task['name'],
-    dialect=task['dialect'],
-    length=task['length'],
+    task_fields=TaskFields(**task),
     cell=LSTM if toggles is not None else model['variant'],
     optimizer=optimizer['name'],
     **{key: model[key] for key in _STATIC['model']},
@@ -154,114 +174,8 @@ def from_config(config: config_dict.ConfigDict) -> Run:
     **{key: model[key] for key in _TRACED['model']},
     **{key: optimizer[key] for key in _TRACED['optimizer']},
   )
-  check_memory([settings])
+  memory.check_memory([settings])
   return Run(settings, hyperparams, name, fields)
-
-
-def estimate_bytes(settings: Settings, runs: int = 1) -> int:
-  """Estimate the memory of training `runs` runs in one program, in bytes.
-
-  Parameters ten times over (values, gradient and two moments, before and after
-  an update, and what the update puts between; at least 32 bits), for every run
-  and every device that shares it. What the gradient keeps only for those side
-  by side: `lanes` a device, of which a CPU has one for each core. It is the
-  memory of a CPU that is meant; an accelerator, of another size, is not looked
-  at.
-  """
-  sizes = settings.architecture
-  width = sizes.hidden_features
-  inputs = sizes.in_features + width * (2 * sizes.num_layers - 1)
-  weights = 4 * width * inputs + 9 * width**2 * sizes.num_layers
-  number = max(checks.DTYPES[settings.dtype], 4)
-  rows = max(cores() // settings.batch_devices, 1)
-  together = min(runs, (settings.lanes or 1) * rows)
-  steps = settings.task.num_steps
-  kept = _kept_bytes(settings, settings.segment or steps)
-  # Inputs and outputs of every step, of the whole batch on each device.
-  ends = 3 * steps * (sizes.in_features + sizes.out_features)
-  kept += settings.batch_size * ends * settings.batch_devices * number
-  if settings.segment:
-    # The states between the segments.
-    states = 4 * width * sizes.num_layers * -(-steps // settings.segment)
-    kept += settings.batch_size * states * number
-  copies = runs * settings.batch_devices
-  return 10 * weights * number * copies + together * kept
-
-
-def root(steps: int) -> int:
-  """Return √steps, rounded up: the segment that needs the least memory."""
-  return math.isqrt(steps - 1) + 1
-
-
-def cores() -> int:
-  """Return how many CPU cores this process may use."""
-  if sys.platform == 'linux':
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
-
-
-def _kept_bytes(settings: Settings, steps: int) -> int:
-  """Estimate what the gradient of `steps` steps keeps of one run.
-
-  About twelve arrays of the hidden size for each step, sequence and layer.
-  """
-  sizes = settings.architecture
-  kept = 12 * sizes.hidden_features * sizes.num_layers
-  kept += sizes.in_features + sizes.out_features
-  number = checks.DTYPES[settings.dtype]
-  return settings.batch_size * steps * kept * number
-
-
-def check_memory(population: Sequence[Settings]) -> None:
-  """Refuse runs that together exceed the memory of this machine.
-
-  Args:
-    population: the settings of each run, all equal.
-
-  Raises:
-    InputError: naming the estimate, the memory, and the batch size, length or
-      width to change.
-  """
-  settings, runs = population[0], len(population)
-  memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-  needed = estimate_bytes(settings, runs)
-  if needed <= memory:
-    return
-  shortest = tasks.DIALECTS[settings.task_name][settings.dialect].shortest
-  # Where it is in the config, smallest and usual: of the sizes that could mend
-  # it, the most unusual one is named.
-  sizes = {
-    'batch_size': ('training', 1, 256),
-    'length': ('task', shortest, 1000),
-    'hidden_features': ('model', 1, 512),
-  }
-  values = {name: getattr(settings, name) for name in sizes}
-  name, nearest = '', 1
-  for name in sorted(
-    sizes, key=lambda name: values[name] / sizes[name][2], reverse=True
-  ):
-    fits = functools.partial(_fits, settings, runs, name, memory)
-    smallest, step = sizes[name][1], 1
-    if name == 'batch_size':
-      smallest = step = settings.batch_devices
-    choices = range(smallest, values[name], step)
-    if choices and fits(choices[0]):
-      too_large = bisect.bisect(choices, False, key=lambda n, f=fits: not f(n))
-      nearest = choices[too_large - 1]
-      break
-  raise InputError(
-    f'{sizes[name][0]}.{name}',
-    values[name],
-    f'{runs} run(s) of width {settings.hidden_features}, '
-    f'{settings.task.num_steps} steps and batch_size {settings.batch_size} '
-    f'need about {needed / 2**30:,.0f} GiB, this machine has '
-    f'{memory / 2**30:,.0f}; nearest: {nearest}',
-  )
-
-
-def _fits(settings, runs: int, name: str, memory: int, size: int) -> bool:
-  changed = dataclasses.replace(settings, **{name: size})
-  return estimate_bytes(changed, runs) <= memory
 
 
 def _toggles(model: dict[str, Any]) -> tuple[lstm.Toggles | None, str]:

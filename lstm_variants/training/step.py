@@ -172,7 +172,7 @@ def evaluate(
   Returns:
     The state, and the task's metrics as means over the held-out set.
   """
-  task = settings.task
+  task = settings.held_out_task
   key = jax.random.fold_in(jax.random.key(settings.evaluation_seed), HELD_OUT)
 
   def measure(index):
@@ -186,10 +186,10 @@ def evaluate(
     name: jnp.sum(mean.total) / jnp.sum(mean.weight)
     for name, mean in means.items()
   }
-  success = task.success
+  success = settings.task.success
   if isinstance(success, base.HeldOut):
-    below = metrics[success.metric] < success.below
-    reached = below & (state.diverged_at < 0)
+    below = jnp.stack([metrics[name] < limit for name, limit in success.limits])
+    reached = jnp.all(below) & (state.diverged_at < 0)
     state = state._replace(
       solved_at=_first(state.solved_at, reached, state.update)
     )
@@ -266,7 +266,8 @@ def _push(recent: jax.Array | None, errors: jax.Array) -> jax.Array | None:
 def _stream_success(task: base.Task, recent: jax.Array | None) -> jax.Array:
   if recent is None or not isinstance(task.success, base.LastSequences):
     return jnp.asarray(False)
-  within = jnp.all(recent < task.success.tolerance)
+  outside = jnp.sum(~(recent < task.success.tolerance))
+  within = outside <= task.success.allowed
   return within & (jnp.mean(recent) < task.success.mean)
 
 

@@ -94,6 +94,9 @@ SPAWNED = [
   _field('training.tensorboard', 'maybe', 'true or false'),
   _field('optimizer.learning_rate', '0,001', 'nearest: 0.001'),
   _field('task.length', '1', 'at least 2', 'nearest: 2'),
+  _field('task.length', '-1', 'nearest: 0'),
+  _field('task.symbols', '4', 'adding in dialect urnn16 has no such option'),
+  _field('task.shortest_length', '51', 'nearest: 50'),
   _train(
     *('--config.model.toggles.coupled=1', '--config.task.dialect=hs97'),
     *('--config.model.toggles.input_gate=0',),
@@ -160,7 +163,11 @@ FORKED = [
   # Integers.
   *(
     _field(field, value, rule)
-    for field in ('training.batch_size', 'task.length', 'model.num_layers')
+    for field in (
+      'training.batch_size',
+      'training.evaluation_interval',
+      'model.num_layers',
+    )
     for value, rule in (
       ('0', 'nearest: 1'),
       ('-8', 'nearest: 1'),

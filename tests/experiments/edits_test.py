@@ -49,7 +49,10 @@ def _edited_lines():
 
 
 fork = bad_input_test.fork
-DEFAULTS = dict(directory.flatten(adding.get_config().to_dict()))
+DEFAULTS = {
+  **dict(directory.flatten(adding.get_config().to_dict())),
+  'task.dialect': 'urnn16',  # what '' stands for
+}
 
 
 def _assert_said(words, printed: str, what: str) -> None:
@@ -61,6 +64,8 @@ def _assert_said(words, printed: str, what: str) -> None:
     field, value = match.groups()
     assert field in DEFAULTS, what
     wanted[field] = _read(value, type(DEFAULTS[field]))
+  # 0 is the usual length.
+  wanted['task.length'] = wanted['task.length'] or 100
   found = dict(directory.flatten(json.loads(printed)))
   # A toggle has no value until it is set.
   assert {key: str(value) for key, value in found.items()} == {

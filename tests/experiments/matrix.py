@@ -59,7 +59,10 @@ ENTRIES = (
   _field(6, 'fractional width', 'model.hidden_features=64.5', 'nearest: 64'),
   _field(7, 'width beyond the memory', 'model.hidden_features=65000', 'GiB'),
   _field(8, 'batch 0', 'training.batch_size=0', 'nearest: 1'),
-  _field(9, 'length 0', 'task.length=0', 'nearest: 1'),
+  _field(
+    *(9, 'length 0', 'task.length=-1', 'nearest: 0'),
+    why='0 stands for the usual length',
+  ),
   Entry(
     *(10, 'lag not below the length'),
     ('--config.task.dialect=hs97', '--config.task.length=10'),
@@ -67,7 +70,11 @@ ENTRIES = (
     'one length, of which a dialect makes the rest',
   ),
   _field(11, 'no room for two marks', 'task.length=1', 'at least 2'),
-  _none(12, 'copy with one symbol', 'the dialect fixes the symbols'),
+  Entry(
+    *(12, 'copy with one symbol'),
+    ('--config.task.name=copy', '--config.task.symbols=1'),
+    *(2, ('task.symbols=1', 'must be 2 to', 'nearest: 2')),
+  ),
   _field(13, 'negative rate', 'optimizer.learning_rate=-0.1', '> 0'),
   _field(14, 'rate 0', 'optimizer.learning_rate=0', '> 0'),
   _field(15, 'rate NaN', 'optimizer.learning_rate=nan', '> 0'),

@@ -13,7 +13,7 @@ from configs import base
 from configs.studies import quickstart
 from lstm_variants import directory, population_files, results
 from lstm_variants.sweeps import study
-from lstm_variants.training import loop, records, settings
+from lstm_variants.training import loop, memory, records, settings
 from tests.analysis import study_fixture as fixture
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -150,7 +150,7 @@ def test_runs_are_split_by_what_is_static():
 def test_the_quickstart_has_five_seeds_of_four_models_on_two_tasks():
   runs = study.expand(quickstart.get_config(), quickstart.get_hyper)
   kinds = {
-    (run.settings.task_name, run.model, run.hyperparams.seed) for run in runs
+    (run.settings.task.name, run.model, run.hyperparams.seed) for run in runs
   }
   models = ('vanilla', 'peephole', 'coupled', 'simple_rnn')
   assert kinds == {
@@ -169,9 +169,9 @@ def test_a_population_beyond_the_memory_is_refused_before_writing(
   runs = study.expand(
     base.get_config(), lambda hyper: hyper.sweep('config.seed', range(10))
   )
-  nearly = settings.estimate_bytes(runs[0].settings, 9)
+  nearly = memory.estimate_bytes(runs[0].settings, 9)
   pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': nearly}
-  monkeypatch.setattr(settings.os, 'sysconf', pages.__getitem__)
+  monkeypatch.setattr(os, 'sysconf', pages.__getitem__)
   workdir = tmp_path / 'study'
   with pytest.raises(settings.InputError, match='10 run'):
     study.train(str(workdir), 'name', base.get_config(), runs)

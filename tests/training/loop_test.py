@@ -77,7 +77,7 @@ def test_a_study_leaves_the_files_of_its_description(trained):
   assert written['name'] == 'tiny'
   assert [row['seed'] for row in written['runs']] == [0, 3, 0, 3]
   assert written['tasks'].keys() == {'adding-urnn16-T8'}
-  assert written['tasks']['adding-urnn16-T8']['baselines'] == {'loss': 1 / 6}
+  assert written['tasks']['adding-urnn16-T8']['baselines']['loss'] == 1 / 6
 
 
 def test_a_row_tells_a_run(trained):

@@ -4,21 +4,30 @@ import copy
 import dataclasses
 import functools
 import math
+import os
 import types
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from configs import base
 from configs import copy as copy_config
 from lstm_variants.cells import lstm, variants
-from lstm_variants.training import checks, settings
+from lstm_variants.training import checks, memory, settings
 
 INF, NAN = math.inf, math.nan
 INTEGERS = {
   'seed': (0, 2**32 - 1),
-  'task.length': (1, 10**7),
+  'task.length': (0, 10**7),
+  'task.shortest_length': (0, 10**7),
+  'task.evaluation_length': (0, 10**7),
+  'task.evaluation_shortest_length': (0, 10**7),
+  'task.symbols': (0, 2**20),
+  'task.items': (0, 2**20),
+  'task.period': (0, 10**7),
+  'task.horizon': (0, 10**7),
   'model.hidden_features': (1, 2**16),
   'model.num_layers': (1, 64),
   'training.batch_size': (1, 2**20),
@@ -50,6 +59,7 @@ BOOLEANS = (
   'training.stop_when_solved',
   'training.tensorboard',
 )
+TEXTS = ('task.path', 'task.column')
 BAD_VALUES = [
   *(
     (field, value)
@@ -62,6 +72,7 @@ BAD_VALUES = [
     for value in (*NOT_REALS, *values)
   ),
   *((field, value) for field in BOOLEANS for value in (None, 1, 'yes', 0.0)),
+  *((field, value) for field in TEXTS for value in (None, 1, True, ['a'])),
 ]
 BAD_NAMES = (
   ('task.name', 'adding_', 'adding'),
@@ -126,7 +137,8 @@ def test_an_unknown_name_is_refused_with_the_nearest(field, value, nearest):
 
 
 def test_every_field_of_the_base_config_is_checked():
-  checked = {*INTEGERS, *REALS, *BOOLEANS, *(name for name, _, _ in BAD_NAMES)}
+  names = (name for name, _, _ in BAD_NAMES)
+  checked = {*INTEGERS, *REALS, *BOOLEANS, *TEXTS, *names}
   toggles = {f'model.toggles.{name}' for name in lstm.Toggles._fields}
   fields = set(_leaves(base.get_config().to_dict()))
   assert checked | toggles == fields == set(OTHERS)
@@ -265,6 +277,15 @@ OTHERS = {
   'task.name': ('copy', {}),
   'task.dialect': ('hs97', {}),
   'task.length': (99, {}),
+  'task.shortest_length': (50, {}),
+  'task.evaluation_length': (200, {}),
+  'task.evaluation_shortest_length': (150, {'task.evaluation_length': 200}),
+  'task.symbols': (4, {'task.name': 'copy'}),
+  'task.items': (2, {'task.name': 'two_sequence'}),
+  'task.period': (11, {'task.name': 'periodic_function'}),
+  'task.horizon': (2, {'task.name': 'forecasting'}),
+  'task.path': ('docs/performance.md', {'task.name': 'characters'}),
+  'task.column': ('YEAR', {'task.name': 'forecasting'}),
   'model.variant': ('peephole', {}),
   'model.hidden_features': (31, {}),
   'model.num_layers': (2, {}),
@@ -315,6 +336,88 @@ def test_every_field_changes_what_is_trained(field):
   assert before.config != after.config
 
 
+@pytest.mark.parametrize(
+  'changes, trained, judged, label',
+  [
+    ({}, (100, 100), (100, 100), 'adding-urnn16-T100'),
+    (
+      {'task.shortest_length': 30},
+      (30, 100),
+      (30, 100),
+      'adding-urnn16-T100-from30',
+    ),
+    (
+      {'task.evaluation_length': 200},
+      (100, 100),
+      (200, 200),
+      'adding-urnn16-T100-evaluated-T200',
+    ),
+    (
+      {'task.name': 'parity', 'task.evaluation_length': 400},
+      (1, 40),
+      (41, 400),
+      'parity-deletang23-T40-evaluated-T400-from41',
+    ),
+    (
+      {
+        'task.name': 'parity',
+        'task.evaluation_length': 400,
+        'task.evaluation_shortest_length': 300,
+      },
+      (1, 40),
+      (300, 400),
+      'parity-deletang23-T40-evaluated-T400-from300',
+    ),
+  ],
+)
+def test_the_held_out_set_has_lengths_of_its_own(
+  changes, trained, judged, label
+):
+  found = settings.from_config(_config(changes)).settings
+  assert found.task_label == label
+  lengths = []
+  for task, (shortest, longest) in (
+    (found.task, trained),
+    (found.held_out_task, judged),
+  ):
+    assert task.length == longest
+    sample = jax.jit(task.sample, static_argnums=1)
+    for seed in range(20):
+      mask = np.asarray(sample(jax.random.key(seed), 2).mask)
+      last = task.num_steps - np.argmax(mask[0, ::-1] > 0)
+      lengths.append(last)
+      assert shortest <= last <= longest + 1
+  assert len(set(lengths)) >= len({*trained, *judged})
+
+
+@pytest.mark.parametrize(
+  'changes, field, message',
+  [
+    ({'task.shortest_length': 101}, 'shortest_length', 'nearest: 100'),
+    (
+      {'task.evaluation_shortest_length': 9},
+      'evaluation_shortest_length',
+      'needs --config.task.evaluation_length',
+    ),
+    (
+      {'task.evaluation_length': 50, 'task.evaluation_shortest_length': 51},
+      'evaluation_shortest_length',
+      'nearest: 50',
+    ),
+    ({'task.evaluation_length': 1}, 'evaluation_length', 'nearest: 2'),
+    ({'task.symbols': 3}, 'symbols', 'has no such option'),
+    ({'task.name': 'copy', 'task.symbols': 1}, 'symbols', 'nearest: 2'),
+    ({'task.name': 'characters', 'task.path': 'x'}, 'path', 'No such file'),
+  ],
+)
+def test_a_choice_that_the_task_does_not_allow_is_refused(
+  changes, field, message
+):
+  refusal = _refusal(changes)
+  assert refusal.startswith(f'--config.task.{field}=')
+  assert message in refusal
+
+
 def test_fields_keep_their_values():
   changes = {
     field: value
@@ -322,13 +425,17 @@ def test_fields_keep_their_values():
     if not needs and 'toggles' not in field and field != 'task.name'
   }
   run = settings.from_config(_config(changes))
-  found = {**dataclasses.asdict(run.settings), **run.hyperparams._asdict()}
+  found = {
+    **dataclasses.asdict(run.settings),
+    **run.settings.task_fields._asdict(),
+    **run.hyperparams._asdict(),
+  }
   for field, value in changes.items():
     name = field.rpartition('.')[2]
     name = {'optimizer.name': 'optimizer'}.get(field, name)
     if name != 'variant':
       assert found[name] == value, field
-  assert run.settings.task_name == 'adding'
+  assert run.settings.task.name == 'adding'
 
 
 def test_a_size_beyond_the_memory_is_refused_with_both_numbers():
@@ -336,39 +443,36 @@ def test_a_size_beyond_the_memory_is_refused_with_both_numbers():
     {'model.hidden_features': 4096, 'training.batch_size': 2**20}
   )
   assert message.startswith('--config.training.batch_size=1048576: ')
-  memory = settings.os.sysconf('SC_PAGE_SIZE') * settings.os.sysconf(
-    'SC_PHYS_PAGES'
-  )
-  assert f'this machine has {memory / 2**30:,.0f}' in message
+  there = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  assert f'this machine has {there / 2**30:,.0f}' in message
   assert 'GiB' in message and 'width 4096' in message
 
 
 def test_the_memory_of_a_population_is_that_of_all_its_runs(monkeypatch):
   one = settings.from_config(base.get_config()).settings
-  needed = settings.estimate_bytes(one, 10)
-  assert needed > settings.estimate_bytes(one, 5)
+  needed = memory.estimate_bytes(one, 10)
+  assert needed > memory.estimate_bytes(one, 5)
   pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': needed}
-  monkeypatch.setattr(settings.os, 'sysconf', pages.__getitem__)
-  settings.check_memory([one] * 10)
+  monkeypatch.setattr(os, 'sysconf', pages.__getitem__)
+  memory.check_memory([one] * 10)
   with pytest.raises(settings.InputError, match='batch_size.*11 run.*nearest'):
-    settings.check_memory([one] * 11)
+    memory.check_memory([one] * 11)
 
 
 def test_the_choice_named_for_too_large_a_size_fits(monkeypatch):
   changes = {'model.hidden_features': 512, 'task.length': 10}
   one = settings.from_config(_config(changes)).settings
   pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': 0}
-  monkeypatch.setattr(settings.os, 'sysconf', pages.__getitem__)
+  monkeypatch.setattr(os, 'sysconf', pages.__getitem__)
   for factor in (0.9, 0.5, 0.01):
-    pages['SC_PHYS_PAGES'] = int(settings.estimate_bytes(one) * factor)
+    pages['SC_PHYS_PAGES'] = int(memory.estimate_bytes(one) * factor)
     with pytest.raises(settings.InputError) as info:
-      settings.check_memory([one])
+      memory.check_memory([one])
     field = str(info.value).partition('=')[0].rpartition('.')[2]
     nearest = int(str(info.value).rpartition('nearest: ')[2])
-    settings.check_memory([dataclasses.replace(one, **{field: nearest})])
+    memory.check_memory([memory._resized(one, field, nearest)])
     with pytest.raises(settings.InputError):
-      larger = dataclasses.replace(one, **{field: nearest + 1})
-      settings.check_memory([larger])
+      memory.check_memory([memory._resized(one, field, nearest + 1)])
 
 
 @pytest.mark.parametrize(
@@ -402,17 +506,15 @@ def test_remat_auto_saves_memory_where_a_run_would_keep_over_a_gibibyte():
   long = settings.from_config(_config({'task.length': 100_000})).settings
   assert long.segment == 317
   plain = dataclasses.replace(long, remat='none')
-  assert settings.estimate_bytes(plain) > 2**30
-  assert settings.estimate_bytes(long) < 0.2 * settings.estimate_bytes(plain)
+  assert memory.estimate_bytes(plain) > 2**30
+  assert memory.estimate_bytes(long) < 0.2 * memory.estimate_bytes(plain)
 
 
 def test_runs_that_take_turns_share_the_memory_of_the_gradient(monkeypatch):
-  monkeypatch.setattr(settings, 'cores', lambda: 2)
+  monkeypatch.setattr(memory, 'cores', lambda: 2)
   one = settings.from_config(_config({'task.length': 1000})).settings
-  turns = settings.estimate_bytes(one, 100)
-  side_by_side = settings.estimate_bytes(
-    dataclasses.replace(one, lanes=50), 100
-  )
+  turns = memory.estimate_bytes(one, 100)
+  side_by_side = memory.estimate_bytes(dataclasses.replace(one, lanes=50), 100)
   assert side_by_side > 10 * turns
 
 
@@ -424,17 +526,17 @@ def test_devices_that_share_a_batch_divide_it():
 
 
 def test_devices_that_share_a_batch_share_its_memory_too(monkeypatch):
-  monkeypatch.setattr(settings, 'cores', lambda: 4)
+  monkeypatch.setattr(memory, 'cores', lambda: 4)
   changes = {'task.length': 1000, 'training.batch_size': 64}
   one = settings.from_config(_config(changes)).settings
   two = dataclasses.replace(one, batch_devices=2)
   four = dataclasses.replace(one, batch_devices=4)
-  estimates = [settings.estimate_bytes(s, 8) for s in (one, two, four)]
+  estimates = [memory.estimate_bytes(s, 8) for s in (one, two, four)]
   assert estimates[0] > 1.8 * estimates[1] > 2.9 * estimates[2]
   # The parameters are on each of the devices.
   wide = dataclasses.replace(four, hidden_features=4096, batch_size=4)
   alone = dataclasses.replace(wide, batch_devices=1)
-  assert settings.estimate_bytes(wide) > 3 * settings.estimate_bytes(alone)
+  assert memory.estimate_bytes(wide) > 3 * memory.estimate_bytes(alone)
 
 
 @pytest.mark.parametrize(
@@ -461,7 +563,7 @@ def test_the_estimate_covers_the_arrays_that_training_needs():
   weights = lstm.count_params(
     lstm.Toggles(gate_recurrence=True), sizes.in_features, 256
   )
-  assert settings.estimate_bytes(run.settings) >= 4 * 4 * weights
+  assert memory.estimate_bytes(run.settings) >= 4 * 4 * weights
 
 
 def test_tensorboard_without_its_extra_is_refused(monkeypatch):

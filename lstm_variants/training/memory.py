@@ -1,0 +1,159 @@
+"""How much memory a run needs, and whether this machine has it."""
+
+import bisect
+from collections.abc import Sequence
+import dataclasses
+import functools
+import math
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from lstm_variants import tasks
+from lstm_variants.training import checks
+
+if TYPE_CHECKING:
+  from lstm_variants.training.settings import Settings
+
+# Bytes of one run that the gradient may keep before `auto` saves them.
+_MUCH = 2**30
+
+
+def is_much(settings: 'Settings') -> bool:
+  """Tell whether the gradient of one run would keep more than 1 GiB."""
+  return _kept_bytes(settings, settings.task.num_steps) > _MUCH
+
+
+def root(steps: int) -> int:
+  """Return √steps, rounded up: the segment that needs the least memory."""
+  return math.isqrt(steps - 1) + 1
+
+
+def cores() -> int:
+  """Return how many CPU cores this process may use."""
+  if sys.platform == 'linux':
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
+
+
+def estimate_bytes(settings: 'Settings', runs: int = 1) -> int:
+  """Estimate the memory of training `runs` runs in one program, in bytes.
+
+  Parameters ten times over (values, gradient and two moments, before and after
+  an update, and what the update puts between; at least 32 bits), for every run
+  and every device that shares it. What the gradient keeps only for those side
+  by side: `lanes` a device, of which a CPU has one for each core. It is the
+  memory of a CPU that is meant; an accelerator, of another size, is not looked
+  at.
+  """
+  sizes = settings.architecture
+  width = sizes.hidden_features
+  inputs = sizes.in_features + width * (2 * sizes.num_layers - 1)
+  weights = 4 * width * inputs + 9 * width**2 * sizes.num_layers
+  number = max(checks.DTYPES[settings.dtype], 4)
+  rows = max(cores() // settings.batch_devices, 1)
+  together = min(runs, (settings.lanes or 1) * rows)
+  steps = settings.task.num_steps
+  kept = _kept_bytes(settings, settings.segment or steps)
+  kept += _ends_bytes(settings, steps)
+  if settings.segment:
+    # The states between the segments.
+    states = 4 * width * sizes.num_layers * -(-steps // settings.segment)
+    kept += settings.batch_size * states * number
+  # An evaluation keeps about two arrays of the hidden size in place of twelve.
+  steps = settings.held_out_task.num_steps
+  evaluated = _kept_bytes(settings, steps) // 6 + _ends_bytes(settings, steps)
+  copies = runs * settings.batch_devices
+  return 10 * weights * number * copies + together * max(kept, evaluated)
+
+
+def check_memory(population: Sequence['Settings']) -> None:
+  """Refuse runs that together exceed the memory of this machine.
+
+  Args:
+    population: the settings of each run, all equal.
+
+  Raises:
+    InputError: naming the estimate, the memory, and the batch size, length or
+      width to change.
+  """
+  settings, runs = population[0], len(population)
+  memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  needed = estimate_bytes(settings, runs)
+  if needed <= memory:
+    return
+  task = settings.task_fields
+  shortest = tasks.find_dialect(task.name, task.dialect).shortest
+  # Where it is in the config, smallest and usual: of the sizes that could mend
+  # it, the most unusual one is named.
+  sizes = {
+    'batch_size': ('training', 1, 256),
+    'length': ('task', shortest, 1000),
+    'evaluation_length': ('task', shortest, 1000),
+    'hidden_features': ('model', 1, 512),
+  }
+  values = {
+    'batch_size': settings.batch_size,
+    'hidden_features': settings.hidden_features,
+    'length': task.length,
+    'evaluation_length': task.evaluation_length,
+  }
+  name, nearest = '', 1
+  for name in sorted(
+    sizes, key=lambda name: values[name] / sizes[name][2], reverse=True
+  ):
+    fits = functools.partial(_fits, settings, runs, name, memory)
+    smallest, step = sizes[name][1], 1
+    if name == 'batch_size':
+      smallest = step = settings.batch_devices
+    choices = range(smallest, values[name], step)
+    if choices and fits(choices[0]):
+      too_large = bisect.bisect(choices, False, key=lambda n, f=fits: not f(n))
+      nearest = choices[too_large - 1]
+      break
+  raise checks.InputError(
+    f'{sizes[name][0]}.{name}',
+    values[name],
+    f'{runs} run(s) of width {settings.hidden_features}, '
+    f'{settings.task.num_steps} steps and batch_size {settings.batch_size} '
+    f'need about {needed / 2**30:,.0f} GiB, this machine has '
+    f'{memory / 2**30:,.0f}; nearest: {nearest}',
+  )
+
+
+def _fits(settings, runs: int, name: str, memory: int, size: int) -> bool:
+  try:
+    return estimate_bytes(_resized(settings, name, size), runs) <= memory
+  except checks.InputError:  # too short for what the task puts into it
+    return False
+
+
+def _resized(settings: 'Settings', name: str, size: int) -> 'Settings':
+  """Return settings with another size; lengths are not drawn."""
+  if name not in settings.task_fields._fields:
+    return dataclasses.replace(settings, **{name: size})
+  lengths: dict[str, int] = {name: size}
+  fields = settings.task_fields._replace(
+    shortest_length=0, evaluation_shortest_length=0
+  )
+  return dataclasses.replace(settings, task_fields=fields._replace(**lengths))
+
+
+def _ends_bytes(settings: 'Settings', steps: int) -> int:
+  """Estimate the inputs and outputs of the whole batch on each device."""
+  sizes = settings.architecture
+  number = max(checks.DTYPES[settings.dtype], 4)
+  ends = 3 * steps * (sizes.in_features + sizes.out_features)
+  return settings.batch_size * ends * settings.batch_devices * number
+
+
+def _kept_bytes(settings: 'Settings', steps: int) -> int:
+  """Estimate what the gradient of `steps` steps keeps of one run.
+
+  About twelve arrays of the hidden size for each step, sequence and layer.
+  """
+  sizes = settings.architecture
+  kept = 12 * sizes.hidden_features * sizes.num_layers
+  kept += sizes.in_features + sizes.out_features
+  number = checks.DTYPES[settings.dtype]
+  return settings.batch_size * steps * kept * number
