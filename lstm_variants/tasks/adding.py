@@ -4,11 +4,18 @@ Each step brings a pair (value, marker). Two pairs are marked; at the end of the
 sequence the model is to return the sum of the two marked values. The error is
 that of the last step alone.
 
-Worked example, dialect `urnn16`, T = 6, one mark in each half:
+Worked example, dialects `urnn16`, `tallec18` and `janet18` (the same
+sequences), T = 6, one mark in each half:
 
     value    0.3  0.8  0.1  0.5  0.9  0.2
     marker   0    1    0    0    0    1
     target                              0.8 + 0.2 = 1.0
+
+Dialect `tcn18`, T = 6, the two marks anywhere:
+
+    value    0.3  0.8  0.1  0.5  0.9  0.2
+    marker   0    1    1    0    0    0
+    target                              0.8 + 0.1 = 0.9
 
 Worked example, dialect `hs97`, T = 12: the first and the last pair carry the
 sentinel −1, the second mark falls among the first T/2 − 1 unmarked pairs.
@@ -18,45 +25,80 @@ sentinel −1, the second mark falls among the first T/2 − 1 unmarked pairs.
     target                           0.5 + (-0.7 + 0.6) / 4 = 0.475
 """
 
-from collections.abc import Mapping
-import functools
+from collections.abc import Callable, Mapping
 import types
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.tasks import base
+from lstm_variants.tasks import base, marked_pairs
 
-# A sequence is right when its absolute error is below this (1997, section 5.4).
-TOLERANCE = 0.04
+OUTPUTS = base.channels('sum')
 
 
-def sample_urnn16(key: jax.Array, batch_size: int, length: int) -> base.Batch:
+def sample_urnn16(
+  key: jax.Array, batch_size: int, length: base.Length, num_steps: int
+) -> base.Batch:
   """Draw values from U[0, 1], one mark in each half; the target is the sum.
 
   Args:
     key: a PRNG key.
     batch_size: number of sequences.
     length: T in steps; of an odd T the second half is longer by one.
+    num_steps: the time axis, at least T; what follows T is padding.
 
   Returns:
-    A `Batch`: inputs `[batch, T, 2]`, targets `[batch, T, 1]`.
+    A `Batch`: inputs `[batch, num_steps, 2]`, targets `[batch, num_steps, 1]`.
 
   Reference:
     Arjovsky, Shah & Bengio, ICML 2016, arXiv:1511.06464, section 5.2.
   """
   value_key, first_key, second_key = jax.random.split(key, 3)
-  values = jax.random.uniform(value_key, (batch_size, length))
+  values = jax.random.uniform(value_key, (batch_size, num_steps))
+  values = jnp.where(jnp.arange(num_steps) < length, values, 0.0)
   half = length // 2
   first = jax.random.randint(first_key, (batch_size,), 0, half)
   second = jax.random.randint(second_key, (batch_size,), half, length)
-  markers = jax.nn.one_hot(first, length) + jax.nn.one_hot(second, length)
+  markers = jax.nn.one_hot(first, num_steps) + jax.nn.one_hot(second, num_steps)
   total = jnp.sum(values * markers, axis=1)
   last = jnp.full((batch_size,), length - 1)
-  return _batch(values, markers, total, last)
+  return marked_pairs.to_batch(values, markers, total, last)
 
 
-def sample_hs97(key: jax.Array, batch_size: int, length: int) -> base.Batch:
+def sample_tcn18(
+  key: jax.Array, batch_size: int, length: base.Length, num_steps: int
+) -> base.Batch:
+  """Draw values from U[0, 1], two of the T pairs are marked; target: the sum.
+
+  Args:
+    key: a PRNG key.
+    batch_size: number of sequences.
+    length: T in steps.
+    num_steps: the time axis, at least T; what follows T is padding.
+
+  Returns:
+    A `Batch`: inputs `[batch, num_steps, 2]`, targets `[batch, num_steps, 1]`.
+
+  Reference:
+    Bai, Kolter & Koltun 2018, arXiv:1803.01271, section 4; that the two marks
+    are drawn without replacement is from the authors' program (locuslab/TCN).
+  """
+  value_key, first_key, second_key = jax.random.split(key, 3)
+  values = jax.random.uniform(value_key, (batch_size, num_steps))
+  values = jnp.where(jnp.arange(num_steps) < length, values, 0.0)
+  first = jax.random.randint(first_key, (batch_size,), 0, length)
+  other = jax.random.randint(second_key, (batch_size,), 0, length - 1)
+  second = other + (other >= first)
+  markers = jax.nn.one_hot(first, num_steps) + jax.nn.one_hot(second, num_steps)
+  total = jnp.sum(values * markers, axis=1)
+  last = jnp.full((batch_size,), length - 1)
+  return marked_pairs.to_batch(values, markers, total, last)
+
+
+def sample_hs97(
+  key: jax.Array, batch_size: int, length: base.Length, num_steps: int
+) -> base.Batch:
   """Draw the sequences of 1997: values U[−1, 1], length U{T, …, T + T/10}.
 
   The first mark falls among the first ten pairs, the second among the first
@@ -69,111 +111,151 @@ def sample_hs97(key: jax.Array, batch_size: int, length: int) -> base.Batch:
     key: a PRNG key.
     batch_size: number of sequences.
     length: T in steps.
+    num_steps: the time axis, at least T + T/10.
 
   Returns:
-    A `Batch`: inputs `[batch, T + T/10, 2]`, targets `[batch, T + T/10, 1]`;
+    A `Batch`: inputs `[batch, num_steps, 2]`, targets `[batch, num_steps, 1]`;
     the mask is 1 at each sequence's own last step.
 
   Reference:
     Hochreiter & Schmidhuber, Neural Computation 9(8), 1997, section 5.4.
   """
-  value_key, length_key, first_key, second_key = jax.random.split(key, 4)
-  longest = length + length // 10
-  values = jax.random.uniform(value_key, (batch_size, longest), minval=-1.0)
-  lengths = jax.random.randint(length_key, (batch_size,), length, longest + 1)
-  first = jax.random.randint(first_key, (batch_size,), 0, 10)
-  unmarked = jax.random.randint(second_key, (batch_size,), 0, length // 2 - 1)
-  second = unmarked + (unmarked >= first)
-
-  time = jnp.arange(longest)
-  last = lengths - 1
-  marks = jax.nn.one_hot(first, longest) + jax.nn.one_hot(second, longest)
-  values = jnp.where((time == 0) & (marks > 0), 0.0, values)
-  target = 0.5 + jnp.sum(values * marks, axis=1) / 4
-  sentinel = (time == 0) | (time == last[:, None])
-  markers = jnp.where(sentinel, -1.0, marks)
-  inside = time <= last[:, None]
-  return _batch(
-    jnp.where(inside, values, 0.0),
-    jnp.where(inside, markers, 0.0),
-    target,
-    last,
+  pairs = marked_pairs.draw(
+    key, batch_size, length, num_steps, lowest=-1.0, first=0.0
   )
+  target = 0.5 + jnp.sum(pairs.values * pairs.marks, axis=1) / 4
+  return marked_pairs.grade(pairs, target)
 
 
-def _batch(values, markers, target, last) -> base.Batch:
-  mask = jax.nn.one_hot(last, values.shape[1])
-  return base.Batch(
-    inputs=jnp.stack((values, markers), axis=-1),
-    targets=(mask * target[:, None])[..., None],
-    mask=mask,
-  )
+def _build_sum(
+  spec: base.Spec, dialect: str, draw: Callable[..., base.Batch], **texts: Any
+) -> base.Task:
+  """Build a version whose target is the plain sum of two values of U[0, 1].
 
-
-def sequence_errors(outputs: jax.Array, batch: base.Batch) -> jax.Array:
-  """Return |output − target| at each sequence's end, `[batch]`."""
-  errors = jnp.abs(outputs - batch.targets)[..., 0]
-  return jnp.sum(jnp.where(batch.mask > 0, errors, 0.0), axis=1)
-
-
-def measure(outputs: jax.Array, batch: base.Batch) -> dict[str, base.Mean]:
-  """Return the squared error ('loss') and the share of wrong sequences."""
-  errors = sequence_errors(outputs, batch)
-  count = jnp.asarray(errors.shape[0], errors.dtype)
-  return {
-    'loss': base.Mean(jnp.sum(errors**2), count),
-    'wrong': base.Mean(
-      jnp.sum(~(errors < TOLERANCE), dtype=errors.dtype), count
-    ),
-  }
-
-
-def build_urnn16(length: int) -> base.Task:
-  """Return the version of Arjovsky et al. at length T.
-
-  Chance: the constant 1 has MSE Var(X1 + X2) = 1/6.
+  Chance: the constant 1 has MSE Var(X1 + X2) = 1/6; the sum has the density
+  1 − |sum − 1|, so the constant is off by 0.04 or more with probability 0.96².
   """
   return base.Task(
     name='adding',
-    dialect='urnn16',
-    length=length,
-    num_steps=length,
-    in_features=2,
-    out_features=1,
-    sample=functools.partial(sample_urnn16, length=length),
-    measure=measure,
-    sequence_errors=sequence_errors,
-    baselines=types.MappingProxyType({'loss': 1 / 6}),
+    dialect=dialect,
+    length=spec.length,
+    num_steps=spec.length,
+    inputs=marked_pairs.INPUTS,
+    outputs=OUTPUTS,
+    sample=base.sampler(draw, spec, spec.length),
+    measure=marked_pairs.measure,
+    sequence_errors=marked_pairs.sequence_errors,
+    baselines=types.MappingProxyType(
+      {'loss': 1 / 6, 'wrong': (1 - marked_pairs.TOLERANCE) ** 2}
+    ),
     success=base.HeldOut('loss', 0.001),
+    **texts,
+  )
+
+
+def build_urnn16(spec: base.Spec) -> base.Task:
+  """Return the version of Arjovsky et al. at length T.
+
+  Chance: as of the constant 1, 1/6. The paper has no rule of success: here it
+  is an MSE below 0.001.
+  """
+  return _build_sum(
+    spec,
+    'urnn16',
+    sample_urnn16,
     summary='sum of two marked values from U[0, 1], one in each half',
     reference='Arjovsky, Shah & Bengio, ICML 2016, arXiv:1511.06464',
   )
 
 
-def build_hs97(length: int) -> base.Task:
+def build_tallec18(spec: base.Spec) -> base.Task:
+  """Return the version of Tallec & Ollivier, whose T is 200 and 750.
+
+  Chance: as of the constant 1, 1/6 (the paper: 0.167). The sequences are those
+  of `urnn16`. The paper has curves, no numbers, and no rule of success: here
+  it is that of `urnn16`.
+  """
+  return _build_sum(
+    spec,
+    'tallec18',
+    sample_urnn16,
+    summary='sum of two marked values from U[0, 1], one in each half',
+    reference='Tallec & Ollivier, ICLR 2018, arXiv:1804.11188',
+  )
+
+
+def build_janet18(spec: base.Spec) -> base.Task:
+  """Return the version of van der Westhuizen & Lasenby.
+
+  Chance: as of the constant 1, 1/6. The definition is that of the authors'
+  program (JosvanderWesthuizen/janet, T = 200 by default): of an even T the
+  sequences are those of `urnn16`. Of an odd T the program never marks the last
+  pair; here it is marked as any other. No rule of success: that of `urnn16`.
+  """
+  return _build_sum(
+    spec,
+    'janet18',
+    sample_urnn16,
+    summary='sum of two marked values from U[0, 1], one in each half',
+    reference='van der Westhuizen & Lasenby 2018, arXiv:1804.04849',
+  )
+
+
+def build_tcn18(spec: base.Spec) -> base.Task:
+  """Return the version of Bai et al., whose T is 200, 400 and 600.
+
+  Chance: as of the constant 1, 1/6. The paper has no rule of success: here it
+  is that of `urnn16`.
+  """
+  return _build_sum(
+    spec,
+    'tcn18',
+    sample_tcn18,
+    summary='sum of two marked values from U[0, 1], anywhere',
+    reference='Bai, Kolter & Koltun 2018, arXiv:1803.01271',
+    published=(
+      base.Published(
+        600,
+        0.164,
+        'test loss',
+        'Bai, Kolter & Koltun 2018, table 1',
+        'LSTM of about 70,000 weights; GRU: 5.3e-5, simple RNN: 0.177',
+      ),
+    ),
+  )
+
+
+def build_hs97(spec: base.Spec) -> base.Task:
   """Return the version of Hochreiter & Schmidhuber at minimal length T.
 
   Chance: the constant 0.5 has MSE (Var X1 + Var X2) / 16, each variance 1/3
   times the probability that the mark does not fall on the first pair: 9/10 for
-  X1, 1 − 9/10 · 1/(T/2 − 1) for X2.
+  X1, 1 − 9/10 · 1/(T/2 − 1) for X2. It is right where |X1 + X2| < 4 · 0.04 = a:
+  with probability a − a²/4, or a where only one of them is drawn.
 
   The paper's rule has a second part, a mean training error below 0.01, which
   2,000 sequences within 0.04 would meet at once as a mean squared error. It is
   taken as the mean absolute error of those sequences, the stricter reading.
   """
-  kept = 0.9 + (1 - 0.9 / (length // 2 - 1))
+  drawn = marked_pairs.count_drawn(spec)
+  width = 4 * marked_pairs.TOLERANCE
+  num_steps = spec.length + spec.length // 10
   return base.Task(
     name='adding',
     dialect='hs97',
-    length=length,
-    num_steps=length + length // 10,
-    in_features=2,
-    out_features=1,
-    sample=functools.partial(sample_hs97, length=length),
-    measure=measure,
-    sequence_errors=sequence_errors,
-    baselines=types.MappingProxyType({'loss': kept / 48}),
-    success=base.LastSequences(window=2000, tolerance=TOLERANCE, mean=0.01),
+    length=spec.length,
+    num_steps=num_steps,
+    inputs=marked_pairs.INPUTS,
+    outputs=OUTPUTS,
+    sample=base.sampler(sample_hs97, spec, num_steps),
+    measure=marked_pairs.measure,
+    sequence_errors=marked_pairs.sequence_errors,
+    baselines=types.MappingProxyType(
+      {'loss': drawn / 48, 'wrong': 1 - width + (drawn - 1) * width**2 / 4}
+    ),
+    success=base.LastSequences(
+      window=2000, tolerance=marked_pairs.TOLERANCE, mean=0.01
+    ),
     summary='scaled sum of two marked values from U[-1, 1], random length',
     reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
     published=tuple(
@@ -188,11 +270,15 @@ def build_hs97(length: int) -> base.Task:
   )
 
 
-DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
+_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
   {
     'urnn16': base.Dialect(build_urnn16, 2, 'one mark in each half'),
     'hs97': base.Dialect(
       build_hs97, 11, 'the first ten pairs must not hold the last one'
     ),
+    'tallec18': base.Dialect(build_tallec18, 2, 'one mark in each half'),
+    'janet18': base.Dialect(build_janet18, 2, 'one mark in each half'),
+    'tcn18': base.Dialect(build_tcn18, 2, 'two marks'),
   }
 )
+TASKS = types.MappingProxyType({'adding': _DIALECTS})

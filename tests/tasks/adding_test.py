@@ -7,20 +7,32 @@ import numpy as np
 import pytest
 
 import lstm_variants as lv
-from lstm_variants.tasks import adding
+from lstm_variants.tasks import marked_pairs
 
 SAMPLES = 100_000
-URNN16 = (2, 3, 41)
+# Compiling is what takes time here, not running.
+QUICK = {'xla_backend_optimization_level': 0}
+PLAIN = (2, 3, 41)
 HS97 = (11, 22, 40)
-CASES = [('urnn16', n) for n in URNN16] + [('hs97', n) for n in HS97]
-MEASURE = jax.jit(adding.measure)
-ERRORS = jax.jit(adding.sequence_errors)
+# The dialects whose sequences are those of Arjovsky et al.
+HALVES = ('urnn16', 'tallec18', 'janet18')
+CASES = [
+  *(('urnn16', n) for n in PLAIN),
+  *(('hs97', n) for n in HS97),
+  *(('tcn18', n) for n in PLAIN),
+]
+MEASURE = jax.jit(marked_pairs.measure, compiler_options=QUICK)
+ERRORS = jax.jit(marked_pairs.sequence_errors, compiler_options=QUICK)
+
+
+def compiled(task):
+  return jax.jit(task.sample, static_argnums=1, compiler_options=QUICK)
 
 
 @functools.cache
 def draw(dialect: str, length: int):
   task = lv.make_task('adding', dialect, length)
-  batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), SAMPLES)
+  batch = compiled(task)(jax.random.key(0), SAMPLES)
   return task, jax.tree.map(np.asarray, batch)
 
 
@@ -36,7 +48,7 @@ def ends(batch) -> np.ndarray:
   return batch.mask.argmax(axis=1)
 
 
-def solve_urnn16(inputs: np.ndarray) -> np.ndarray:
+def solve_plain(inputs: np.ndarray) -> np.ndarray:
   """Return the sum of the two marked values."""
   answers = []
   for sequence in inputs:
@@ -68,11 +80,14 @@ def place(answers: np.ndarray, batch) -> np.ndarray:
 @pytest.mark.parametrize(('dialect', 'length'), CASES)
 def test_who_knows_the_rule_makes_no_error(dialect, length):
   task, batch = draw_few(dialect, length)
-  solve = solve_urnn16 if dialect == 'urnn16' else solve_hs97
+  solve = solve_hs97 if dialect == 'hs97' else solve_plain
   outputs = place(solve(batch.inputs), batch)
+  assert (task.measure, task.sequence_errors) == (
+    marked_pairs.measure,
+    marked_pairs.sequence_errors,
+  )
   means = MEASURE(outputs, batch)
   assert means['loss'].total / means['loss'].weight < 1e-12
-  assert task.loss(jax.numpy.asarray(outputs), batch) < 1e-12
   assert means['wrong'].total == 0 and means['wrong'].weight == 2000
   np.testing.assert_allclose(ERRORS(outputs, batch), 0, atol=1e-6)
 
@@ -99,7 +114,7 @@ def test_an_output_that_is_not_a_number_is_wrong():
   assert MEASURE(outputs, batch)['wrong'].total == 2000
 
 
-@pytest.mark.parametrize('length', URNN16)
+@pytest.mark.parametrize('length', PLAIN)
 def test_urnn16_has_values_from_0_to_1_and_a_mark_in_each_half(length):
   task, batch = draw('urnn16', length)
   values, markers = batch.inputs[..., 0], batch.inputs[..., 1]
@@ -172,19 +187,91 @@ def test_chance_level_is_the_error_of_the_best_constant(dialect, length):
   squares = (targets - targets.mean()) ** 2
   noise = 5 * squares.std() / SAMPLES**0.5
   assert abs(squares.mean() - task.baselines['loss']) < noise
-  best = 1.0 if dialect == 'urnn16' else 0.5
+  best = 0.5 if dialect == 'hs97' else 1.0
   assert abs(np.mean((targets - best) ** 2) - task.baselines['loss']) < noise
+  means = MEASURE(np.full(batch.targets.shape, best, np.float32), batch)
+  wrong = float(means['wrong'].total / means['wrong'].weight)
+  assert wrong == pytest.approx(task.baselines['wrong'], abs=0.006)
 
 
-def test_urnn16_chance_level_is_one_sixth():
+@pytest.mark.parametrize('dialect', [*HALVES, 'tcn18'])
+def test_chance_level_of_a_plain_sum_is_one_sixth(dialect):
   for length in (2, 100, 1000):
-    task = lv.make_task('adding', 'urnn16', length)
+    task = lv.make_task('adding', dialect, length)
     assert task.baselines['loss'] == pytest.approx(1 / 6)
 
 
-@pytest.mark.parametrize(('dialect', 'length'), [('urnn16', 1), ('hs97', 10)])
+@pytest.mark.parametrize('dialect', HALVES[1:])
+def test_tallec18_and_janet18_have_the_sequences_of_urnn16(dialect):
+  _, expected = draw_few('urnn16', 41)
+  task, batch = draw('urnn16', 41)
+  task = lv.make_task('adding', dialect, 41)
+  assert task.dialect == dialect and task.num_steps == 41
+  batch = compiled(task)(jax.random.key(0), SAMPLES)
+  for ours, theirs in zip(batch, expected, strict=True):
+    np.testing.assert_array_equal(ours[:2000], theirs)
+  assert task.success == lv.make_task('adding', 'urnn16').success
+  assert task.reference != lv.make_task('adding', 'urnn16').reference
+
+
+@pytest.mark.parametrize('length', PLAIN)
+def test_tcn18_marks_any_two_of_the_pairs(length):
+  task, batch = draw('tcn18', length)
+  values, markers = batch.inputs[..., 0], batch.inputs[..., 1]
+  assert values.shape == (SAMPLES, length) == (SAMPLES, task.num_steps)
+  assert values.min() >= 0 and values.max() < 1
+  np.testing.assert_allclose(values.var(axis=0), 1 / 12, atol=0.004)
+  assert set(np.unique(markers)) <= {0.0, 1.0}
+  np.testing.assert_array_equal(markers.sum(axis=1), 2.0)
+  seen = markers.T @ markers / SAMPLES
+  pairs = length * (length - 1) / 2
+  expected = np.full((length, length), 1 / pairs)
+  np.fill_diagonal(expected, 2 / length)
+  noise = (expected / SAMPLES) ** 0.5
+  assert np.all(np.abs(seen - expected) <= 5 * noise)
+  np.testing.assert_array_equal(ends(batch), length - 1)
+
+
+@pytest.mark.parametrize(
+  ('dialect', 'shortest'), [('urnn16', 2), ('hs97', 11), ('tcn18', 2)]
+)
+def test_with_drawn_lengths_the_sequence_ends_where_it_is_graded(
+  dialect, shortest
+):
+  task = lv.make_task('adding', dialect, 24, shortest=shortest)
+  sample = compiled(task)
+  seen, squares = set(), []
+  solve = solve_hs97 if dialect == 'hs97' else solve_plain
+  for n in range(150):
+    batch = jax.tree.map(np.asarray, sample(jax.random.key(n), 20))
+    last = ends(batch)
+    outside = np.arange(task.num_steps) > last[:, None]
+    assert not batch.inputs[outside].any()
+    assert np.all(batch.inputs[np.arange(20), last] != 0, axis=1).sum() >= (
+      20 if dialect == 'hs97' else 0
+    )
+    targets = batch.targets[np.arange(20), last, 0]
+    np.testing.assert_allclose(solve(batch.inputs), targets, atol=1e-6)
+    squares += list((targets - (0.5 if dialect == 'hs97' else 1.0)) ** 2)
+    if dialect == 'hs97':  # T of the batch gives T to T + T/10
+      assert last.max() + 1 <= 1.1 * (last.min() + 1) + 0.1
+    else:
+      assert len(set(last)) == 1
+    seen |= set(last + 1)
+  longest = 24 if dialect != 'hs97' else 26
+  assert seen == set(range(shortest, longest + 1))
+  noise = 5 * np.std(squares) / len(squares) ** 0.5
+  assert abs(np.mean(squares) - task.baselines['loss']) < noise
+
+
+@pytest.mark.parametrize(
+  ('dialect', 'length'),
+  [('urnn16', 1), ('tallec18', 1), ('janet18', 1), ('tcn18', 1), ('hs97', 10)],
+)
 def test_too_short_a_length_is_refused(dialect, length):
-  with pytest.raises(ValueError, match=f'length {length}.*{dialect}.*below'):
+  with pytest.raises(
+    ValueError, match=f'length {length}.*{dialect} needs at least'
+  ):
     lv.make_task('adding', dialect, length)
 
 
@@ -202,4 +289,18 @@ def test_hs97_keeps_its_marks_inside_at_the_shortest_lengths(length):
 def test_hs97_is_judged_by_the_last_2000_sequences_within_004():
   rule = lv.make_task('adding', 'hs97', 100).success
   assert (rule.window, rule.tolerance, rule.mean) == (2000, 0.04, 0.01)  # pyright: ignore
-  assert adding.TOLERANCE == 0.04
+  assert marked_pairs.TOLERANCE == 0.04
+
+
+def test_the_published_loss_of_tcn18_is_that_of_an_lstm():
+  (result,) = lv.make_task('adding', 'tcn18', 600).published
+  assert (result.length, result.value) == (600, 0.164)
+  assert 'LSTM' in result.note and 'table 1' in result.source
+
+
+def test_hs97_wrong_share_of_the_constant_is_exact_at_t_100():
+  """The square of (X1, X2) but for two corners; a line where one is zero."""
+  both = 0.9 * 48 / 49
+  expected = both * (2 - 0.16) ** 2 / 4 + (1 - both) * (1 - 0.16)
+  task = lv.make_task('adding', 'hs97', 100)
+  assert task.baselines['wrong'] == pytest.approx(expected, rel=1e-9)
