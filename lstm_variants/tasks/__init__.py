@@ -14,12 +14,16 @@ from lstm_variants.tasks import (
   adding,
   base,
   copy,
+  multiplication,
+  temporal_order,
 )
 
 # In the order in which they are listed.
 MODULES = (
   adding,
   copy,
+  multiplication,
+  temporal_order,
 )
 # name -> dialect -> how to build it; the first dialect is the default.
 DIALECTS: Mapping[str, Mapping[str, base.Dialect]] = types.MappingProxyType(
