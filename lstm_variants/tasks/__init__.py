@@ -14,14 +14,20 @@ from lstm_variants.tasks import (
   adding,
   base,
   copy,
+  long_lag,
   multiplication,
+  reber,
   temporal_order,
+  two_sequence,
 )
 
 # In the order in which they are listed.
 MODULES = (
   adding,
   copy,
+  reber,
+  long_lag,
+  two_sequence,
   multiplication,
   temporal_order,
 )
