@@ -14,11 +14,15 @@ from lstm_variants.tasks import (
   adding,
   base,
   copy,
+  counting,
   long_lag,
   multiplication,
   reber,
+  spike_delays,
   temporal_order,
+  timed_spikes,
   two_sequence,
+  waveforms,
 )
 
 # In the order in which they are listed.
@@ -30,6 +34,10 @@ MODULES = (
   two_sequence,
   multiplication,
   temporal_order,
+  spike_delays,
+  timed_spikes,
+  waveforms,
+  counting,
 )
 # name -> dialect -> how to build it; the first dialect is the default.
 DIALECTS: Mapping[str, Mapping[str, base.Dialect]] = types.MappingProxyType(
