@@ -13,12 +13,15 @@ from typing import Any
 from lstm_variants.tasks import (
   adding,
   base,
+  bucket_sort,
   copy,
   counting,
   long_lag,
+  modular_arithmetic,
   multiplication,
   reber,
   spike_delays,
+  state_tracking,
   temporal_order,
   timed_spikes,
   two_sequence,
@@ -38,6 +41,9 @@ MODULES = (
   timed_spikes,
   waveforms,
   counting,
+  state_tracking,
+  modular_arithmetic,
+  bucket_sort,
 )
 # name -> dialect -> how to build it; the first dialect is the default.
 DIALECTS: Mapping[str, Mapping[str, base.Dialect]] = types.MappingProxyType(
