@@ -16,15 +16,19 @@ from lstm_variants.tasks import (
   bucket_sort,
   copy,
   counting,
+  denoise,
   long_lag,
   modular_arithmetic,
   multiplication,
   reber,
+  recall,
+  selective_copying,
   spike_delays,
   state_tracking,
   temporal_order,
   timed_spikes,
   two_sequence,
+  warping,
   waveforms,
 )
 
@@ -44,6 +48,10 @@ MODULES = (
   state_tracking,
   modular_arithmetic,
   bucket_sort,
+  denoise,
+  selective_copying,
+  warping,
+  recall,
 )
 # name -> dialect -> how to build it; the first dialect is the default.
 DIALECTS: Mapping[str, Mapping[str, base.Dialect]] = types.MappingProxyType(
