@@ -17,6 +17,8 @@ from lstm_variants.tasks import (
   copy,
   counting,
   denoise,
+  digits,
+  forecasting,
   long_lag,
   modular_arithmetic,
   multiplication,
@@ -26,6 +28,7 @@ from lstm_variants.tasks import (
   spike_delays,
   state_tracking,
   temporal_order,
+  text,
   timed_spikes,
   two_sequence,
   warping,
@@ -52,6 +55,9 @@ MODULES = (
   selective_copying,
   warping,
   recall,
+  digits,
+  text,
+  forecasting,
 )
 # name -> dialect -> how to build it; the first dialect is the default.
 DIALECTS: Mapping[str, Mapping[str, base.Dialect]] = types.MappingProxyType(
