@@ -40,7 +40,7 @@ _WIDTH = 7.5  # inches
 _LEGEND_CHARACTERS = 100  # in the width of a legend, beside its handles
 _LINE_HEIGHT = 0.21  # inches, of a legend or a group of dots
 _MEMORYLESS = {'color': '#666666', 'linestyle': '--', 'linewidth': 1.0}
-_STYLE = {
+STYLE = {
   'font.size': 9.0,
   'svg.fonttype': 'none',
   'axes.spines.top': False,
@@ -118,7 +118,7 @@ def draw_learning_curves(
     for color, line in _looks(len(groups))
   ]
   levels = [] if memoryless is None else [memoryless]
-  with style.context(['default', _STYLE]):
+  with style.context(['default', STYLE]):
     looks += [_MEMORYLESS] * len(levels)
     labels += ['memoryless baseline'] * len(levels)
     drawing, axes = _new_figure(task, 4.0, labels)
@@ -155,7 +155,7 @@ def draw_successes(
     A figure: solved runs are filled, unsolved ones hollow at their budget.
   """
   labels = ['solved', 'unsolved, at its budget', 'median, censored']
-  with style.context(['default', _STYLE]):
+  with style.context(['default', STYLE]):
     height = 0.3 + 1.2 * _LINE_HEIGHT * len(groups)
     drawing, axes = _new_figure(task, height, labels)
     looks = _looks(len(groups))
@@ -184,7 +184,7 @@ def draw_successes(
 def svg(drawing: figure.Figure, salt: str) -> str:
   """Return a figure as SVG text, equal for equal figures and salts."""
   text = io.StringIO()
-  with style.context(['default', _STYLE, {'svg.hashsalt': salt}]):
+  with style.context(['default', STYLE, {'svg.hashsalt': salt}]):
     drawing.savefig(
       text,
       format='svg',
@@ -196,7 +196,7 @@ def svg(drawing: figure.Figure, salt: str) -> str:
 def png(drawing: figure.Figure) -> bytes:
   """Return a figure as PNG bytes, equal for equal figures."""
   image = io.BytesIO()
-  with style.context(['default', _STYLE]):
+  with style.context(['default', STYLE]):
     drawing.savefig(image, format='png', dpi=150, metadata={'Software': None})
   return image.getvalue()
 
