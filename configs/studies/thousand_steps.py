@@ -1,0 +1,41 @@
+"""A lag of a thousand steps: experiment 2c of 1997, LSTM against simple RNN.
+
+    python -m experiments.sweep --config=configs/studies/thousand_steps.py \\
+        --workdir=runs/thousand_steps
+
+q = 1,000 distractors at least, of p = 1,000 symbols, stand between the symbol
+that tells the classes apart and the answer. Published: 49,000 sequences to
+success (Hochreiter & Schmidhuber 1997, table 3).
+"""
+
+from ml_collections import config_dict
+
+from configs import base
+
+T = 1000
+
+
+def get_config() -> config_dict.ConfigDict:
+  """Return the base config of the study."""
+  config = base.get_config()
+  config.task.name = 'long_lag'
+  config.task.dialect = 'hs97_2c'
+  config.task.length = T
+  config.model.hidden_features = 8
+  config.model.chrono_t_max = 1.1 * T
+  config.optimizer.learning_rate = 5e-3
+  config.training.batch_size = 16
+  config.training.updates = 2000
+  config.training.evaluation_interval = 200
+  config.training.evaluation_batches = 16
+  return config
+
+
+def get_hyper(hyper):
+  """Return two cells × three seeds."""
+  return hyper.product(
+    [
+      hyper.sweep('config.model.variant', ['vanilla', 'simple_rnn']),
+      hyper.sweep('config.seed', range(3)),
+    ]
+  )
