@@ -42,6 +42,7 @@ BELOW = {
   'experiments': {
     'sweeps',
     'training',
+    'tasks',
     'results',
     'directory',
     'storage',
@@ -66,13 +67,17 @@ HOMES = {
     'lstm_variants/training/settings.py',
     'lstm_variants/sweeps/study.py',
     'experiments/command.py',
+    'experiments/config_file.py',
     'experiments/sweep.py',
     'configs',
   },
   'absl': {'experiments', 'benchmarks'},
   'tensorboardX': {'lstm_variants/training/tensorboard.py'},
   'rich': {'lstm_variants/training/progress.py', 'lstm_variants/analysis'},
-  'matplotlib': {'lstm_variants/analysis/figures.py'},
+  'matplotlib': {
+    'lstm_variants/analysis/figures.py',
+    'lstm_variants/analysis/samples.py',
+  },
   'scipy': {'lstm_variants/analysis/statistics.py'},
 }
 NO_JAX = (

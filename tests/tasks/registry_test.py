@@ -1,74 +1,156 @@
 """The registry of tasks: names, defaults, refusals, each task's contract."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 import lstm_variants as lv
 from lstm_variants import tasks
+from lstm_variants.analysis import samples
+from lstm_variants.tasks import base
+
+# Needs files of the user's.
+WITHOUT_DATA = {'sequential_digits_mnist', 'permuted_digits_mnist'}
+KEYS = [
+  f'{name}_{dialect}'
+  for name, dialects in tasks.DIALECTS.items()
+  for dialect in dialects
+  if f'{name}_{dialect}' not in WITHOUT_DATA
+]
+COUNT = 12
+# Most of the time of these tests is compiling.
+FAST = {'xla_backend_optimization_level': 0}
 
 
-def draw(name: str):
-  task = lv.TASKS[name]
-  sample = jax.jit(task.sample, static_argnums=1)
-  return task, sample(jax.random.key(0), 50)
+@functools.cache
+def build(key: str, drawn: bool = False) -> base.Task:
+  """Build a task small, its T drawn from a few or not."""
+  name, dialect = lv.TASKS.choice(key)
+  found = tasks.find_dialect(name, dialect)
+  shortest = max(found.shortest, min(found.usual, 20))
+  length = max(shortest, min(found.usual, 28))
+  if found.drawn:
+    shortest = found.shortest
+  return tasks.make_task(
+    name, dialect, length, shortest=shortest if drawn else length
+  )
 
 
-NAMES = {
-  'adding',
-  'adding_urnn16',
-  'adding_hs97',
-  'copy',
-  'copy_urnn16',
-  'copy_variable',
-}
+@functools.cache
+def draw(key: str, seed: int = 0, drawn: bool = False) -> base.Batch:
+  return jax.tree.map(np.asarray, _sampler(key, drawn)(jax.random.key(seed)))
+
+
+@functools.cache
+def _sampler(key: str, drawn: bool):
+  task = build(key, drawn)
+  return jax.jit(lambda one: task.sample(one, COUNT), compiler_options=FAST)
 
 
 def test_every_task_and_every_dialect_has_a_name():
-  assert set(lv.TASKS) >= NAMES
+  assert set(lv.TASKS) == {*tasks.DIALECTS, *KEYS, *WITHOUT_DATA}
+  assert len(lv.TASKS) == len(list(lv.TASKS))
+  assert 'addition' not in lv.TASKS
   for name, dialects in tasks.DIALECTS.items():
-    default = next(iter(dialects))
-    assert lv.TASKS[name].dialect == default
-    for dialect in dialects:
-      task = lv.TASKS[f'{name}_{dialect}']
-      assert (task.name, task.dialect, task.length) == (name, dialect, 100)
-      assert task.label == f'{name}-{dialect}-T100'
+    assert lv.TASKS.choice(name) == (name, next(iter(dialects)))
+  for key in KEYS:
+    task = build(key)
+    assert f'{task.name}_{task.dialect}' == key
 
 
 def test_the_default_dialects_are_those_of_arjovsky_et_al():
   assert lv.TASKS['adding'].dialect == lv.TASKS['copy'].dialect == 'urnn16'
   assert lv.make_task('copy', length=30).dialect == 'urnn16'
   assert lv.make_task('copy').length == 100
+  assert lv.TASKS['copy'] is lv.make_task('copy', 'urnn16', 100)
 
 
-@pytest.mark.parametrize('name', sorted(lv.TASKS))
-def test_a_tasks_batches_have_the_shapes_it_states(name):
-  task, batch = draw(name)
-  assert batch.inputs.shape == (50, task.num_steps, task.in_features)
-  assert batch.mask.shape == (50, task.num_steps)
-  outputs = np.zeros((50, task.num_steps, task.out_features), np.float32)
-  means = jax.jit(task.measure)(outputs, batch)
-  assert np.isfinite(jax.jit(task.loss)(outputs, batch))
+@pytest.mark.parametrize('key', KEYS)
+def test_a_task_keeps_the_contract(key):
+  for drawn in (False, True):
+    _check_batch(build(key, drawn), draw(key, drawn=drawn))
+  _check_measures(build(key), draw(key))
+
+
+def _check_batch(task: base.Task, batch: base.Batch) -> None:
+  """Shapes as stated, one-hot symbols, classes in range, something asked."""
+  assert batch.inputs.shape == (COUNT, task.num_steps, task.in_features)
+  assert batch.mask.shape == (COUNT, task.num_steps)
+  assert batch.targets.shape[:2] == batch.mask.shape
+  assert batch.inputs.dtype == batch.mask.dtype == np.float32
+  assert np.all(batch.mask >= 0) and np.all(batch.mask.sum(axis=1) > 0)
+  if task.inputs.one_hot:
+    assert set(np.unique(batch.inputs)) <= {0.0, 1.0}
+    assert np.all(batch.inputs.sum(axis=-1) <= 1)
+  if batch.targets.ndim == 2:
+    assert task.outputs.one_hot
+    assert np.all((batch.targets >= 0) & (batch.targets < task.out_features))
+  else:
+    assert batch.targets.shape[-1] == task.out_features
+
+
+def _check_measures(task: base.Task, batch: base.Batch) -> None:
+  """Metrics have baselines; what follows the last answer does not count."""
+  outputs = np.random.default_rng(0).normal(
+    size=(COUNT, task.num_steps, task.out_features)
+  )
+  outputs = jax.numpy.asarray(outputs, np.float32)
+  means = task.measure(outputs, batch)
+  assert np.isfinite(task.loss(outputs, batch))
+  assert 'loss' in task.baselines
   assert set(task.baselines) <= set(means)
-  errors = jax.jit(task.sequence_errors)(outputs, batch)
-  assert errors.shape == (50,)
+  errors = task.sequence_errors(outputs, batch)
+  assert errors.shape == (COUNT,) and np.all(errors >= 0)
   assert task.reference and task.summary and str(task.success)
+  if isinstance(task.success, base.HeldOut):
+    assert {name for name, _ in task.success.limits} <= set(means)
+  last = task.num_steps - 1 - np.argmax(batch.mask[:, ::-1] > 0, axis=1)
+  after = np.arange(task.num_steps) > last[:, None]
+  changed = jax.numpy.where(after[..., None], 99.0, outputs)
+  assert task.loss(changed, batch) == task.loss(outputs, batch)
 
 
-@pytest.mark.parametrize('name', sorted(lv.TASKS))
-def test_padding_comes_last(name):
-  task, batch = draw(name)
-  mask = np.asarray(batch.mask)
-  ends = task.num_steps - np.argmax(mask[:, ::-1] > 0, axis=1)
-  for inputs, end in zip(np.asarray(batch.inputs), ends, strict=True):
-    assert not inputs[end:].any()
+@pytest.mark.parametrize('key', KEYS)
+def test_a_batch_is_a_pure_function_of_its_key(key):
+  drawn = tasks.find_dialect(*lv.TASKS.choice(key)).drawn
+  task, sample = build(key, drawn), _sampler(key, drawn)
+  keys = jax.vmap(jax.random.key)(np.arange(3))
+  mapped = jax.jit(
+    jax.vmap(lambda one: task.sample(one, COUNT)), compiler_options=FAST
+  )(keys)
+  batches = [draw(key, seed, drawn) for seed in range(3)]
+  for n, batch in enumerate(batches):
+    for one, lanes in zip(batch, mapped, strict=True):
+      np.testing.assert_array_equal(one, lanes[n])
+  again = sample(jax.random.key(0))
+  for one, two in zip(batches[0], again, strict=True):
+    np.testing.assert_array_equal(one, two)
+  differs = any(
+    np.any(batches[0].inputs != other.inputs)
+    or np.any(batches[0].targets != other.targets)
+    for other in batches[1:]
+  )
+  # Of a periodic function there is one sequence.
+  assert differs == (task.name != 'periodic_function')
+
+
+@pytest.mark.parametrize('key', KEYS)
+def test_a_task_can_be_drawn_by_hand(key):
+  task, batch = build(key), draw(key)
+  axes = samples.Axis(*task.inputs), samples.Axis(*task.outputs)
+  inputs, targets, mask = (np.asarray(part[0]) for part in batch)
+  text = samples.as_text(samples.Sample(inputs, targets, mask, *axes))
+  assert 'target' in text and len(text.splitlines()) >= 2
+  assert max(map(len, text.splitlines())) <= 90
 
 
 @pytest.mark.parametrize(
   ('name', 'dialect', 'message'),
   [
     ('addition', None, "'addition' is not one of adding, copy"),
-    ('adding', 'tcn18', "'tcn18' of adding is not one of urnn16, hs97"),
+    ('adding', 'tcn81', "'tcn81' of adding is not one of urnn16, hs97"),
     ('copy', 'hs97', "'hs97' of copy is not one of urnn16, variable"),
   ],
 )
@@ -77,34 +159,37 @@ def test_unknown_names_are_refused_with_the_known_ones(name, dialect, message):
     lv.make_task(name, dialect)
 
 
-def test_published_results_carry_their_source():
-  published = lv.make_task('adding', 'hs97', 100).published
-  by_length = {result.length: result.value for result in published}
-  assert by_length == {100: 74_000, 500: 209_000, 1000: 853_000}
-  assert all('1997' in result.source for result in published)
-
-
 @pytest.mark.parametrize(
-  'name, dialect, length',
+  ('choices', 'field', 'message'),
   [
-    ('adding', 'urnn16', 40),
-    ('adding', 'hs97', 40),
-    ('copy', 'urnn16', 12),
-    ('copy', 'variable', 12),
+    ({'shortest': 101}, 'shortest', 'above length=100; nearest: 100'),
+    ({'shortest': 1}, 'shortest', 'needs at least 2 steps'),
+    ({'items': 2}, 'items', 'has no such option'),
+    ({'itms': 2}, 'itms', 'unknown; nearest: items'),
   ],
 )
-def test_a_batch_is_a_pure_function_of_its_key(name, dialect, length):
-  task = lv.make_task(name, dialect, length)
-  keys = jax.random.split(jax.random.key(5), 3)
-  sample = jax.jit(task.sample, static_argnums=1)
-  jitted = [sample(key, 4) for key in keys]
-  mapped = jax.jit(jax.vmap(lambda key: task.sample(key, 4)))(keys)
-  for one, two in zip(sample(keys[0], 4), jitted[0], strict=True):
-    np.testing.assert_array_equal(one, two)
-  for n in range(3):
-    for one, lanes in zip(jitted[n], mapped, strict=True):
-      np.testing.assert_array_equal(one, lanes[n])
-  assert np.any(jitted[0].inputs != jitted[1].inputs)
-  if name == 'adding':  # every value is drawn anew
-    values = [batch.inputs[:, 1:9, 0] for batch in jitted]
-    assert np.all(values[0] != values[1])
+def test_a_choice_that_cannot_be_is_refused(choices, field, message):
+  with pytest.raises(base.SpecError, match=message) as info:
+    lv.make_task('adding', 'urnn16', 100, **choices)
+  assert info.value.field == field
+
+
+def test_published_results_carry_their_source():
+  for key in KEYS:
+    for result in build(key).published:
+      assert result.unit and any(char.isdigit() for char in result.source), key
+
+
+def test_what_is_unusual_is_in_the_label():
+  def label(*args, **choices):
+    return lv.make_task(*args, **choices).label
+
+  assert label('adding', 'urnn16', 30) == 'adding-urnn16-T30'
+  assert label('adding', 'urnn16', 30, shortest=20) == (
+    'adding-urnn16-T30-from20'
+  )
+  assert label('parity', 'deletang23', 40) == 'parity-deletang23-T40'
+  assert label('parity', 'deletang23', 400, shortest=41) == (
+    'parity-deletang23-T400-from41'
+  )
+  assert label('copy', 'urnn16', 30, symbols=4) == 'copy-urnn16-T30-symbols4'
