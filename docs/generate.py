@@ -5,6 +5,7 @@ import pathlib
 
 from lstm_variants import tasks
 from lstm_variants.cells import lstm, variants
+from lstm_variants.tasks import base
 
 DOCS = pathlib.Path(__file__).parent
 # The sizes at which parameters are counted.
@@ -104,34 +105,31 @@ def tasks_page() -> str:
 
 def task_row(name: str, dialect: str) -> tuple[str, ...]:
   """Return the cells of a dialect's row."""
-  task = tasks.make_task(name, dialect)
+  title = f'`{name}`, `{dialect}`'
+  try:
+    task = tasks.make_task(name, dialect)
+  except base.SpecError as error:  # it needs files of the user's
+    return title, error.rule, *('—',) * 7
   chance = ', '.join(f'{k} {v:.4g}' for k, v in task.baselines.items())
-  published = '; '.join(
-    f'T = {result.length:,}: {result.value:,g} {result.unit} ({result.source}'
-    f'{"; " * bool(result.note)}{result.note})'
-    for result in task.published
-  )
+  published = '; '.join(map(str, task.published))
   found = tasks.find_dialect(name, dialect)
   choices = [
     f'`{option}`: {known.meaning} ({known.default or "—"})'
     for option, known in found.options.items()
   ]
-  lengths = (
-    f'{task.length}, from {found.shortest}'
-    if found.drawn
-    else (f'{task.length}')
-  )
+  lengths = f'{task.length}' + f', from {found.shortest}' * found.drawn
   sizes = f'{task.num_steps} steps, {task.in_features} in, '
   sizes += f'{task.out_features} out'
+  success = str(task.success)
   if 'path' in found.options:
-    sizes = chance = 'those of the data'
+    sizes = chance = success = 'depends on the data'
   cells = (
-    f'`{name}`, `{dialect}`',
+    title,
     task.summary,
     lengths,
     sizes,
     chance,
-    str(task.success),
+    success,
     '; '.join(choices),
     published,
     task.reference,

@@ -104,12 +104,7 @@ def _describe(task: base.Task) -> str:
     f'  without memory  {chance}',
     f'  solved          {task.success}',
   ]
-  for result in task.published:
-    note = f'; {result.note}' if result.note else ''
-    lines.append(
-      f'  published       T = {result.length:,}: {result.value:,g} '
-      f'{result.unit} ({result.source}{note})'
-    )
+  lines += [f'  published       {result}' for result in task.published]
   return '\n'.join(lines)
 
 

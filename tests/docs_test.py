@@ -122,9 +122,11 @@ def test_readme_experiments_run_as_written(tmp_path):
     'experiments.train',
     'experiments.sweep',
     'experiments.compare',
+    'experiments.show',
   }
   for command in found:
-    short = () if command[2] == 'experiments.compare' else SHORT
+    trains = command[2] in ('experiments.train', 'experiments.sweep')
+    short = SHORT if trains else ()
     words = [word.replace('runs/', f'{tmp_path}/') for word in command[1:]]
     done = run(sys.executable, *words, *short)
     assert done.returncode == 0, (command, done.stderr)

@@ -89,8 +89,10 @@ def published(result: Mapping[str, Any]) -> str:
   """Return a published result with its unit and source."""
   value = result['value']
   amount = f'{value:,.0f}' if float(value).is_integer() else number(value)
+  note = f'; {result["note"]}' if result.get('note') else ''
   return (
-    f'{amount} {result["unit"]}, {result["source"]} (T = {result["length"]:,})'
+    f'{amount} {result["unit"]}, {result["source"]} '
+    f'(T = {result["length"]:,}{note})'
   )
 
 

@@ -78,7 +78,7 @@ class HeldOut(NamedTuple):
     return ((self.metric, self.below), *self.also)
 
   def __str__(self) -> str:
-    limits = (f'{metric} below {below:g}' for metric, below in self.limits)
+    limits = (f'{metric} below {below:.4g}' for metric, below in self.limits)
     return f'held-out {" and ".join(limits)}'
 
 
@@ -120,6 +120,11 @@ class Published(NamedTuple):
   unit: str
   source: str
   note: str = ''
+
+  def __str__(self) -> str:
+    value = f'{self.value:,.0f}' if self.value >= 1000 else f'{self.value:g}'
+    source = '; '.join(text for text in (self.source, self.note) if text)
+    return f'T = {self.length:,}: {value} {self.unit} ({source})'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -284,12 +284,14 @@ def _dialects(name: str) -> Mapping[str, base.Dialect]:
         functools.partial(build_sklearn, name=name),
         SKLEARN_PIXELS,
         '8 x 8 pixels, one per step',
+        usual=SKLEARN_PIXELS,
       ),
       'mnist': base.Dialect(
         functools.partial(build_mnist, name=name),
         MNIST_SIDE**2,
         '28 x 28 pixels, one per step',
         options=types.MappingProxyType({'path': PATH}),
+        usual=MNIST_SIDE**2,
       ),
     }
   )
