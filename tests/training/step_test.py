@@ -203,7 +203,7 @@ def test_a_batch_is_a_pure_function_of_seed_and_update(build, monkeypatch):
 
 def _held_out(run, monkeypatch):
   """Return the inputs of the held-out set, without a model on them."""
-  seen, original, never = [], run.settings.task, jnp.int32(-1)
+  seen, original, never = [], run.settings.held_out_task, jnp.int32(-1)
 
   def sample(key, size):
     batch = original.sample(key, size)
@@ -217,7 +217,7 @@ def _held_out(run, monkeypatch):
   )
   state = step.State({}, (), jnp.int32(0), None, never, never)
   with monkeypatch.context() as patch:
-    patch.setattr(settings_lib.Settings, 'task', task)
+    patch.setattr(settings_lib.Settings, 'held_out_task', task)
     patch.setattr(step, '_outputs', lambda *unused: None)
     step.evaluate(run.settings, run.hyperparams, state)
     jax.effects_barrier()
@@ -290,7 +290,7 @@ def _expected_solved_at(errors, success):
     last = np.asarray(stream[-success.window :])
     if (
       len(last) == success.window
-      and np.all(last < success.tolerance)
+      and np.sum(last >= success.tolerance) <= success.allowed
       and np.mean(last, dtype=np.float64) < success.mean
     ):
       return update
@@ -347,10 +347,22 @@ def test_a_window_smaller_than_the_batch_sees_its_last_sequences():
   assert _solved_at([(0, 0, 9, 0)], success) == -1
 
 
+def test_some_misses_may_be_allowed_and_a_mean_need_not_be_asked_for():
+  success = base.LastSequences(window=8, tolerance=0.5, allowed=2)
+  errors = np.zeros((4, BATCH))
+  errors[0, :2] = 9.0
+  assert _solved_at(errors, success) == 2
+  errors[0, 2] = 9.0
+  assert _solved_at(errors, success) == 3
+  # What has not been seen is not among the misses that are allowed.
+  assert _solved_at(np.zeros((1, BATCH)), success) == -1
+
+
 @pytest.mark.parametrize('seed', range(4))
-def test_the_rule_equals_a_sliding_window_on_random_streams(seed):
+@pytest.mark.parametrize('allowed', [0, 3])
+def test_the_rule_equals_a_sliding_window_on_random_streams(seed, allowed):
   generator = np.random.default_rng(seed)
-  success = base.LastSequences(window=10, tolerance=0.5, mean=0.2)
+  success = base.LastSequences(10, tolerance=0.5, mean=0.2, allowed=allowed)
   level = np.linspace(0.8, 0.25, 120)[:, None]
   errors = generator.uniform(size=(120, BATCH)) * level
   expected = _expected_solved_at(errors, success)
@@ -401,6 +413,25 @@ def test_held_out_success_is_judged_at_evaluations(
   state = state._replace(update=jnp.int32(9))
   state, _ = step.evaluate(run.settings, run.hyperparams, state)
   assert int(state.solved_at) == (7 if solved else -1)
+
+
+@pytest.mark.parametrize('limit, solved', [(1e9, True), (1e-9, False)])
+def test_every_limit_of_held_out_success_must_be_met(
+  build, monkeypatch, limit, solved
+):
+  run = build()
+  rule = base.HeldOut('loss', 1e9, also=(('wrong', limit),))
+  task = dataclasses.replace(run.settings.task, success=rule)
+  monkeypatch.setattr(settings_lib.Settings, 'task', task)
+  state, _ = step.evaluate(run.settings, run.hyperparams, _init(run))
+  assert (int(state.solved_at) == 0) == solved
+  assert str(rule) == f'held-out loss below 1e+09 and wrong below {limit:g}'
+
+
+def test_the_held_out_set_has_its_own_length(build, monkeypatch):
+  run = build({'task.evaluation_length': 13})
+  assert run.settings.task.num_steps != 13
+  assert all(x.shape[1] == 13 for x in _held_out(run, monkeypatch))
 
 
 def test_a_diverged_run_is_not_solved_by_the_held_out_set(build, monkeypatch):
