@@ -162,15 +162,21 @@ def value_of(flag: str, argv: Sequence[str]) -> str | None:
 def nearest_flag(wrong: str, fields: Iterable[str]) -> str:
   """Name the field or flag closest to `wrong`, given as NAME or NAME=VALUE.
 
-  A field may lack what stands before its last dot.
+  A field may lack what stands before its last dot, or be one of its words.
   """
   name, equals, value = wrong.partition('=')
   name = name.removeprefix('config.')
   whole = {field: f'config.{field}' for field in fields}
   last = {field.rpartition('.')[2]: flag for field, flag in whole.items()}
   choices = {**{flag: flag for flag in flags.FLAGS}, **last, **whole}
-  close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-  return f'; nearest: --{choices[close[0]]}{equals}{value}' if close else ''
+  words = {
+    word: flag for field, flag in last.items() for word in field.split('_')
+  }
+  for known, cutoff in ((choices, 0.8), (words, 0.8), (choices, 0.5)):
+    close = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    if close:
+      return f'; nearest: --{known[close[0]]}{equals}{value}'
+  return ''
 
 
 def _nearest(value: str, choices: Sequence[str]) -> str:
