@@ -1,0 +1,36 @@
+"""Do timed spikes need peepholes? With one cell, as in 2002, and with many.
+
+    python -m experiments.sweep --config=configs/studies/timed_spikes.py \\
+        --workdir=runs/timed_spikes
+
+Gers, Schraudolph & Schmidhuber (2002) report that an LSTM of one cell generates
+timed spikes (GTS) with peepholes only, trained online.
+"""
+
+from ml_collections import config_dict
+
+from configs import base
+
+
+def get_config() -> config_dict.ConfigDict:
+  """Return the base config of the study."""
+  config = base.get_config()
+  config.task.name = 'timed_spikes'
+  config.optimizer.learning_rate = 1e-2
+  config.training.updates = 3000
+  config.training.evaluation_batches = 16
+  return config
+
+
+def get_hyper(hyper):
+  """Return cells × widths × intervals × five seeds."""
+  return hyper.product(
+    [
+      hyper.sweep('config.task.period', [10, 30]),
+      hyper.sweep('config.model.hidden_features', [1, 4]),
+      hyper.sweep(
+        'config.model.variant', ['vanilla', 'peephole', 'simple_rnn']
+      ),
+      hyper.sweep('config.seed', range(5)),
+    ]
+  )
