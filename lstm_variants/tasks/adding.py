@@ -23,6 +23,8 @@ sentinel −1, the second mark falls among the first T/2 − 1 unmarked pairs.
     value    0.4 -0.7  0.2  0.6 ... -0.1
     marker  -1    1    0    1   ... -1
     target                           0.5 + (-0.7 + 0.6) / 4 = 0.475
+
+The output of 1997 is logistic; here it is linear in every dialect.
 """
 
 from collections.abc import Callable, Mapping

@@ -193,8 +193,8 @@ def build_nru19(spec: base.Spec) -> base.Task:
 def _dialect(build: Callable, symbols: int) -> base.Dialect:
   return base.Dialect(
     build,
-    ITEMS,
-    'ten symbols must fit in',
+    1,
+    'a symbol must fit in',
     options=types.MappingProxyType(
       {
         'symbols': base.Option(symbols, 2, 64, MEANING),

@@ -26,7 +26,13 @@ only error. After q distractors another one follows with probability 9/10.
 
 In 2c the paper's formula draws from a_1 … a_q, its text and table from p
 distractors, as here. Its text stops and goes on with 1/10 each, its sum goes on
-with 9/10, as here; that sum is q + 13, not q + 14, the expected length.
+with 9/10, as here; that sum is q + 13, not q + 14, the expected length. The lag
+of 2c is q + 1 in text and table 3, q in table 10. For 2a the text asks for
+small errors at all steps, as here, table 11 at the end; the text tests 10,000
+sequences, table 11 none.
+
+The paper's outputs are logistic, trained on squared errors; here they have a
+softmax and cross-entropy, and the limits are for its probabilities.
 """
 
 from collections.abc import Mapping

@@ -178,8 +178,8 @@ _DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
   {
     'zoology23': base.Dialect(
       build_zoology23,
-      ITEMS * STEPS_PER_ITEM,
-      'four pairs and as many queries must fit in',
+      STEPS_PER_ITEM,
+      'a pair and its query must fit in',
       options=types.MappingProxyType(
         {
           'symbols': base.Option(

@@ -162,8 +162,8 @@ _DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
   {
     'mamba23': base.Dialect(
       build_mamba23,
-      ITEMS,
-      'sixteen data tokens must fit in',
+      1,
+      'a token must fit in',
       options=types.MappingProxyType(
         {
           'symbols': base.Option(

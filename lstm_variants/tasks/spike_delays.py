@@ -136,7 +136,8 @@ def build_msd(spec: base.Spec) -> base.Task:
   variance of I, (symbols² − 1) / 12, and a share 1 − 1/symbols is wrong; at
   the end of a stream a small I is more likely to fit, which is reckoned in.
 
-  Success: the paper's 100 right spikes in a row, as 100 right streams in a row.
+  Success: 100 right streams in a row. The paper asks for 100 right spikes in a
+  row of one stream; here a stream has about T / (F + ½) of them and then ends.
   """
   spike_trains.check_room(spec, spec.period)
   return spike_trains.build(

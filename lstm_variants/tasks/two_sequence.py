@@ -21,6 +21,10 @@ judged by the target without the noise.
 
     value    1.0  1.0  1.0 -0.3  0.6  0.1
     target                                 0.2 + 0.3 = 0.5
+
+The paper's output is logistic; here it is linear. Where the paper allows some
+of its 256 test sequences to be wrong, that is taken as a share of the held-out
+set; where it allows none, none may be.
 """
 
 from collections.abc import Mapping
@@ -40,6 +44,9 @@ TOLERANCE_3C = 0.1
 TARGETS = (1.0, 0.0)
 TARGETS_3C = (0.2, 0.8)
 TESTED = 256
+
+# Below it no sequence is wrong, however many are held out.
+NONE = 1e-6
 
 
 def sample_hs97(
@@ -162,7 +169,7 @@ def build_3a(spec: base.Spec) -> base.Task:
   return _build(
     spec,
     'hs97_3a',
-    success=base.HeldOut('wrong', 1 / TESTED, (('error', 0.01),)),
+    success=base.HeldOut('wrong', NONE, (('error', 0.01),)),
     results=(
       (100, 3, 39850, 'table 4', '27,380 to ST1, which leaves the mean out'),
       (100, 1, 64330, 'table 4', '58,370 to ST1, which leaves the mean out'),
@@ -208,7 +215,7 @@ def build_3c(spec: base.Spec) -> base.Task:
   return _build(
     spec,
     'hs97_3c',
-    success=base.HeldOut('wrong', 1 / TESTED, (('error', 0.015),)),
+    success=base.HeldOut('wrong', NONE, (('error', 0.015),)),
     results=(
       (100, 3, 269650, 'table 6', ''),
       (100, 1, 565640, 'table 6', ''),
@@ -280,7 +287,7 @@ def _published(length, items, sequences, table, note) -> base.Published:
 
 
 _ITEMS = base.Option(3, 1, 10_000, 'N, how many first values tell the class')
-_SHORTEST = 4, 'three values that tell the class and one more'
+_SHORTEST = 2, 'a value that tells the class and one more'
 _DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
   {
     'hs97_3a': base.Dialect(build_3a, *_SHORTEST, options={'items': _ITEMS}),

@@ -256,7 +256,7 @@ def _dialect(
 ) -> base.Dialect:
   return base.Dialect(
     functools.partial(build, dialect=name, draw=draw, padded=padded),
-    PERIOD + padded + 1,
+    2 + padded,
     'the second character must start',
     options=types.MappingProxyType(
       {

@@ -128,8 +128,9 @@ def build_pfg(spec: base.Spec, shape: str) -> base.Task:
   1/8 for the cosine, 1/12 + 2/(3F²) for the triangle of an even F; a constant
   is right where the wave is within 0.3 of it, never for a whole period.
 
-  Success: 100 streams right in a row, which for the paper are 100 right
-  periods of one stream.
+  Success: 100 streams right in a row. All are the same one, of T / F periods,
+  so it must come right in 100 / batch size updates in a row; the paper asks for
+  100 right periods of one stream. Judge longer ones by the evaluation length.
   """
   if spec.shortest < spec.period:
     field = 'length' if spec.shortest == spec.length else 'shortest'

@@ -255,7 +255,7 @@ def make_task(task: dict[str, Any], held_out: bool) -> base.Task:
   except base.SpecError as error:
     fields = {'length': length, 'shortest': shortest}
     field = fields.get(error.field, error.field)
-    raise InputError(f'task.{field}', task[field], error.rule) from error
+    raise InputError(f'task.{field}', error.value, error.rule) from error
 
 
 def _check_optimizer(optimizer: dict[str, Any]) -> None:

@@ -202,7 +202,7 @@ def test_options_set_the_alphabet_and_the_number_of_symbols(dialect):
 
 @pytest.mark.parametrize('dialect', SYMBOLS)
 def test_what_does_not_fit_is_refused(dialect):
-  with pytest.raises(ValueError, match=f'length 9.*{dialect}.*nearest: 10'):
+  with pytest.raises(ValueError, match='items 10.*9 steps.*nearest: 9'):
     lv.make_task('denoise', dialect, 9)
   with pytest.raises(base.SpecError, match='items 21.*nearest: 20') as error:
     lv.make_task('denoise', dialect, 30, shortest=20, items=21)

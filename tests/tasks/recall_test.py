@@ -209,7 +209,7 @@ def test_drawn_lengths_are_in_range_and_padding_is_last():
 
 def test_what_does_not_fit_is_refused():
   name = 'associative_recall'
-  with pytest.raises(ValueError, match='length 15.*zoology23.*nearest: 16'):
+  with pytest.raises(ValueError, match='items 4.*15 hold 3; nearest: 3'):
     lv.make_task(name, length=15)
   with pytest.raises(base.SpecError, match='symbols 9.*nearest: 8'):
     lv.make_task(name, length=64, symbols=9)

@@ -190,7 +190,7 @@ def test_options_set_the_vocabulary_and_the_number_of_tokens():
 
 
 def test_what_does_not_fit_is_refused():
-  with pytest.raises(ValueError, match='length 15.*mamba23.*nearest: 16'):
+  with pytest.raises(ValueError, match='items 16.*15 steps.*nearest: 15'):
     lv.make_task('selective_copying', length=15)
   with pytest.raises(base.SpecError, match='items 21.*nearest: 20') as error:
     lv.make_task('selective_copying', length=30, shortest=20, items=21)

@@ -256,5 +256,8 @@ def test_n_is_an_option_below_t():
   with pytest.raises(ValueError, match='items 20.*nearest: 19'):
     lv.make_task('two_sequence', 'hs97_3a', 40, items=20, shortest=20)
   lv.make_task('two_sequence', 'hs97_3a', 40, items=19, shortest=20)
-  with pytest.raises(ValueError, match='length 3.*needs at least 4'):
+  with pytest.raises(ValueError, match='items 3.*below.* 3; nearest: 2'):
     lv.make_task('two_sequence', 'hs97_3a', 3)
+  lv.make_task('two_sequence', 'hs97_3a', 3, items=1)
+  with pytest.raises(ValueError, match='length 1.*needs at least 2'):
+    lv.make_task('two_sequence', 'hs97_3a', 1, items=1)
