@@ -10,7 +10,8 @@ Exit status, each but 0 with one line on stderr that tells why:
          --overwrite is given
     6    no space, or not writable; what was saved before is whole
     130  SIGINT, and
-    143  SIGTERM: saved after the chunk of updates; a second one ends at once
+    143  SIGTERM: saved after the chunk of updates; a second one, half a second
+         later or more, ends at once
 """
 
 from collections.abc import Callable, Sequence

@@ -21,6 +21,8 @@ from lstm_variants.analysis import figures, samples
 from lstm_variants.tasks import base
 from lstm_variants.training import backend, checks
 
+# What a picture can hold, and somebody read.
+MOST_NUMBERS = 10**7
 _CONFIG = command.define_config(default='configs/base.py')
 _TASK = flags.DEFINE_string(
   'task', None, 'NAME or NAME_DIALECT; nothing: the task of the config.'
@@ -43,6 +45,13 @@ def main() -> None:
   if out.suffix not in ('.svg', '.png'):
     raise config_file.UsageError(
       f'--out={out}: must end in .svg or .png; nearest: {out}.svg'
+    )
+  numbers = task.num_steps * (task.in_features + task.out_features)
+  if numbers * _SAMPLES.value > MOST_NUMBERS:
+    raise config_file.UsageError(
+      f'--config.task.length={task.length}: {_SAMPLES.value} sequence(s) of '
+      f'{task.num_steps:,} steps are too much to draw; nearest: a shorter '
+      'length, or --samples=1'
     )
   backend.check()
   batch = jax.jit(task.sample, static_argnums=1)(

@@ -1,6 +1,6 @@
 """A study: a config, its grid of runs, and their training by populations."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import copy
 import functools
 from typing import Any
@@ -140,7 +140,7 @@ def train(
     tasks,
     configs,
     mode,
-    functools.partial(_check_left, workdir, populations),
+    functools.partial(_check_left, workdir, populations, tasks),
   ):
     console.say(
       f'{name}: {len(runs)} runs in {len(populations)} compiled programs'
@@ -154,9 +154,19 @@ def train(
 
 
 def _check_left(
-  workdir: str, populations: Sequence[Sequence[settings_lib.Run]]
+  workdir: str,
+  populations: Sequence[Sequence[settings_lib.Run]],
+  tasks: Mapping[str, Any],
 ) -> None:
   """Check what earlier sessions left, before anything is changed."""
+  before = results.read_study(workdir)['tasks']
+  for task in tasks:
+    if task not in before:
+      raise directory.ResumeError(
+        f'--workdir={workdir}: is of {", ".join(before)}; {task} is of other '
+        f'data: --config.task.path leads to another file now; choose '
+        f'{workdir}_2'
+      )
   ours = {records.population_name(population) for population in populations}
   for name in results.populations(workdir):
     if name not in ours:
@@ -187,12 +197,12 @@ def _train_one(workdir: str, population: Sequence[settings_lib.Run]) -> bool:
 
 def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:
   """Return what analysis needs to know of a task, as plain data."""
-  task = settings.task
+  task, held_out = settings.task, settings.held_out_task
   return {
     'summary': task.summary,
     'reference': task.reference,
-    'success': str(task.success),
-    'baselines': dict(settings.held_out_task.baselines),
+    'success': str(held_out.success),
+    'baselines': dict(held_out.baselines),
     'published': [
       result._asdict()
       for result in task.published

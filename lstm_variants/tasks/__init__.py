@@ -1,4 +1,4 @@
-"""Synthetic long-lag tasks, each paper's version under its name.
+"""Long-lag tasks, synthetic ones and data, each paper's version by its name.
 
 To add a task: a module with `TASKS`, name -> dialect -> how to build it, and
 its name in `MODULES`.
@@ -97,7 +97,7 @@ def make_task(
   dialect = dialect or next(iter(DIALECTS[name]))
   length = found.usual if length is None else length
   if shortest is None:
-    shortest = min(found.shortest, length) if found.drawn else length
+    shortest = found.usual_shortest(length)
   return _build(name, dialect, length, shortest, held_out, **options)
 
 
@@ -177,7 +177,10 @@ def _check_option(name: str, value: Any, option: base.Option) -> Any:
 
 
 class _Registry(Mapping[str, base.Task]):
-  """Tasks by name, built when asked for: some read files."""
+  """Tasks by name, built when asked for.
+
+  What needs files of the user's is known by name, but not listed.
+  """
 
   def __init__(self):
     self._names: dict[str, tuple[str, str]] = {}
@@ -194,10 +197,14 @@ class _Registry(Mapping[str, base.Task]):
     return self._names[key]
 
   def __iter__(self) -> Iterator[str]:
-    return iter(self._names)
+    return (
+      key
+      for key, (name, dialect) in self._names.items()
+      if not DIALECTS[name][dialect].needs_files
+    )
 
   def __len__(self) -> int:
-    return len(self._names)
+    return sum(1 for _ in self)
 
   def __contains__(self, key: object) -> bool:
     return key in self._names

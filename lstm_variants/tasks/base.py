@@ -257,14 +257,13 @@ class Dialect(NamedTuple):
   """How to build one paper's version of a task.
 
   Attributes:
-    build: makes the task; every option of the spec is set. It may raise
-      `SpecError`.
+    build: makes the task, or raises `SpecError`; every option is set.
     shortest: the smallest T for which the definition makes sense.
     why: what sets `shortest`.
-    drawn: the paper draws T for each batch, from `shortest` on; otherwise it is
-      drawn only where the spec says so.
+    drawn: the paper draws T, from `shortest` on, for each batch or sequence.
     options: field of `Spec` -> `Option`.
     usual: T where none is chosen, in steps.
+    needs_files: of the user's, by the option `path`.
   """
 
   build: Callable[[Spec], Task]
@@ -273,6 +272,11 @@ class Dialect(NamedTuple):
   drawn: bool = False
   options: Mapping[str, Option] = types.MappingProxyType({})
   usual: int = 100
+  needs_files: bool = False
+
+  def usual_shortest(self, length: int) -> int:
+    """Return from where T is drawn, as the paper has it."""
+    return min(self.shortest, length) if self.drawn else length
 
 
 def vary(task: Task, dialect: Dialect, spec: Spec) -> Task:
@@ -280,7 +284,7 @@ def vary(task: Task, dialect: Dialect, spec: Spec) -> Task:
 
   Data name themselves: a path says nothing of what is in the file.
   """
-  usual = min(dialect.shortest, spec.length) if dialect.drawn else spec.length
+  usual = dialect.usual_shortest(spec.length)
   words = [f'-from{spec.shortest}'] if spec.shortest != usual else []
   words += [
     f'-{name}{getattr(spec, name)}'

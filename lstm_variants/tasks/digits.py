@@ -292,6 +292,7 @@ def _dialects(name: str) -> Mapping[str, base.Dialect]:
         '28 x 28 pixels, one per step',
         options=types.MappingProxyType({'path': PATH}),
         usual=MNIST_SIDE**2,
+        needs_files=True,
       ),
     }
   )

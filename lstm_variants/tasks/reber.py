@@ -21,8 +21,8 @@ between and no reset; after E comes the next B. The stream is cut at T symbols.
 
 The symbol that does follow, on which the loss is taken, is the next input.
 
-The paper gives 9 as the minimal lag; in the shortest string, above, the two that
-must agree are 6 steps apart.
+The paper gives 9 as the minimal lag; in the shortest string, above, the two
+that must agree are 6 steps apart.
 """
 
 from collections.abc import Mapping

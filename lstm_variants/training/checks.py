@@ -116,8 +116,14 @@ def check_fields(fields: dict[str, Any]) -> None:
   for field, names in _NAMES.items():
     _check_name(field, _get(fields, field), names)
   task = resolve_task(fields['task'])
-  for held_out in (False, True):
-    make_task(task, held_out)
+  trained, judged = (make_task(task, held_out) for held_out in (False, True))
+  if (trained.inputs, trained.outputs) != (judged.inputs, judged.outputs):
+    raise InputError(
+      'task.evaluation_length',
+      task['evaluation_length'],
+      f'the alphabet of {task["name"]} grows with its length, and the model '
+      f'knows that of {task["length"]}; nearest: {task["length"]}',
+    )
   _check_optimizer(fields['optimizer'])
   _check_batch(fields['training'])
   _check_tensorboard(fields['training']['tensorboard'])
@@ -170,6 +176,10 @@ def _check_boolean(field: str, value: Any) -> None:
 def _check_text(field: str, value: Any) -> None:
   if not isinstance(value, str):
     raise InputError(field, value, f"not text; nearest: '{value}'")
+  try:
+    value.encode()
+  except UnicodeEncodeError as error:
+    raise InputError(field, value, 'must be in UTF-8') from error
 
 
 def _check_integer(field: str, value: Any, smallest: int, largest: int) -> None:
@@ -209,13 +219,39 @@ def resolve_task(task: dict[str, Any]) -> dict[str, Any]:
   One name for it in every record, whether the default was chosen or left.
 
   Raises:
-    InputError: an unknown dialect.
+    InputError: an unknown dialect, or lengths that contradict each other.
   """
   dialects = tasks.DIALECTS[task['name']]
-  dialect = task['dialect'] or next(iter(dialects))
-  _check_name('task.dialect', dialect, dialects)
-  length = task['length'] or dialects[dialect].usual
-  return {**task, 'dialect': dialect, 'length': length}
+  name = task['dialect'] or next(iter(dialects))
+  _check_name('task.dialect', name, dialects)
+  dialect = dialects[name]
+  options = {
+    option: task[option] or known.default
+    for option, known in dialect.options.items()
+  }
+  length = task['length'] or dialect.usual
+  shortest = task['shortest_length'] or dialect.usual_shortest(length)
+  if not task['evaluation_length'] and task['evaluation_shortest_length']:
+    raise InputError(
+      'task.evaluation_shortest_length',
+      task['evaluation_shortest_length'],
+      'needs --config.task.evaluation_length, the longest',
+    )
+  longest = task['evaluation_length'] or length
+  # Of a task that draws its lengths, those that were never trained on.
+  unseen = length + 1 if shortest < length < longest else longest
+  smallest = task['evaluation_shortest_length'] or (
+    unseen if task['evaluation_length'] else shortest
+  )
+  return {
+    **task,
+    **options,
+    'dialect': name,
+    'length': length,
+    'shortest_length': shortest,
+    'evaluation_length': longest,
+    'evaluation_shortest_length': smallest,
+  }
 
 
 def make_task(task: dict[str, Any], held_out: bool) -> base.Task:
@@ -228,27 +264,15 @@ def make_task(task: dict[str, Any], held_out: bool) -> base.Task:
   Raises:
     InputError: a choice that the dialect does not have or allow.
   """
-  name, dialect = task['name'], task['dialect']
   length, shortest = 'length', 'shortest_length'
-  if held_out and task['evaluation_length']:
+  if held_out:
     length, shortest = 'evaluation_length', 'evaluation_shortest_length'
-  elif not task['evaluation_length'] and task['evaluation_shortest_length']:
-    raise InputError(
-      'task.evaluation_shortest_length',
-      task['evaluation_shortest_length'],
-      'needs --config.task.evaluation_length, the longest',
-    )
-  smallest = task[shortest] or None
-  if smallest is None and length == 'evaluation_length':
-    drawn = tasks.find_dialect(name, dialect).drawn or task['shortest_length']
-    unseen = task['length'] < task[length]
-    smallest = task['length'] + 1 if drawn and unseen else None
   try:
     return tasks.make_task(
-      name,
-      dialect,
+      task['name'],
+      task['dialect'],
       task[length],
-      shortest=smallest,
+      shortest=task[shortest],
       held_out=held_out,
       **{option: task[option] for option in base.OPTIONS},
     )

@@ -133,10 +133,14 @@ def _resized(settings: 'Settings', name: str, size: int) -> 'Settings':
   if name not in settings.task_fields._fields:
     return dataclasses.replace(settings, **{name: size})
   lengths: dict[str, int] = {name: size}
-  fields = settings.task_fields._replace(
-    shortest_length=0, evaluation_shortest_length=0
+  if settings.task_fields.evaluation_length == settings.task_fields.length:
+    lengths = {'length': size, 'evaluation_length': size}
+  fields = settings.task_fields._replace(**lengths)
+  fields = fields._replace(
+    shortest_length=fields.length,
+    evaluation_shortest_length=fields.evaluation_length,
   )
-  return dataclasses.replace(settings, task_fields=fields._replace(**lengths))
+  return dataclasses.replace(settings, task_fields=fields)
 
 
 def _ends_bytes(settings: 'Settings', steps: int) -> int:

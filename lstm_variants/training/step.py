@@ -186,7 +186,7 @@ def evaluate(
     name: jnp.sum(mean.total) / jnp.sum(mean.weight)
     for name, mean in means.items()
   }
-  success = settings.task.success
+  success = task.success
   if isinstance(success, base.HeldOut):
     below = jnp.stack([metrics[name] < limit for name, limit in success.limits])
     reached = jnp.all(below) & (state.diverged_at < 0)

@@ -64,7 +64,9 @@ def test_a_picture_has_a_panel_a_sample_and_the_rows_of_both_alphabets():
   rows = [text.get_text() for text in drawing.axes[1].get_yticklabels()]
   assert rows == ['.', 'a', 'b', 'Q', 'R']
   # Targets b and a of the first; R and a of the second.
-  heights = [list(axes.lines[-1].get_ydata()) for axes in drawing.axes]
+  heights = [
+    np.asarray(axes.lines[-1].get_ydata()).tolist() for axes in drawing.axes
+  ]
   assert heights == [[2, 1], [4, 1]]
   assert re.search('title', figures.svg(drawing, 'salt'))
 
@@ -83,5 +85,5 @@ def test_a_picture_of_numbers_has_a_line_a_channel():
     'marker',
     'target: sum',
   ]
-  assert list(axes.lines[-1].get_xdata()) == [3, 4]
-  assert list(axes.lines[-1].get_ydata()) == [3, 4]
+  assert np.asarray(axes.lines[-1].get_xdata()).tolist() == [3, 4]
+  assert np.asarray(axes.lines[-1].get_ydata()).tolist() == [3, 4]

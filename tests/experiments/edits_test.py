@@ -64,8 +64,12 @@ def _assert_said(words, printed: str, what: str) -> None:
     field, value = match.groups()
     assert field in DEFAULTS, what
     wanted[field] = _read(value, type(DEFAULTS[field]))
-  # 0 is the usual length.
+  # What is left to the paper.
   wanted['task.length'] = wanted['task.length'] or 100
+  for lengths in ('shortest_', 'evaluation_', 'evaluation_shortest_'):
+    wanted[f'task.{lengths}length'] = wanted['task.length']
+  if wanted['task.name'] == 'copy':
+    wanted |= {'task.symbols': 8, 'task.items': 10}
   found = dict(directory.flatten(json.loads(printed)))
   # A toggle has no value until it is set.
   assert {key: str(value) for key, value in found.items()} == {

@@ -283,9 +283,19 @@ OTHERS = {
   'task.symbols': (4, {'task.name': 'copy'}),
   'task.items': (2, {'task.name': 'two_sequence'}),
   'task.period': (11, {'task.name': 'periodic_function'}),
-  'task.horizon': (2, {'task.name': 'forecasting'}),
+  'task.horizon': (
+    2,
+    {'task.name': 'forecasting', 'task.dialect': 'multi_step'},
+  ),
   'task.path': ('docs/performance.md', {'task.name': 'characters'}),
-  'task.column': ('YEAR', {'task.name': 'forecasting'}),
+  'task.column': (
+    'time',
+    {
+      'task.name': 'forecasting',
+      'task.path': 'tests/data/series.csv',
+      'task.length': 5,
+    },
+  ),
   'model.variant': ('peephole', {}),
   'model.hidden_features': (31, {}),
   'model.num_layers': (2, {}),
@@ -334,6 +344,8 @@ def test_every_field_changes_what_is_trained(field):
     after.hyperparams,
   )
   assert before.config != after.config
+  if field.startswith('task.'):
+    assert before.settings.task_label != after.settings.task_label
 
 
 @pytest.mark.parametrize(
@@ -406,6 +418,12 @@ def test_the_held_out_set_has_lengths_of_its_own(
     ),
     ({'task.evaluation_length': 1}, 'evaluation_length', 'nearest: 2'),
     ({'task.symbols': 3}, 'symbols', 'has no such option'),
+    (
+      {'task.name': 'long_lag', 'task.evaluation_length': 200},
+      'evaluation_length',
+      'grows with its length',
+    ),
+    ({'task.path': '\udcff'}, 'path', 'UTF-8'),
     ({'task.name': 'copy', 'task.symbols': 1}, 'symbols', 'nearest: 2'),
     ({'task.name': 'characters', 'task.path': 'x'}, 'path', 'No such file'),
   ],
@@ -416,6 +434,33 @@ def test_a_choice_that_the_task_does_not_allow_is_refused(
   refusal = _refusal(changes)
   assert refusal.startswith(f'--config.task.{field}=')
   assert message in refusal
+
+
+def test_what_is_left_to_the_paper_and_what_names_it_are_one():
+  named = {
+    'task.name': 'copy',
+    'task.dialect': 'urnn16',
+    'task.length': 100,
+    'task.shortest_length': 100,
+    'task.evaluation_length': 100,
+    'task.evaluation_shortest_length': 100,
+    'task.symbols': 8,
+    'task.items': 10,
+  }
+  one = settings.from_config(_config({'task.name': 'copy'}))
+  two = settings.from_config(_config(named))
+  assert (one.settings, one.config) == (two.settings, two.config)
+
+
+@pytest.mark.parametrize('name', ['sequential_digits', 'characters'])
+def test_data_that_are_judged_are_not_those_of_training(name):
+  found = settings.from_config(_config({'task.name': name})).settings
+  trained, judged = (
+    task.sample(jax.random.key(0), 8).inputs
+    for task in (found.task, found.held_out_task)
+  )
+  assert trained.shape == judged.shape
+  assert np.any(np.asarray(trained) != np.asarray(judged))
 
 
 def test_fields_keep_their_values():

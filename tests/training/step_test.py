@@ -404,7 +404,7 @@ def test_held_out_success_is_judged_at_evaluations(
   task = dataclasses.replace(
     run.settings.task, success=base.HeldOut('loss', below)
   )
-  monkeypatch.setattr(settings_lib.Settings, 'task', task)
+  monkeypatch.setattr(settings_lib.Settings, 'held_out_task', task)
   state = _init(run)
   state = state._replace(update=jnp.int32(7))
   state, _ = step.evaluate(run.settings, run.hyperparams, state)
@@ -422,7 +422,7 @@ def test_every_limit_of_held_out_success_must_be_met(
   run = build()
   rule = base.HeldOut('loss', 1e9, also=(('wrong', limit),))
   task = dataclasses.replace(run.settings.task, success=rule)
-  monkeypatch.setattr(settings_lib.Settings, 'task', task)
+  monkeypatch.setattr(settings_lib.Settings, 'held_out_task', task)
   state, _ = step.evaluate(run.settings, run.hyperparams, _init(run))
   assert (int(state.solved_at) == 0) == solved
   assert str(rule) == f'held-out loss below 1e+09 and wrong below {limit:g}'
@@ -439,7 +439,7 @@ def test_a_diverged_run_is_not_solved_by_the_held_out_set(build, monkeypatch):
   task = dataclasses.replace(
     run.settings.task, success=base.HeldOut('loss', 1e9)
   )
-  monkeypatch.setattr(settings_lib.Settings, 'task', task)
+  monkeypatch.setattr(settings_lib.Settings, 'held_out_task', task)
   state = _init(run)._replace(diverged_at=jnp.int32(5), update=jnp.int32(9))
   state, _ = step.evaluate(run.settings, run.hyperparams, state)
   assert int(state.solved_at) == -1
