@@ -1,4 +1,4 @@
-"""Print a study of many tasks as one Markdown table: a row a task.
+"""Print a study of many tasks as Markdown tables: a row a task.
 
     python docs/overview.py RUN_DIRECTORY
 
@@ -27,10 +27,8 @@ def rows(workdir: str) -> dict[str, dict[str, dict[str, str]]]:
   return found
 
 
-def cell(row: dict[str, str] | None) -> str:
-  """Return what a model reached on a task, a dash where it was not run."""
-  if row is None:
-    return '—'
+def cell(row: dict[str, str]) -> str:
+  """Return what a model reached on a task."""
   solved = f'{row["solved"]}/{row["runs"]}'
   if row['solved'] != '0':
     bounds = (count(row[f'median_{end}']) for end in ('low', 'high'))
@@ -53,24 +51,27 @@ def count(text: str) -> str:
 
 
 def overview(workdir: str) -> list[str]:
-  """Return the lines of the table."""
+  """Return the lines of a table for each set of models."""
   tasks = results.read_study(workdir)['tasks']
-  found = rows(workdir)
-  models = list(dict.fromkeys(label for row in found.values() for label in row))
-  lines = [(*HEADER, *models), ('---',) * (len(HEADER) + len(models))]
-  for task, by_label in found.items():
+  families: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+  for task, by_label in rows(workdir).items():
     facts = tasks[task]
-    published = '; '.join(map(amount, facts['published']))
-    lines.append(
+    families.setdefault(tuple(by_label), []).append(
       (
         task,
-        published or '—',
+        '; '.join(map(amount, facts['published'])) or '—',
         f'{facts["baselines"]["loss"]:.4g}',
-        *(cell(by_label.get(model)) for model in models),
+        *map(cell, by_label.values()),
       )
     )
-  return [f'| {" | ".join(line)} |' for line in lines]
+  lines = []
+  for models, body in families.items():
+    header = (*HEADER, *models)
+    lines += [header, ('---',) * len(header), *body, ()]
+  return [f'| {" | ".join(line)} |' if line else '' for line in lines]
 
 
 if __name__ == '__main__':
+  if len(sys.argv) != 2:
+    sys.exit('usage: python docs/overview.py RUN_DIRECTORY')
   print('\n'.join(overview(sys.argv[1])))
