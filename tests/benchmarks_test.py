@@ -239,3 +239,21 @@ def test_memory_prints_its_page_and_writes_it(tmp_path):
   machine = (tmp_path / pages.MACHINE).read_text()
   for word in ('Machine', 'jaxlib', 'torch', 'XLA_FLAGS'):
     assert word in machine
+
+
+def test_sampling_prints_what_a_batch_costs(tmp_path):
+  command = [sys.executable, '-m', 'benchmarks.sampling', '--quick']
+  done = subprocess.run(
+    [*command, '--tasks=adding_hs97,copy_urnn16', f'--output={tmp_path}'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  assert done.returncode == 0, done.stderr
+  page = (tmp_path / 'sampling.md').read_text()
+  for key in ('adding_hs97', 'copy_urnn16'):
+    (row,) = [line for line in page.splitlines() if f'`{key}`' in line]
+    share = float(row.split('|')[-2].strip(' %'))
+    assert 0 < share < 100
+  assert 'The largest share: ' in page

@@ -1,5 +1,6 @@
 """The papers of the house: generated pages are fresh, README's commands run."""
 
+import math
 import pathlib
 import re
 import runpy
@@ -9,8 +10,14 @@ import sys
 
 import pytest
 
+from configs.studies import tasks as tasks_study
+from configs.studies import thousand_steps, timed_spikes
 from configs.studies import variants as variants_study
+from lstm_variants import tasks
+from lstm_variants.analysis import report
 from lstm_variants.cells import variants
+from lstm_variants.sweeps import study
+from tests.analysis import study_fixture as fixture
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -130,3 +137,36 @@ def test_readme_experiments_run_as_written(tmp_path):
     words = [word.replace('runs/', f'{tmp_path}/') for word in command[1:]]
     done = run(sys.executable, *words, *short)
     assert done.returncode == 0, (command, done.stderr)
+
+
+def test_the_overview_has_a_row_a_task_and_the_numbers_of_compare(tmp_path):
+  fixture.write(tmp_path, fixture.example())
+  rows = report.write(str(tmp_path), 'vanilla').rows
+  page = runpy.run_path(str(ROOT / 'docs' / 'overview.py'))
+  lines = [line for line in page['overview'](str(tmp_path)) if line]
+  for task in fixture.TASKS:
+    (line,) = [line for line in lines if line.startswith(f'| {task} |')]
+    for row in rows:
+      if row.task == task:
+        assert f'{row.solved}/{row.runs}' in line
+        assert f'; {row.loss.estimate:.3g}' in line
+        if row.solved:
+          median = row.median.estimate
+          shown = f'{median:,.0f}' if math.isfinite(median) else '> budget'
+          assert f', {shown} [' in line
+
+
+def test_the_study_of_every_task_has_every_task():
+  runs = study.expand(tasks_study.get_config(), tasks_study.get_hyper)
+  assert {run.settings.task.name for run in runs} == set(tasks.DIALECTS)
+  models = {run.model for run in runs}
+  assert models == {'vanilla', 'peephole', 'coupled', 'simple_rnn'}
+
+
+def test_the_other_studies_are_what_they_say():
+  runs = study.expand(thousand_steps.get_config(), thousand_steps.get_hyper)
+  assert all(run.settings.task.length == 1000 for run in runs)
+  assert {run.model for run in runs} == {'vanilla', 'simple_rnn'}
+  runs = study.expand(timed_spikes.get_config(), timed_spikes.get_hyper)
+  assert {run.settings.hidden_features for run in runs} == {1, 4}
+  assert {run.settings.task_fields.period for run in runs} == {10, 30}
