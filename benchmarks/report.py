@@ -24,6 +24,7 @@ SCRIPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
   ('population', ('--grid', '--repeats=5')),
   ('memory', ('--repeats=5',)),
   ('time_to_solve', ()),
+  ('sampling', ('--repeats=3',)),
 )
 INTRODUCTION = pathlib.Path(__file__).parent / 'introduction.md'
 

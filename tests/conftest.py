@@ -53,6 +53,17 @@ def _remove_cache() -> None:
   os.environ.pop(_SHORTEST)
 
 
+@pytest.fixture(scope='module', autouse=True)
+def forget(request: pytest.FixtureRequest):
+  """Let go of the batches and programs that a file of tests keeps."""
+  yield
+  for value in vars(request.module).values():
+    clear = getattr(value, 'cache_clear', None)
+    if callable(clear):
+      clear()
+  jax.clear_caches()
+
+
 class Finished(NamedTuple):
   """What a program left."""
 

@@ -15,17 +15,6 @@ TERM, INT = signal.SIGTERM, signal.SIGINT
 CODES = {TERM: 143, INT: 130}
 
 
-@pytest.fixture(scope='module', autouse=True)
-def compiled_once(tmp_path_factory):
-  """Have the sessions share what is compiled, so that they start sooner."""
-  with pytest.MonkeyPatch.context() as patch:
-    for name, value in harness.share_compiled(
-      tmp_path_factory.mktemp('compiled')
-    ).items():
-      patch.setenv(name, value)
-    yield
-
-
 @pytest.fixture(scope='module')
 def undisturbed(tmp_path_factory) -> str:
   """The digest of the study when nobody disturbs it."""
