@@ -66,18 +66,16 @@ def sample_goru17(
     Jing, Gulcehre, Peurifoy, Shen, Tegmark, Soljačić & Bengio, Neural
     Computation 31(4), 2019, arXiv:1706.02761, denoise task.
   """
-  symbol_key, place_key = jax.random.split(key)
-  answer = jax.random.randint(symbol_key, (batch_size, items), 1, symbols + 1)
-  places = subsets.choose(place_key, batch_size, length, items)
-  rows = jnp.arange(batch_size)[:, None]
+  answer, hidden = subsets.hide(
+    key, batch_size, length, num_steps, items, symbols
+  )
   asked = length + 1 + jnp.arange(items)
-  nothing = jnp.zeros((batch_size, num_steps), answer.dtype)
-  tokens = nothing.at[rows, places].set(answer).at[:, length].set(symbols + 1)
+  tokens = hidden.at[:, length].set(symbols + 1)
   inside = jnp.arange(num_steps) < length + 1 + items
   return base.Batch(
     inputs=jax.nn.one_hot(tokens, symbols + 2) * inside[:, None],
-    targets=nothing.at[rows, asked].set(answer),
-    mask=jnp.broadcast_to(inside.astype(jnp.float32), nothing.shape),
+    targets=jnp.zeros_like(hidden).at[:, asked].set(answer),
+    mask=jnp.broadcast_to(inside.astype(jnp.float32), hidden.shape),
   )
 
 
@@ -118,13 +116,7 @@ def _build(
   baselines: Mapping[str, float],
   **texts,
 ) -> base.Task:
-  if spec.items > spec.shortest:
-    raise base.SpecError(
-      'items',
-      spec.items,
-      f'more than the {spec.shortest} steps that hold them; '
-      f'nearest: {spec.shortest}',
-    )
+  subsets.check_room(spec)
   names = ('.', *(str(n) for n in range(1, spec.symbols + 1)))
   num_steps = spec.length + 1 + spec.items
   return base.Task(

@@ -33,12 +33,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_variants.tasks import base, reber_grammar
+from lstm_variants.tasks import base, measures, reber_grammar
 
 NAMES = reber_grammar.NAMES
 B, E = NAMES.index('B'), NAMES.index('E')
-# None at all, in a held-out set of up to a million sequences.
-NONE = 1e-6
 
 
 def sample_hs97(
@@ -166,7 +164,7 @@ def _build(expected: reber_grammar.Expected, **fields) -> base.Task:
     measure=measure,
     sequence_errors=sequence_errors,
     baselines=types.MappingProxyType(baselines),
-    success=base.HeldOut('failed', NONE),
+    success=base.HeldOut('failed', measures.NONE),
     **fields,
   )
 

@@ -70,15 +70,13 @@ def sample_mamba23(
   Reference:
     Gu & Dao 2023, arXiv:2312.00752, section 4.1.1 and appendix E.1.
   """
-  data_key, place_key = jax.random.split(key)
-  data = jax.random.randint(data_key, (batch_size, items), 1, symbols - 1)
-  places = subsets.choose(place_key, batch_size, length, items)
-  rows = jnp.arange(batch_size)[:, None]
+  data, hidden = subsets.hide(
+    key, batch_size, length, num_steps, items, symbols - NOT_DATA
+  )
   asked = length + jnp.arange(items)
-  nothing = jnp.zeros((batch_size, num_steps), data.dtype)
-  tokens = nothing.at[rows, places].set(data).at[:, asked].set(symbols - 1)
+  tokens = hidden.at[:, asked].set(symbols - 1)
   inside = jnp.arange(num_steps) < length + items
-  targets = nothing.at[rows, asked].set(data)
+  targets = jnp.zeros_like(hidden).at[:, asked].set(data)
   return base.Batch(
     inputs=jax.nn.one_hot(tokens, symbols) * inside[:, None],
     targets=targets,
@@ -92,13 +90,7 @@ def build_mamba23(spec: base.Spec) -> base.Task:
   Chance: a guess among the 14 data tokens, ln 14 nats. The paper reports
   accuracies and has no rule of success; one wrong token in a hundred is ours.
   """
-  if spec.items > spec.shortest:
-    raise base.SpecError(
-      'items',
-      spec.items,
-      f'more than the {spec.shortest} steps that hold them; '
-      f'nearest: {spec.shortest}',
-    )
+  subsets.check_room(spec)
   data = spec.symbols - NOT_DATA
   num_steps = spec.length + spec.items
   names = ('.', *(_name(n) for n in range(data)), '?')

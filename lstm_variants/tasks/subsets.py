@@ -40,6 +40,50 @@ def choose(
   return jnp.sort(jax.lax.fori_loop(0, size, join, nothing), axis=1)
 
 
+def check_room(spec: base.Spec) -> None:
+  """Refuse more items than the shortest T has steps.
+
+  Raises:
+    SpecError: with the number that fits.
+  """
+  if spec.items > spec.shortest:
+    raise base.SpecError(
+      'items',
+      spec.items,
+      f'more than the {spec.shortest} steps that hold them; '
+      f'nearest: {spec.shortest}',
+    )
+
+
+def hide(
+  key: jax.Array,
+  batch_size: int,
+  length: base.Length,
+  num_steps: int,
+  items: int,
+  symbols: int,
+) -> tuple[jax.Array, jax.Array]:
+  """Draw symbols and put them, in order, at random ones of T steps.
+
+  Args:
+    key: a PRNG key.
+    batch_size: number of sequences.
+    length: T in steps.
+    num_steps: the time axis, at least T.
+    items: how many to hide, at most T.
+    symbols: they are drawn from {1, …, symbols}.
+
+  Returns:
+    The symbols, `[batch, items]`, and the steps, 0 where none is hidden,
+    `[batch, num_steps]`.
+  """
+  symbol_key, place_key = jax.random.split(key)
+  drawn = jax.random.randint(symbol_key, (batch_size, items), 1, symbols + 1)
+  places = choose(place_key, batch_size, length, items)
+  nothing = jnp.zeros((batch_size, num_steps), drawn.dtype)
+  return drawn, nothing.at[jnp.arange(batch_size)[:, None], places].set(drawn)
+
+
 def arrange(
   key: jax.Array, batch_size: int, population: base.Length, size: int
 ) -> jax.Array:

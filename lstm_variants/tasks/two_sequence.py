@@ -33,7 +33,7 @@ import types
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.tasks import base
+from lstm_variants.tasks import base, measures
 
 VARIANCE = 0.2
 TARGET_VARIANCE = 0.1
@@ -44,9 +44,6 @@ TOLERANCE_3C = 0.1
 TARGETS = (1.0, 0.0)
 TARGETS_3C = (0.2, 0.8)
 TESTED = 256
-
-# Below it no sequence is wrong, however many are held out.
-NONE = 1e-6
 
 
 def sample_hs97(
@@ -169,7 +166,7 @@ def build_3a(spec: base.Spec) -> base.Task:
   return _build(
     spec,
     'hs97_3a',
-    success=base.HeldOut('wrong', NONE, (('error', 0.01),)),
+    success=base.HeldOut('wrong', measures.NONE, (('error', 0.01),)),
     results=(
       (100, 3, 39850, 'table 4', '27,380 to ST1, which leaves the mean out'),
       (100, 1, 64330, 'table 4', '58,370 to ST1, which leaves the mean out'),
@@ -215,7 +212,7 @@ def build_3c(spec: base.Spec) -> base.Task:
   return _build(
     spec,
     'hs97_3c',
-    success=base.HeldOut('wrong', NONE, (('error', 0.015),)),
+    success=base.HeldOut('wrong', measures.NONE, (('error', 0.015),)),
     results=(
       (100, 3, 269650, 'table 6', ''),
       (100, 1, 565640, 'table 6', ''),
