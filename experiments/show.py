@@ -98,8 +98,7 @@ def _chosen_task() -> base.Task:
         )
     name, dialect = tasks.TASKS.choice(_TASK.value)
     fields['task'] |= {'name': name, 'dialect': dialect}
-  checks.check_fields(fields)
-  return checks.make_task(checks.resolve_task(fields['task']), held_out=False)
+  return checks.make_task(checks.check_fields(fields)['task'], held_out=False)
 
 
 def _describe(task: base.Task) -> str:

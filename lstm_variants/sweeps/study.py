@@ -220,7 +220,7 @@ def _apply(
     )
   changed = copy.deepcopy(config)
   changed.lock()
-  known = list(checks.flatten(config.to_dict()))
+  known = [field for field, _ in directory.flatten(config.to_dict())]
   for field, value in setting.items():
     prefix, _, dotted = str(field).partition('.')
     if prefix != 'config' or not dotted:

@@ -1,6 +1,5 @@
 """The rules that each field of a config must keep."""
 
-from collections.abc import Iterator
 import difflib
 import importlib.util
 import math
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_variants import cells, tasks
+from lstm_variants import cells, directory, tasks
 from lstm_variants.cells import initializers, lstm, variants
 from lstm_variants.tasks import base
 
@@ -95,11 +94,14 @@ _BOOLEANS = (
 )
 
 
-def check_fields(fields: dict[str, Any]) -> None:
+def check_fields(fields: dict[str, Any]) -> dict[str, Any]:
   """Refuse a config with a field missing, unknown or out of its range.
 
   Args:
     fields: nested, of the form of configs/base.py.
+
+  Returns:
+    The fields, those of the task resolved (`resolve_task`).
 
   Raises:
     InputError: for the first field that breaks a rule.
@@ -116,17 +118,11 @@ def check_fields(fields: dict[str, Any]) -> None:
   for field, names in _NAMES.items():
     _check_name(field, _get(fields, field), names)
   task = resolve_task(fields['task'])
-  trained, judged = (make_task(task, held_out) for held_out in (False, True))
-  if (trained.inputs, trained.outputs) != (judged.inputs, judged.outputs):
-    raise InputError(
-      'task.evaluation_length',
-      task['evaluation_length'],
-      f'the alphabet of {task["name"]} grows with its length, and the model '
-      f'knows that of {task["length"]}; nearest: {task["length"]}',
-    )
+  _check_task(task)
   _check_optimizer(fields['optimizer'])
   _check_batch(fields['training'])
   _check_tensorboard(fields['training']['tensorboard'])
+  return {**fields, 'task': task}
 
 
 def nearest(value: Any, names: Any) -> str:
@@ -137,18 +133,9 @@ def nearest(value: Any, names: Any) -> str:
   return f'{prefix}choices: {", ".join(names)}'
 
 
-def flatten(fields: dict[str, Any], prefix: str = '') -> Iterator[str]:
-  """Yield the dotted names of the fields of a nested config."""
-  for key, value in fields.items():
-    if isinstance(value, dict):
-      yield from flatten(value, f'{prefix}{key}.')
-    else:
-      yield prefix + key
-
-
 def _check_names_of_fields(fields: dict[str, Any]) -> None:
   """Refuse a config that lacks a field, or has one that nothing reads."""
-  found = set(flatten(fields))
+  found = {field for field, _ in directory.flatten(fields)}
   known = {
     *(*_INTEGERS, *_REALS, *_NAMES, *_BOOLEANS, *_TEXTS),
     *(f'model.toggles.{toggle}' for toggle in lstm.Toggles._fields),
@@ -280,6 +267,17 @@ def make_task(task: dict[str, Any], held_out: bool) -> base.Task:
     fields = {'length': length, 'shortest': shortest}
     field = fields.get(error.field, error.field)
     raise InputError(f'task.{field}', error.value, error.rule) from error
+
+
+def _check_task(task: dict[str, Any]) -> None:
+  trained, judged = (make_task(task, held_out) for held_out in (False, True))
+  if (trained.inputs, trained.outputs) != (judged.inputs, judged.outputs):
+    raise InputError(
+      'task.evaluation_length',
+      task['evaluation_length'],
+      f'the alphabet of {task["name"]} grows with its length, and the model '
+      f'knows that of {task["length"]}; nearest: {task["length"]}',
+    )
 
 
 def _check_optimizer(optimizer: dict[str, Any]) -> None:

@@ -154,10 +154,8 @@ def from_config(config: config_dict.ConfigDict) -> Run:
     InputError: a value out of its range, an unknown name, a toggle that
       contradicts another, a task too short, a size beyond the memory.
   """
-  fields = config.to_dict()
-  checks.check_fields(fields)
+  fields = checks.check_fields(config.to_dict())
   task, model = fields['task'], fields['model']
-  fields['task'] = task = checks.resolve_task(task)
   optimizer, training = fields['optimizer'], fields['training']
   toggles, name = _toggles(model)
   settings = Settings(
