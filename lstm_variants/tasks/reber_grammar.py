@@ -20,6 +20,8 @@ REBER = (
   (('P', 4), ('V', 6)),
   (('E', 7),),
 )
+# Probabilities that change by less from one step to the next do not change.
+_SETTLED = 1e-15
 # In the training set, and as many in the test set.
 STRINGS = 256
 SEED = 1997
@@ -149,13 +151,17 @@ def expect_stream(spec: base.Spec) -> Expected:
   for node, edges in enumerate(FOLLOWING):
     np.add.at(moves[node], edges, 0.5)
   reached = unfailed = np.eye(len(GRAMMAR))[0]
-  choices = recalls = 0.0
-  rows = []
-  for length in range(2, spec.length + 1):
+  steps = []
+  for _ in range(2, spec.length + 1):
+    before = reached, unfailed
     reached = reached @ moves
     unfailed = unfailed @ moves * np.where(RECALL, 0.5, 1.0)
-    choices += reached @ CHOICE
-    recalls += reached @ RECALL
-    if length >= spec.shortest:
-      rows.append((length - 1, choices, recalls, np.sum(unfailed)))
-  return Expected(*np.mean(rows, axis=0).tolist())
+    steps.append((reached @ CHOICE, reached @ RECALL, np.sum(unfailed)))
+    # Where nothing changes any more, a long stream goes on as it is.
+    if np.abs(np.subtract((reached, unfailed), before)).max() < _SETTLED:
+      break
+  taken = np.minimum(np.arange(spec.length - 1), len(steps) - 1)
+  choices, recalls, unfailed = np.array(steps)[taken].T
+  counts = np.arange(1, spec.length), np.cumsum(choices), np.cumsum(recalls)
+  drawn = slice(spec.shortest - 2, None)
+  return Expected(*(float(np.mean(x[drawn])) for x in (*counts, unfailed)))

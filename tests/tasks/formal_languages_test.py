@@ -239,6 +239,20 @@ def test_chance_levels_at_the_usual_lengths():
     assert chance['wrong'] == pytest.approx(0.8, abs=1e-3)
 
 
+@pytest.mark.parametrize('longest', [700, 10**6])
+def test_the_chance_level_of_long_walks_follows_the_walk_to_the_end(longest):
+  # Of a walk on a circle: eigenvalues (1 + 2 cos(2πk/5)) / 3, summed over T.
+  waves = np.array(
+    [(1 + 2 * math.cos(2 * math.pi * k / 5)) / 3 for k in range(5)]
+  )
+  sums = np.full(5, longest, float)
+  sums[1:] = (waves[1:] - waves[1:] ** (longest + 1)) / (1 - waves[1:])
+  spread = np.fft.ifft(sums).real / longest
+  found = lv.make_task('cycle_navigation', 'deletang23', longest).baselines
+  assert found['wrong'] == pytest.approx(1 - spread.max(), abs=1e-12)
+  assert found['loss'] == pytest.approx(-spread @ np.log(spread), abs=1e-12)
+
+
 @pytest.mark.parametrize(('name', 'dialect'), CASES)
 def test_training_lengths_and_results_are_those_of_the_papers(name, dialect):
   task = lv.make_task(name, dialect)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lstm_variants as lv
-from lstm_variants.tasks import base, reber
+from lstm_variants.tasks import base, reber, reber_grammar
 
 NAMES = 'BTPSXVE'
 # What leads from the X or the S of the upper path to the end, and from the
@@ -337,3 +337,29 @@ def test_published_results_are_those_of_the_papers():
   assert all('table 1' in result.source for result in hs97)
   gers00 = lv.make_task('continual_reber').published
   assert [result.value for result in gers00] == [18, 62, 74]
+
+
+def test_what_a_long_stream_holds_is_counted_to_its_end():
+  # Step by step, where the program stops once nothing changes.
+  spec = base.Spec(length=5000, shortest=3000)
+  found = reber_grammar.expect_stream(spec)
+  nodes = np.eye(len(reber_grammar.GRAMMAR))[0]
+  choices, recalls, counts = 0.0, 0.0, []
+  for length in range(2, spec.length + 1):
+    following = np.zeros_like(nodes)
+    for node, edges in enumerate(reber_grammar.GRAMMAR):
+      for _, target in edges:
+        following[target] += nodes[node] / len(edges)
+    nodes = following
+    choices += sum(
+      share * (len(edges) > 1)
+      for share, edges in zip(nodes, reber_grammar.GRAMMAR, strict=True)
+    )
+    recalls += sum(
+      share * (edges[0][1] == 2)
+      for share, edges in zip(nodes, reber_grammar.GRAMMAR, strict=True)
+    )
+    if length >= spec.shortest:
+      counts.append((length - 1, choices, recalls))
+  np.testing.assert_allclose(found[:3], np.mean(counts, axis=0), rtol=1e-12)
+  assert found.unfailed == pytest.approx(0, abs=1e-11)
