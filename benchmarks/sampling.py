@@ -61,6 +61,9 @@ def _scanned(body: Callable, start: Any) -> Callable[[], None]:
 
 def keys() -> Sequence[str]:
   """Return what is measured: every dialect once."""
+  for key in _TASKS.value:
+    if key not in tasks.TASKS:
+      raise SystemExit(f'--tasks={key}: unknown; docs/tasks.md lists them')
   if _TASKS.value:
     return _TASKS.value
   found = [

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from experiments import command, config_file
-from lstm_variants import storage, tasks
+from lstm_variants import console, storage, tasks
 from lstm_variants.analysis import figures, samples
 from lstm_variants.tasks import base
 from lstm_variants.training import backend, checks
@@ -39,7 +39,7 @@ _OUT = flags.DEFINE_string(
 
 
 def main() -> None:
-  """Check everything, print, draw."""
+  """Check everything, draw, print."""
   task = _chosen_task()
   out = pathlib.Path(_OUT.value or f'runs/show/{task.label}.svg')
   if out.suffix not in ('.svg', '.png'):
@@ -54,23 +54,21 @@ def main() -> None:
       'length, or --samples=1'
     )
   backend.check()
+  with storage.refusals(out.parent):
+    out.parent.mkdir(parents=True, exist_ok=True)
   batch = jax.jit(task.sample, static_argnums=1)(
     jax.random.key(_SEED.value), _SAMPLES.value
   )
   shown = [_sample(task, batch, n) for n in range(_SAMPLES.value)]
-  print(_describe(task))
-  for sample in shown:
-    print(f'\n{samples.as_text(sample)}')
   drawing = samples.draw(f'{task.label}: {task.summary}', shown)
-  with storage.refusals(out.parent):
-    out.parent.mkdir(parents=True, exist_ok=True)
   storage.write(
     out,
     figures.png(drawing)
     if out.suffix == '.png'
     else figures.svg(drawing, task.label).encode(),
   )
-  print(f'\npicture: {out}')
+  parts = [_describe(task), *map(samples.as_text, shown), f'picture: {out}']
+  console.say('\n\n'.join(parts))
 
 
 def _chosen_task() -> base.Task:

@@ -82,8 +82,8 @@ def check_memory(population: Sequence['Settings']) -> None:
   needed = estimate_bytes(settings, runs)
   if needed <= memory:
     return
-  task = settings.task_fields
-  shortest = tasks.find_dialect(task.name, task.dialect).shortest
+  fields = settings.task_fields
+  shortest = tasks.find_dialect(fields.name, fields.dialect).shortest
   # Where it is in the config, smallest and usual: of the sizes that could mend
   # it, the most unusual one is named.
   sizes = {
@@ -95,8 +95,8 @@ def check_memory(population: Sequence['Settings']) -> None:
   values = {
     'batch_size': settings.batch_size,
     'hidden_features': settings.hidden_features,
-    'length': task.length,
-    'evaluation_length': task.evaluation_length,
+    'length': fields.length,
+    'evaluation_length': fields.evaluation_length,
   }
   name, nearest = '', 1
   for name in sorted(
@@ -111,11 +111,13 @@ def check_memory(population: Sequence['Settings']) -> None:
       too_large = bisect.bisect(choices, False, key=lambda n, f=fits: not f(n))
       nearest = choices[too_large - 1]
       break
+  judged = name == 'evaluation_length'
+  task = settings.held_out_task if judged else settings.task
   raise checks.InputError(
     f'{sizes[name][0]}.{name}',
     values[name],
     f'{runs} run(s) of width {settings.hidden_features}, '
-    f'{settings.task.num_steps} steps and batch_size {settings.batch_size} '
+    f'{task.num_steps} steps and batch_size {settings.batch_size} '
     f'need about {needed / 2**30:,.0f} GiB, this machine has '
     f'{memory / 2**30:,.0f}; nearest: {nearest}',
   )

@@ -1,5 +1,8 @@
 """The program that shows a task."""
 
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -30,6 +33,20 @@ def test_a_task_is_drawn_with_all_that_is_known_of_it(fork, tmp_path):
   assert 'T = 500: 209,000 sequences to success' in shown
   assert shown.count('\n  target') == shown.count('\n  marker') > 2
   assert out.read_text().startswith('<?xml')
+
+
+def test_a_reader_that_goes_away_ends_nothing(tmp_path):
+  out = tmp_path / 'copy.svg'
+  shown = subprocess.run(
+    f'{sys.executable} -m experiments.show --task=copy --out={out} | true; '
+    'exit ${PIPESTATUS[0]}',
+    shell=True,
+    executable='/bin/bash',
+    capture_output=True,
+    text=True,
+  )
+  assert (shown.returncode, shown.stderr) == (0, '')
+  assert out.exists()
 
 
 def test_what_is_drawn_is_a_batch_of_the_task(fork, tmp_path):
