@@ -72,6 +72,50 @@ def find(name: str) -> tuple[Initializer, Initializer]:
   return RECURRENT[name]
 
 
+def blocks(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  count: int,
+  recurrent_init: str,
+  dtype: jnp.dtype,
+) -> tuple[jax.Array, jax.Array]:
+  """Draw the weights of some gates, each by itself, and put them side by side.
+
+  Returns:
+    The input weights `[F, count · H]` and the recurrent `[H, count · H]`, from
+    `fold_in(key, 0)` and `fold_in(key, 1)`.
+
+  Raises:
+    ValueError: an unknown `recurrent_init`.
+  """
+
+  def draw(initializer: Initializer, leaf: int, rows: int) -> jax.Array:
+    keys = jax.random.split(jax.random.fold_in(key, leaf), count)
+    shape = (rows, hidden_features)
+    return jnp.concatenate([initializer(k, shape, dtype) for k in keys], axis=1)
+
+  inputs, recurrent = find(recurrent_init)
+  return draw(inputs, 0, in_features), draw(recurrent, 1, hidden_features)
+
+
+def keep_bias(
+  key: jax.Array,
+  hidden_features: int,
+  forget_bias: float | jax.Array,
+  chrono_t_max: float | jax.Array,
+) -> jax.Array:
+  """Return the bias of the gate that keeps the state, `[H]`.
+
+  Of the constant form `forget_bias`, of chrono log U[1, T_max − 1]; see
+  `gate_bias`.
+  """
+  _, keep, _, _ = jnp.split(
+    gate_bias(key, hidden_features, False, forget_bias, chrono_t_max), 4
+  )
+  return keep
+
+
 def gate_bias(
   key: jax.Array,
   hidden_features: int,

@@ -4,6 +4,7 @@ Letters in shapes: `B` batch, `T` time, `F` in_features, `H` hidden_features.
 Gates are ordered i, f, g, o (flax, torch) wherever four of them are stacked.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
@@ -16,11 +17,11 @@ from lstm_variants.cells import unroll as unroll_lib
 from lstm_variants.cells.carry import Carry, fit_carry, init_carry
 from lstm_variants.cells.toggles import (
   check_toggles,
-  is_static,
   select,
   Switch,
   Toggles,
 )
+from lstm_variants.cells.toggles import count_params as count_params
 
 
 class Params(NamedTuple):
@@ -84,15 +85,12 @@ def init_params(
   check_toggles(toggles)
   size = hidden_features
   keys = Params(*(jax.random.fold_in(key, leaf) for leaf in range(5)))
-  inputs_init, recurrent = initializers.find(recurrent_init)
-
-  def per_gate(init, key, rows):
-    blocks = [init(k, (rows, size), dtype) for k in jax.random.split(key, 4)]
-    return jnp.concatenate(blocks, axis=1)
-
+  kernel, recurrent_kernel = initializers.blocks(
+    key, in_features, size, 4, recurrent_init, dtype
+  )
   return Params(
-    kernel=per_gate(inputs_init, keys.kernel, in_features),
-    recurrent_kernel=per_gate(recurrent, keys.recurrent_kernel, size),
+    kernel=kernel,
+    recurrent_kernel=recurrent_kernel,
     bias=initializers.gate_bias(
       keys.bias, size, toggles.coupled, forget_bias, chrono_t_max
     ).astype(dtype),
@@ -162,7 +160,13 @@ def project(params: Params, carry: Carry, inputs: jax.Array) -> jax.Array:
 
 
 def apply_gates(
-  peephole: jax.Array, toggles: Toggles, carry: Carry, z: jax.Array
+  peephole: jax.Array,
+  toggles: Toggles,
+  carry: Carry,
+  z: jax.Array,
+  *,
+  keep: jax.Array | None = None,
+  normalise: Callable[[jax.Array], jax.Array] = lambda c: c,
 ) -> tuple[Carry, jax.Array]:
   """Compute the pointwise half of a step: the one home of the equations.
 
@@ -175,27 +179,23 @@ def apply_gates(
       o   = σ(z_o + p_o ⊙ c')             peephole_o; 1 without output_gate
       h'  = o ⊙ tanh(c')                  o ⊙ c' without output_activation
 
-  Where traced toggles contradict each other (static ones are refused), a
-  missing gate stays 1 whatever feeds it.
+  A missing gate stays 1 whatever contradicting, traced toggles feed it.
 
   Args:
     peephole: `[3, H]`, rows i, f, o.
-    toggles: `Toggles`, static or traced.
-    carry: `Carry` of the step before.
+    toggles: static or traced.
+    carry: of the step before.
     z: pre-activations, `[..., 4H]`.
-
-  Returns:
-    The new `Carry` and the hidden state, `[..., H]`.
+    keep: None, or a factor of g, `[..., H]`; see `remedies`.
+    normalise: what is done to c' on its way to h'; see `remedies`.
 
   Reference:
-    Hochreiter & Schmidhuber, Neural Computation 9(8), 1997; Gers et al. 2000
-    (forget gate) and JMLR 3, 2002 (peepholes); Greff et al. 2017,
-    arXiv:1503.04069 (ablations, coupling, gate recurrence); van der Westhuizen
-    & Lasenby 2018, arXiv:1804.04849 (shift).
+    Hochreiter & Schmidhuber 1997; Gers et al. 2000 (forget gate), JMLR 3, 2002
+    (peepholes); Greff et al. 2017, arXiv:1503.04069 (ablations, coupling, gate
+    recurrence); van der Westhuizen & Lasenby 2018, arXiv:1804.04849 (shift).
   """
   z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
-  p_i, p_f, p_o = peephole
-  c_tm1 = carry.c
+  (p_i, p_f, p_o), c_tm1 = peephole, carry.c
   shift = jnp.asarray(toggles.coupling_shift, z.dtype)
 
   z_i = select(toggles.peephole_i, lambda: z_i + p_i * c_tm1, lambda: z_i)
@@ -204,10 +204,13 @@ def apply_gates(
   i = _gate(toggles.input_gate, z_i + shift)
   f = _gate(toggles.forget_gate, z_f)
   g = select(toggles.input_activation, lambda: jnp.tanh(z_g), lambda: z_g)
+  g = g if keep is None else g * keep
   c = f * c_tm1 + i * g
   z_o = select(toggles.peephole_o, lambda: z_o + p_o * c, lambda: z_o)
   o = _gate(toggles.output_gate, z_o)
-  h = o * select(toggles.output_activation, lambda: jnp.tanh(c), lambda: c)
+  seen = normalise(c)
+  on = toggles.output_activation
+  h = o * select(on, lambda: jnp.tanh(seen), lambda: seen)
 
   if carry.gates is None:
     return Carry(c, h), h
@@ -261,32 +264,6 @@ def unroll(
     params, toggles, inputs, fit_carry(toggles, state), mask, gradient
   )
   return carry, hiddens if time_major else jnp.swapaxes(hiddens, 0, 1)
-
-
-def count_params(
-  toggles: Toggles, in_features: int, hidden_features: int
-) -> int:
-  """Count the parameters in use under static toggles.
-
-  A gate that is off, and a coupled forget gate, has no weights in use.
-
-  Raises:
-    ValueError: contradicting or traced toggles.
-  """
-  if not all(map(is_static, toggles)):
-    raise ValueError('count_params needs static toggles, Python bools')
-  check_toggles(toggles)
-  size = hidden_features
-  own_forget_gate = toggles.forget_gate and not toggles.coupled
-  gates = sum(
-    map(bool, (toggles.input_gate, own_forget_gate, toggles.output_gate))
-  )
-  peepholes = sum(
-    map(bool, (toggles.peephole_i, toggles.peephole_f, toggles.peephole_o))
-  )
-  dense = (gates + 1) * size * (in_features + size + 1)
-  recurrence = 3 * size * gates * size if toggles.gate_recurrence else 0
-  return dense + peepholes * size + recurrence
 
 
 def _gate(toggle: Switch, z: jax.Array) -> jax.Array:

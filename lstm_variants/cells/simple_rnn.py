@@ -1,13 +1,18 @@
-"""The simple (Elman) recurrent network: the baseline that loses gradients."""
+"""The simple (Elman) recurrent network: the baseline that loses gradients.
 
+h' = tanh(x W + h R + b)
+"""
+
+from collections.abc import Mapping
+import types
 from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from lstm_variants.cells import contract, initializers
 from lstm_variants.cells import gradient as gradient_lib
-from lstm_variants.cells import initializers
 from lstm_variants.cells import unroll as unroll_lib
 
 
@@ -128,12 +133,25 @@ def unroll(
   """
   if toggles is not None:
     raise ValueError(f'toggles={toggles}: this cell has none; leave them out')
+  return scan(_POINTWISE, params, inputs, carry, mask, time_major, gradient)
+
+
+def scan(
+  pointwise: gradient_lib.Pointwise,
+  params: Params,
+  inputs: jax.Array,
+  carry: tuple[jax.Array, ...] | None,
+  mask: jax.Array | None,
+  time_major: bool,
+  gradient: unroll_lib.Gradient,
+) -> tuple[Carry, jax.Array]:
+  """Run a cell h' = φ(x W + h R + b); φ is `pointwise`, without weights."""
   params = jax.tree.map(jnp.asarray, params)
   inputs, mask = unroll_lib.time_first(inputs, mask, time_major)
   size = params.recurrent_kernel.shape[0]
   if carry is None:
     dtype = jnp.result_type(inputs, *params)
-    carry = init_carry(toggles, inputs.shape[1:2], size, dtype)
+    carry = init_carry(None, inputs.shape[1:2], size, dtype)
   (h,) = map(jnp.asarray, carry)
   chex.assert_shape(
     (*params, inputs, h),
@@ -153,7 +171,7 @@ def unroll(
     kernel.astype(dtype), (), (), inputs.astype(dtype), mask
   )
   _, h, hiddens = unroll_lib.scan(
-    _POINTWISE, operands, (), h.astype(dtype), gradient
+    pointwise, operands, (), h.astype(dtype), gradient
   )
   return Carry(h), hiddens if time_major else jnp.swapaxes(hiddens, 0, 1)
 
@@ -181,3 +199,19 @@ def count_params(toggles: None, in_features: int, hidden_features: int) -> int:
   """Count the parameters: all are in use."""
   del toggles
   return hidden_features * (in_features + hidden_features + 1)
+
+
+CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
+  {
+    'simple_rnn': contract.Cell(
+      init_params,
+      init_carry,
+      step,
+      unroll,
+      count_params,
+      'tanh of inputs and hidden state',
+      'Elman, Cognitive Science 14(2), 1990',
+      keeps=False,
+    )
+  }
+)

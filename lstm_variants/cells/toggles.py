@@ -110,3 +110,29 @@ def check_toggles(toggles: Toggles) -> None:
   for broken, message in rules:
     if broken:
       raise ValueError(message)
+
+
+def count_params(
+  toggles: Toggles, in_features: int, hidden_features: int
+) -> int:
+  """Count the parameters in use under static toggles.
+
+  A gate that is off, and a coupled forget gate, has no weights in use.
+
+  Raises:
+    ValueError: contradicting or traced toggles.
+  """
+  if not all(map(is_static, toggles)):
+    raise ValueError('count_params needs static toggles, Python bools')
+  check_toggles(toggles)
+  size = hidden_features
+  own_forget_gate = toggles.forget_gate and not toggles.coupled
+  gates = sum(
+    map(bool, (toggles.input_gate, own_forget_gate, toggles.output_gate))
+  )
+  peepholes = sum(
+    map(bool, (toggles.peephole_i, toggles.peephole_f, toggles.peephole_o))
+  )
+  dense = (gates + 1) * size * (in_features + size + 1)
+  recurrence = 3 * size * gates * size if toggles.gate_recurrence else 0
+  return dense + peepholes * size + recurrence

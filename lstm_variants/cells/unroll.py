@@ -40,6 +40,20 @@ def time_first(
   return inputs, mask
 
 
+def check_gradient(gradient: str) -> None:
+  """Refuse an unknown `gradient`."""
+  if gradient not in get_args(Gradient):
+    raise ValueError(f'gradient={gradient!r} must be fused or autodiff')
+
+
+def clean(inputs: jax.Array, mask: jax.Array | None) -> jax.Array:
+  """Return the inputs with zeros at the steps that are left out.
+
+  What stands there, even a NaN, must not reach the gradient.
+  """
+  return inputs if mask is None else jnp.where(mask[..., None], inputs, 0)
+
+
 def scan(
   pointwise: gradient_lib.Pointwise,
   operands: gradient_lib.Operands,
@@ -65,12 +79,8 @@ def scan(
   Raises:
     ValueError: an unknown `gradient`.
   """
-  if gradient not in get_args(Gradient):
-    raise ValueError(f'gradient={gradient!r} must be fused or autodiff')
-  if operands.mask is not None:
-    # What stands at a step left out, even a NaN, must not reach the gradient.
-    inputs = jnp.where(operands.mask[..., None], operands.inputs, 0)
-    operands = operands._replace(inputs=inputs)
+  check_gradient(gradient)
+  operands = operands._replace(inputs=clean(operands.inputs, operands.mask))
   operands, state, signal = _equally_varying(operands, state, signal)
   empty = 0 in operands.inputs.shape[:2]
   if gradient == 'fused' and not empty:

@@ -1,0 +1,249 @@
+"""The depth-gated LSTM: layers whose cell states are linked by a gate.
+
+One cell holds `depth` layers L = 1, 2, …, each with weights of its own. x^1 is
+the input of the cell and x^L, L > 1, the new hidden state of the layer below;
+the hidden state of the cell is that of the top layer. At one step, each layer's
+weights and states without their L:
+
+    i  = σ(x W_i + h R_i + p_i ⊙ c + b_i)
+    f  = σ(x W_f + h R_f + p_f ⊙ c + b_f)
+    g  = tanh(x W_g + h R_g + b_g)
+    c' = f ⊙ c + i ⊙ g                                  L = 1
+         f ⊙ c + i ⊙ g + d ⊙ c'^{L−1}                   L > 1
+    d  = σ(x W_d + p_d ⊙ c + q_d ⊙ c'^{L−1} + b_d)      the depth gate
+    o  = σ(x W_o + h R_o + p_o ⊙ c' + b_o)
+    h' = o ⊙ tanh(c')
+
+depth = 1 is the LSTM with peepholes. Peepholes are diagonal, as p_d and q_d are
+in the paper. The code of its first author differs from it: whole matrices for
+p_i and p_o, f = 1 − i, and later a depth gate on the inputs in the first layer.
+"""
+
+from collections.abc import Mapping
+import functools
+import types
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_variants.cells import contract, initializers
+
+
+class Settings(NamedTuple):
+  """Settings of the cell.
+
+  Attributes:
+    depth: D, layers.
+  """
+
+  depth: int = 2
+
+
+class Params(NamedTuple):
+  """Parameters of the cell; the blocks are those of i, f, g and o.
+
+  Attributes:
+    kernel: input weights W of the first layer, `[F, 4H]`.
+    recurrent_kernel: recurrent weights R, `[D, H, 4H]`.
+    bias: b, `[D, 4H]`.
+    peephole: p of i, f and o, `[D, 3, H]`.
+    upper_kernel: W of the upper layers, `[D − 1, H, 4H]`; this and what follows
+      is None with depth 1.
+    depth_kernel: W_d, `[D − 1, H, H]`.
+    depth_bias: b_d, `[D − 1, H]`.
+    depth_peephole: p_d and q_d, `[D − 1, 2, H]`.
+  """
+
+  kernel: jax.Array
+  recurrent_kernel: jax.Array
+  bias: jax.Array
+  peephole: jax.Array
+  upper_kernel: jax.Array | None
+  depth_kernel: jax.Array | None
+  depth_bias: jax.Array | None
+  depth_peephole: jax.Array | None
+
+
+class Carry(NamedTuple):
+  """What one step hands to the next.
+
+  Attributes:
+    c: cell states of all layers, `[..., D, H]`.
+    h_below: hidden states of the layers below the top, `[..., D − 1, H]`.
+    h: hidden state of the top layer, `[..., H]`.
+  """
+
+  c: jax.Array
+  h_below: jax.Array
+  h: jax.Array
+
+
+def _draw(
+  size: int,
+  dtype: jnp.dtype,
+  initializer: initializers.Initializer,
+  key: jax.Array,
+  layers: int,
+  rows: int,
+  blocks: int,
+) -> jax.Array:
+  """Draw `[layers, rows, blocks · H]`, every block by itself."""
+  keys = jax.random.split(key, (layers, blocks)).reshape(-1)
+  drawn = jax.vmap(lambda k: initializer(k, (rows, size), dtype))(keys)
+  drawn = drawn.reshape(layers, blocks, rows, size).swapaxes(1, 2)
+  return drawn.reshape(layers, rows, blocks * size)
+
+
+def init_params(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  *,
+  toggles: Settings | None = None,
+  forget_bias: float | jax.Array = 1.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  recurrent_init: str = 'orthogonal',
+  dtype: jnp.dtype = jnp.float32,
+) -> Params:
+  """Draw the parameters of a cell.
+
+  Args:
+    key: a PRNG key.
+    in_features: F.
+    hidden_features: H.
+    toggles: the settings; None for the default ones.
+    forget_bias: b_f of every layer; f starts near σ(forget_bias).
+    chrono_t_max: T_max of b_f ~ log U[1, T_max − 1], b_i = −b_f; 0 for the
+      constant.
+    recurrent_init: a name from `initializers.RECURRENT`; weights between layers
+      are drawn like input weights, peepholes from U[±1/√H].
+    dtype: of every leaf.
+
+  Raises:
+    ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
+
+  Reference: Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
+  """
+  depth = (Settings() if toggles is None else toggles).depth
+  size, upper = hidden_features, depth - 1
+  inputs_init, recurrent = initializers.find(recurrent_init)
+  leaves = enumerate(Params._fields)
+  keys = {name: jax.random.fold_in(key, n) for n, name in leaves}
+
+  draw = functools.partial(_draw, size, dtype)
+  bias = jax.vmap(
+    lambda k: initializers.gate_bias(k, size, False, forget_bias, chrono_t_max)
+  )(jax.random.split(keys['bias'], depth))
+  params = Params(
+    kernel=draw(inputs_init, keys['kernel'], 1, in_features, 4)[0],
+    recurrent_kernel=draw(recurrent, keys['recurrent_kernel'], depth, size, 4),
+    bias=bias.astype(dtype),
+    peephole=initializers.uniform(keys['peephole'], (depth, 3, size), dtype),
+    upper_kernel=None,
+    depth_kernel=None,
+    depth_bias=None,
+    depth_peephole=None,
+  )
+  if not upper:
+    return params
+  return params._replace(
+    upper_kernel=draw(inputs_init, keys['upper_kernel'], upper, size, 4),
+    depth_kernel=draw(inputs_init, keys['depth_kernel'], upper, size, 1),
+    depth_bias=jnp.zeros((upper, size), dtype),
+    depth_peephole=initializers.uniform(
+      keys['depth_peephole'], (upper, 2, size), dtype
+    ),
+  )
+
+
+def init_carry(
+  settings: Settings,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Carry:
+  """Return the zero carry."""
+  return Carry(
+    jnp.zeros((*batch_shape, settings.depth, hidden_features), dtype),
+    jnp.zeros((*batch_shape, settings.depth - 1, hidden_features), dtype),
+    jnp.zeros((*batch_shape, hidden_features), dtype),
+  )
+
+
+def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:
+  """Return x W of the first layer, `[..., 4H]`."""
+  del settings
+  return inputs @ params.kernel
+
+
+def advance(
+  params: Params, settings: Settings, carry: Carry, projected: jax.Array
+) -> tuple[Carry, jax.Array]:
+  """Advance all layers by one step, from the first to the top."""
+  h_tm1 = jnp.concatenate((carry.h_below, carry.h[..., None, :]), axis=-2)
+  cells, hiddens = [], []
+  z, below = projected, None
+  for layer in range(settings.depth):
+    c_tm1 = carry.c[..., layer, :]
+    if layer:
+      z, below = _from_below(params, layer - 1, hiddens[-1], c_tm1, cells[-1])
+    z = z + h_tm1[..., layer, :] @ params.recurrent_kernel[layer]
+    c, h = _apply_gates(
+      params.peephole[layer], c_tm1, z + params.bias[layer], below
+    )
+    cells.append(c)
+    hiddens.append(h)
+  c, h = jnp.stack(cells, axis=-2), jnp.stack(hiddens, axis=-2)
+  return Carry(c, h[..., :-1, :], hiddens[-1]), hiddens[-1]
+
+
+def _from_below(params, index, x, c_tm1, c_below):
+  """Return x W, `[..., 4H]`, and d ⊙ c'^{L−1}, `[..., H]`, of a layer."""
+  p_d, q_d = params.depth_peephole[index]
+  z_d = x @ params.depth_kernel[index] + params.depth_bias[index]
+  d = jax.nn.sigmoid(z_d + p_d * c_tm1 + q_d * c_below)
+  return x @ params.upper_kernel[index], d * c_below
+
+
+def _apply_gates(peephole, c_tm1, z, below):
+  """Return c' and h' of a layer; `below` is d ⊙ c'^{L−1}, None in the first."""
+  p_i, p_f, p_o = peephole
+  z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
+  i = jax.nn.sigmoid(z_i + p_i * c_tm1)
+  f = jax.nn.sigmoid(z_f + p_f * c_tm1)
+  c = f * c_tm1 + i * jnp.tanh(z_g)
+  c = c if below is None else c + below
+  o = jax.nn.sigmoid(z_o + p_o * c)
+  return c, o * jnp.tanh(c)
+
+
+def count_params(
+  settings: Settings, in_features: int, hidden_features: int
+) -> int:
+  """Count the parameters: all are in use."""
+  size, upper = hidden_features, settings.depth - 1
+  first = 4 * size * (in_features + size + 1) + 3 * size
+  others = 4 * size * (2 * size + 1) + 3 * size
+  gate = size * (size + 1) + 2 * size
+  return first + upper * (others + gate)
+
+
+CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
+  {
+    'depth_gated': contract.stepwise(
+      init_params=init_params,
+      init_carry=init_carry,
+      project=project,
+      advance=advance,
+      size_of=lambda params: params.recurrent_kernel.shape[1],
+      count_params=count_params,
+      summary='layers of peephole LSTMs, a gate from cell to cell above',
+      reference='Yao et al. 2015, arXiv:1508.03790',
+      settings=Settings(),
+      ranges=types.MappingProxyType(
+        {'depth': contract.Range(1, 16, 'layers in one cell')}
+      ),
+    )
+  }
+)

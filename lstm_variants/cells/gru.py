@@ -1,0 +1,194 @@
+"""The gated recurrent unit in its two published forms.
+
+gru_reset_before resets before the product:
+
+    z  = σ(x W_z + h R_z + b_z)             keeps the state
+    r  = σ(x W_r + h R_r + b_r)
+    g  = tanh(x W_g + (r ⊙ h) R_g + b_g)
+    h' = z ⊙ h + (1 − z) ⊙ g
+
+gru, which cuDNN, torch and flax (nnx: without b_n) run, resets after it:
+
+    g  = tanh(x W_g + b_g + r ⊙ (h R_g + b_n))
+
+Some texts have z and 1 − z the other way round: the same cell, with the weights
+of z of the other sign.
+"""
+
+from collections.abc import Mapping
+import types
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_variants.cells import contract, initializers
+
+
+class Params(NamedTuple):
+  """Parameters of the cell; the blocks are those of z, r and g.
+
+  Attributes:
+    kernel: input weights W, `[F, 3H]`.
+    recurrent_kernel: recurrent weights R, `[H, 3H]`.
+    bias: b, `[3H]`.
+    recurrent_bias: b_n of `gru`, `[H]`; None of `gru_reset_before`.
+  """
+
+  kernel: jax.Array
+  recurrent_kernel: jax.Array
+  bias: jax.Array
+  recurrent_bias: jax.Array | None
+
+
+class Carry(NamedTuple):
+  """The hidden state h, `[..., H]`."""
+
+  h: jax.Array
+
+
+def init_params(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  *,
+  resets_after: bool,
+  toggles: None = None,
+  forget_bias: float | jax.Array = 1.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  recurrent_init: str = 'orthogonal',
+  dtype: jnp.dtype = jnp.float32,
+) -> Params:
+  """Draw the parameters of a cell.
+
+  Args:
+    key: a PRNG key.
+    in_features: F.
+    hidden_features: H.
+    resets_after: the form `gru`, else `gru_reset_before`.
+    toggles: None, there are none.
+    forget_bias: b_z; z starts near σ(forget_bias).
+    chrono_t_max: T_max of b_z ~ log U[1, T_max − 1]; 0 for the constant.
+    recurrent_init: a name from `initializers.RECURRENT`.
+    dtype: of every leaf.
+
+  Raises:
+    ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
+
+  Reference:
+    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
+  """
+  del toggles
+  kernel, recurrent_kernel = initializers.blocks(
+    key, in_features, hidden_features, 3, recurrent_init, dtype
+  )
+  keep = initializers.keep_bias(
+    jax.random.fold_in(key, 2), hidden_features, forget_bias, chrono_t_max
+  )
+  zeros = jnp.zeros((hidden_features,), dtype)
+  return Params(
+    kernel,
+    recurrent_kernel,
+    jnp.concatenate((keep.astype(dtype), zeros, zeros)),
+    zeros if resets_after else None,
+  )
+
+
+def init_carry(
+  settings: None,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Carry:
+  """Return the zero carry, `[*batch_shape, H]`."""
+  del settings
+  return Carry(jnp.zeros((*batch_shape, hidden_features), dtype))
+
+
+def project(params: Params, settings: None, inputs: jax.Array) -> jax.Array:
+  """Return x W + b, `[..., 3H]`."""
+  del settings
+  return inputs @ params.kernel + params.bias
+
+
+def advance(
+  params: Params, settings: None, carry: Carry, projected: jax.Array
+) -> tuple[Carry, jax.Array]:
+  """Advance by one step, in the form that the parameters are of."""
+  del settings
+  (h,) = carry
+  size = h.shape[-1]
+  if params.recurrent_bias is not None:
+    return apply_gates(params, carry, projected, h @ params.recurrent_kernel)
+  x_z, x_r, x_g = jnp.split(projected, 3, axis=-1)
+  h_z, h_r = jnp.split(h @ params.recurrent_kernel[:, : 2 * size], 2, -1)
+  r = jax.nn.sigmoid(x_r + h_r)
+  g = jnp.tanh(x_g + (r * h) @ params.recurrent_kernel[:, 2 * size :])
+  z = jax.nn.sigmoid(x_z + h_z)
+  h = z * h + (1 - z) * g
+  return Carry(h), h
+
+
+def apply_gates(
+  params: Params,
+  carry: Carry,
+  projected: jax.Array,
+  recurrent: jax.Array,
+  keep: jax.Array | None = None,
+) -> tuple[Carry, jax.Array]:
+  """Compute the pointwise half of a step of `gru`.
+
+  Args:
+    params: with a `recurrent_bias`.
+    carry: `Carry` of the step before.
+    projected: x W + b, `[..., 3H]`.
+    recurrent: h R, `[..., 3H]`.
+    keep: None, or what g is multiplied by, `[..., H]`; see `remedies`.
+  """
+  (h,), b_n = carry, params.recurrent_bias
+  assert b_n is not None
+  x_z, x_r, x_g = jnp.split(projected, 3, axis=-1)
+  h_z, h_r, h_g = jnp.split(recurrent, 3, axis=-1)
+  r = jax.nn.sigmoid(x_r + h_r)
+  z = jax.nn.sigmoid(x_z + h_z)
+  g = jnp.tanh(x_g + r * (h_g + b_n))
+  g = g if keep is None else g * keep
+  h = z * h + (1 - z) * g
+  return Carry(h), h
+
+
+def _cell(resets_after: bool, summary: str, reference: str) -> contract.Cell:
+  def init(*args: Any, **options: Any) -> Params:
+    return init_params(*args, resets_after=resets_after, **options)
+
+  def count(settings: None, in_features: int, hidden_features: int) -> int:
+    del settings
+    rows = in_features + hidden_features + 1
+    return 3 * hidden_features * rows + resets_after * hidden_features
+
+  return contract.stepwise(
+    init_params=init,
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    count_params=count,
+    size_of=lambda params: params.recurrent_kernel.shape[0],
+    summary=summary,
+    reference=reference,
+  )
+
+
+CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
+  {
+    'gru': _cell(
+      True,
+      'gated recurrent unit that resets after the product, as in cuDNN',
+      'Cho et al. 2014, arXiv:1406.1078v1',
+    ),
+    'gru_reset_before': _cell(
+      False,
+      'gated recurrent unit that resets before the product',
+      'Cho et al., EMNLP 2014, arXiv:1406.1078v3',
+    ),
+  }
+)

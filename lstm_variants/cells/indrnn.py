@@ -1,0 +1,154 @@
+"""The independently recurrent network: each unit sees its own state alone.
+
+    h' = max(0, x W + ū ⊙ h + b)            ū = u within ±recurrent_limit
+    u ~ U[0, recurrent_limit], b = 0        at first
+
+A unit multiplies its state, and the gradient of it, by at most the same ū at
+every step: over T steps by no more than recurrent_limit^T. The paper's adding
+problem takes the limit 2^(1/T), by which a gradient at most doubles, and its
+code projects u onto ±limit before each update. Here u is held to it inside the
+step: the same function, but a weight beyond the limit gets no gradient, and
+comes back only by momentum or decay.
+
+The same code draws u ~ U[0, limit] too, but of the last layer, where only the
+last output counts, U[2^(−1/T), 2^(1/T)], and W ~ N(0, 0.001²). Here all layers
+have U[0, recurrent_limit], and W is left to `recurrent_init`.
+"""
+
+from collections.abc import Mapping
+import types
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_variants.cells import contract, initializers
+
+
+class Settings(NamedTuple):
+  """Settings of the cell.
+
+  Attributes:
+    recurrent_limit: the largest |recurrent weight|.
+  """
+
+  recurrent_limit: float = 1.0
+
+
+class Params(NamedTuple):
+  """Parameters of the cell.
+
+  Attributes:
+    kernel: input weights W, `[F, H]`.
+    recurrent_weight: u, `[H]`.
+    bias: b, `[H]`.
+  """
+
+  kernel: jax.Array
+  recurrent_weight: jax.Array
+  bias: jax.Array
+
+
+class Carry(NamedTuple):
+  """The hidden state h, `[..., H]`."""
+
+  h: jax.Array
+
+
+def init_params(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  *,
+  toggles: Settings | None = None,
+  forget_bias: float | jax.Array = 0.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  recurrent_init: str = 'orthogonal',
+  dtype: jnp.dtype = jnp.float32,
+) -> Params:
+  """Draw u ~ U[0, recurrent_limit] and the input weights.
+
+  Args:
+    key: a PRNG key.
+    in_features: F.
+    hidden_features: H.
+    toggles: `Settings`; None for the default ones.
+    forget_bias: part of the cells' contract; there is no forget gate.
+    chrono_t_max: part of the cells' contract; there is no forget gate.
+    recurrent_init: a name from `initializers.RECURRENT`, of W alone.
+    dtype: of every leaf.
+
+  Raises:
+    ValueError: an unknown `recurrent_init`.
+  """
+  del forget_bias, chrono_t_max
+  settings = Settings() if toggles is None else toggles
+  inputs_init, _ = initializers.find(recurrent_init)
+  kernel_key, recurrent_key = (jax.random.fold_in(key, leaf) for leaf in (0, 1))
+  return Params(
+    kernel=inputs_init(kernel_key, (in_features, hidden_features), dtype),
+    recurrent_weight=jax.random.uniform(
+      recurrent_key, (hidden_features,), dtype, 0, settings.recurrent_limit
+    ),
+    bias=jnp.zeros((hidden_features,), dtype),
+  )
+
+
+def init_carry(
+  settings: Settings | None,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Carry:
+  """Return the zero carry, `[*batch_shape, H]`."""
+  del settings
+  return Carry(jnp.zeros((*batch_shape, hidden_features), dtype))
+
+
+def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:
+  """Return x W + b, `[..., H]`."""
+  del settings
+  return inputs @ params.kernel + params.bias
+
+
+def advance(
+  params: Params, settings: Settings, carry: Carry, projected: jax.Array
+) -> tuple[Carry, jax.Array]:
+  """Advance by one step: the equation of the module."""
+  (h,) = carry
+  limit = settings.recurrent_limit
+  u = jnp.clip(params.recurrent_weight, -limit, limit)
+  h = jax.nn.relu(projected + u * h)
+  return Carry(h), h
+
+
+def count_params(
+  settings: Settings, in_features: int, hidden_features: int
+) -> int:
+  """Count the parameters: all are in use."""
+  del settings
+  return hidden_features * (in_features + 2)
+
+
+CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
+  {
+    'indrnn': contract.stepwise(
+      init_params=init_params,
+      init_carry=init_carry,
+      project=project,
+      advance=advance,
+      count_params=count_params,
+      size_of=lambda params: params.bias.shape[0],
+      summary='rectified units, each with one recurrent weight, its own',
+      reference='Li et al. 2018, arXiv:1803.04831',
+      settings=Settings(),
+      ranges={
+        'recurrent_limit': contract.Range(
+          0.0, 10.0, 'the largest |recurrent weight|'
+        )
+      },
+      keeps=False,
+      diagonal=True,
+    )
+  }
+)

@@ -1,0 +1,255 @@
+"""The LSTM of 1997: no forget gate, blocks of cells that share their gates.
+
+Inputs x, cells y^c and the input and output gates y^in, y^out of the step
+before feed every cell and every gate (a fully connected hidden layer). N =
+H / block_size blocks have one input and one output gate each; ↑ gives to each
+cell the gate of its block:
+
+    u     = (y^c, y^in, y^out)                      of the step before
+    in    = σ(x W_in + u R_in + b_in)               [N]; no b with gate_bias off
+    out   = σ(x W_out + u R_out + b_out)            [N]; no b with gate_bias off
+    net_c = x W_c + u R_c + b_c                     [H]; no b with cell_bias off
+    s'    = s + ↑in ⊙ g(net_c)                      g(z) = 4 σ(z) − 2
+    y^c'  = ↑out ⊙ h(s')                            h(z) = 2 σ(z) − 1
+
+In the carry s is `c` and y^c is `h`. With truncated_gradient u is a constant of
+the gradient: what reaches net_c, in and out changes the weights into them and
+goes no further back in time; only s carries the gradient back, undiminished.
+The gradient of this step's x, which the layers below need, is kept (the paper
+has one hidden layer, and cuts that too).
+
+At first every weight and bias is U[−0.1, 0.1], but b_in of block n = 1 … N,
+which is −6 n / N against a drift of the state: −3, −6 of experiment 4 and
+−2, −4, −6 of experiment 6b. The paper's other values are, it says, as good.
+
+The paper contradicts itself on the ranges: sections 5.1 to 5.6 and equations 4
+and 5 give g [−2, 2] and h [−1, 1], which is what is here; the caption of table
+10 has them the other way round. Its appendix has inputs of the step before;
+section 5 says that the experiments used those of this step, as here.
+"""
+
+from collections.abc import Mapping
+import types
+from typing import NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from lstm_variants.cells import contract
+
+# Largest |weight| at first, and the input gates' most negative bias.
+SPREAD = 0.1
+SHUT = -6.0
+
+
+class Settings(NamedTuple):
+  """Settings of the cell.
+
+  Attributes:
+    block_size: cells that share an input and an output gate; it divides H.
+    cell_bias: cells have biases.
+    gate_bias: gates have biases.
+    truncated_gradient: only the cells' states carry the gradient back in time.
+  """
+
+  block_size: int = 1
+  cell_bias: bool = True
+  gate_bias: bool = True
+  truncated_gradient: bool = False
+
+
+class Params(NamedTuple):
+  """Parameters of the cell; the rows of R are those of y^c, y^in and y^out.
+
+  Attributes:
+    kernel: input weights of the cells W_c, `[F, H]`.
+    gate_kernel: those of the gates, W_in and W_out, `[F, 2N]`.
+    recurrent_kernel: recurrent weights of the cells R_c, `[H + 2N, H]`.
+    gate_recurrent_kernel: R_in and R_out, `[H + 2N, 2N]`.
+    cell_bias: b_c, `[H]`; None where off.
+    gate_bias: b_in and b_out, `[2N]`; None where off.
+  """
+
+  kernel: jax.Array
+  gate_kernel: jax.Array
+  recurrent_kernel: jax.Array
+  gate_recurrent_kernel: jax.Array
+  cell_bias: jax.Array | None
+  gate_bias: jax.Array | None
+
+
+class Carry(NamedTuple):
+  """What one step hands to the next.
+
+  Attributes:
+    c: the cells' states s, `[..., H]`.
+    h: the cells' outputs y^c, `[..., H]`.
+    gates: y^in and y^out, `[..., 2N]`.
+  """
+
+  c: jax.Array
+  h: jax.Array
+  gates: jax.Array
+
+
+def init_params(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  *,
+  toggles: Settings | None = None,
+  forget_bias: float | jax.Array = 0.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  recurrent_init: str = 'orthogonal',
+  dtype: jnp.dtype = jnp.float32,
+) -> Params:
+  """Draw the parameters of a cell.
+
+  Args:
+    key: a PRNG key.
+    in_features: F.
+    hidden_features: H, the number of cells.
+    toggles: the settings; None for the default ones.
+    forget_bias: part of the cells' contract; there is no forget gate.
+    chrono_t_max: part of the cells' contract; there is no forget gate.
+    recurrent_init: part of the cells' contract; all weights are U[±0.1].
+    dtype: of every leaf.
+
+  Raises:
+    SettingError: a `block_size` that does not divide H.
+
+  Reference:
+    Hochreiter & Schmidhuber, Neural Computation 9(8), 1997, section 5.4.
+  """
+  del forget_bias, chrono_t_max, recurrent_init
+  settings = Settings() if toggles is None else toggles
+  check(settings, hidden_features)
+  blocks = hidden_features // settings.block_size
+  units = hidden_features + 2 * blocks
+
+  def draw(leaf: int, *shape: int) -> jax.Array:
+    leaf_key = jax.random.fold_in(key, leaf)
+    return jax.random.uniform(leaf_key, shape, dtype, -SPREAD, SPREAD)
+
+  shut = SHUT * jnp.arange(1, blocks + 1) / blocks
+  return Params(
+    kernel=draw(0, in_features, hidden_features),
+    gate_kernel=draw(1, in_features, 2 * blocks),
+    recurrent_kernel=draw(2, units, hidden_features),
+    gate_recurrent_kernel=draw(3, units, 2 * blocks),
+    cell_bias=draw(4, hidden_features) if settings.cell_bias else None,
+    gate_bias=jnp.concatenate((shut.astype(dtype), draw(5, blocks)))
+    if settings.gate_bias
+    else None,
+  )
+
+
+def init_carry(
+  settings: Settings,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Carry:
+  """Return the zero carry."""
+  check(settings, hidden_features)
+  cells = jnp.zeros((*batch_shape, hidden_features), dtype)
+  gates = 2 * (hidden_features // settings.block_size)
+  return Carry(cells, cells, jnp.zeros((*batch_shape, gates), dtype))
+
+
+def project(
+  params: Params, settings: Settings, inputs: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Return x W + b of the cells, `[..., H]`, and of the gates, `[..., 2N]`."""
+  del settings
+  cells, gates = inputs @ params.kernel, inputs @ params.gate_kernel
+  if params.cell_bias is not None:
+    cells = cells + params.cell_bias
+  if params.gate_bias is not None:
+    gates = gates + params.gate_bias
+  return cells, gates
+
+
+def advance(
+  params: Params,
+  settings: Settings,
+  carry: Carry,
+  projected: tuple[jax.Array, jax.Array],
+) -> tuple[Carry, jax.Array]:
+  """Advance by one step."""
+  units = jnp.concatenate((carry.h, carry.gates), axis=-1)
+  if settings.truncated_gradient:
+    units = lax.stop_gradient(units)
+  x_c, x_gates = projected
+  net_c = x_c + units @ params.recurrent_kernel
+  gates = jax.nn.sigmoid(x_gates + units @ params.gate_recurrent_kernel)
+  of_cells = jnp.repeat(gates, settings.block_size, axis=-1)
+  gate_in, gate_out = jnp.split(of_cells, 2, axis=-1)
+  # 2 σ(z) − 1 = tanh(z / 2), which loses no digits near zero.
+  c = carry.c + gate_in * 2 * jnp.tanh(net_c / 2)
+  h = gate_out * jnp.tanh(c / 2)
+  return Carry(c, h, gates), h
+
+
+def count_params(
+  settings: Settings, in_features: int, hidden_features: int
+) -> int:
+  """Count the parameters.
+
+  Raises:
+    SettingError: a `block_size` that does not divide H.
+  """
+  check(settings, hidden_features)
+  gates = 2 * (hidden_features // settings.block_size)
+  units = hidden_features + gates
+  biases = settings.cell_bias * hidden_features + settings.gate_bias * gates
+  return units * (in_features + units) + biases
+
+
+def check(settings: Settings, hidden_features: int) -> None:
+  """Refuse blocks that do not divide the cells.
+
+  Raises:
+    SettingError: the rule, and the nearest block size that does.
+  """
+  size = settings.block_size
+  if hidden_features % size:
+    fit = [n for n in range(1, hidden_features + 1) if hidden_features % n == 0]
+    nearest = min(fit, key=lambda n: abs(n - size))
+    raise contract.SettingError(
+      'block_size',
+      size,
+      f'must divide hidden_features={hidden_features}; nearest: {nearest}',
+    )
+
+
+CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
+  {
+    'lstm_1997': contract.stepwise(
+      init_params=init_params,
+      init_carry=init_carry,
+      project=project,
+      advance=advance,
+      size_of=lambda params: params.kernel.shape[1],
+      count_params=count_params,
+      zones=('c', 'h'),
+      summary='blocks of cells with input and output gates, which feed all',
+      reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
+      settings=Settings(),
+      ranges=types.MappingProxyType(
+        {
+          'block_size': contract.Range(1, 1024, 'cells that share their gates'),
+          'cell_bias': contract.Range(None, None, 'cells have biases'),
+          'gate_bias': contract.Range(None, None, 'gates have biases'),
+          'truncated_gradient': contract.Range(
+            None, None, 'only the states carry the gradient back in time'
+          ),
+        }
+      ),
+      check=check,
+      keeps=False,
+      initial='weights of U[-0.1, 0.1]',
+    )
+  }
+)

@@ -1,0 +1,224 @@
+"""minGRU and minLSTM: gates that see only the inputs, so no step waits.
+
+    mingru:   z  = σ(x W_z + b_z)
+              h' = (1 − z) ⊙ h + z ⊙ g
+    minlstm:  f  = σ(x W_f + b_f)           i = σ(x W_i + b_i)
+              h' = f / (f + i) ⊙ h + i / (f + i) ⊙ g
+    both:     g  = x W_g + b_g              positive(x W_g + b_g) with
+                                            positive_candidate
+              positive(v) = v + ½ where v ≥ 0, else σ(v)
+
+h' = a ⊙ h + b with a, b of the inputs alone: all steps together are a parallel
+prefix sum of the pairs (a, b), (a₁, b₁) ∘ (a₂, b₂) = (a₂ a₁, a₂ b₁ + b₂), here
+by `jax.lax.associative_scan`; a step that is left out is (1, 0). f / (f + i) is
+computed as σ(log f − log i).
+
+positive_candidate is the candidate of the paper's appendix, which scans in the
+space of logarithms and so needs h > 0. No logarithm is taken here: the products
+of a ≤ 1 cannot overflow. The appendix contradicts itself on the first state: in
+the parallel listing the first step sees positive(h₀), ½ for the zero state, in
+the sequential one h₀ itself. It is h₀ here, zero if not given.
+
+At first b_z = −forget_bias, so that 1 − z is σ(forget_bias); b_f = forget_bias
+and b_i = −forget_bias, so that f / (f + i) is: b_f alone, however high, could
+not bring it above ⅔.
+"""
+
+from collections.abc import Mapping
+import functools
+import types
+from typing import NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from lstm_variants.cells import contract, initializers
+from lstm_variants.cells import unroll as unroll_lib
+
+
+class Settings(NamedTuple):
+  """Settings of the cells.
+
+  Attributes:
+    positive_candidate: g = positive(x W_g + b_g).
+  """
+
+  positive_candidate: bool = False
+
+
+class Params(NamedTuple):
+  """Parameters; the blocks are those of z, g in minGRU, f, i, g in minLSTM.
+
+  Attributes:
+    kernel: input weights W, `[F, 2H]` or `[F, 3H]`.
+    bias: b, `[2H]` or `[3H]`.
+  """
+
+  kernel: jax.Array
+  bias: jax.Array
+
+
+class Carry(NamedTuple):
+  """The hidden state h, `[..., H]`."""
+
+  h: jax.Array
+
+
+def init_params(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  *,
+  blocks: int,
+  toggles: Settings | None = None,
+  forget_bias: float | jax.Array = 1.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  recurrent_init: str = 'orthogonal',
+  dtype: jnp.dtype = jnp.float32,
+) -> Params:
+  """Draw the parameters of a cell.
+
+  Args:
+    key: a PRNG key.
+    in_features: F.
+    hidden_features: H.
+    blocks: 2 for minGRU, 3 for minLSTM.
+    toggles: `Settings`; they change nothing here.
+    forget_bias: −b_z, or b_f = −b_i; h is kept by σ(forget_bias) at first.
+    chrono_t_max: T_max of the same ~ log U[1, T_max − 1]; 0 for the constant.
+    recurrent_init: a name from `initializers.RECURRENT`, of W: there are no
+      recurrent weights.
+    dtype: of every leaf.
+
+  Raises:
+    ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
+
+  Reference:
+    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
+  """
+  del toggles
+  inputs_init, _ = initializers.find(recurrent_init)
+  keys = jax.random.split(jax.random.fold_in(key, 0), blocks)
+  shape = (in_features, hidden_features)
+  keep = initializers.keep_bias(
+    jax.random.fold_in(key, 1), hidden_features, forget_bias, chrono_t_max
+  )
+  biases = (keep, -keep, jnp.zeros_like(keep))[-blocks:]
+  return Params(
+    jnp.concatenate([inputs_init(k, shape, dtype) for k in keys], axis=1),
+    jnp.concatenate(biases).astype(dtype),
+  )
+
+
+def init_carry(
+  settings: Settings | None,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Carry:
+  """Return the zero carry, `[*batch_shape, H]`."""
+  del settings
+  return Carry(jnp.zeros((*batch_shape, hidden_features), dtype))
+
+
+def project(
+  params: Params, settings: Settings, inputs: jax.Array, *, blocks: int
+) -> tuple[jax.Array, jax.Array]:
+  """Return a and b of h' = a ⊙ h + b, `[..., H]` each."""
+  *gates, g = jnp.split(inputs @ params.kernel + params.bias, blocks, axis=-1)
+  if settings.positive_candidate:
+    g = jnp.where(g >= 0, g + 0.5, jax.nn.sigmoid(g))
+  if blocks == 2:
+    keep = -gates[0]
+  else:
+    z_f, z_i = gates
+    keep = jax.nn.log_sigmoid(z_f) - jax.nn.log_sigmoid(z_i)
+  return jax.nn.sigmoid(keep), jax.nn.sigmoid(-keep) * g
+
+
+def advance(
+  params: Params,
+  settings: Settings,
+  carry: Carry,
+  projected: tuple[jax.Array, jax.Array],
+) -> tuple[Carry, jax.Array]:
+  """Advance by one step: h' = a ⊙ h + b."""
+  del params, settings
+  (h,), (a, b) = carry, projected
+  h = a * h + b
+  return Carry(h), h
+
+
+def join(
+  first: tuple[jax.Array, jax.Array], second: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+  """Return a and b of two steps in turn."""
+  (a_1, b_1), (a_2, b_2) = first, second
+  return a_2 * a_1, a_2 * b_1 + b_2
+
+
+def _unroll(
+  blocks: int,
+  params: Params,
+  settings: Settings,
+  inputs: jax.Array,
+  carry: tuple[jax.Array, ...] | None = None,
+  *,
+  mask: jax.Array | None = None,
+  time_major: bool = False,
+  gradient: unroll_lib.Gradient = 'fused',
+) -> tuple[Carry, jax.Array]:
+  """Run over `[batch, time, F]`; see `contract.Cell.unroll`."""
+  unroll_lib.check_gradient(gradient)
+  params = jax.tree.map(jnp.asarray, params)
+  inputs, mask = unroll_lib.time_first(inputs, mask, time_major)
+  inputs = unroll_lib.clean(inputs, mask)
+  size = params.bias.shape[0] // blocks
+  (h,) = contract.start(init_carry, settings, size, params, inputs, carry)
+  a, b = project(params, settings, inputs, blocks=blocks)
+  if mask is not None:
+    a = jnp.where(mask[..., None], a, 1)
+    b = jnp.where(mask[..., None], b, 0)
+  # The carry is a step before the first: h = 1 ⊙ anything + carry, where
+  # anything is zero. So no step at all needs no case of its own.
+  a = jnp.concatenate((jnp.ones_like(h)[None], a.astype(h.dtype)))
+  b = jnp.concatenate((h[None], b.astype(h.dtype)))
+  _, hiddens = lax.associative_scan(join, (a, b))
+  last, hiddens = Carry(hiddens[-1]), hiddens[1:]
+  return last, hiddens if time_major else jnp.swapaxes(hiddens, 0, 1)
+
+
+def _cell(blocks: int, summary: str) -> contract.Cell:
+  def count(settings: Settings, in_features: int, hidden_features: int) -> int:
+    del settings
+    return blocks * hidden_features * (in_features + 1)
+
+  cell = contract.stepwise(
+    init_params=functools.partial(init_params, blocks=blocks),
+    init_carry=init_carry,
+    project=functools.partial(project, blocks=blocks),
+    advance=advance,
+    count_params=count,
+    size_of=lambda params: params.bias.shape[0] // blocks,
+    summary=summary,
+    reference='Feng et al. 2024, arXiv:2410.01201',
+    settings=Settings(),
+    ranges={
+      'positive_candidate': contract.Range(
+        None, None, 'the candidate is positive'
+      )
+    },
+    diagonal=True,
+  )
+  return cell._replace(unroll=functools.partial(_unroll, blocks))
+
+
+CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
+  {
+    'mingru': _cell(2, 'GRU whose gate sees only the inputs, run in parallel'),
+    'minlstm': _cell(
+      3, 'LSTM whose gates see only the inputs, run in parallel'
+    ),
+  }
+)

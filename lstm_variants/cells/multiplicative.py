@@ -1,0 +1,165 @@
+"""The multiplicative LSTM: the inputs choose the recurrent matrix.
+
+mult_lstm puts a product m in the place of the hidden state; the rest is the
+LSTM:
+
+    m  = (x M_x) ⊙ (h M_h)
+    i  = σ(x W_i + m R_i + b_i)
+    f  = σ(x W_f + m R_f + b_f)
+    g  = tanh(x W_g + m R_g + b_g)
+    o  = σ(x W_o + m R_o + b_o)
+    c' = f ⊙ c + i ⊙ g
+    h' = o ⊙ tanh(c')
+
+The paper's equations have no biases. An earlier version of it has the output
+gate inside, h' = tanh(o ⊙ c'); here it is outside, as in most code. xLSTM's
+mLSTM is another cell.
+"""
+
+from collections.abc import Mapping
+import types
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_variants.cells import contract, initializers
+
+
+class Params(NamedTuple):
+  """Parameters of the cell; the blocks are those of i, f, g and o.
+
+  Attributes:
+    kernel: input weights W, `[F, 4H]`.
+    recurrent_kernel: weights R of the product m, `[H, 4H]`.
+    bias: b, `[4H]`.
+    factor_kernel: M_x of the factor that the inputs make, `[F, H]`.
+    factor_recurrent_kernel: M_h of that of the hidden state, `[H, H]`.
+  """
+
+  kernel: jax.Array
+  recurrent_kernel: jax.Array
+  bias: jax.Array
+  factor_kernel: jax.Array
+  factor_recurrent_kernel: jax.Array
+
+
+class Carry(NamedTuple):
+  """The cell state c and the hidden state h, `[..., H]`."""
+
+  c: jax.Array
+  h: jax.Array
+
+
+class Projected(NamedTuple):
+  """What a step needs of its inputs: x W + b and x M_x."""
+
+  gates: jax.Array
+  factor: jax.Array
+
+
+def init_params(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  *,
+  toggles: None = None,
+  forget_bias: float | jax.Array = 1.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  recurrent_init: str = 'orthogonal',
+  dtype: jnp.dtype = jnp.float32,
+) -> Params:
+  """Draw the parameters of a cell.
+
+  Args:
+    key: a PRNG key.
+    in_features: F.
+    hidden_features: H.
+    toggles: None, there are none.
+    forget_bias: b_f; f starts near σ(forget_bias).
+    chrono_t_max: T_max of b_f ~ log U[1, T_max − 1], b_i = −b_f; 0 for the
+      constant.
+    recurrent_init: a name from `initializers.RECURRENT`; M_x is drawn like W,
+      M_h like R.
+    dtype: of every leaf.
+
+  Raises:
+    ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
+
+  Reference:
+    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
+  """
+  del toggles
+  size = hidden_features
+  kernel, recurrent_kernel = initializers.blocks(
+    key, in_features, size, 4, recurrent_init, dtype
+  )
+  inputs_init, recurrent = initializers.find(recurrent_init)
+  bias_key, inputs_key, recurrent_key = (
+    jax.random.fold_in(key, leaf) for leaf in (2, 3, 4)
+  )
+  return Params(
+    kernel,
+    recurrent_kernel,
+    initializers.gate_bias(
+      bias_key, size, False, forget_bias, chrono_t_max
+    ).astype(dtype),
+    inputs_init(inputs_key, (in_features, size), dtype),
+    recurrent(recurrent_key, (size, size), dtype),
+  )
+
+
+def init_carry(
+  settings: None,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Carry:
+  """Return the zero carry, `[*batch_shape, H]`."""
+  del settings
+  zeros = jnp.zeros((*batch_shape, hidden_features), dtype)
+  return Carry(zeros, zeros)
+
+
+def project(params: Params, settings: None, inputs: jax.Array) -> Projected:
+  """Return x W + b, `[..., 4H]`, and x M_x, `[..., H]`."""
+  del settings
+  return Projected(
+    inputs @ params.kernel + params.bias, inputs @ params.factor_kernel
+  )
+
+
+def advance(
+  params: Params, settings: None, carry: Carry, projected: Projected
+) -> tuple[Carry, jax.Array]:
+  """Advance by one step."""
+  del settings
+  m = projected.factor * (carry.h @ params.factor_recurrent_kernel)
+  z = projected.gates + m @ params.recurrent_kernel
+  z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
+  c = jax.nn.sigmoid(z_f) * carry.c + jax.nn.sigmoid(z_i) * jnp.tanh(z_g)
+  h = jax.nn.sigmoid(z_o) * jnp.tanh(c)
+  return Carry(c, h), h
+
+
+def count_params(settings: None, in_features: int, hidden_features: int) -> int:
+  """Count the parameters: all are in use."""
+  del settings
+  return hidden_features * (5 * (in_features + hidden_features) + 4)
+
+
+CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
+  {
+    'mult_lstm': contract.stepwise(
+      init_params=init_params,
+      init_carry=init_carry,
+      project=project,
+      advance=advance,
+      size_of=lambda params: params.factor_kernel.shape[1],
+      count_params=count_params,
+      zones=('c', 'h'),
+      summary='LSTM whose inputs scale the hidden state that its gates see',
+      reference='Krause et al. 2016, arXiv:1609.07959',
+    )
+  }
+)

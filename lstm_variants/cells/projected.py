@@ -1,0 +1,186 @@
+"""The LSTM with a recurrent projection: more memory cells than hidden units.
+
+lstmp has C = memory_ratio · H cells, and H hidden units that are what the next
+step and the layer above see of them:
+
+    i  = σ(x W_i + h R_i + b_i)
+    f  = σ(x W_f + h R_f + b_f)
+    g  = tanh(x W_g + h R_g + b_g)
+    o  = σ(x W_o + h R_o + b_o)
+    c' = f ⊙ c + i ⊙ g                  [C]
+    h' = (o ⊙ tanh(c')) P               [H]
+
+This is torch's LSTM with proj_size = H. The paper's cells have peepholes, which
+it has not; its optional second projection, which skips the recurrence, is left
+out as well. At first the columns of P are orthonormal, or with recurrent_init
+'uniform' P is U[±1/√C].
+"""
+
+from collections.abc import Mapping
+import types
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_variants.cells import contract, initializers
+
+
+class Settings(NamedTuple):
+  """Settings of the cell.
+
+  Attributes:
+    memory_ratio: memory cells for each hidden unit, C / H.
+  """
+
+  memory_ratio: int = 4
+
+
+class Params(NamedTuple):
+  """Parameters of the cell; the blocks are those of i, f, g and o.
+
+  Attributes:
+    kernel: input weights W, `[F, 4C]`.
+    recurrent_kernel: recurrent weights R, `[H, 4C]`.
+    bias: b, `[4C]`.
+    projection: P, `[C, H]`.
+  """
+
+  kernel: jax.Array
+  recurrent_kernel: jax.Array
+  bias: jax.Array
+  projection: jax.Array
+
+
+class Carry(NamedTuple):
+  """What one step hands to the next.
+
+  Attributes:
+    c: cell state, `[..., C]`.
+    h: hidden state, `[..., H]`.
+  """
+
+  c: jax.Array
+  h: jax.Array
+
+
+def init_params(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  *,
+  toggles: Settings | None = None,
+  forget_bias: float | jax.Array = 1.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  recurrent_init: str = 'orthogonal',
+  dtype: jnp.dtype = jnp.float32,
+) -> Params:
+  """Draw the parameters of a cell.
+
+  Args:
+    key: a PRNG key.
+    in_features: F.
+    hidden_features: H.
+    toggles: the settings; None for the default ones.
+    forget_bias: b_f; f starts near σ(forget_bias).
+    chrono_t_max: T_max of b_f ~ log U[1, T_max − 1], b_i = −b_f; 0 for the
+      constant.
+    recurrent_init: a name from `initializers.RECURRENT`; of R and P, in blocks
+      of `[H, H]`.
+    dtype: of every leaf.
+
+  Raises:
+    ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
+
+  Reference:
+    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
+  """
+  ratio = (Settings() if toggles is None else toggles).memory_ratio
+  size = hidden_features
+  inputs_init, recurrent = initializers.find(recurrent_init)
+  keys = Params(*(jax.random.fold_in(key, leaf) for leaf in range(4)))
+
+  def draw(initializer, leaf_key, rows, count):
+    """Draw blocks `[count, rows, H]`, each by itself, as one loop."""
+    return jax.vmap(lambda k: initializer(k, (rows, size), dtype))(
+      jax.random.split(leaf_key, count)
+    )
+
+  def beside(blocks):
+    return blocks.swapaxes(0, 1).reshape(blocks.shape[1], -1)
+
+  bias = initializers.gate_bias(
+    keys.bias, ratio * size, False, forget_bias, chrono_t_max
+  )
+  projection = draw(recurrent, keys.projection, size, ratio) * ratio**-0.5
+  return Params(
+    beside(draw(inputs_init, keys.kernel, in_features, 4 * ratio)),
+    beside(draw(recurrent, keys.recurrent_kernel, size, 4 * ratio)),
+    bias.astype(dtype),
+    projection.reshape(-1, size),
+  )
+
+
+def init_carry(
+  settings: Settings,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Carry:
+  """Return the zero carry."""
+  ratio = settings.memory_ratio
+  return Carry(
+    jnp.zeros((*batch_shape, ratio * hidden_features), dtype),
+    jnp.zeros((*batch_shape, hidden_features), dtype),
+  )
+
+
+def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:
+  """Return x W + b, `[..., 4C]`."""
+  del settings
+  return inputs @ params.kernel + params.bias
+
+
+def advance(
+  params: Params,
+  settings: Settings,
+  carry: Carry,
+  projected: jax.Array,
+) -> tuple[Carry, jax.Array]:
+  """Advance by one step."""
+  del settings
+  z = projected + carry.h @ params.recurrent_kernel
+  z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
+  c = jax.nn.sigmoid(z_f) * carry.c + jax.nn.sigmoid(z_i) * jnp.tanh(z_g)
+  h = (jax.nn.sigmoid(z_o) * jnp.tanh(c)) @ params.projection
+  return Carry(c, h), h
+
+
+def count_params(
+  settings: Settings, in_features: int, hidden_features: int
+) -> int:
+  """Count the parameters: all are in use."""
+  ratio = settings.memory_ratio
+  cells = ratio * hidden_features
+  gates = 4 * cells * (in_features + hidden_features + 1)
+  return gates + cells * hidden_features
+
+
+CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
+  {
+    'lstmp': contract.stepwise(
+      init_params=init_params,
+      init_carry=init_carry,
+      project=project,
+      advance=advance,
+      size_of=lambda params: params.projection.shape[1],
+      count_params=count_params,
+      summary='LSTM of many cells, projected to fewer hidden units',
+      reference='Sak, Senior & Beaufays 2014, arXiv:1402.1128',
+      settings=Settings(),
+      ranges=types.MappingProxyType(
+        {'memory_ratio': contract.Range(1, 64, 'cells for each hidden unit')}
+      ),
+    )
+  }
+)

@@ -1,0 +1,230 @@
+"""The sLSTM of xLSTM: an exponential input gate and a state that normalises it.
+
+    (ĩ, f̃, z̃, õ) = x W + h R + b
+    i  = exp(ĩ)
+    f  = σ(f̃)                               exp(f̃) with exponential_forget
+    c' = f ⊙ c + i ⊙ tanh(z̃)                c = n = h = 0 at first
+    n' = f ⊙ n + i
+    h' = σ(õ) ⊙ c' / n'
+
+R is block-diagonal: a unit sees the h of its own head only, H / heads units;
+with heads = 1 it is full. As in the paper, exp never overflows, for what is
+carried is c e⁻ᵐ and n e⁻ᵐ, in their place:
+
+    m' = max(log f + m, ĩ)                  ĩ where n = 0: nothing is kept yet
+    c' = exp(log f + m − m') ⊙ c + exp(ĩ − m') ⊙ tanh(z̃)
+    n' = exp(log f + m − m') ⊙ n + exp(ĩ − m')
+
+which leaves h' as it is. The paper's m before the first step is −∞ in effect:
+its code, too, tests n = 0, of a whole batch at once; here it is done for each
+unit. From n = 0 on n ≥ 1, and there is no division by zero.
+
+At first b_f = forget_bias, and log σ(forget_bias) with exponential_forget: f
+is σ(forget_bias) in both; the other biases are 0. b_i is without effect, and
+gets no gradient, where n was 0 at first: it scales c and n alike. The paper's
+code spreads b_f from 5 to −7 over the units of a head instead, or from 3 to 6,
+and has R = 0 at first.
+"""
+
+from collections.abc import Mapping
+import types
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_variants.cells import contract, initializers
+
+
+class Settings(NamedTuple):
+  """Settings of the cell.
+
+  Attributes:
+    heads: blocks of the recurrent matrices; divides hidden_features.
+    exponential_forget: f = exp(f̃).
+  """
+
+  heads: int = 1
+  exponential_forget: bool = False
+
+
+class Params(NamedTuple):
+  """Parameters of the cell; the blocks are those of i, f, z and o.
+
+  Attributes:
+    kernel: input weights W, `[F, 4H]`.
+    recurrent_kernel: recurrent weights R of each head, `[heads, D, 4D]`, D =
+      H / heads.
+    bias: b, `[4H]`.
+  """
+
+  kernel: jax.Array
+  recurrent_kernel: jax.Array
+  bias: jax.Array
+
+
+class Carry(NamedTuple):
+  """The state of the cell, `[..., H]` each.
+
+  Attributes:
+    c: cell state, scaled by e⁻ᵐ.
+    n: normaliser, scaled by e⁻ᵐ.
+    m: stabiliser; of no meaning where n is 0.
+    h: hidden state.
+  """
+
+  c: jax.Array
+  n: jax.Array
+  m: jax.Array
+  h: jax.Array
+
+
+def check(settings: Settings, hidden_features: int) -> None:
+  """Refuse heads that do not divide the units.
+
+  Raises:
+    SettingError: the rule and the nearest valid choice.
+  """
+  if hidden_features % settings.heads:
+    divisors = [
+      n for n in range(1, hidden_features + 1) if hidden_features % n == 0
+    ]
+    nearest = min(divisors, key=lambda n: abs(n - settings.heads))
+    raise contract.SettingError(
+      'heads',
+      settings.heads,
+      f'must divide hidden_features={hidden_features}; nearest: {nearest}',
+    )
+
+
+def init_params(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  *,
+  toggles: Settings | None = None,
+  forget_bias: float | jax.Array = 1.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  recurrent_init: str = 'orthogonal',
+  dtype: jnp.dtype = jnp.float32,
+) -> Params:
+  """Draw the parameters of a cell; each block of R by itself.
+
+  Args:
+    key: a PRNG key.
+    in_features: F.
+    hidden_features: H.
+    toggles: `Settings`; None for the default ones.
+    forget_bias: f starts near σ(forget_bias).
+    chrono_t_max: T_max of the same ~ log U[1, T_max − 1]; 0 for the constant.
+    recurrent_init: a name from `initializers.RECURRENT`.
+    dtype: of every leaf.
+
+  Raises:
+    SettingError: heads that do not divide the units.
+    ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
+
+  Reference:
+    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
+  """
+  settings = Settings() if toggles is None else toggles
+  check(settings, hidden_features)
+  kernel_key, recurrent_key, bias_key = (
+    jax.random.fold_in(key, leaf) for leaf in range(3)
+  )
+  inputs, recurrent = initializers.find(recurrent_init)
+  shape = (in_features, hidden_features)
+  kernels = [inputs(k, shape, dtype) for k in jax.random.split(kernel_key, 4)]
+  size = hidden_features // settings.heads
+  keys = jax.random.split(recurrent_key, (settings.heads, 4))
+  draw = jax.vmap(jax.vmap(lambda k: recurrent(k, (size, size), dtype)))
+  forget = initializers.keep_bias(
+    bias_key, hidden_features, forget_bias, chrono_t_max
+  )
+  if settings.exponential_forget:
+    forget = jax.nn.log_sigmoid(forget)
+  zeros = jnp.zeros_like(forget)
+  return Params(
+    jnp.concatenate(kernels, axis=1),
+    # [heads, 4, D, D] -> [heads, D, 4D]
+    jnp.swapaxes(draw(keys), 1, 2).reshape(settings.heads, size, 4 * size),
+    jnp.concatenate((zeros, forget, zeros, zeros)).astype(dtype),
+  )
+
+
+def init_carry(
+  settings: Settings | None,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Carry:
+  """Return the zero carry, `[*batch_shape, H]` each."""
+  del settings
+  return Carry(*jnp.zeros((4, *batch_shape, hidden_features), dtype))
+
+
+def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:
+  """Return x W + b, `[..., 4H]`."""
+  del settings
+  return inputs @ params.kernel + params.bias
+
+
+def advance(
+  params: Params, settings: Settings, carry: Carry, projected: jax.Array
+) -> tuple[Carry, jax.Array]:
+  """Advance by one step: the equations of the module."""
+  c, n, m, h = carry
+  z_i, z_f, z, z_o = jnp.split(
+    projected + _mix(h, params.recurrent_kernel), 4, axis=-1
+  )
+  log_f = z_f if settings.exponential_forget else jax.nn.log_sigmoid(z_f)
+  # Of nothing, any share may be kept: here the one that makes m' = ĩ.
+  kept = jnp.where(n == 0, z_i, log_f + m)
+  m = jnp.maximum(kept, z_i)
+  f, i = jnp.exp(kept - m), jnp.exp(z_i - m)
+  c = f * c + i * jnp.tanh(z)
+  n = f * n + i
+  h = jax.nn.sigmoid(z_o) * c / n
+  return Carry(c, n, m, h), h
+
+
+def _mix(h: jax.Array, kernel: jax.Array) -> jax.Array:
+  """Return h R, `[..., 4H]`, of h `[..., H]` and the blocks of R."""
+  heads, size, _ = kernel.shape
+  parts = h.reshape(*h.shape[:-1], heads, size)
+  gates = jnp.einsum(
+    '...hd,hdge->...ghe', parts, kernel.reshape(heads, size, 4, size)
+  )
+  return gates.reshape(*h.shape[:-1], 4 * h.shape[-1])
+
+
+def count_params(
+  settings: Settings, in_features: int, hidden_features: int
+) -> int:
+  """Count the parameters: all are in use."""
+  size = hidden_features // settings.heads
+  return 4 * hidden_features * (in_features + size + 1)
+
+
+CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
+  {
+    'slstm': contract.stepwise(
+      init_params=init_params,
+      init_carry=init_carry,
+      project=project,
+      advance=advance,
+      count_params=count_params,
+      size_of=lambda params: params.bias.shape[0] // 4,
+      summary='exponential input gate, normalised and stabilised, with heads',
+      reference='Beck et al. 2024, arXiv:2405.04517',
+      settings=Settings(),
+      ranges={
+        'heads': contract.Range(1, 1024, 'blocks of the recurrent matrices'),
+        'exponential_forget': contract.Range(
+          None, None, 'f = exp instead of σ'
+        ),
+      },
+      check=check,
+    )
+  }
+)
