@@ -1,0 +1,178 @@
+"""All steps at once: the same as in turn, or it says that it is not."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lstm_variants as lv
+from lstm_variants import cells
+from lstm_variants.cells import lstm, newton
+
+FEATURES, HIDDEN, BATCH = 2, 4, 3
+DIAGONAL = [name for name, cell in cells.CELLS.items() if cell.diagonal]
+VARIANTS = list(lv.VARIANTS)
+
+
+def draw(name: str, toggles: Any, time: int, seed: int = 0) -> Any:
+  """Draw a cell that is far from linear, inputs and a state it reaches."""
+  cell = cells.CELLS[name]
+  settings = toggles if cell.toggled else cell.settings
+  keys = iter(jax.random.split(jax.random.key(seed), 20))
+  params = cell.init_params(next(keys), FEATURES, HIDDEN, toggles=settings)
+  params = jax.tree.map(
+    lambda p: p + 0.3 * jax.random.normal(next(keys), p.shape), params
+  )
+  inputs = jax.random.normal(next(keys), (BATCH, time, FEATURES))
+  carry, _ = cell.unroll(params, settings, inputs[:, :3])
+  return cell, params, settings, inputs, carry
+
+
+def is_array(leaf: Any) -> bool:
+  return isinstance(leaf, jax.Array)
+
+
+def assert_close(left, right, atol):
+  pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
+  for a, b in pairs:
+    np.testing.assert_allclose(a, b, rtol=atol, atol=atol)
+
+
+def all_variants() -> lstm.Toggles:
+  """Return the toggles of all variants, side by side."""
+  toggles = (lv.VARIANTS[name].toggles for name in VARIANTS)
+  return lstm.Toggles(*map(jnp.array, zip(*toggles, strict=True)))
+
+
+@pytest.mark.parametrize(
+  'double, tolerance, atol', [(True, 1e-13, 1e-10), (False, 1e-6, 1e-5)]
+)
+def test_every_variant_is_the_scan(double, tolerance, atol):
+  """One program for all of them; in double precision the gradient too."""
+  time = 120
+  mask = np.ones((BATCH, time), bool)
+  mask[0, 5:9] = mask[1, 90:] = False
+  with jax.enable_x64(double):
+    fgr = lv.VARIANTS['fgr'].toggles
+    operands = draw('diagonal_lstm', fgr, time)
+    cell, params, _, inputs, carry = jax.tree.map(
+      lambda leaf: jnp.asarray(leaf, float) if is_array(leaf) else leaf,
+      operands,
+    )
+
+    def loss(run, params, inputs, carry, toggles):
+      last, hiddens, *report = run(params, toggles, inputs, carry, mask=mask)
+      value = jnp.mean(jnp.sin(3 * hiddens)) + jnp.mean(jnp.cos(last.c))
+      return value, (last, hiddens, report)
+
+    def newtons(*operands, **options):
+      return newton.unroll(cell, *operands, tolerance=tolerance, **options)
+
+    def both(toggles):
+      return [
+        jax.value_and_grad(
+          functools.partial(loss, run), argnums=(0, 1, 2), has_aux=True
+        )(params, inputs, carry, toggles)
+        for run in (newtons, cell.unroll)
+      ]
+
+    found, wanted = jax.tree.map(
+      np.asarray, jax.jit(jax.vmap(both))(all_variants())
+    )
+  ((_, (last, hiddens, (report,))), gradient) = found
+  ((_, others), expected) = wanted
+  assert report.converged.all() and (report.iterations >= 3).all()
+  assert (report.residual <= tolerance).all()
+  assert_close((last, hiddens), others[:2], atol)
+  if double:
+    assert_close(gradient, expected, atol)
+    assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
+
+
+@pytest.mark.parametrize('name', [n for n in DIAGONAL if n != 'diagonal_lstm'])
+def test_other_diagonal_cells_are_the_scan_with_their_gradient(name):
+  cell, params, settings, inputs, carry = draw(name, None, 100)
+
+  def loss(run, params):
+    _, hiddens, *report = run(params, settings, inputs, carry)
+    return jnp.mean(jnp.sin(hiddens)), (hiddens, report)
+
+  (_, (hiddens, (report,))), gradient = jax.value_and_grad(
+    lambda p: loss(lambda *o: newton.unroll(cell, *o), p), has_aux=True
+  )(params)
+  (_, (others, _)), expected = jax.value_and_grad(
+    lambda p: loss(cell.unroll, p), has_aux=True
+  )(params)
+  assert bool(report.converged)
+  assert_close((hiddens, gradient), (others, expected), 2e-5)
+
+
+def test_it_falls_back_to_the_scan_and_says_so():
+  cell, params, settings, inputs, carry = draw(
+    'diagonal_lstm', lstm.Toggles(), 300
+  )
+
+  def loss(params, inputs, run):
+    last, hiddens, *report = run(params, settings, inputs, carry)
+    return jnp.mean(jnp.sin(hiddens)), (last, hiddens, *report)
+
+  def run(iterations):
+    run = functools.partial(newton.unroll, cell, iterations=iterations)
+    program = jax.value_and_grad(functools.partial(loss, run=run), has_aux=True)
+    (_, (*found, report)), gradient = jax.jit(program)(params, inputs)
+    return found, report, gradient
+
+  (_, expected), slopes = jax.jit(
+    jax.value_and_grad(functools.partial(loss, run=cell.unroll), has_aux=True)
+  )(params, inputs)
+  found, report, gradient = run(1)
+  assert not report.converged and report.residual > 1e-6
+  assert report.iterations == 1
+  assert_close(found, expected, 2e-6)
+  assert_close(gradient, slopes, 2e-5)
+  _, report, gradient = run(50)
+  assert report.converged and 1 < report.iterations < 50
+  assert_close(gradient, slopes, 2e-5)
+
+
+def test_states_that_are_not_finite_fall_back_too():
+  cell, params, settings, inputs, _ = draw('diagonal_lstm', lstm.Toggles(), 20)
+  broken = inputs.at[0, 3].set(jnp.nan)
+  _, hiddens, report = newton.unroll(cell, params, settings, broken)
+  assert not report.converged
+  expected = cell.unroll(params, settings, broken)[1]
+  np.testing.assert_array_equal(np.isnan(hiddens), np.isnan(expected))
+  assert np.isfinite(hiddens[1:]).all()
+
+
+def test_no_step_is_the_carry_itself():
+  cell, params, settings, inputs, carry = draw(
+    'diagonal_lstm', lstm.Toggles(), 4
+  )
+  last, hiddens, report = newton.unroll(
+    cell, params, settings, inputs[:, :0], carry
+  )
+  assert hiddens.shape == (BATCH, 0, HIDDEN) and report.converged
+  assert_close(last, carry, 0)
+
+
+def test_time_major_swaps_the_axes():
+  cell, params, settings, inputs, _ = draw('diagonal_lstm', lstm.Toggles(), 9)
+  _, hiddens, _ = newton.unroll(cell, params, settings, inputs)
+  _, turned, _ = newton.unroll(
+    cell, params, settings, jnp.swapaxes(inputs, 0, 1), time_major=True
+  )
+  np.testing.assert_array_equal(jnp.swapaxes(turned, 0, 1), hiddens)
+
+
+def test_cells_whose_units_mix_and_limits_out_of_range_are_refused():
+  cell, params, settings, inputs, _ = draw('diagonal_lstm', lstm.Toggles(), 4)
+  with pytest.raises(ValueError, match='see each other.*nearest'):
+    newton.unroll(cells.CELLS['gru'], params, None, inputs)
+  with pytest.raises(ValueError, match='tolerance=0.0.*nearest'):
+    newton.unroll(cell, params, settings, inputs, tolerance=0.0)
+  with pytest.raises(ValueError, match='iterations=0.*nearest'):
+    newton.unroll(cell, params, settings, inputs, iterations=0)
