@@ -39,7 +39,7 @@ def get_config() -> config_dict.ConfigDict:
   config.task.column = ''
 
   config.model = config_dict.ConfigDict()
-  # A variant of the LSTM (docs/variants.md), or simple_rnn.
+  # A variant of the LSTM, or another cell (docs/variants.md).
   config.model.variant = 'vanilla'
   # Toggles set on top of an LSTM variant; unset ones are the variant's.
   config.model.toggles = config_dict.ConfigDict()
@@ -58,6 +58,33 @@ def get_config() -> config_dict.ConfigDict:
     config.model.toggles[toggle] = config_dict.placeholder(bool)
   # β of JANET; needs coupled.
   config.model.toggles.coupling_shift = config_dict.placeholder(float)
+  # full, or diagonal: the units of an LSTM's layer do not see each other.
+  config.model.recurrence = 'full'
+  # Settings of the other cells; unset ones are the cell's (docs/variants.md).
+  config.model.cell = config_dict.ConfigDict()
+  # lstm_1997: memory cells that share their gates; whether cells and gates have
+  # biases; whether the gradient is cut off as in the paper.
+  config.model.cell.block_size = config_dict.placeholder(int)
+  config.model.cell.cell_bias = config_dict.placeholder(bool)
+  config.model.cell.gate_bias = config_dict.placeholder(bool)
+  config.model.cell.truncated_gradient = config_dict.placeholder(bool)
+  # lstmp: memory cells for each hidden unit, to which they are projected.
+  config.model.cell.memory_ratio = config_dict.placeholder(int)
+  # clockwork: groups of units; group n steps every 2^n steps.
+  config.model.cell.groups = config_dict.placeholder(int)
+  # depth_gated: layers, linked by their cell states.
+  config.model.cell.depth = config_dict.placeholder(int)
+  # echo_state: of its fixed matrix; share of the new state; of its inputs.
+  config.model.cell.spectral_radius = config_dict.placeholder(float)
+  config.model.cell.leak = config_dict.placeholder(float)
+  config.model.cell.input_scale = config_dict.placeholder(float)
+  # slstm: blocks of the recurrent matrices; f = exp instead of σ.
+  config.model.cell.heads = config_dict.placeholder(int)
+  config.model.cell.exponential_forget = config_dict.placeholder(bool)
+  # indrnn: the largest |recurrent weight|.
+  config.model.cell.recurrent_limit = config_dict.placeholder(float)
+  # mingru, minlstm: the candidate is positive, as in the form in log space.
+  config.model.cell.positive_candidate = config_dict.placeholder(bool)
   # Width of every recurrent layer.
   config.model.hidden_features = 32
   # Recurrent layers below the linear readout.
@@ -70,6 +97,20 @@ def get_config() -> config_dict.ConfigDict:
   # orthogonal (per gate; LeCun-normal input weights) or uniform (±1/√H).
   # Peepholes and gate_kernel are uniform in both.
   config.model.recurrent_init = 'orthogonal'
+  # Layer normalisation (Ba et al. 2016) of simple_rnn, gru and full LSTMs.
+  config.model.layer_norm = False
+  # The share of cell states, and of hidden states, that stay as they were
+  # (zoneout, Krueger et al. 2017); 0: off.
+  config.model.zoneout_c = 0.0
+  config.model.zoneout_h = 0.0
+  # The share of candidates g left out (Semeniuta et al. 2016); 0: off.
+  config.model.recurrent_dropout = 0.0
+  # The state before the first step is learned, from zero on.
+  config.model.learned_carry = False
+  # What a layer above the first gets is added to what it puts out.
+  config.model.residual = False
+  # Each layer has a second cell that goes from the last step to the first.
+  config.model.bidirectional = False
   # float32, float64, or bfloat16 (computation only; parameters stay float32).
   config.model.dtype = 'float32'
 

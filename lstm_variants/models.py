@@ -1,7 +1,8 @@
 """Models on top of cells, as pure functions: what training runs."""
 
+from collections.abc import Sequence
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import chex
 from flax import nnx
@@ -9,27 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from lstm_variants import cells
-from lstm_variants.cells import unroll
-
-
-class Architecture(NamedTuple):
-  """What fixes the shapes of a model: a stack of equal layers and a readout.
-
-  Attributes:
-    cell: a name from `cells.CELLS`.
-    num_layers: number of recurrent layers, at least 1.
-    in_features: of the inputs.
-    hidden_features: of every layer.
-    out_features: of the readout.
-    recurrent_init: a name from `initializers.RECURRENT`.
-  """
-
-  cell: str
-  num_layers: int
-  in_features: int
-  hidden_features: int
-  out_features: int
-  recurrent_init: str = 'orthogonal'
+from lstm_variants.architecture import Architecture as Architecture
+from lstm_variants.architecture import (
+  check_architecture as check_architecture,
+)
+from lstm_variants.architecture import count_params as count_params
+from lstm_variants.architecture import settings_of, width_of
+from lstm_variants.cells import contract, remedies, unroll
 
 
 def init_model(
@@ -53,31 +40,49 @@ def init_model(
 
   Returns:
     `{'layers': (cell parameters, ...), 'readout': {'kernel', 'bias'}}`; the
-    readout has a LeCun-normal kernel `[H, out_features]` and a zero bias.
+    readout has a LeCun-normal kernel `[width, out_features]` and a zero bias.
+    Beside the layers there are 'gains', of layer normalisation, and 'carries',
+    the learned states `{name: [H]}`, where the architecture has them, for each
+    layer; and all three again in 'backward' of a bidirectional model.
   """
   sizes = architecture
-  cell = cells.CELLS[sizes.cell]
+  init = functools.partial(
+    cells.CELLS[sizes.cell].init_params,
+    toggles=settings_of(architecture, toggles),
+    forget_bias=forget_bias,
+    chrono_t_max=chrono_t_max,
+    recurrent_init=sizes.recurrent_init,
+    dtype=dtype,
+  )
   keys = jax.random.split(key, sizes.num_layers + 1)
-  layers = []
-  for layer in range(sizes.num_layers):
-    features = sizes.hidden_features if layer else sizes.in_features
-    layers.append(
-      cell.init_params(
-        keys[layer + 1],
-        features,
-        sizes.hidden_features,
-        toggles=toggles,
-        forget_bias=forget_bias,
-        chrono_t_max=chrono_t_max,
-        recurrent_init=sizes.recurrent_init,
-        dtype=dtype,
-      )
-    )
+  params = _init_direction(keys[1:], sizes, init, dtype)
   kernel = nnx.initializers.lecun_normal()(
-    keys[0], (sizes.hidden_features, sizes.out_features), dtype
+    keys[0], (width_of(sizes), sizes.out_features), dtype
   )
   bias = jnp.zeros((sizes.out_features,), dtype)
-  return {'layers': tuple(layers), 'readout': {'kernel': kernel, 'bias': bias}}
+  params['readout'] = {'kernel': kernel, 'bias': bias}
+  if sizes.bidirectional:
+    keys = [jax.random.fold_in(layer, 1) for layer in keys[1:]]
+    params['backward'] = _init_direction(keys, sizes, init, dtype)
+  return params
+
+
+def _init_direction(keys, sizes, init, dtype) -> dict[str, Any]:
+  """Draw what the layers have in one direction."""
+  cell, hidden = cells.CELLS[sizes.cell], sizes.hidden_features
+  params: dict[str, Any] = {
+    'layers': tuple(
+      init(key, width_of(sizes) if layer else sizes.in_features, hidden)
+      for layer, key in enumerate(keys)
+    )
+  }
+  if sizes.layer_norm:
+    gains = remedies.init_gains(cell.gains, hidden, dtype)
+    params['gains'] = (gains,) * sizes.num_layers
+  if sizes.learned_carry:
+    states = {name: jnp.zeros((hidden,), dtype) for name in cell.zones}
+    params['carries'] = (states,) * sizes.num_layers
+  return params
 
 
 def apply_model(
@@ -85,11 +90,12 @@ def apply_model(
   architecture: Architecture,
   toggles: Any,
   inputs: jax.Array,
-  carries: tuple[Any, ...] | None = None,
+  carries: Sequence[Any] | None = None,
   *,
   mask: jax.Array | None = None,
   segment: int | None = None,
   gradient: unroll.Gradient = 'fused',
+  noise: remedies.Noise | None = None,
 ) -> tuple[tuple[Any, ...], jax.Array]:
   """Run a model over a batch of sequences.
 
@@ -98,69 +104,147 @@ def apply_model(
     architecture: static.
     toggles: of the cell, static or traced.
     inputs: `[batch, time, in_features]`.
-    carries: one carry per layer; zero if None.
+    carries: one carry per layer, of a bidirectional model a pair; those that
+      the model begins with if None.
     mask: None, or boolean `[batch, time]`; see `lstm.unroll`.
     segment: None, or a number of steps: the gradient then keeps only the
       carries between segments and computes each segment again (Chen et al.
       2016, arXiv:1604.06174). √time needs the least memory, below 3/√time of
       what None needs where time is long.
     gradient: see `unroll.scan`; 'autodiff' is for forward mode.
+    noise: None, or zoneout and recurrent dropout.
 
   Returns:
     The carries after the last step and the outputs,
-    `[batch, time, out_features]`.
+    `[batch, time, out_features]`. Backward, the last step is the first.
 
   Raises:
     AssertionError: inputs or a mask that do not fit the architecture.
     ValueError: a number of carries that is not that of the layers, a `segment`
-      that is not an integer of at least 1, an unknown `gradient`.
+      that is not an integer of at least 1 or of a bidirectional model, an
+      unknown `gradient`.
   """
   chex.assert_shape(inputs, (None, None, architecture.in_features))
-  xs = unroll.time_first(inputs, mask, time_major=False)
+  settings = settings_of(architecture, toggles)
+  x, mask = unroll.time_first(inputs, mask, time_major=False)
   if carries is None:
-    dtype = jnp.result_type(inputs, params['readout']['kernel'])
-    carry = cells.CELLS[architecture.cell].init_carry(
-      toggles, inputs.shape[:1], architecture.hidden_features, dtype
-    )
-    carries = (carry,) * architecture.num_layers
+    carries = _first_carries(params, architecture, settings, inputs)
   if len(carries) != architecture.num_layers:
     raise ValueError(
       f'{len(carries)} carries for num_layers={architecture.num_layers}; '
       'give one for each layer, or None'
     )
-  run = functools.partial(_run, params, architecture.cell, toggles, gradient)
+  run = functools.partial(_run, params, architecture, settings, gradient, noise)
+  xs = x, mask, jnp.arange(len(x)) if noise is not None else None
   if segment is None:
-    last, outputs = run(carries, xs)
+    last, outputs = run(tuple(carries), xs)
+  elif architecture.bidirectional:
+    raise ValueError(
+      f'segment={segment}: a bidirectional model has none; nearest: None'
+    )
   else:
-    last, outputs = unroll.in_segments(run, segment, carries, xs)
+    last, outputs = unroll.in_segments(run, segment, tuple(carries), xs)
   return last, jnp.swapaxes(outputs, 0, 1)
 
 
-def _run(params, cell, toggles, gradient, carries, xs):
-  """Run the layers and the readout over inputs and mask, time major."""
-  (hiddens, mask), last = xs, []
-  for layer, carry in zip(params['layers'], carries, strict=True):
-    carry, hiddens = cells.CELLS[cell].unroll(
-      layer,
-      toggles,
-      hiddens,
-      carry,
-      mask=mask,
-      time_major=True,
-      gradient=gradient,
+def _first_carries(params, architecture, settings, inputs) -> tuple[Any, ...]:
+  """Return the states before the first step: zero, or learned."""
+  sizes = architecture
+  dtype = jnp.result_type(inputs, params['readout']['kernel'])
+  zero = cells.CELLS[sizes.cell].init_carry(
+    settings, inputs.shape[:1], sizes.hidden_features, dtype
+  )
+
+  def of_direction(params):
+    if not sizes.learned_carry:
+      return (zero,) * sizes.num_layers
+    return tuple(
+      remedies.replace(
+        zero,
+        **{
+          name: jnp.broadcast_to(state, zero.h.shape).astype(dtype)
+          for name, state in states.items()
+        },
+      )
+      for states in params['carries']
     )
+
+  forward = of_direction(params)
+  if not sizes.bidirectional:
+    return forward
+  return tuple(zip(forward, of_direction(params['backward']), strict=True))
+
+
+def _run(params, architecture, settings, gradient, noise, carries, xs):
+  """Run the layers and the readout over inputs and mask, time major."""
+  hiddens, mask, steps = xs
+  last = []
+  for layer, carry in enumerate(carries):
+    below = hiddens
+    run = functools.partial(
+      _run_layer, architecture, settings, gradient, noise, layer
+    )
+    if architecture.bidirectional:
+      ahead, forward = run(params, carry[0], below, mask, steps)
+      flipped = jax.tree.map(lambda x: x[::-1], (below, mask, steps))
+      back, backward = run(params['backward'], carry[1], *flipped, turned=True)
+      carry = ahead, back
+      hiddens = jnp.concatenate((forward, backward[::-1]), axis=-1)
+    else:
+      carry, hiddens = run(params, carry, below, mask, steps)
+    if architecture.residual and layer:
+      hiddens = hiddens + below
     last.append(carry)
   readout = params['readout']
   return tuple(last), hiddens @ readout['kernel'] + readout['bias']
 
 
-def count_params(architecture: Architecture, toggles: Any) -> int:
-  """Count the parameters in use: those of gates and toggles that are on."""
-  sizes = architecture
-  cell = cells.CELLS[sizes.cell]
-  first = cell.count_params(toggles, sizes.in_features, sizes.hidden_features)
-  others = cell.count_params(
-    toggles, sizes.hidden_features, sizes.hidden_features
+def _run_layer(
+  architecture: Architecture,
+  settings: Any,
+  gradient: unroll.Gradient,
+  noise: remedies.Noise | None,
+  layer: int,
+  params: dict[str, Any],
+  carry: Any,
+  inputs: jax.Array,
+  mask: jax.Array | None,
+  steps: jax.Array | None,
+  *,
+  turned: bool = False,
+) -> tuple[Any, jax.Array]:
+  """Run one layer in one direction, `turned` if it is the second."""
+  cell = cells.CELLS[architecture.cell]
+  of_layer = params['layers'][layer]
+  if noise is None and not architecture.layer_norm:
+    return cell.unroll(
+      of_layer,
+      settings,
+      inputs,
+      carry,
+      mask=mask,
+      time_major=True,
+      gradient=gradient,
+    )
+  if noise is not None and noise.key is not None:
+    # Of each layer and direction its own.
+    key = jax.random.fold_in(noise.key, 2 * layer + turned)
+    noise = noise._replace(key=key)
+  return remedies.unroll(
+    cell,
+    of_layer,
+    settings,
+    inputs,
+    contract.start(
+      cell.init_carry,
+      settings,
+      architecture.hidden_features,
+      of_layer,
+      inputs,
+      carry,
+    ),
+    steps,
+    mask,
+    params['gains'][layer] if architecture.layer_norm else None,
+    noise,
   )
-  readout = (sizes.hidden_features + 1) * sizes.out_features
-  return first + (sizes.num_layers - 1) * others + readout

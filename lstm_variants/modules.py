@@ -158,6 +158,7 @@ class SequenceModel(nnx.Module):
     recurrent_init: str = 'orthogonal',
     param_dtype: jnp.dtype = jnp.float32,
     rngs: nnx.Rngs,
+    **others: Any,
   ):
     """Draw the parameters.
 
@@ -174,16 +175,12 @@ class SequenceModel(nnx.Module):
       recurrent_init: a name from `initializers.RECURRENT`.
       param_dtype: of the parameters.
       rngs: its `params` stream gives the key.
+      **others: of the other fields of `models.Architecture`: cell_settings,
+        layer_norm, learned_carry, residual, bidirectional.
 
     Raises:
-      ValueError: an unknown name, contradicting toggles, no layer.
+      ValueError: an unknown name, contradicting toggles, no place for one.
     """
-    if cell not in cells.CELLS:
-      raise ValueError(f'cell {cell!r} is not one of {", ".join(cells.CELLS)}')
-    if num_layers < 1:
-      raise ValueError(f'num_layers={num_layers} is below 1')
-    if cell != 'lstm' and toggles is not None:
-      raise ValueError(f'cell {cell!r} has no toggles; leave them out')
     self.architecture = models.Architecture(
       cell,
       num_layers,
@@ -191,9 +188,13 @@ class SequenceModel(nnx.Module):
       hidden_features,
       out_features,
       recurrent_init,
+      **others,
     )
-    toggles = 'vanilla' if toggles is None else toggles
-    self.toggles = find_toggles(toggles) if cell == 'lstm' else None
+    models.check_architecture(self.architecture)
+    toggled = cells.CELLS[cell].toggled
+    if not toggled and toggles is not None:
+      raise ValueError(f'cell {cell!r} has no toggles; leave them out')
+    self.toggles = find_toggles(toggles or 'vanilla') if toggled else None
     params = models.init_model(
       rngs.params(),
       self.architecture,

@@ -18,7 +18,8 @@ BELOW = {
   },
   'cells': set(),
   'tasks': set(),
-  'models': {'cells'},
+  'architecture': {'cells'},
+  'models': {'architecture', 'cells'},
   'modules': {'models', 'cells'},
   'training': {
     'models',

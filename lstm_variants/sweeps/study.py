@@ -12,6 +12,7 @@ from lstm_variants.sweeps import hyper
 from lstm_variants.training import (
   checkpoint,
   checks,
+  fields,
   interrupt,
   loop,
   memory,
@@ -40,7 +41,7 @@ ERRORS = (
   DivergedError,
   results.WorkdirError,
   checkpoint.CheckpointError,
-  settings_lib.InputError,
+  checks.InputError,
 )
 
 
@@ -231,7 +232,7 @@ def _apply(
     if dotted not in known:
       raise GridError(
         f'get_hyper: {field}={value!r}: unknown field; '
-        f'{checks.nearest(dotted, known)}'
+        f'{fields.nearest(dotted, known)}'
       )
     try:
       changed.update_from_flattened_dict({dotted: value})

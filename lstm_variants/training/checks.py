@@ -1,33 +1,25 @@
 """The rules that each field of a config must keep."""
 
-import difflib
 import importlib.util
 import math
-import numbers
 from typing import Any
-
-import numpy as np
 
 from lstm_variants import cells, directory, tasks
 from lstm_variants.cells import initializers, lstm, variants
 from lstm_variants.tasks import base
+from lstm_variants.training import fields as fields_lib
+from lstm_variants.training.fields import InputError
 
-# Of float32, in which hyper-parameters are traced; smaller numbers are lost.
-SMALLEST = float(np.finfo(np.float32).tiny)
-LARGEST = float(np.finfo(np.float32).max)
 OPTIMIZERS = ('adam', 'rmsprop', 'sgd')
 REMAT = ('auto', 'none', 'sqrt')
+# Of what is left out at random.
+RATES = ('zoneout_c', 'zoneout_h', 'recurrent_dropout')
 DTYPES = {'float32': 4, 'bfloat16': 2, 'float64': 8}  # bytes
-LSTM = 'lstm'
+# `config.model.recurrence` of a variant of the LSTM -> its cell.
+LSTMS = {'full': 'lstm', 'diagonal': 'diagonal_lstm'}
 # What `config.model.variant` may name: variants of the LSTM and other cells.
-MODELS = (*variants.VARIANTS, *(name for name in cells.CELLS if name != LSTM))
-
-
-class InputError(ValueError):
-  """A setting is refused: one line with field, value, rule, valid choice."""
-
-  def __init__(self, field: str, value: Any, rule: str):
-    super().__init__(f'--config.{field}={value!r}: {rule}')
+OTHERS = tuple(name for name in cells.CELLS if name not in LSTMS.values())
+MODELS = (*variants.VARIANTS, *OTHERS)
 
 
 # field -> (smallest, largest); integers.
@@ -69,6 +61,10 @@ _REALS = {
     '0 (off) or at least 3 steps',
     3.0,
   ),
+  **{
+    f'model.{rate}': (lambda x: 0 <= x < 1, 'at least 0 and below 1', 0.1)
+    for rate in RATES
+  },
   'training.save_minutes': (
     lambda x: 0 <= x < math.inf,
     'at least 0, or 0 for never',
@@ -81,6 +77,7 @@ _REALS = {
 _NAMES = {
   'task.name': tasks.DIALECTS,
   'model.variant': MODELS,
+  'model.recurrence': LSTMS,
   'model.recurrent_init': initializers.RECURRENT,
   'model.dtype': DTYPES,
   'optimizer.name': OPTIMIZERS,
@@ -88,6 +85,10 @@ _NAMES = {
 }
 _TEXTS = ('task.dialect', 'task.path', 'task.column')
 _BOOLEANS = (
+  'model.layer_norm',
+  'model.learned_carry',
+  'model.residual',
+  'model.bidirectional',
   'optimizer.nesterov',
   'training.stop_when_solved',
   'training.tensorboard',
@@ -108,29 +109,22 @@ def check_fields(fields: dict[str, Any]) -> dict[str, Any]:
   """
   _check_names_of_fields(fields)
   for field, bounds in _INTEGERS.items():
-    _check_integer(field, _get(fields, field), *bounds)
+    fields_lib.check_integer(field, _get(fields, field), *bounds)
   for field, rule in _REALS.items():
-    _check_real(field, _get(fields, field), *rule)
+    fields_lib.check_real(field, _get(fields, field), *rule)
   for field in _BOOLEANS:
-    _check_boolean(field, _get(fields, field))
+    fields_lib.check_boolean(field, _get(fields, field))
   for field in _TEXTS:
-    _check_text(field, _get(fields, field))
+    fields_lib.check_text(field, _get(fields, field))
   for field, names in _NAMES.items():
-    _check_name(field, _get(fields, field), names)
+    fields_lib.check_name(field, _get(fields, field), names)
   task = resolve_task(fields['task'])
   _check_task(task)
   _check_optimizer(fields['optimizer'])
   _check_batch(fields['training'])
+  _check_directions(fields['model'], fields['training'])
   _check_tensorboard(fields['training']['tensorboard'])
   return {**fields, 'task': task}
-
-
-def nearest(value: Any, names: Any) -> str:
-  """Name the choice closest to `value`, then all of them."""
-  names = list(names)
-  close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
-  prefix = f'nearest: {close[0]!r}; ' if close else ''
-  return f'{prefix}choices: {", ".join(names)}'
 
 
 def _check_names_of_fields(fields: dict[str, Any]) -> None:
@@ -139,12 +133,19 @@ def _check_names_of_fields(fields: dict[str, Any]) -> None:
   known = {
     *(*_INTEGERS, *_REALS, *_NAMES, *_BOOLEANS, *_TEXTS),
     *(f'model.toggles.{toggle}' for toggle in lstm.Toggles._fields),
+    *(
+      f'model.cell.{name}'
+      for cell in cells.CELLS.values()
+      for name in cell.ranges
+    ),
   }
   for field in sorted(known - found):
     raise InputError(field, None, 'missing; start from configs/base.py')
   for field in sorted(found - known):
     raise InputError(
-      field, _get(fields, field), f'unknown; {nearest(field, sorted(known))}'
+      field,
+      _get(fields, field),
+      f'unknown; {fields_lib.nearest(field, sorted(known))}',
     )
 
 
@@ -153,51 +154,6 @@ def _get(fields: dict[str, Any], field: str) -> Any:
   for key in field.split('.'):
     value = value[key]
   return value
-
-
-def _check_boolean(field: str, value: Any) -> None:
-  if not isinstance(value, bool):
-    raise InputError(field, value, 'not true or false; nearest: false')
-
-
-def _check_text(field: str, value: Any) -> None:
-  if not isinstance(value, str):
-    raise InputError(field, value, f"not text; nearest: '{value}'")
-  try:
-    value.encode()
-  except UnicodeEncodeError as error:
-    raise InputError(field, value, 'must be in UTF-8') from error
-
-
-def _check_integer(field: str, value: Any, smallest: int, largest: int) -> None:
-  if not isinstance(value, int) or isinstance(value, bool):
-    raise InputError(field, value, f'not an integer; nearest: {smallest}')
-  if not smallest <= value <= largest:
-    bound = smallest if value < smallest else largest
-    raise InputError(
-      field, value, f'must be {smallest} to {largest}; nearest: {bound}'
-    )
-
-
-def _check_real(field: str, value: Any, test, rule: str, example: float):
-  """Refuse what breaks the rule, or would in the program's float32."""
-  if not isinstance(value, numbers.Real) or isinstance(value, bool):
-    raise InputError(field, value, f'not a number; for example {example:g}')
-  if not test(value):
-    raise InputError(field, value, f'must be {rule}; for example {example:g}')
-  size = abs(float(value))
-  if LARGEST < size < math.inf or 0 < size < SMALLEST:
-    raise InputError(
-      field,
-      value,
-      f'beyond float32, {SMALLEST:.2g} to {LARGEST:.2g}; for example '
-      f'{example:g}',
-    )
-
-
-def _check_name(field: str, value: Any, names: Any) -> None:
-  if value not in names:
-    raise InputError(field, value, f'unknown; {nearest(value, names)}')
 
 
 def resolve_task(task: dict[str, Any]) -> dict[str, Any]:
@@ -210,7 +166,7 @@ def resolve_task(task: dict[str, Any]) -> dict[str, Any]:
   """
   dialects = tasks.DIALECTS[task['name']]
   name = task['dialect'] or next(iter(dialects))
-  _check_name('task.dialect', name, dialects)
+  fields_lib.check_name('task.dialect', name, dialects)
   dialect = dialects[name]
   options = {
     option: task[option] or known.default
@@ -301,6 +257,31 @@ def _check_batch(training: dict[str, Any]) -> None:
       devices,
       f'must divide batch_size={size}; nearest: {fits}',
     )
+
+
+def _check_directions(model: dict[str, Any], training: dict[str, Any]) -> None:
+  """Refuse what a stack of one layer, or two directions, cannot do."""
+  if model['residual'] and model['num_layers'] < 2:
+    raise InputError(
+      'model.residual',
+      True,
+      'needs --config.model.num_layers of 2 or more: the first layer has '
+      'inputs of another size; nearest: false',
+    )
+  if model['bidirectional'] and training['remat'] == 'sqrt':
+    raise InputError(
+      'training.remat',
+      'sqrt',
+      'a bidirectional model goes over a sequence both ways; nearest: auto',
+    )
+  for rate in RATES:
+    if model[rate] and training['batch_devices'] > 1:
+      raise InputError(
+        f'model.{rate}',
+        model[rate],
+        'devices that share a batch would draw the same; nearest: '
+        '--config.training.batch_devices=1',
+      )
 
 
 def _check_tensorboard(wanted: bool) -> None:

@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 from ml_collections import config_dict
 
 from lstm_variants import models
-from lstm_variants.cells import lstm, variants
 from lstm_variants.tasks import base
-from lstm_variants.training import checks, memory
-from lstm_variants.training.checks import InputError, LSTM
+from lstm_variants.training import checks, memory, naming
 
 
 class TaskFields(NamedTuple):
@@ -33,15 +31,22 @@ class TaskFields(NamedTuple):
 class Settings:
   """What a compiled program is specialised to: runs that share it can share it.
 
-  Fields are those of configs/base.py; `cell` comes from `model.variant`, and
-  `task_fields` are those of `task`.
+  Fields are those of configs/base.py; `cell` comes from `model.variant`,
+  `cell_settings` from `model.cell`, and `task_fields` are those of `task`.
+  `noisy`: there is zoneout or recurrent dropout.
   """
 
   task_fields: TaskFields
   cell: str
+  cell_settings: Any
   num_layers: int
   hidden_features: int
   recurrent_init: str
+  layer_norm: bool
+  learned_carry: bool
+  residual: bool
+  bidirectional: bool
+  noisy: bool
   dtype: str
   optimizer: str
   nesterov: bool
@@ -92,12 +97,17 @@ class Settings:
       self.hidden_features,
       task.out_features,
       self.recurrent_init,
+      self.cell_settings,
+      self.layer_norm,
+      self.learned_carry,
+      self.residual,
+      self.bidirectional,
     )
 
   @property
   def segment(self) -> int | None:
     """Steps that the gradient computes again together; None: it keeps all."""
-    if self.remat == 'none':
+    if self.remat == 'none' or self.bidirectional:
       return None
     if self.remat == 'auto' and not memory.is_much(self):
       return None
@@ -119,6 +129,9 @@ class Hyperparams(NamedTuple):
   clip_value: Any
   forget_bias: Any
   chrono_t_max: Any
+  zoneout_c: Any
+  zoneout_h: Any
+  recurrent_dropout: Any
 
 
 class Run(NamedTuple):
@@ -132,11 +145,20 @@ class Run(NamedTuple):
 
 # Config fields by what becomes of them.
 _STATIC = {
-  'model': ('num_layers', 'hidden_features', 'recurrent_init', 'dtype'),
+  'model': (
+    'num_layers',
+    'hidden_features',
+    'recurrent_init',
+    'layer_norm',
+    'learned_carry',
+    'residual',
+    'bidirectional',
+    'dtype',
+  ),
   'optimizer': ('nesterov', 'b1', 'b2', 'eps'),
 }
 _TRACED = {
-  'model': ('forget_bias', 'chrono_t_max'),
+  'model': ('forget_bias', 'chrono_t_max', *checks.RATES),
   'optimizer': ('learning_rate', 'momentum', 'clip_norm', 'clip_value'),
 }
 
@@ -157,10 +179,12 @@ def from_config(config: config_dict.ConfigDict) -> Run:
   fields = checks.check_fields(config.to_dict())
   task, model = fields['task'], fields['model']
   optimizer, training = fields['optimizer'], fields['training']
-  toggles, name = _toggles(model)
+  chosen = naming.choose(model)
   settings = Settings(
     task_fields=TaskFields(**task),
-    cell=LSTM if toggles is not None else model['variant'],
+    cell=chosen.cell,
+    cell_settings=chosen.cell_settings,
+    noisy=any(model[rate] for rate in checks.RATES),
     optimizer=optimizer['name'],
     **{key: model[key] for key in _STATIC['model']},
     **{key: optimizer[key] for key in _STATIC['optimizer']},
@@ -168,54 +192,9 @@ def from_config(config: config_dict.ConfigDict) -> Run:
   )
   hyperparams = Hyperparams(
     seed=fields['seed'],
-    toggles=toggles,
+    toggles=chosen.toggles,
     **{key: model[key] for key in _TRACED['model']},
     **{key: optimizer[key] for key in _TRACED['optimizer']},
   )
   memory.check_memory([settings])
-  return Run(settings, hyperparams, name, fields)
-
-
-def _toggles(model: dict[str, Any]) -> tuple[lstm.Toggles | None, str]:
-  """Return the toggles, None for another cell, and the model's name."""
-  variant = model['variant']
-  changes = {k: v for k, v in model['toggles'].items() if v is not None}
-  if variant not in variants.VARIANTS:
-    for key, value in changes.items():
-      raise InputError(
-        f'model.toggles.{key}',
-        value,
-        f'{variant} has no toggles; nearest: --config.model.variant=vanilla, '
-        'or leave the toggle out',
-      )
-    return None, variant
-  before = variants.VARIANTS[variant].toggles
-  toggles = before._replace(**changes)
-  shift = toggles.coupling_shift
-  if not abs(shift) <= checks.LARGEST:
-    raise InputError(
-      'model.toggles.coupling_shift',
-      shift,
-      'must be finite in float32; for example 1',
-    )
-  key, value = next(iter(changes.items()), ('', None))
-  try:
-    lstm.check_toggles(toggles)
-  except ValueError as error:
-    raise InputError(
-      f'model.toggles.{key}', value, f'with {variant}: {error}'
-    ) from error
-  return toggles, variant + ''.join(_differences(before, toggles))
-
-
-def _differences(before: lstm.Toggles, after: lstm.Toggles) -> list[str]:
-  """Return what tells a model from its variant, as '+peephole_i'."""
-  names = []
-  for key, value in after._asdict().items():
-    if value == getattr(before, key):
-      continue
-    if key == 'coupling_shift':
-      names.append(f'+{key}={value:g}')
-    else:
-      names.append(('+' if value else '-') + key)
-  return names
+  return Run(settings, hyperparams, chosen.name, fields)

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import optax
 
 from lstm_variants import models
+from lstm_variants.cells import remedies
 from lstm_variants.tasks import base
+from lstm_variants.training import checks
 from lstm_variants.training import settings as settings_lib
 
 # Streams of random numbers derived from one seed.
-PARAMS, DATA, HELD_OUT = range(3)
+PARAMS, DATA, HELD_OUT, NOISE = range(4)
 # The mesh axis of the devices that share a batch, if there are several.
 BATCH = 'batch'
 
@@ -127,7 +129,7 @@ def train_step(
     settings,
   )
   loss, errors, grads = _differentiate(
-    settings, hyperparams, state.params, batch
+    settings, hyperparams, state.params, batch, _noise(hyperparams, state)
   )
   changes, opt_state = make_optimizer(settings, hyperparams).update(
     grads, state.opt_state, state.params
@@ -178,7 +180,7 @@ def evaluate(
   def measure(index):
     batch = task.sample(jax.random.fold_in(key, index), settings.batch_size)
     batch = _cast(batch, settings)
-    outputs = _outputs(settings, hyperparams, state.params, batch)
+    outputs = _outputs(settings, hyperparams, state.params, batch, None)
     return task.measure(_gather(settings, outputs), batch)
 
   means = jax.lax.map(measure, jnp.arange(settings.evaluation_batches))
@@ -196,7 +198,13 @@ def evaluate(
   return state, metrics
 
 
-def _differentiate(settings, hyperparams, params, batch: base.Batch):
+def _noise(hyperparams: settings_lib.Hyperparams, state: State) -> jax.Array:
+  """Return the key of what is left out at random in an update."""
+  key = jax.random.fold_in(jax.random.key(hyperparams.seed), NOISE)
+  return jax.random.fold_in(key, state.update)
+
+
+def _differentiate(settings, hyperparams, params, batch: base.Batch, key):
   """Return loss, errors of the sequences, and gradient.
 
   Where several devices share the batch, each unrolls its part of it. All of
@@ -209,7 +217,7 @@ def _differentiate(settings, hyperparams, params, batch: base.Batch):
     return task.loss(outputs, batch), task.sequence_errors(outputs, batch)
 
   part, pull_back = jax.vjp(
-    lambda params: _outputs(settings, hyperparams, params, batch), params
+    lambda params: _outputs(settings, hyperparams, params, batch, key), params
   )
   outputs = _gather(settings, part)
   (loss, errors), slopes = jax.value_and_grad(loss_fn, has_aux=True)(outputs)
@@ -219,18 +227,30 @@ def _differentiate(settings, hyperparams, params, batch: base.Batch):
   return loss, errors, grads
 
 
-def _outputs(settings, hyperparams, params, batch: base.Batch) -> jax.Array:
+def _outputs(
+  settings: settings_lib.Settings,
+  hyperparams: settings_lib.Hyperparams,
+  params: Any,
+  batch: base.Batch,
+  key: jax.Array | None,
+) -> jax.Array:
   """Return the outputs of this device's part of a batch.
 
+  With a key, what is left out at random is drawn; without, it has its mean.
   Computed in the dtype of the settings; losses are taken in 32 bits or 64.
   """
   params = jax.tree.map(lambda leaf: leaf.astype(settings.dtype), params)
+  noise = None
+  if settings.noisy:
+    rates = (getattr(hyperparams, rate) for rate in checks.RATES)
+    noise = remedies.Noise(key, *rates)
   _, outputs = models.apply_model(
     params,
     settings.architecture,
     hyperparams.toggles,
     _part(settings, batch.inputs),
     segment=settings.segment,
+    noise=noise,
   )
   return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
 

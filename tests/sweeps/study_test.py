@@ -13,7 +13,7 @@ from configs import base
 from configs.studies import quickstart
 from lstm_variants import directory, population_files, results
 from lstm_variants.sweeps import study
-from lstm_variants.training import loop, memory, records, settings
+from lstm_variants.training import checks, loop, memory, records, settings
 from tests.analysis import study_fixture as fixture
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def _grid(*settings_list):
 
 
 def _refusal(get_hyper) -> str:
-  with pytest.raises((study.GridError, settings.InputError)) as info:
+  with pytest.raises((study.GridError, checks.InputError)) as info:
     study.expand(base.get_config(), get_hyper)
   assert '\n' not in str(info.value)
   return str(info.value)
@@ -173,7 +173,7 @@ def test_a_population_beyond_the_memory_is_refused_before_writing(
   pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': nearly}
   monkeypatch.setattr(os, 'sysconf', pages.__getitem__)
   workdir = tmp_path / 'study'
-  with pytest.raises(settings.InputError, match='10 run'):
+  with pytest.raises(checks.InputError, match='10 run'):
     study.train(str(workdir), 'name', base.get_config(), runs)
   assert not workdir.exists()
 

@@ -14,6 +14,7 @@ import pytest
 
 from configs import base
 from configs import copy as copy_config
+from lstm_variants import cells
 from lstm_variants.cells import lstm, variants
 from lstm_variants.training import checks, memory, settings
 
@@ -51,10 +52,17 @@ REALS = {
   'optimizer.clip_value': (-1.0, 0.0, NAN, -INF),
   'model.forget_bias': (NAN, INF, -INF),
   'model.chrono_t_max': (-1.0, 2.0, 2.99, NAN, INF),
+  'model.zoneout_c': (-0.1, 1, 1.5, NAN, INF),
+  'model.zoneout_h': (-0.1, 1, 1.5, NAN, INF),
+  'model.recurrent_dropout': (-0.1, 1, 1.5, NAN, INF),
   'training.save_minutes': (-0.1, NAN, INF, -INF),
 }
 NOT_REALS = (True, '0.1', None, [0.1])
 BOOLEANS = (
+  'model.layer_norm',
+  'model.learned_carry',
+  'model.residual',
+  'model.bidirectional',
   'optimizer.nesterov',
   'training.stop_when_solved',
   'training.tensorboard',
@@ -81,8 +89,10 @@ BAD_NAMES = (
   ('task.dialect', 'hs98', 'hs97'),
   ('task.dialect', 'variable', None),
   ('model.variant', 'peephol', 'peephole'),
-  ('model.variant', 'lstm', None),
+  ('model.variant', 'lstm', 'slstm'),
   ('model.variant', 'simple-rnn', 'simple_rnn'),
+  ('model.variant', 'zebra', None),
+  ('model.recurrence', 'diagonl', 'diagonal'),
   ('model.recurrent_init', 'orthogonl', 'orthogonal'),
   ('model.dtype', 'float16', 'bfloat16'),
   ('model.dtype', 'float46', 'float64'),
@@ -104,7 +114,7 @@ def _config(changes: dict[str, Any] | None = None) -> Any:
 
 
 def _refusal(changes) -> str:
-  with pytest.raises(settings.InputError) as info:
+  with pytest.raises(checks.InputError) as info:
     settings.from_config(_config(changes))
   message = str(info.value)
   assert '\n' not in message
@@ -141,7 +151,12 @@ def test_every_field_of_the_base_config_is_checked():
   checked = {*INTEGERS, *REALS, *BOOLEANS, *TEXTS, *names}
   toggles = {f'model.toggles.{name}' for name in lstm.Toggles._fields}
   fields = set(_leaves(base.get_config().to_dict()))
-  assert checked | toggles == fields == set(OTHERS)
+  of_cells = {
+    f'model.cell.{name}'
+    for cell in cells.CELLS.values()
+    for name in cell.ranges
+  }
+  assert checked | toggles | of_cells == fields == set(OTHERS)
 
 
 def _leaves(fields, prefix=''):
@@ -202,6 +217,88 @@ def test_toggles_of_a_simple_rnn_are_refused(toggle, value):
   assert 'nearest: --config.model.variant=vanilla' in message
 
 
+@pytest.mark.parametrize(
+  'changes, words',
+  [
+    (
+      {'model.variant': 'gru', 'model.cell.groups': 2},
+      ('model.cell.groups=2', 'gru has no such setting', 'nearest'),
+    ),
+    (
+      {'model.cell.groups': 2},
+      ('model.cell.groups=2', 'vanilla has no', 'model.variant of clockwork'),
+    ),
+    (
+      {'model.variant': 'clockwork', 'model.cell.groups': 0},
+      ('model.cell.groups=0', 'nearest: 1'),
+    ),
+    (
+      {'model.variant': 'clockwork', 'model.cell.groups': 'two'},
+      ('model.cell.groups=', 'not an integer'),
+    ),
+    (
+      {'model.variant': 'clockwork', 'model.cell.groups': 3},
+      ('groups=3', 'hidden_features', 'nearest'),
+    ),
+    (
+      {'model.variant': 'gru', 'model.recurrence': 'diagonal'},
+      ("model.recurrence='diagonal'", 'gru has not', "nearest: 'full'"),
+    ),
+    (
+      {'model.variant': 'simple_rnn', 'model.chrono_t_max': 9},
+      ('model.chrono_t_max=9', 'no gate', 'nearest: 0'),
+    ),
+    (
+      {'model.variant': 'irnn', 'model.recurrent_init': 'uniform'},
+      ("model.recurrent_init='uniform'", 'the identity', 'leave it out'),
+    ),
+    (
+      {'model.variant': 'irnn', 'model.layer_norm': True},
+      ('model.layer_norm=True', 'irnn', 'lstm', 'gru', 'leave it out'),
+    ),
+    (
+      {'model.recurrence': 'diagonal', 'model.layer_norm': True},
+      ('model.layer_norm=True', 'vanilla+diagonal', 'leave it out'),
+    ),
+    (
+      {'model.variant': 'gru', 'model.zoneout_c': 0.1},
+      ('model.zoneout_c=0.1', 'gru', 'lstm'),
+    ),
+    (
+      {'model.variant': 'simple_rnn', 'model.recurrent_dropout': 0.1},
+      ('model.recurrent_dropout=0.1', 'simple_rnn', 'gru'),
+    ),
+    (
+      {'model.residual': True},
+      ('model.residual=True', 'num_layers', 'nearest: false'),
+    ),
+    (
+      {'model.bidirectional': True, 'training.remat': 'sqrt'},
+      ("training.remat='sqrt'", 'both ways', 'nearest: auto'),
+    ),
+    (
+      {'model.zoneout_h': 0.1, 'training.batch_devices': 2},
+      ('model.zoneout_h=0.1', 'batch_devices=1'),
+    ),
+  ],
+)
+def test_what_a_cell_does_not_have_is_refused(changes, words):
+  message = _refusal(changes)
+  for word in words:
+    assert word in message
+
+
+def test_settings_of_a_cell_show_in_the_models_name():
+  run = settings.from_config(
+    _config({'model.variant': 'clockwork', 'model.cell.groups': 2})
+  )
+  assert run.model == 'clockwork+groups=2'
+  assert run.settings.cell_settings.groups == 2
+  run = settings.from_config(_config({'model.recurrence': 'diagonal'}))
+  assert run.model == 'vanilla+diagonal'
+  assert run.settings.cell == 'diagonal_lstm'
+
+
 @pytest.mark.parametrize('optimizer', ['adam', 'rmsprop', 'sgd'])
 @pytest.mark.parametrize('knob, value', [('momentum', 0.5), ('nesterov', True)])
 def test_knobs_that_the_optimizer_does_not_have_are_refused(
@@ -248,8 +345,9 @@ def test_an_override_that_changes_nothing_leaves_the_name():
 def test_every_model_of_the_registry_is_accepted(variant):
   run = settings.from_config(_config({'model.variant': variant}))
   assert run.model == variant
-  if variant == 'simple_rnn':
+  if variant in checks.OTHERS:
     assert (run.settings.cell, run.hyperparams.toggles) == (variant, None)
+    assert run.settings.cell_settings == cells.CELLS[variant].settings
   else:
     assert run.settings.cell == 'lstm'
     assert run.hyperparams.toggles == variants.VARIANTS[variant].toggles
@@ -269,6 +367,12 @@ def test_every_model_of_the_registry_is_accepted(variant):
 )
 def test_unusual_but_valid_values_are_accepted(changes):
   settings.from_config(_config(changes))
+
+
+def _other(default: Any) -> Any:
+  if isinstance(default, bool):
+    return not default
+  return default * 2 if isinstance(default, int) else default / 2
 
 
 # A value other than the default of every field, and what it needs.
@@ -302,6 +406,14 @@ OTHERS = {
   'model.forget_bias': (0.5, {}),
   'model.chrono_t_max': (9.0, {}),
   'model.recurrent_init': ('uniform', {}),
+  'model.recurrence': ('diagonal', {}),
+  'model.layer_norm': (True, {}),
+  'model.learned_carry': (True, {}),
+  'model.residual': (True, {'model.num_layers': 2}),
+  'model.bidirectional': (True, {}),
+  'model.zoneout_c': (0.1, {}),
+  'model.zoneout_h': (0.1, {}),
+  'model.recurrent_dropout': (0.1, {}),
   'model.dtype': ('float64', {}),
   'optimizer.name': ('rmsprop', {}),
   'optimizer.learning_rate': (0.5, {}),
@@ -330,6 +442,14 @@ OTHERS = {
     f'model.toggles.{name}': (not default, {})
     for name, default in lstm.Toggles()._asdict().items()
     if name != 'coupling_shift'
+  },
+  **{
+    f'model.cell.{name}': (
+      _other(getattr(known.settings, name)),
+      {'model.variant': cell},
+    )
+    for cell, known in cells.CELLS.items()
+    for name in known.ranges
   },
 }
 
@@ -469,6 +589,8 @@ def test_fields_keep_their_values():
     for field, (value, needs) in OTHERS.items()
     if not needs and 'toggles' not in field and field != 'task.name'
   }
+  for field in ('model.bidirectional', 'model.recurrence'):
+    del changes[field]  # they contradict remat=sqrt, layer_norm
   run = settings.from_config(_config(changes))
   found = {
     **dataclasses.asdict(run.settings),
@@ -500,7 +622,7 @@ def test_the_memory_of_a_population_is_that_of_all_its_runs(monkeypatch):
   pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': needed}
   monkeypatch.setattr(os, 'sysconf', pages.__getitem__)
   memory.check_memory([one] * 10)
-  with pytest.raises(settings.InputError, match='batch_size.*11 run.*nearest'):
+  with pytest.raises(checks.InputError, match='batch_size.*11 run.*nearest'):
     memory.check_memory([one] * 11)
 
 
@@ -511,12 +633,12 @@ def test_the_choice_named_for_too_large_a_size_fits(monkeypatch):
   monkeypatch.setattr(os, 'sysconf', pages.__getitem__)
   for factor in (0.9, 0.5, 0.01):
     pages['SC_PHYS_PAGES'] = int(memory.estimate_bytes(one) * factor)
-    with pytest.raises(settings.InputError) as info:
+    with pytest.raises(checks.InputError) as info:
       memory.check_memory([one])
     field = str(info.value).partition('=')[0].rpartition('.')[2]
     nearest = int(str(info.value).rpartition('nearest: ')[2])
     memory.check_memory([memory._resized(one, field, nearest)])
-    with pytest.raises(settings.InputError):
+    with pytest.raises(checks.InputError):
       memory.check_memory([memory._resized(one, field, nearest + 1)])
 
 
@@ -626,7 +748,7 @@ def test_a_config_that_lacks_a_field_is_refused(field):
   fields = config.to_dict()
   *path, name = field.split('.')
   del functools.reduce(dict.__getitem__, path, fields)[name]
-  with pytest.raises(settings.InputError, match=f'--config.{field}.*missing'):
+  with pytest.raises(checks.InputError, match=f'--config.{field}.*missing'):
     settings.from_config(config)
 
 

@@ -383,7 +383,7 @@ def test_training_judges_the_errors_of_every_update(build, monkeypatch):
   @jax.jit
   def errors_of(key, params):
     batch = original.sample(key, BATCH)
-    outputs = step._outputs(run.settings, run.hyperparams, params, batch)
+    outputs = step._outputs(run.settings, run.hyperparams, params, batch, None)
     return original.sequence_errors(outputs, batch)
 
   for update, state in enumerate(states[:-1]):

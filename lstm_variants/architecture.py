@@ -1,0 +1,97 @@
+"""What fixes the shapes of a model, and how many parameters it has."""
+
+from typing import Any, NamedTuple
+
+from lstm_variants import cells
+from lstm_variants.cells import remedies
+
+
+class Architecture(NamedTuple):
+  """What fixes the shapes of a model: a stack of equal layers and a readout.
+
+  Attributes:
+    cell: a name from `cells.CELLS`.
+    num_layers: number of recurrent layers, at least 1.
+    in_features: of the inputs.
+    hidden_features: of every layer, in each direction.
+    out_features: of the readout.
+    recurrent_init: a name from `initializers.RECURRENT`.
+    cell_settings: of a cell that has no toggles (`Cell.settings`); None for
+      the default ones.
+    layer_norm: with layer normalisation, see `remedies`.
+    learned_carry: the state before the first step is learned, from zero on.
+    residual: what a layer above the first gets is added to what it puts out.
+    bidirectional: each layer has a second cell that runs from the last step to
+      the first; what is above sees both, side by side.
+  """
+
+  cell: str
+  num_layers: int
+  in_features: int
+  hidden_features: int
+  out_features: int
+  recurrent_init: str = 'orthogonal'
+  cell_settings: Any = None
+  layer_norm: bool = False
+  learned_carry: bool = False
+  residual: bool = False
+  bidirectional: bool = False
+
+
+def check_architecture(architecture: Architecture) -> None:
+  """Refuse what a stack of so many layers of the cell cannot have.
+
+  Raises:
+    ValueError: what, the value, the rule.
+  """
+  sizes, names = architecture, ', '.join(cells.CELLS)
+  if sizes.cell not in cells.CELLS:
+    raise ValueError(f'cell {sizes.cell!r} is not one of {names}')
+  cell = cells.CELLS[sizes.cell]
+  if sizes.cell_settings is not None:
+    cells.check_settings(sizes.cell, sizes.cell_settings, sizes.hidden_features)
+  if sizes.num_layers < 1:
+    raise ValueError(f'num_layers={sizes.num_layers} is below 1')
+  if sizes.residual and sizes.num_layers < 2:
+    raise ValueError(
+      'residual=True needs num_layers of 2 or more: the first layer has inputs '
+      'of another size'
+    )
+  for name, possible in (
+    ('layer_norm', cell.gains is not None),
+    ('learned_carry', bool(cell.zones)),
+  ):
+    if getattr(sizes, name) and not possible:
+      raise ValueError(f'{name}=True: {sizes.cell} has no place for it')
+
+
+def settings_of(architecture: Architecture, toggles: Any) -> Any:
+  """Return what a cell calls its settings."""
+  if toggles is not None:
+    return toggles
+  default = cells.CELLS[architecture.cell].settings
+  chosen = architecture.cell_settings
+  return default if chosen is None else chosen
+
+
+def width_of(architecture: Architecture) -> int:
+  """Return the features that a layer puts out."""
+  return architecture.hidden_features * (1 + architecture.bidirectional)
+
+
+def count_params(architecture: Architecture, toggles: Any) -> int:
+  """Count the parameters in use: those of gates and toggles that are on."""
+  sizes = architecture
+  cell, settings = cells.CELLS[sizes.cell], settings_of(architecture, toggles)
+  features = sizes.in_features, *[width_of(sizes)] * (sizes.num_layers - 1)
+  count = sum(
+    cell.count_params(settings, of_layer, sizes.hidden_features)
+    for of_layer in features
+  )
+  if sizes.layer_norm:
+    gains = remedies.count_gains(cell.gains, sizes.hidden_features)
+    count += sizes.num_layers * gains
+  if sizes.learned_carry:
+    count += sizes.num_layers * len(cell.zones) * sizes.hidden_features
+  readout = (width_of(sizes) + 1) * sizes.out_features
+  return count * (1 + sizes.bidirectional) + readout

@@ -1,0 +1,230 @@
+"""Layer normalisation, zoneout and recurrent dropout, from their papers."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lstm_variants as lv
+from lstm_variants import cells, models
+from lstm_variants.cells import lstm, remedies
+
+F, H, T, B = 2, 3, 5, 2
+OFF = remedies.Noise(None, 0.0, 0.0, 0.0)
+
+
+def draw(name: str, toggles: Any = None, seed: int = 0) -> Any:
+  """Draw a layer with gains, in NumPy, and inputs."""
+  rng = np.random.default_rng(seed)
+  cell = cells.CELLS[name]
+  params = cell.init_params(jax.random.key(seed), F, H, toggles=toggles)
+  gains = remedies.init_gains(cell.gains, H, jnp.dtype('float32'))
+  params, gains = jax.tree.map(
+    lambda leaf: rng.normal(0.2, 0.7, leaf.shape), (params, gains)
+  )
+  return cell, params, gains, rng.normal(size=(T, B, F))
+
+
+def run(cell, params, toggles, inputs, gains=None, noise=None, carry=None):
+  if carry is None:
+    dtype = jnp.asarray(inputs).dtype
+    carry = cell.init_carry(toggles, inputs.shape[1:2], H, dtype)
+  return remedies.unroll(
+    cell,
+    params,
+    toggles,
+    jnp.asarray(inputs),
+    carry,
+    jnp.arange(len(inputs)),
+    None,
+    gains,
+    noise,
+  )
+
+
+def norm(z, gain, bias=0.0):
+  """LN of Ba et al., eq. 3: mean and deviation over the units of a layer."""
+  mean = sum(z) / len(z)
+  deviation = np.sqrt(sum((z - mean) ** 2) / len(z) + 1e-5)
+  return gain * (z - mean) / deviation + bias
+
+
+def sigmoid(z):
+  return 1 / (1 + np.exp(-z))
+
+
+@pytest.mark.parametrize('variant', ['vanilla', 'peephole', 'nog', 'fgr'])
+def test_a_normalised_lstm_is_that_of_ba_et_al(variant):
+  toggles = lv.VARIANTS[variant].toggles
+  with jax.enable_x64(True):
+    cell, params, gains, inputs = draw('lstm', toggles)
+    last, hiddens = run(cell, params, toggles, inputs, gains)
+  for n in range(B):
+    h, c, gates = np.zeros(H), np.zeros(H), np.zeros(3 * H)
+    for t in range(T):
+      of_h = h @ params.recurrent_kernel
+      if toggles.gate_recurrence:
+        to_i, to_f, to_o = np.split(gates @ params.gate_kernel, 3)
+        of_h = of_h + np.concatenate((to_i, to_f, np.zeros(H), to_o))
+      z = norm(inputs[t, n] @ params.kernel, gains.inputs)
+      z_i, z_f, z_g, z_o = np.split(
+        z + norm(of_h, gains.recurrent) + params.bias, 4
+      )
+      p = params.peephole * np.array([toggles[3:6]]).T
+      i, f = sigmoid(z_i + p[0] * c), sigmoid(z_f + p[1] * c)
+      c = f * c + i * np.tanh(z_g)
+      o = sigmoid(z_o + p[2] * c) if toggles.output_gate else np.ones(H)
+      h = o * np.tanh(norm(c, gains.state, gains.state_bias))
+      gates = np.concatenate((i, f, o))
+      np.testing.assert_allclose(hiddens[t, n], h, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(last.c[n], c, rtol=0, atol=1e-12)
+
+
+def test_a_normalised_gru_and_simple_rnn_are_those_of_ba_et_al():
+  with jax.enable_x64(True):
+    cell, params, gains, inputs = draw('gru')
+    _, hiddens = run(cell, params, None, inputs, gains)
+    simple, weights, alpha, _ = draw('simple_rnn', seed=1)
+    _, others = run(simple, weights, None, inputs, alpha)
+  for n in range(B):
+    h, other = np.zeros(H), np.zeros(H)
+    for t in range(T):
+      x = inputs[t, n]
+      of_x, of_h = x @ params.kernel, h @ params.recurrent_kernel
+      b_z, b_r, b_g = np.split(params.bias, 3)
+      gates = norm(of_x[: 2 * H], gains.inputs[: 2 * H])
+      gates = gates + norm(of_h[: 2 * H], gains.recurrent[: 2 * H])
+      z, r = sigmoid(gates[:H] + b_z), sigmoid(gates[H:] + b_r)
+      candidate = norm(of_h[2 * H :], gains.recurrent[2 * H :])
+      g = norm(of_x[2 * H :], gains.inputs[2 * H :]) + b_g
+      g = np.tanh(g + r * (candidate + params.recurrent_bias))
+      h = z * h + (1 - z) * g
+      np.testing.assert_allclose(hiddens[t, n], h, rtol=0, atol=1e-12)
+      a = x @ weights.kernel + other @ weights.recurrent_kernel
+      other = np.tanh(norm(a, alpha.inputs) + weights.bias)
+      np.testing.assert_allclose(others[t, n], other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('name', ['lstm', 'gru', 'simple_rnn'])
+def test_without_remedies_it_is_the_cell(name):
+  toggles = lstm.Toggles(peephole_i=True) if name == 'lstm' else None
+  with jax.enable_x64(True):
+    cell, params, _, inputs = draw(name, toggles)
+    expected = cell.unroll(params, toggles, inputs, time_major=True)
+    for noise in (None, OFF, OFF._replace(key=jax.random.key(0))):
+      found = run(cell, params, toggles, inputs, noise=noise)
+      for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+
+
+def one_step(cell, params, toggles, noise, carry, x):
+  """Advance by one step, and by one of the cell itself."""
+  after, _ = run(cell, params, toggles, x[None], None, noise, carry)
+  plain, _ = cell.step(params, toggles, carry, x)
+  return jax.tree.map(np.asarray, (after, plain))
+
+
+def test_at_test_time_a_state_is_the_mean_of_what_zoneout_draws():
+  noise = remedies.Noise(None, 0.5, 0.25, 0.4)
+  with jax.enable_x64(True):
+    cell, params, _, inputs = draw('lstm', lstm.Toggles())
+    carry = lstm.Carry(*np.random.default_rng(1).normal(size=(2, B, H)))
+    found, plain = one_step(
+      cell, params, lstm.Toggles(), noise, carry, inputs[0]
+    )
+  # h comes from the c that the cell computes, not from the mean.
+  np.testing.assert_allclose(found.c, 0.5 * carry.c + 0.5 * plain.c)
+  np.testing.assert_allclose(found.h, 0.25 * carry.h + 0.75 * plain.h)
+
+
+def test_in_training_a_share_of_the_units_stays_as_it_was():
+  noise = remedies.Noise(jax.random.key(3), 0.5, 0.25, 0.0)
+  cell, params, _, inputs = draw('lstm', lstm.Toggles())
+  wide = jnp.tile(jnp.asarray(inputs[0], jnp.float32), (2000, 1))
+  params = jax.tree.map(jnp.float32, params)
+  carry = lstm.Carry(*jax.random.normal(jax.random.key(0), (2, len(wide), H)))
+  found, plain = one_step(cell, params, lstm.Toggles(), noise, carry, wide)
+  kept = {}
+  for name, share in (('c', 0.5), ('h', 0.25)):
+    old, new, got = (
+      np.asarray(getattr(s, name)) for s in (carry, plain, found)
+    )
+    kept[name] = got == old
+    np.testing.assert_allclose(got, np.where(kept[name], old, new), atol=1e-6)
+    np.testing.assert_allclose(kept[name].mean(axis=0), share, atol=0.04)
+  # c and h are drawn apart.
+  both = np.mean(kept['c'] & kept['h'])
+  assert both == pytest.approx(0.125, abs=0.02)
+
+
+def test_recurrent_dropout_drops_candidates_and_nothing_of_the_state():
+  noise = remedies.Noise(jax.random.key(3), 0.0, 0.0, 0.4)
+  cell, params, _, inputs = draw('lstm', lstm.Toggles())
+  wide = jnp.tile(jnp.asarray(inputs[0], jnp.float32), (2000, 1))
+  params = jax.tree.map(jnp.float32, params)
+  carry = lstm.Carry(*jax.random.normal(jax.random.key(0), (2, len(wide), H)))
+  found, plain = one_step(cell, params, lstm.Toggles(), noise, carry, wide)
+  z = lstm.project(params, carry, wide)
+  f = jax.nn.sigmoid(z[:, H : 2 * H])
+  ratio = np.asarray((found.c - f * carry.c) / (plain.c - f * carry.c))
+  dropped = np.abs(ratio) < 0.5
+  np.testing.assert_allclose(ratio[dropped], 0, atol=1e-3)
+  np.testing.assert_allclose(ratio[~dropped], 1 / 0.6, atol=1e-2)
+  assert dropped.mean() == pytest.approx(0.4, abs=0.02)
+
+
+def test_each_step_and_layer_draws_anew_and_segments_draw_alike():
+  architecture = models.Architecture('lstm', 2, F, 16, 1)
+  toggles = lstm.Toggles()
+  params = models.init_model(jax.random.key(0), architecture, toggles)
+  inputs = jnp.ones((B, 6, F))
+  noise = remedies.Noise(jax.random.key(1), 0.3, 0.3, 0.3)
+
+  def outputs(noise, segment=None):
+    return models.apply_model(
+      params, architecture, toggles, inputs, noise=noise, segment=segment
+    )[1]
+
+  np.testing.assert_allclose(outputs(noise, 4), outputs(noise), atol=1e-6)
+  other = noise._replace(key=jax.random.key(2))
+  assert np.abs(outputs(other) - outputs(noise)).max() > 1e-3
+  # One unit's fate is not that of the step before, nor of the other sequence.
+  held = run(
+    cells.CELLS['simple_rnn'],
+    jax.tree.map(
+      jnp.ones_like,
+      cells.CELLS['simple_rnn'].init_params(jax.random.key(0), F, H),
+    ),
+    None,
+    np.cumsum(np.ones((200, B, F), np.float32), axis=0) / 100,
+    noise=remedies.Noise(jax.random.key(1), 0.0, 0.5, 0.0),
+  )[1]
+  stays = np.asarray(held[1:] == held[:-1]).reshape(199, -1)
+  rows = np.asarray(np.corrcoef(stays[40:].T + 0.0))
+  assert np.abs(rows - np.eye(B * H)).max() < 0.35
+
+
+def test_steps_left_out_stay_as_they_are():
+  cell, params, gains, inputs = draw('lstm', lstm.Toggles())
+  params, gains = jax.tree.map(jnp.float32, (params, gains))
+  mask = np.ones((T, B), bool)
+  mask[3:, 0] = False
+  broken = jnp.where(mask[..., None], jnp.float32(inputs), jnp.nan)
+  zero = cell.init_carry(lstm.Toggles(), (B,), H)
+  noise = remedies.Noise(jax.random.key(0), 0.2, 0.2, 0.2)
+  last, hiddens = remedies.unroll(
+    cell,
+    params,
+    lstm.Toggles(),
+    broken,
+    zero,
+    jnp.arange(T),
+    jnp.asarray(mask),
+    gains,
+    noise,
+  )
+  np.testing.assert_array_equal(hiddens[3:, 0], hiddens[[2, 2], 0])
+  np.testing.assert_array_equal(last.h[0], hiddens[2, 0])
+  assert np.isfinite(hiddens).all()
