@@ -133,6 +133,10 @@ def get_config() -> config_dict.ConfigDict:
   # Each of its components is then cut to ± this; inf: off.
   config.optimizer.clip_value = float('inf')
 
+  # α of the penalty αΩ on gradients that shrink or grow from step to step
+  # (Pascanu et al. 2013), of simple_rnn, irnn, gru and LSTMs; 0: off.
+  config.optimizer.gradient_penalty = 0.0
+
   config.training = config_dict.ConfigDict()
   # Sequences per update.
   config.training.batch_size = 32

@@ -128,7 +128,7 @@ def apply_model(
   settings = settings_of(architecture, toggles)
   x, mask = unroll.time_first(inputs, mask, time_major=False)
   if carries is None:
-    carries = _first_carries(params, architecture, settings, inputs)
+    carries = first_carries(params, architecture, settings, inputs)
   if len(carries) != architecture.num_layers:
     raise ValueError(
       f'{len(carries)} carries for num_layers={architecture.num_layers}; '
@@ -147,8 +147,23 @@ def apply_model(
   return last, jnp.swapaxes(outputs, 0, 1)
 
 
-def _first_carries(params, architecture, settings, inputs) -> tuple[Any, ...]:
-  """Return the states before the first step: zero, or learned."""
+def first_carries(
+  params: dict[str, Any],
+  architecture: Architecture,
+  settings: Any,
+  inputs: jax.Array,
+) -> tuple[Any, ...]:
+  """Return the states before the first step: zero, or learned.
+
+  Args:
+    params: from `init_model`.
+    architecture: static.
+    settings: of the cell.
+    inputs: `[batch, ...]`.
+
+  Returns:
+    A carry per layer, of a bidirectional model a pair.
+  """
   sizes = architecture
   dtype = jnp.result_type(inputs, params['readout']['kernel'])
   zero = cells.CELLS[sizes.cell].init_carry(

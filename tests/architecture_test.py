@@ -14,7 +14,7 @@ F, H, OUT, T, B = 2, 4, 3, 6, 2
 BASE = models.Architecture('lstm', 2, F, H, OUT)
 TOGGLES = lv.VARIANTS['peephole'].toggles
 INPUTS = jax.random.normal(jax.random.key(9), (B, T, F))
-MASK = np.arange(T) < np.array([[T], [4]])
+MASK = jnp.arange(T) < jnp.array([[T], [4]])
 
 
 def build(**changes):

@@ -118,10 +118,20 @@ def _grid(hyper, name, dialect, updates, seeds, changes, models):
     'training.updates': updates,
     **changes,
   }
-  return hyper.product(
+  return hyper.chainit(
     [
-      *(hyper.fixed(f'config.{key}', value) for key, value in fields.items()),
-      hyper.sweep('config.model.variant', models),
-      hyper.sweep('config.seed', range(seeds)),
+      hyper.product(
+        [
+          *(
+            hyper.fixed(f'config.{key}', value)
+            for key, value in fields.items()
+            # Only an LSTM has a gate that keeps its state.
+            if model in LSTMS or key != 'model.chrono_t_max'
+          ),
+          hyper.fixed('config.model.variant', model),
+          hyper.sweep('config.seed', range(seeds)),
+        ]
+      )
+      for model in models
     ]
   )

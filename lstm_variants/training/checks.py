@@ -1,8 +1,9 @@
 """The rules that each field of a config must keep."""
 
+from collections.abc import Callable
 import importlib.util
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 from lstm_variants import cells, directory, tasks
 from lstm_variants.cells import initializers, lstm, variants
@@ -10,6 +11,8 @@ from lstm_variants.tasks import base
 from lstm_variants.training import fields as fields_lib
 from lstm_variants.training.fields import InputError
 
+# A task, or its spec.
+_Made = TypeVar('_Made')
 OPTIMIZERS = ('adam', 'rmsprop', 'sgd')
 REMAT = ('auto', 'none', 'sqrt')
 # Of what is left out at random.
@@ -55,6 +58,11 @@ _REALS = {
   'optimizer.eps': (lambda x: 0 < x < math.inf, '> 0', 1e-8),
   'optimizer.clip_norm': (lambda x: x > 0, '> 0, or inf for none', 1.0),
   'optimizer.clip_value': (lambda x: x > 0, '> 0, or inf for none', 1.0),
+  'optimizer.gradient_penalty': (
+    lambda x: 0 <= x < math.inf,
+    'at least 0',
+    1.0,
+  ),
   'model.forget_bias': (lambda x: -math.inf < x < math.inf, 'finite', 1.0),
   'model.chrono_t_max': (
     lambda x: x == 0 or 3 <= x < math.inf,
@@ -162,16 +170,13 @@ def resolve_task(task: dict[str, Any]) -> dict[str, Any]:
   One name for it in every record, whether the default was chosen or left.
 
   Raises:
-    InputError: an unknown dialect, or lengths that contradict each other.
+    InputError: an unknown dialect, lengths that contradict each other, or an
+      option that the dialect does not have or allow.
   """
   dialects = tasks.DIALECTS[task['name']]
   name = task['dialect'] or next(iter(dialects))
   fields_lib.check_name('task.dialect', name, dialects)
   dialect = dialects[name]
-  options = {
-    option: task[option] or known.default
-    for option, known in dialect.options.items()
-  }
   length = task['length'] or dialect.usual
   shortest = task['shortest_length'] or dialect.usual_shortest(length)
   if not task['evaluation_length'] and task['evaluation_shortest_length']:
@@ -181,20 +186,31 @@ def resolve_task(task: dict[str, Any]) -> dict[str, Any]:
       'needs --config.task.evaluation_length, the longest',
     )
   longest = task['evaluation_length'] or length
-  # Of a task that draws its lengths, those that were never trained on.
-  unseen = length + 1 if shortest < length < longest else longest
-  smallest = task['evaluation_shortest_length'] or (
-    unseen if task['evaluation_length'] else shortest
-  )
-  return {
+  smallest = task['evaluation_shortest_length']
+  resolved = {
     **task,
-    **options,
     'dialect': name,
     'length': length,
     'shortest_length': shortest,
     'evaluation_length': longest,
-    'evaluation_shortest_length': smallest,
+    'evaluation_shortest_length': smallest
+    or _first_judged(dialect, length, shortest, longest),
   }
+  spec = _of_task(tasks.resolve, resolved, held_out=False)
+  options = {option: getattr(spec, option) for option in dialect.options}
+  return {**resolved, **options}
+
+
+def _first_judged(
+  dialect: base.Dialect, length: int, shortest: int, longest: int
+) -> int:
+  """Return from where T of the held-out set is drawn, up to `longest`."""
+  if longest <= length:
+    return min(shortest, longest)
+  if shortest == length:
+    return longest
+  # Of a task that draws its lengths, those that were never trained on.
+  return min(dialect.first_unseen(length), longest)
 
 
 def make_task(task: dict[str, Any], held_out: bool) -> base.Task:
@@ -207,11 +223,18 @@ def make_task(task: dict[str, Any], held_out: bool) -> base.Task:
   Raises:
     InputError: a choice that the dialect does not have or allow.
   """
+  return _of_task(tasks.make_task, task, held_out)
+
+
+def _of_task(
+  make: Callable[..., _Made], task: dict[str, Any], held_out: bool
+) -> _Made:
+  """Return what is made of the choices of a config."""
   length, shortest = 'length', 'shortest_length'
   if held_out:
     length, shortest = 'evaluation_length', 'evaluation_shortest_length'
   try:
-    return tasks.make_task(
+    return make(
       task['name'],
       task['dialect'],
       task[length],

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from lstm_variants import cells
+from lstm_variants import cells, penalty
 from lstm_variants.cells import contract, lstm, variants
 from lstm_variants.training import checks, fields
 from lstm_variants.training.checks import InputError
@@ -95,6 +95,41 @@ def _check_remedies(variant: str, model: dict[str, Any]) -> None:
         f'{variant}{diagonal} has no place for it, cells that have: '
         f'{", ".join(able)}; nearest: leave it out',
       )
+
+
+def check_penalty(chosen: Choice, fields: dict[str, Any]) -> None:
+  """Refuse a gradient penalty on what it is not defined for.
+
+  Args:
+    chosen: the model.
+    fields: the whole config, checked field by field.
+
+  Raises:
+    InputError: another cell, or something else that takes part in a step.
+  """
+  weight = fields['optimizer']['gradient_penalty']
+  if not weight:
+    return
+  if chosen.cell not in penalty.CELLS:
+    raise InputError(
+      'optimizer.gradient_penalty',
+      weight,
+      f'of {", ".join(penalty.CELLS)} only, not of {chosen.cell}; nearest: 0',
+    )
+  apart = ('layer_norm', 'bidirectional', *checks.RATES)
+  for field in apart:
+    if fields['model'][field]:
+      raise InputError(
+        'optimizer.gradient_penalty',
+        weight,
+        f'not together with model.{field}; nearest: 0',
+      )
+  if fields['training']['batch_devices'] > 1:
+    raise InputError(
+      'training.batch_devices',
+      fields['training']['batch_devices'],
+      'a gradient penalty needs the whole batch on one device; nearest: 1',
+    )
 
 
 def _check_init(variant: str, model: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ class Settings:
 
   Fields are those of configs/base.py; `cell` comes from `model.variant`,
   `cell_settings` from `model.cell`, and `task_fields` are those of `task`.
-  `noisy`: there is zoneout or recurrent dropout.
+  `noisy`: there is zoneout or recurrent dropout; `penalised`: a penalty.
   """
 
   task_fields: TaskFields
@@ -47,6 +47,7 @@ class Settings:
   residual: bool
   bidirectional: bool
   noisy: bool
+  penalised: bool
   dtype: str
   optimizer: str
   nesterov: bool
@@ -132,6 +133,7 @@ class Hyperparams(NamedTuple):
   zoneout_c: Any
   zoneout_h: Any
   recurrent_dropout: Any
+  gradient_penalty: Any
 
 
 class Run(NamedTuple):
@@ -159,7 +161,13 @@ _STATIC = {
 }
 _TRACED = {
   'model': ('forget_bias', 'chrono_t_max', *checks.RATES),
-  'optimizer': ('learning_rate', 'momentum', 'clip_norm', 'clip_value'),
+  'optimizer': (
+    'learning_rate',
+    'momentum',
+    'clip_norm',
+    'clip_value',
+    'gradient_penalty',
+  ),
 }
 
 
@@ -180,11 +188,13 @@ def from_config(config: config_dict.ConfigDict) -> Run:
   task, model = fields['task'], fields['model']
   optimizer, training = fields['optimizer'], fields['training']
   chosen = naming.choose(model)
+  naming.check_penalty(chosen, fields)
   settings = Settings(
     task_fields=TaskFields(**task),
     cell=chosen.cell,
     cell_settings=chosen.cell_settings,
     noisy=any(model[rate] for rate in checks.RATES),
+    penalised=optimizer['gradient_penalty'] > 0,
     optimizer=optimizer['name'],
     **{key: model[key] for key in _STATIC['model']},
     **{key: optimizer[key] for key in _STATIC['optimizer']},

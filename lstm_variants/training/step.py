@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_variants import models
+from lstm_variants import models, penalty
 from lstm_variants.cells import remedies
 from lstm_variants.tasks import base
 from lstm_variants.training import checks
@@ -224,6 +224,16 @@ def _differentiate(settings, hyperparams, params, batch: base.Batch, key):
   (grads,) = pull_back(_part(settings, slopes))
   if settings.batch_devices > 1:
     grads = jax.lax.psum(grads, BATCH)
+  if settings.penalised:
+    _, others = penalty.gradient(
+      params,
+      settings.architecture,
+      hyperparams.toggles,
+      batch.inputs,
+      lambda outputs: task.loss(outputs, batch),
+    )
+    weight = hyperparams.gradient_penalty
+    grads = jax.tree.map(lambda g, p: g + weight * p, grads, others)
   return loss, errors, grads
 
 

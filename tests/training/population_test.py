@@ -10,7 +10,7 @@ import pytest
 
 from configs import base
 from configs.studies import variants as variants_study
-from lstm_variants.cells import lstm
+from lstm_variants.cells import lstm, variants
 from lstm_variants.sweeps import study
 from lstm_variants.training import population
 from lstm_variants.training import settings as settings_lib
@@ -199,7 +199,7 @@ def test_a_diverging_member_leaves_the_others_bit_unchanged(
 def test_every_variant_seed_and_rate_of_the_study_is_one_population():
   runs = study.expand(variants_study.get_config(), variants_study.get_hyper)
   models = {run.model for run in runs}
-  assert models == set(settings_lib.variants.VARIANTS)
+  assert models == set(variants.VARIANTS)
   assert len({run.hyperparams.seed for run in runs}) >= 2
   assert len({run.hyperparams.learning_rate for run in runs}) >= 2
   assert len(runs) >= 4 * len(models)

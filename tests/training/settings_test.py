@@ -50,6 +50,7 @@ REALS = {
   'optimizer.eps': (-1e-8, 0.0, NAN, INF),
   'optimizer.clip_norm': (-1.0, 0.0, NAN, -INF),
   'optimizer.clip_value': (-1.0, 0.0, NAN, -INF),
+  'optimizer.gradient_penalty': (-1.0, NAN, INF),
   'model.forget_bias': (NAN, INF, -INF),
   'model.chrono_t_max': (-1.0, 2.0, 2.99, NAN, INF),
   'model.zoneout_c': (-0.1, 1, 1.5, NAN, INF),
@@ -269,6 +270,14 @@ def test_toggles_of_a_simple_rnn_are_refused(toggle, value):
       ('model.recurrent_dropout=0.1', 'simple_rnn', 'gru'),
     ),
     (
+      {'model.variant': 'mgu', 'optimizer.gradient_penalty': 2},
+      ('gradient_penalty=2', 'simple_rnn', 'not of mgu', 'nearest: 0'),
+    ),
+    (
+      {'model.layer_norm': True, 'optimizer.gradient_penalty': 2},
+      ('gradient_penalty=2', 'model.layer_norm', 'nearest: 0'),
+    ),
+    (
       {'model.residual': True},
       ('model.residual=True', 'num_layers', 'nearest: false'),
     ),
@@ -424,6 +433,7 @@ OTHERS = {
   'optimizer.eps': (0.5, {}),
   'optimizer.clip_norm': (0.5, {}),
   'optimizer.clip_value': (0.5, {}),
+  'optimizer.gradient_penalty': (0.5, {}),
   'training.batch_size': (5, {}),
   'training.updates': (5, {}),
   'training.evaluation_interval': (5, {}),
@@ -589,8 +599,10 @@ def test_fields_keep_their_values():
     for field, (value, needs) in OTHERS.items()
     if not needs and 'toggles' not in field and field != 'task.name'
   }
-  for field in ('model.bidirectional', 'model.recurrence'):
-    del changes[field]  # they contradict remat=sqrt, layer_norm
+  # They contradict remat=sqrt or layer_norm.
+  for field in ('bidirectional', 'recurrence'):
+    del changes[f'model.{field}']
+  del changes['optimizer.gradient_penalty']
   run = settings.from_config(_config(changes))
   found = {
     **dataclasses.asdict(run.settings),

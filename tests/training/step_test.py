@@ -255,6 +255,7 @@ def test_held_out_metrics_are_those_of_one_large_batch(build, monkeypatch):
     run.hyperparams,
     state.params,
     base.Batch(jnp.asarray(inputs), jnp.zeros(()), jnp.zeros(())),
+    None,
   )
   errors = np.asarray(outputs)[:, -1, 0] - np.sum(values * markers, axis=1)
   np.testing.assert_allclose(metrics['loss'], np.mean(errors**2), rtol=1e-5)
