@@ -16,6 +16,7 @@ if TYPE_CHECKING:
   from lstm_variants.cells.lstm import unroll as unroll
   from lstm_variants.cells.variants import Variant as Variant
   from lstm_variants.cells.variants import VARIANTS as VARIANTS
+  from lstm_variants.export import export_onnx as export_onnx
   from lstm_variants.modules import LSTMCell as LSTMCell
   from lstm_variants.modules import SequenceModel as SequenceModel
   from lstm_variants.tasks import make_task as make_task
@@ -34,6 +35,7 @@ _HOMES = {
     'step',
     'unroll',
   ),
+  'export': ('export_onnx',),
   'cells.variants': ('VARIANTS', 'Variant'),
   'modules': ('LSTMCell', 'SequenceModel'),
   'tasks': ('TASKS', 'make_task'),

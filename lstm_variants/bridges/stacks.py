@@ -1,0 +1,179 @@
+"""Whole models in operators of ONNX: layers, directions, and what is around."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm_variants.bridges import operators, plain_gates, weights
+from lstm_variants.bridges.weights import ExportError
+
+_READOUT = ('kernel', 'bias')
+# What the parameters of a model may hold, beside 'gains'.
+_PARTS = ('layers', 'backward', 'carries', 'readout')
+
+
+class Model(NamedTuple):
+  """Layers one above the other, and what is read out of the last.
+
+  Attributes:
+    layers: of each its directions, forward and then backward.
+    residual: what a layer above the first gets is added to what it puts out.
+    first: the state before the first step, `[layers · directions, 1, H]`, by
+      name; empty where it is zero.
+    readout: kernel `[directions · H, out_features]` and bias, or None.
+  """
+
+  layers: tuple[tuple[operators.Layer, ...], ...]
+  residual: bool
+  first: Mapping[str, np.ndarray]
+  readout: tuple[np.ndarray, np.ndarray] | None
+
+  @property
+  def states(self) -> tuple[str, ...]:
+    """What each layer carries: 'c' and 'h', or 'h'."""
+    return operators.STATES[self.layers[0][0].operator]
+
+  @property
+  def directions(self) -> int:
+    """Of every layer, 1 or 2."""
+    return len(self.layers[0])
+
+  @property
+  def in_features(self) -> int:
+    """F."""
+    return self.layers[0][0].kernel.shape[1]
+
+  @property
+  def hidden_features(self) -> int:
+    """H, of every layer and direction."""
+    return self.layers[0][0].recurrent_kernel.shape[1]
+
+  @property
+  def width(self) -> int:
+    """Of what each layer puts out: directions · H."""
+    return self.directions * self.hidden_features
+
+
+def translate(
+  params: Any, toggles: Any, cell: str, backward: Any, residual: bool
+) -> Model:
+  """Return a model in operators of ONNX; see `export.export_onnx`.
+
+  Raises:
+    ExportError: what ONNX cannot express, arrays that do not fit each other.
+  """
+  if hasattr(params, 'architecture'):  # a SequenceModel knows the rest itself
+    sizes = params.architecture
+    cell, residual = sizes.cell, sizes.residual
+    toggles = params.toggles if toggles is None else toggles
+    params = params.params
+  if cell not in operators.OPERATORS:
+    raise ExportError(
+      f'cell={cell!r}: ONNX has no operator for it; choices: '
+      f'{", ".join(operators.OPERATORS)}'
+    )
+  if cell in operators.TOGGLED:
+    toggles = plain_gates.check(toggles)
+  elif toggles is not None:
+    raise ExportError(f'toggles={toggles}: {cell} has none; nearest: None')
+  parts = params if isinstance(params, Mapping) else {'layers': params}
+  directions = _directions(parts, backward)
+  stacks = [_stack(part['layers']) for part in directions]
+  if len(stacks[-1]) != len(stacks[0]):
+    raise ExportError(
+      f'backward: {len(stacks[-1])} layer(s) beside {len(stacks[0])}, must be '
+      f'as many; nearest: {len(stacks[0])}'
+    )
+  layers = []
+  for n, pair in enumerate(zip(*stacks, strict=True)):
+    try:
+      made = [operators.OPERATORS[cell](one, toggles) for one in pair]
+    except ExportError as error:
+      raise ExportError(f'layer {n}: {error}') from error
+    layers.append(tuple(made))
+  model = Model(tuple(layers), residual, {}, None)
+  _check_fit(model)
+  model = model._replace(first=_first(model, directions))
+  readout = parts.get('readout')
+  return model if readout is None else _with_readout(model, readout)
+
+
+def _directions(
+  parts: Mapping[str, Any], backward: Any
+) -> list[Mapping[str, Any]]:
+  """Return what runs forward, and what runs backward if anything does."""
+  found = [parts]
+  if backward is not None and 'backward' in parts:
+    raise ExportError('backward: params have one too; nearest: None')
+  if backward is not None:
+    found.append({'layers': backward})
+  elif 'backward' in parts:
+    found.append(parts['backward'])
+  for part in found:
+    if 'gains' in part:
+      raise ExportError(
+        'layer_norm=True: no operator of ONNX normalises inside its steps; '
+        'nearest: layer_norm=False'
+      )
+    for name in part:
+      if name not in _PARTS:
+        nearest = weights.nearest(name, _PARTS)
+        raise ExportError(f'params: {name!r} is no part of a model{nearest}')
+    if 'layers' not in part:
+      raise ExportError('params: no layers; nearest: {"layers": (...)}')
+  return found
+
+
+def _first(
+  model: Model, directions: Sequence[Mapping[str, Any]]
+) -> dict[str, np.ndarray]:
+  """Return the learned state before the first step, if it is learned."""
+  if 'carries' not in directions[0]:
+    return {}
+  stacked = zip(*(part['carries'] for part in directions), strict=True)
+  rows = [row for pair in stacked for row in pair]
+  first = {}
+  for state in model.states:
+    leaves = [operators.single(f'carries {state}', row[state]) for row in rows]
+    first[state] = np.stack(leaves)[:, None]
+  wanted = (len(model.layers) * model.directions, 1, model.hidden_features)
+  weights.check_shapes(first, dict.fromkeys(first, wanted))
+  return first
+
+
+def _stack(params: Any) -> Sequence[Any]:
+  """Return layers, given them or the parameters of one cell."""
+  layers = (params,) if hasattr(params, '_fields') else tuple(params)
+  if not layers:
+    raise ExportError('layers: none; nearest: one')
+  return layers
+
+
+def _check_fit(model: Model) -> None:
+  """Refuse layers that cannot stand above or beside each other."""
+  size = model.hidden_features
+  for n, directions in enumerate(model.layers):
+    for layer in directions:
+      features, width = layer.kernel.shape[1], layer.recurrent_kernel.shape[1]
+      if width != size:
+        raise ExportError(
+          f'layer {n}: hidden_features={width}, must be those of layer 0; '
+          f'nearest: {size}'
+        )
+      below = model.width if n else model.in_features
+      if features != below:
+        raise ExportError(
+          f'layer {n}: in_features={features}, must be what is below it; '
+          f'nearest: {below}'
+        )
+
+
+def _with_readout(model: Model, readout: Mapping[str, Any]) -> Model:
+  named = {k: operators.single(k, readout[k]) for k in _READOUT}
+  wanted = (model.width, *named['bias'].shape[-1:])
+  try:
+    weights.check_shapes(named, {'kernel': wanted, 'bias': wanted[1:]})
+  except ExportError as error:
+    raise ExportError(f'readout: {error}') from error
+  return model._replace(readout=(named['kernel'], named['bias']))

@@ -1,0 +1,141 @@
+"""Arrays by name, as they cross to another library or come from it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+import difflib
+import os
+import pathlib
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from lstm_variants import storage
+from lstm_variants.cells import lstm
+
+
+class ExportError(ValueError):
+  """A model cannot be put as another tool needs it; the message is a line."""
+
+
+class WeightsError(ValueError):
+  """These are not the weights of such a layer; the message is a line."""
+
+
+def save(path: str | os.PathLike[str], weights: Mapping[str, Any]) -> None:
+  """Write weights, nested or by name, as a safetensors file.
+
+  Raises:
+    StorageError: the file cannot be written.
+  """
+  arrays = {k: np.ascontiguousarray(leaf) for k, leaf in flatten(weights)}
+  storage.write(pathlib.Path(path), safetensors.numpy.save(arrays))
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+  """Read a safetensors file.
+
+  Raises:
+    WeightsError: it cannot be read, or is none.
+  """
+  try:
+    return safetensors.numpy.load(pathlib.Path(path).read_bytes())
+  except OSError as error:
+    raise WeightsError(f'{path}: {error.strerror}') from error
+  except (safetensors.SafetensorError, ValueError, KeyError) as error:
+    raise WeightsError(
+      f'{path}: not a safetensors file of numbers ({error})'
+    ) from error
+
+
+def flatten(weights: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
+  """Yield leaves by dotted name.
+
+  Raises:
+    WeightsError: there are no names.
+  """
+  if not isinstance(weights, Mapping):
+    raise WeightsError(
+      f'weights: a {type(weights).__name__}, must be arrays by name'
+    )
+  for name, leaf in weights.items():
+    if isinstance(leaf, Mapping):
+      yield from flatten(leaf, f'{prefix}{name}.')
+    else:
+      yield f'{prefix}{name}', leaf
+
+
+def as_params(
+  kernel: np.ndarray,
+  recurrent_kernel: np.ndarray,
+  bias: np.ndarray,
+  peephole: np.ndarray | None = None,
+) -> lstm.Params:
+  """Return NumPy arrays as `Params`; what is not given is zero."""
+  size = len(recurrent_kernel)
+  leaves: Any = (
+    kernel,
+    recurrent_kernel,
+    bias,
+    np.zeros((3, size), bias.dtype) if peephole is None else peephole,
+    np.zeros((3 * size, 3 * size), bias.dtype),
+  )
+  return lstm.Params(*leaves)
+
+
+def array(
+  name: str, value: Any, error: type[ValueError] = ExportError
+) -> np.ndarray:
+  """Return what any library has as an array, of 32 bits or of 64.
+
+  Raises:
+    error: it is none of real numbers.
+  """
+  found = np.asarray(value)
+  if not jnp.issubdtype(found.dtype, jnp.floating):
+    raise error(
+      f'{name}: has type {found.dtype}, must be real; nearest: float32'
+    )
+  return found.astype(np.promote_types(np.float32, found.dtype))
+
+
+def check_shapes(
+  found: Mapping[str, np.ndarray],
+  wanted: Mapping[str, tuple[int, ...]],
+  error: type[ValueError] = ExportError,
+) -> None:
+  """Refuse arrays of other shapes than `wanted`.
+
+  Raises:
+    error: naming the first.
+  """
+  for name, shape in wanted.items():
+    if found[name].shape != shape:
+      runs = found[name].ndim == len(shape) + 1
+      raise error(
+        f'{name}: has shape {list(found[name].shape)}, must have {list(shape)}'
+        + '; nearest: those of one run, leaf[0] of each leaf' * runs
+      )
+
+
+def check_names(found: Iterable[str], wanted: Iterable[str]) -> None:
+  """Refuse names that are missing, or not wanted.
+
+  Raises:
+    WeightsError: naming the first.
+  """
+  found, wanted = list(found), list(wanted)
+  for name in wanted:
+    if name not in found:
+      unknown = [other for other in found if other not in wanted]
+      raise WeightsError(f'{name}: missing{nearest(name, unknown)}')
+  for name in found:
+    if name not in wanted:
+      raise WeightsError(f'{name}: unknown{nearest(name, wanted)}')
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+  """Name the closest choice, if one is close."""
+  close = difflib.get_close_matches(name, list(choices), 1, 0.3)
+  return f'; nearest: {close[0]}' if close else ''
