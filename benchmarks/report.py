@@ -25,6 +25,8 @@ SCRIPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
   ('memory', ('--repeats=5',)),
   ('time_to_solve', ()),
   ('sampling', ('--repeats=3',)),
+  ('cells', ('--repeats=5', '--csv=docs/cost.csv')),
+  ('newton', ('--repeats=3',)),
 )
 INTRODUCTION = pathlib.Path(__file__).parent / 'introduction.md'
 

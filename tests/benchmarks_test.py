@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import cells as cells_page
 from benchmarks import (
   flax_training,
   memory,
@@ -257,3 +258,28 @@ def test_sampling_prints_what_a_batch_costs(tmp_path):
     share = float(row.split('|')[-2].strip(' %'))
     assert 0 < share < 100
   assert 'The largest share: ' in page
+
+
+@pytest.mark.parametrize('name', ['cells', 'newton'])
+def test_cells_and_newton_print_their_page(name, tmp_path):
+  done = subprocess.run(
+    [
+      sys.executable,
+      *('-m', f'benchmarks.{name}', '--quick', f'--output={tmp_path}'),
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  text = (tmp_path / f'{name}.md').read_text()
+  header, *rows = table_after(text, '##')
+  if name == 'cells':
+    found = {row[0].strip('`') for row in rows}
+    assert found == set(cells_page.FEW)
+    (vanilla,) = [row for row in rows if row[0] == '`vanilla`']
+    assert vanilla[-1] == '1.00'
+  else:
+    assert header[:2] == ['steps', 'what']
+    assert [row[1] for row in rows] == ['states', 'with gradient']
+    assert all('scan' not in row[-1] for row in rows)
