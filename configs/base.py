@@ -22,7 +22,7 @@ def get_config() -> config_dict.ConfigDict:
   # paper, which mostly has T = length.
   config.task.shortest_length = 0
   # T of the held-out set, likewise; 0: as in training. Of a task that draws T,
-  # evaluation_shortest_length is then length + 1: lengths never seen.
+  # a longer one is judged from the first T on that was never seen.
   config.task.evaluation_length = 0
   config.task.evaluation_shortest_length = 0
   # What some dialects leave open (docs/tasks.md); 0 or '': the paper's.

@@ -7,9 +7,11 @@ task, or a task and a dialect, of docs/tasks.md; the fields of --config.task
 choose among what the dialect leaves open.
 """
 
+import bisect
 import difflib
 import pathlib
 import sys
+from typing import Any
 
 from absl import flags
 import jax
@@ -21,7 +23,8 @@ from lstm_variants.analysis import figures, samples
 from lstm_variants.tasks import base
 from lstm_variants.training import backend, checks
 
-# What a picture can hold, and somebody read.
+# Of a batch: what is drawn in some seconds, and held in memory.
+MOST_MARKS = 4 * 10**5
 MOST_NUMBERS = 10**7
 _CONFIG = command.define_config(default='configs/base.py')
 _TASK = flags.DEFINE_string(
@@ -40,19 +43,14 @@ _OUT = flags.DEFINE_string(
 
 def main() -> None:
   """Check everything, draw, print."""
-  task = _chosen_task()
+  fields = _chosen_fields()
+  task = checks.make_task(checks.resolve_task(fields), held_out=False)
   out = pathlib.Path(_OUT.value or f'runs/show/{task.label}.svg')
   if out.suffix not in ('.svg', '.png'):
     raise config_file.UsageError(
       f'--out={out}: must end in .svg or .png; nearest: {out}.svg'
     )
-  numbers = task.num_steps * (task.in_features + task.out_features)
-  if numbers * _SAMPLES.value > MOST_NUMBERS:
-    raise config_file.UsageError(
-      f'--config.task.length={task.length}: {_SAMPLES.value} sequence(s) of '
-      f'{task.num_steps:,} steps are too much to draw; nearest: a shorter '
-      'length, or --samples=1'
-    )
+  _check_room(fields, task)
   backend.check()
   with storage.refusals(out.parent):
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -71,8 +69,8 @@ def main() -> None:
   console.say('\n\n'.join(parts))
 
 
-def _chosen_task() -> base.Task:
-  """Return the task of --task, or of the config.
+def _chosen_fields() -> dict[str, Any]:
+  """Return the fields of the task of --task, or of the config.
 
   Raises:
     UsageError: an unknown task, or one that is named twice.
@@ -80,13 +78,15 @@ def _chosen_task() -> base.Task:
   """
   fields = _CONFIG.value.to_dict()
   if _TASK.value is not None:
-    if _TASK.value not in tasks.TASKS:
+    try:
+      name, dialect = tasks.TASKS.choice(_TASK.value)
+    except KeyError:
       close = difflib.get_close_matches(_TASK.value, tasks.TASKS, 1, 0.4)
       nearest = f'nearest: {close[0]}; ' if close else ''
       raise config_file.UsageError(
         f'--task={_TASK.value}: unknown; {nearest}choices: '
         f'{", ".join(tasks.TASKS)}'
-      )
+      ) from None
     given = {field for field, _ in config_file.overrides(sys.argv)}
     for field in ('task.name', 'task.dialect'):
       if field in given:
@@ -94,9 +94,54 @@ def _chosen_task() -> base.Task:
           f'--config.{field} and --task={_TASK.value}: both name the task; '
           'leave one out'
         )
-    name, dialect = tasks.TASKS.choice(_TASK.value)
     fields['task'] |= {'name': name, 'dialect': dialect}
-  return checks.make_task(checks.check_fields(fields)['task'], held_out=False)
+  checks.check_fields(fields)
+  return fields['task']
+
+
+def _check_room(fields: dict[str, Any], task: base.Task) -> None:
+  """Refuse what is too much to draw.
+
+  Raises:
+    UsageError: with the samples, or the length, that can be drawn.
+  """
+  count, fits = _SAMPLES.value, _drawable(task)
+  if count <= fits:
+    return
+  much = f'of {task.num_steps:,} steps: too much to draw'
+  if fits:
+    raise config_file.UsageError(
+      f'--samples={count}: {much}; nearest: --samples={fits}'
+    )
+  lengths = range(1, task.length)
+  longest = bisect.bisect(
+    lengths, False, key=lambda n: _drawable_at(fields, n) == 0
+  )
+  raise config_file.UsageError(
+    f'--config.task.length={task.length}: {much}; nearest: '
+    f'--config.task.length={longest} --samples=1'
+  )
+
+
+def _drawable(task: base.Task) -> int:
+  """Return how many sequences of a task can be drawn."""
+  sides = task.inputs, task.outputs
+  marks = sum(1 if one_hot else len(names) for names, one_hot in sides)
+  numbers = task.in_features + task.out_features
+  return min(
+    MOST_MARKS // (task.num_steps * marks),
+    MOST_NUMBERS // (task.num_steps * numbers),
+  )
+
+
+def _drawable_at(fields: dict[str, Any], length: int) -> int | None:
+  """Return how many can be drawn at a T; None if the task needs a longer."""
+  unset = dict.fromkeys((n for n in fields if n.endswith('length')), 0)
+  try:
+    chosen = checks.resolve_task({**fields, **unset, 'length': length})
+  except checks.InputError:
+    return None
+  return _drawable(checks.make_task(chosen, held_out=False))
 
 
 def _describe(task: base.Task) -> str:

@@ -5,8 +5,11 @@ its name in `MODULES`.
 """
 
 from collections.abc import Iterator, Mapping
+import dataclasses
 import difflib
 import functools
+import numbers
+import os
 import types
 from typing import Any
 
@@ -16,6 +19,7 @@ from lstm_variants.tasks import (
   bucket_sort,
   copy,
   counting,
+  data,
   denoise,
   digits,
   forecasting,
@@ -78,7 +82,7 @@ def make_task(
 
   Args:
     name: a key of `DIALECTS`.
-    dialect: whose version; None is the first of the task's dialects.
+    dialect: whose version; None or '' is the first of the task's dialects.
     length: T in steps, as the dialect's paper counts it; None is the
       dialect's `usual`, mostly 100.
     shortest: draw T of each batch from U{shortest, …, length}, on one time
@@ -93,12 +97,20 @@ def make_task(
     ValueError: an unknown name or dialect; as `SpecError`, a choice that the
       dialect does not have, or a value out of its range.
   """
-  found = find_dialect(name, dialect)
-  dialect = dialect or next(iter(DIALECTS[name]))
-  length = found.usual if length is None else length
-  if shortest is None:
-    shortest = found.usual_shortest(length)
-  return _build(name, dialect, length, shortest, held_out, **options)
+  return _make(name, dialect, length, shortest, held_out, options)[1]
+
+
+def resolve(
+  name: str,
+  dialect: str | None = None,
+  length: int | None = None,
+  *,
+  shortest: int | None = None,
+  held_out: bool = False,
+  **options: Any,
+) -> base.Spec:
+  """Return what `make_task` builds, with what was left to the paper."""
+  return _make(name, dialect, length, shortest, held_out, options)[0]
 
 
 def find_dialect(name: str, dialect: str | None = None) -> base.Dialect:
@@ -110,7 +122,7 @@ def find_dialect(name: str, dialect: str | None = None) -> base.Dialect:
   if name not in DIALECTS:
     raise ValueError(f'task {name!r} is not one of {", ".join(DIALECTS)}')
   dialects = DIALECTS[name]
-  dialect = next(iter(dialects)) if dialect is None else dialect
+  dialect = dialect or next(iter(dialects))
   if dialect not in dialects:
     raise ValueError(
       f'dialect {dialect!r} of {name} is not one of {", ".join(dialects)}'
@@ -118,18 +130,65 @@ def find_dialect(name: str, dialect: str | None = None) -> base.Dialect:
   return dialects[dialect]
 
 
+def _make(
+  name: str,
+  dialect: str | None,
+  length: int | None,
+  shortest: int | None,
+  held_out: bool,
+  options: Mapping[str, Any],
+) -> tuple[base.Spec, base.Task]:
+  """Check what was chosen, complete it, and build the task, or find it."""
+  found = find_dialect(name, dialect)
+  dialect = dialect or next(iter(DIALECTS[name]))
+  length = found.usual if length is None else length
+  length = _check_integer('length', length, found.usual)
+  if shortest is None:
+    shortest = found.usual_shortest(length)
+  shortest = _check_integer('shortest', shortest, found.usual)
+  label = f'{name} in dialect {dialect}'
+  _check_lengths(label, found, length, shortest)
+  chosen = _check_options(label, found, options)
+  given: dict[str, Any] = {'length': length, 'shortest': shortest}
+  spec = base.Spec(**given, held_out=held_out, **chosen)
+  return _build(name, dialect, spec, data.identity(spec.path))
+
+
 @functools.lru_cache(maxsize=256)
 def _build(
-  name: str,
-  dialect_name: str,
-  length: int,
-  shortest: int,
-  held_out: bool,
-  **options: Any,
-) -> base.Task:
-  """Check what was chosen, complete it, and build the task."""
+  name: str, dialect_name: str, spec: base.Spec, identity: tuple
+) -> tuple[base.Spec, base.Task]:
+  """Complete a checked spec and build the task; anew for files that changed."""
+  del identity  # of the path, beside which files are found again
   dialect = DIALECTS[name][dialect_name]
-  label = f'{name} in dialect {dialect_name}'
+  spec = dialect.resolve(spec)
+  return spec, _vary(dialect.build(spec), dialect, spec)
+
+
+def _vary(task: base.Task, dialect: base.Dialect, spec: base.Spec) -> base.Task:
+  """Return the task, its label told from that of the dialect's default.
+
+  Data name themselves: a path says nothing of what is in the file.
+  """
+  shortest = dialect.usual_shortest(spec.length)
+  words = [f'-from{spec.shortest}'] if spec.shortest != shortest else []
+  defaults: dict[str, Any] = {
+    name: option.default
+    for name, option in dialect.options.items()
+    if isinstance(option.default, int)
+  }
+  usual = dialect.resolve(spec._replace(**defaults))
+  words += [
+    f'-{name}{getattr(spec, name)}'
+    for name in defaults
+    if getattr(spec, name) != getattr(usual, name)
+  ]
+  return dataclasses.replace(task, variation=task.variation + ''.join(words))
+
+
+def _check_lengths(
+  label: str, dialect: base.Dialect, length: int, shortest: int
+) -> None:
   for field, value in (('length', length), ('shortest', shortest)):
     if value < dialect.shortest:
       raise base.SpecError(
@@ -142,6 +201,12 @@ def _build(
     raise base.SpecError(
       'shortest', shortest, f'above length={length}; nearest: {length}'
     )
+
+
+def _check_options(
+  label: str, dialect: base.Dialect, options: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Return all options of the dialect, as chosen or by default."""
   chosen: dict[str, Any] = {
     option: known.default for option, known in dialect.options.items()
   }
@@ -157,14 +222,13 @@ def _build(
         option, value, f'{label} has no such option (it has: {usable})'
       )
     chosen[option] = _check_option(option, value, dialect.options[option])
-  given: dict[str, Any] = {'length': length, 'shortest': shortest}
-  spec = base.Spec(**given, held_out=held_out, **chosen)
-  return base.vary(dialect.build(spec), dialect, spec)
+  return chosen
 
 
 def _check_option(name: str, value: Any, option: base.Option) -> Any:
   if isinstance(option.default, str):
-    return value
+    return _check_text(name, value)
+  value = _check_integer(name, value, option.default)
   if not option.smallest <= value <= option.largest:
     nearest = min(max(value, option.smallest), option.largest)
     raise base.SpecError(
@@ -176,10 +240,23 @@ def _check_option(name: str, value: Any, option: base.Option) -> Any:
   return value
 
 
+def _check_integer(field: str, value: Any, usual: int) -> int:
+  if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+    return int(value)
+  raise base.SpecError(field, value, f'not an integer; nearest: {usual}')
+
+
+def _check_text(field: str, value: Any) -> str:
+  text = os.fspath(value) if isinstance(value, os.PathLike) else value
+  if isinstance(text, str):
+    return text
+  raise base.SpecError(field, value, f"not text; nearest: '{value}'")
+
+
 class _Registry(Mapping[str, base.Task]):
   """Tasks by name, built when asked for.
 
-  What needs files of the user's is known by name, but not listed.
+  What needs files of the user's is not among them; `choice` knows its name.
   """
 
   def __init__(self):
@@ -190,27 +267,32 @@ class _Registry(Mapping[str, base.Task]):
         self._names[f'{name}_{dialect}'] = name, dialect
 
   def __getitem__(self, key: str) -> base.Task:
+    if key not in self:
+      raise KeyError(key)
     return make_task(*self._names[key])
 
   def choice(self, key: str) -> tuple[str, str]:
-    """Return the name and the dialect that a key stands for."""
+    """Return the name and the dialect that a key stands for.
+
+    Raises:
+      KeyError: it is no name, not even of a task that needs files.
+    """
     return self._names[key]
 
   def __iter__(self) -> Iterator[str]:
-    return (
-      key
-      for key, (name, dialect) in self._names.items()
-      if not DIALECTS[name][dialect].needs_files
-    )
+    return (key for key in self._names if key in self)
 
   def __len__(self) -> int:
     return sum(1 for _ in self)
 
   def __contains__(self, key: object) -> bool:
-    return key in self._names
+    if key not in self._names:
+      return False
+    name, dialect = self._names[str(key)]
+    return not DIALECTS[name][dialect].needs_files
 
   def __repr__(self) -> str:
-    return f'TASKS({", ".join(self._names)})'
+    return f'TASKS({", ".join(self)})'
 
 
 # Every task by name in its default dialect, and every dialect as name_dialect,

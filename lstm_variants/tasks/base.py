@@ -253,6 +253,10 @@ class Option(NamedTuple):
   meaning: str
 
 
+def _unchanged(spec: Spec) -> Spec:
+  return spec
+
+
 class Dialect(NamedTuple):
   """How to build one paper's version of a task.
 
@@ -264,6 +268,9 @@ class Dialect(NamedTuple):
     options: field of `Spec` -> `Option`.
     usual: T where none is chosen, in steps.
     needs_files: of the user's, by the option `path`.
+    stride: so many T in a row, from `shortest` on, make sequences alike.
+    resolve: sets the options whose default, 0 or '', stands for something that
+      the lengths, other options or data decide.
   """
 
   build: Callable[[Spec], Task]
@@ -273,25 +280,16 @@ class Dialect(NamedTuple):
   options: Mapping[str, Option] = types.MappingProxyType({})
   usual: int = 100
   needs_files: bool = False
+  stride: int = 1
+  resolve: Callable[[Spec], Spec] = _unchanged
 
   def usual_shortest(self, length: int) -> int:
     """Return from where T is drawn, as the paper has it."""
     return min(self.shortest, length) if self.drawn else length
 
-
-def vary(task: Task, dialect: Dialect, spec: Spec) -> Task:
-  """Return the task, its label told from that of the dialect's default.
-
-  Data name themselves: a path says nothing of what is in the file.
-  """
-  usual = dialect.usual_shortest(spec.length)
-  words = [f'-from{spec.shortest}'] if spec.shortest != usual else []
-  words += [
-    f'-{name}{getattr(spec, name)}'
-    for name, option in dialect.options.items()
-    if getattr(spec, name) != option.default and isinstance(option.default, int)
-  ]
-  return dataclasses.replace(task, variation=task.variation + ''.join(words))
+  def first_unseen(self, length: int) -> int:
+    """Return the smallest T whose sequences are longer than those of T."""
+    return length + self.stride - (length - self.shortest) % self.stride
 
 
 def sampler(

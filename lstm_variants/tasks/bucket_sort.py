@@ -248,6 +248,7 @@ TASKS = types.MappingProxyType(
           True,
           _options(10),
           formal_languages.USUAL,
+          stride=2,
         ),
       }
     )

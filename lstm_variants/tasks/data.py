@@ -121,6 +121,42 @@ def read_column(text: str, column: str, path: Path) -> tuple[list[float], int]:
   return values, index + 1
 
 
+def name_column(text: str, column: str, path: Path) -> str:
+  """Return what a column is called, however it was chosen.
+
+  Its name; its number, from 1, where other columns have that name; what was
+  given, where a column has that number as its name.
+
+  Raises:
+    base.SpecError: there is no such column.
+  """
+  rows = csv.reader(io.StringIO(text, newline=''), strict=True)
+  try:
+    header = [cell.strip() for cell in next(rows, [])]
+  except csv.Error:  # `read_column` says where
+    return column
+  index = _find_column(header, column, path)
+  if header.count(header[index]) == 1 and header[index]:
+    return header[index]
+  number = str(index + 1)
+  return column if number in header else number
+
+
+def identity(path: Path) -> tuple[tuple[int, ...], ...]:
+  """Return what differs when a file has changed, or a directory's files.
+
+  Times, sizes, places; () of what is not there.
+  """
+  try:
+    found = [os.stat(path)]
+    if stat.S_ISDIR(found[0].st_mode):
+      with os.scandir(path) as entries:
+        found += [entry.stat() for entry in entries]
+  except (OSError, ValueError):
+    return ()
+  return tuple(sorted((s.st_ino, s.st_size, s.st_mtime_ns) for s in found))
+
+
 def fingerprint(*contents: bytes) -> str:
   """Return a dash and 8 hexadecimal digits of SHA-256, for labels.
 

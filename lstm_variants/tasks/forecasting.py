@@ -121,13 +121,24 @@ def measure(
   }
 
 
+def resolve(spec: base.Spec) -> base.Spec:
+  """Return the spec with its period and what its column is called."""
+  if not spec.path:
+    return spec._replace(period=spec.period or SUNSPOTS_PERIOD)
+  text = data.decode(data.read(spec.path), spec.path)
+  return spec._replace(
+    period=spec.period or 1,
+    column=data.name_column(text, spec.column, spec.path),
+  )
+
+
 def read_series(spec: base.Spec) -> Series:
   """Return what the spec asks for, standardised.
 
   Raises:
     base.SpecError: the file, the column or its numbers cannot be used.
   """
-  path, column, period = spec.path, str(spec.column), 1
+  path, column = spec.path, spec.column
   if not path:
     if column:
       raise base.SpecError('column', column, 'needs a path')
@@ -136,7 +147,7 @@ def read_series(spec: base.Spec) -> Series:
         'forecasting', 'statsmodels', 'datasets', 'sunspots', 'sunspots.csv'
       )
     )
-    column, period = SUNSPOTS, SUNSPOTS_PERIOD
+    column = SUNSPOTS
   content = data.read(path)
   numbers, index = data.read_column(data.decode(content, path), column, path)
   border = len(numbers) - len(numbers) // 5
@@ -153,7 +164,7 @@ def read_series(spec: base.Spec) -> Series:
     values,
     border,
     scale,
-    spec.period or period,
+    spec.period,
     data.fingerprint(content) + (f'-column{index}' if spec.path else ''),
   )
 
@@ -266,12 +277,14 @@ _DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
       1,
       'one value',
       options=types.MappingProxyType(_OPTIONS),
+      resolve=resolve,
     ),
     'multi_step': base.Dialect(
       functools.partial(build, dialect='multi_step'),
       1,
       'one value',
       options=types.MappingProxyType({'horizon': _HORIZON, **_OPTIONS}),
+      resolve=resolve,
     ),
   }
 )

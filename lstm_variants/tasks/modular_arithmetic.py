@@ -32,6 +32,8 @@ from lstm_variants.tasks import base, formal_languages
 
 OPERATORS = ('+', '-', '*')
 PLUS, MINUS, TIMES = range(3)
+# Steps of an operator and a number.
+STRIDE = 2
 
 
 def draw_expressions(
@@ -122,7 +124,7 @@ def expressions(modulus: int) -> formal_languages.Language:
     numbers,
     functools.partial(draw_expressions, modulus=modulus),
     functools.partial(spread_values, modulus),
-    stride=2,
+    stride=STRIDE,
     mark='=',
   )
 
@@ -178,6 +180,7 @@ TASKS = types.MappingProxyType(
           True,
           _OPTIONS,
           formal_languages.USUAL,
+          stride=STRIDE,
         ),
         'xlstm24': base.Dialect(
           build_xlstm24,
@@ -186,6 +189,7 @@ TASKS = types.MappingProxyType(
           True,
           _OPTIONS,
           formal_languages.USUAL,
+          stride=STRIDE,
         ),
       }
     )

@@ -133,10 +133,18 @@ def expect_strings(spec: base.Spec) -> Expected:
   """Count in the strings that are drawn from; mean over T and strings."""
   strings = lay_out(spec.held_out)
   choices = np.sum(np.sum(strings.targets, axis=2) == 2, axis=1)
-  kept = [strings.lengths <= n for n in range(spec.shortest, spec.length + 1)]
+  # From the longest string on, every T is like that.
+  longest = int(strings.lengths.max())
+  limits = np.arange(min(spec.shortest, longest), min(spec.length, longest) + 1)
+  weights = np.ones(limits.size)
+  weights[-1] = spec.length - max(spec.shortest, limits[-1]) + 1
+  kept = [strings.lengths <= n for n in limits]
+  steps = [np.mean(strings.lengths[n] - 1) for n in kept]
   return Expected(
-    steps=float(np.mean([np.mean(strings.lengths[n] - 1) for n in kept])),
-    choices=float(np.mean([np.mean(choices[n]) for n in kept])),
+    steps=float(np.average(steps, weights=weights)),
+    choices=float(
+      np.average([np.mean(choices[n]) for n in kept], weights=weights)
+    ),
     recalls=1.0,
     unfailed=0.5,
   )

@@ -153,12 +153,20 @@ def build_msd(spec: base.Spec) -> base.Task:
   )
 
 
-def build_nmsd(spec: base.Spec) -> base.Task:
-  """Return NMSD; without a `period` the longest interval takes T steps.
+def resolve_nmsd(spec: base.Spec) -> base.Spec:
+  """Return the spec with F; without a `period` the longest interval takes T.
 
   F = T − (symbols − 1), of the shortest T where T is drawn: F must not vary,
-  or I could not be told. With a `period` F is that, and T only bounds it, as
-  when a model is to be evaluated at another T.
+  or I could not be told.
+  """
+  fits = max(spec.shortest - spec.symbols + 1, spike_trains.SMALLEST_PERIOD)
+  return spec._replace(period=spec.period or fits)
+
+
+def build_nmsd(spec: base.Spec) -> base.Task:
+  """Return NMSD with F = `period`, which T bounds.
+
+  Of a config F is that of training, at every evaluation length.
 
   Chance: a constant: the variance of I, (symbols² − 1) / 12, and 1 − 1/symbols
   of the answers wrong.
@@ -169,15 +177,14 @@ def build_nmsd(spec: base.Spec) -> base.Task:
     raise base.SpecError(
       'period', 1, f'too small; nearest: {spike_trains.SMALLEST_PERIOD}'
     )
-  spike_trains.check_room(spec, spec.period or spike_trains.SMALLEST_PERIOD)
-  period = spec.period or spec.shortest - spec.symbols + 1
+  spike_trains.check_room(spec, spec.period)
   wrong = 1 - 1 / spec.symbols
   return spike_trains.build(
-    spec._replace(period=period),
+    spec,
     sample_nmsd,
     name='spike_delays',
     dialect='nmsd',
-    num_steps=period + spec.symbols - 1,
+    num_steps=spec.period + spec.symbols - 1,
     inputs=spike_trains.SPIKE,
     outputs=spike_trains.DELAY,
     baselines=types.MappingProxyType(
@@ -193,7 +200,7 @@ _OPTIONS = types.MappingProxyType(
 _ONE_INTERVAL = types.MappingProxyType(
   {
     'period': base.Option(
-      0, 0, 10_000, 'F, least steps to the spike; 0: as many as fit T'
+      0, 0, 10**7, 'F, least steps to the spike; 0: as many as fit T'
     ),
     'symbols': spike_trains.SYMBOLS,
   }
@@ -209,6 +216,7 @@ _DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
       'the spike takes at least 2 or 3',
       options=_ONE_INTERVAL,
       usual=11,
+      resolve=resolve_nmsd,
     ),
   }
 )

@@ -16,6 +16,8 @@ from lstm_variants.tasks import base, measures
 
 # A stream is right when all its absolute errors are below this.
 TOLERANCE = 0.49
+# What is as close to its limit stays there.
+_SETTLED = 1e-9
 SPIKE = base.channels('spike')
 DELAY = base.channels('delay')
 # F from here on: the first step of an interval is never its last.
@@ -73,13 +75,25 @@ def intervals_begun(last: int, period: int, symbols: int) -> np.ndarray:
   to t, and u(t) is the mean of u(t − F − i) over i.
   """
   before = period + symbols
+  mean = period + (symbols - 1) / 2
   begun = np.zeros(before + last + 1)
   begun[before : before + period] = 1.0
   for start in range(before + period, len(begun), period):
     time = np.arange(start, min(start + period, len(begun)))
     chance = (begun[time - period] - begun[time - period - symbols]) / symbols
     begun[time] = begun[start - 1] + np.cumsum(chance)
+    if _is_settled(chance, mean) and _is_settled(
+      np.diff(begun[start - before : start]), mean
+    ):
+      rest = begun[start + period :]
+      rest[:] = begun[time[-1]] + np.arange(1, rest.size + 1) / mean
+      break
   return begun[before:]
+
+
+def _is_settled(chance: np.ndarray, mean: float) -> bool:
+  """Tell whether spikes are as likely at every step, once in `mean` steps."""
+  return bool(np.all(np.abs(chance * mean - 1) < _SETTLED))
 
 
 def check_room(spec: base.Spec, period: int) -> None:
@@ -90,10 +104,11 @@ def check_room(spec: base.Spec, period: int) -> None:
   """
   longest = period + spec.symbols - 1
   if spec.shortest < longest:
-    field = 'length' if spec.shortest == spec.length else 'shortest'
+    # In a circle went who was told of a shortest T above the longest.
+    field = 'length' if spec.length < longest else 'shortest'
     raise base.SpecError(
       field,
-      spec.shortest,
+      getattr(spec, field),
       f'an interval takes up to period + symbols - 1 = {longest} steps; '
       f'nearest: {longest}',
     )

@@ -49,6 +49,8 @@ from lstm_variants.tasks import base, measures
 PERIOD = 10
 SYMBOLS = 10
 NAMES = ('.', *'abcdefghijklmnopqrstuvwxyz')
+# Chances that differ by less are the same.
+_SETTLED = 1e-15
 REFERENCE = 'Tallec & Ollivier, ICLR 2018, arXiv:1804.11188'
 
 
@@ -159,9 +161,9 @@ def _batch(
 
 def _shares_uniform(spec: base.Spec, padded: bool) -> float:
   """Return the first character's share of the graded steps."""
-  lengths = range(spec.shortest, spec.length + 1)
+  lengths = np.arange(spec.shortest, spec.length + 1)
   if padded:
-    return len(lengths) / sum(-(-n // (spec.period + 1)) for n in lengths)
+    return float(len(lengths) / np.sum(-(-lengths // (spec.period + 1))))
   return spec.period / spec.mean_length
 
 
@@ -173,11 +175,18 @@ def _shares_variable(spec: base.Spec, padded: bool) -> float:
   """
   if not padded:
     return (spec.period + 1) / 2 / spec.mean_length
+  if spec.period == 1:
+    return _shares_uniform(spec, padded)
   begins = np.zeros(spec.length)
   begins[0] = 1.0
   for step in range(2, spec.length):
     earlier = begins[max(0, step - spec.period - 1) : step - 1]
     begins[step] = np.sum(earlier) / spec.period
+    # Where all steps are alike, so are all that follow; looked at now and then.
+    before = begins[max(0, step - spec.period) : step + 1]
+    if step % spec.period == 0 and np.ptp(before) < _SETTLED:
+      begins[step:] = begins[step]
+      break
   counts = np.cumsum(begins)[spec.shortest - 1 :]
   return float(len(counts) / np.sum(counts))
 

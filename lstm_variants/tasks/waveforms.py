@@ -102,12 +102,12 @@ def sample_pfg(
 
 def baselines(spec: base.Spec, shape: str) -> dict[str, float]:
   """Return the metrics of the best constants, each for its own metric."""
+  wave = SHAPES[shape](np.arange(spec.period), spec.period)
+  # How often a step is there, over the T that are drawn; then a phase.
   time = np.arange(spec.length)
-  wave = SHAPES[shape](time % spec.period, spec.period)
-  # How often a step is there, over the T that are drawn.
   drawn = spec.length - spec.shortest + 1
   weights = np.minimum(1.0, (spec.length - time) / drawn)
-  weights /= weights.sum()
+  weights = np.bincount(time % spec.period, weights / weights.sum())
   mean = weights @ wave
   order = np.argsort(wave)
   below = np.concatenate(([0.0], np.cumsum(weights[order])))
@@ -132,10 +132,15 @@ def build_pfg(spec: base.Spec, shape: str) -> base.Task:
   so it must come right in 100 / batch size updates in a row; the paper asks for
   100 right periods of one stream. Judge longer ones by the evaluation length.
   """
-  if spec.shortest < spec.period:
-    field = 'length' if spec.shortest == spec.length else 'shortest'
+  if spec.period > spec.length:
     raise base.SpecError(
-      field,
+      'period',
+      spec.period,
+      f'above length={spec.length}; nearest: {spec.shortest}',
+    )
+  if spec.period > spec.shortest:
+    raise base.SpecError(
+      'shortest',
       spec.shortest,
       f'below period={spec.period}; nearest: {spec.period}',
     )

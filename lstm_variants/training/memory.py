@@ -1,7 +1,7 @@
 """How much memory a run needs, and whether this machine has it."""
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 import math
@@ -98,19 +98,7 @@ def check_memory(population: Sequence['Settings']) -> None:
     'length': fields.length,
     'evaluation_length': fields.evaluation_length,
   }
-  name, nearest = '', 1
-  for name in sorted(
-    sizes, key=lambda name: values[name] / sizes[name][2], reverse=True
-  ):
-    fits = functools.partial(_fits, settings, runs, name, memory)
-    smallest, step = sizes[name][1], 1
-    if name == 'batch_size':
-      smallest = step = settings.batch_devices
-    choices = range(smallest, values[name], step)
-    if choices and fits(choices[0]):
-      too_large = bisect.bisect(choices, False, key=lambda n, f=fits: not f(n))
-      nearest = choices[too_large - 1]
-      break
+  name, nearest = _find_cure(settings, runs, sizes, values, memory)
   judged = name == 'evaluation_length'
   task = settings.held_out_task if judged else settings.task
   raise checks.InputError(
@@ -123,26 +111,62 @@ def check_memory(population: Sequence['Settings']) -> None:
   )
 
 
-def _fits(settings, runs: int, name: str, memory: int, size: int) -> bool:
+def _find_cure(
+  settings: 'Settings',
+  runs: int,
+  sizes: Mapping[str, tuple[str, int, int]],
+  values: Mapping[str, int],
+  memory: int,
+) -> tuple[str, int]:
+  """Return the size to change, and to what: the largest value that fits."""
+  order = sorted(sizes, key=lambda n: values[n] / sizes[n][2], reverse=True)
+  for name in order:
+    needs = functools.partial(_needed_bytes, settings, runs, name)
+    smallest, step = sizes[name][1], 1
+    if name == 'batch_size':
+      smallest = step = settings.batch_devices
+    choices = range(smallest, values[name], step)
+    # What is too short for the task needs nothing: so lengths are in order.
+    count = bisect.bisect(
+      choices, False, key=lambda n, f=needs: (f(n) or 0) > memory
+    )
+    if count and needs(choices[count - 1]) is not None:
+      return name, choices[count - 1]
+  # No one size will do: the most unusual one is to be changed first.
+  for name in order:
+    if values[name] > sizes[name][1]:
+      return name, min(values[name] - 1, sizes[name][2])
+  return order[0], sizes[order[0]][1]
+
+
+def _needed_bytes(
+  settings: 'Settings', runs: int, name: str, size: int
+) -> int | None:
+  """Estimate the memory with another size; None: too short for the task."""
   try:
-    return estimate_bytes(_resized(settings, name, size), runs) <= memory
-  except checks.InputError:  # too short for what the task puts into it
-    return False
+    return estimate_bytes(_resized(settings, name, size), runs)
+  except checks.InputError:
+    return None
 
 
 def _resized(settings: 'Settings', name: str, size: int) -> 'Settings':
   """Return settings with another size; lengths are not drawn."""
-  if name not in settings.task_fields._fields:
+  before = settings.task_fields
+  if name not in before._fields:
     return dataclasses.replace(settings, **{name: size})
-  lengths: dict[str, int] = {name: size}
-  if settings.task_fields.evaluation_length == settings.task_fields.length:
-    lengths = {'length': size, 'evaluation_length': size}
-  fields = settings.task_fields._replace(**lengths)
-  fields = fields._replace(
-    shortest_length=fields.length,
-    evaluation_shortest_length=fields.evaluation_length,
-  )
-  return dataclasses.replace(settings, task_fields=fields)
+  lengths = {'length': before.length}
+  lengths['evaluation_length'] = before.evaluation_length
+  if before.evaluation_length == before.length:
+    lengths = dict.fromkeys(lengths, size)
+  lengths[name] = size
+  lengths['shortest_length'] = lengths['length']
+  lengths['evaluation_shortest_length'] = lengths['evaluation_length']
+  # A period that follows from T follows from the other T.
+  left = before._replace(period=0)
+  if checks.resolve_task(left._asdict())['period'] != before.period:
+    left = before
+  task = checks.resolve_task(left._replace(**lengths)._asdict())
+  return dataclasses.replace(settings, task_fields=type(before)(**task))
 
 
 def _ends_bytes(settings: 'Settings', steps: int) -> int:

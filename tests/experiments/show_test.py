@@ -83,6 +83,29 @@ def test_what_is_drawn_is_a_batch_of_the_task(fork, tmp_path):
       ('--config.task.path=', 'missing.txt'),
     ),
     (
+      ['--task=copy', '--config.task.length=100000'],
+      ('--samples=3: ', '100,020 steps', 'nearest: --samples=1\n'),
+    ),
+    (
+      ['--task=adding', '--config.task.length=1000000', '--samples=1'],
+      (
+        '--config.task.length=1000000: ',
+        'nearest: --config.task.length=133333 --samples=1\n',
+      ),
+    ),
+    (
+      ['--task=adding', '--config.task.length=133334', '--samples=1'],
+      ('nearest: --config.task.length=133333 ',),
+    ),
+    (
+      ['--task=spike_delays_nmsd', '--config.task.length=1000000'],
+      ('nearest: --config.task.length=200000 ',),
+    ),
+    (
+      ['--task=sequential_digits_mnist'],
+      ('--config.task.path=', 'give the directory'),
+    ),
+    (
       ['--task=long_lag_hs97_2c', '--config.task.shortest_length=101'],
       ('--config.task.shortest_length=101', 'nearest: 100'),
     ),

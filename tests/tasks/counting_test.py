@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lstm_variants as lv
-from lstm_variants.tasks import base, counting
+from lstm_variants.tasks import base, counting, measures
 
 COUNT = 1500
 LETTERS = {'anbn': 'ab', 'anbncn': 'abc'}
@@ -148,8 +148,8 @@ def test_who_counts_makes_no_error(name, choice):
   assert means['failed'].weight == COUNT
   assert means['wrong'].weight == means['loss'].weight == batch.mask.sum()
   assert np.max(ERRORS(outputs, batch)) < 1e-9
-  assert task.success == base.HeldOut('failed', counting.NONE_FAILED)
-  assert counting.NONE_FAILED * COUNT < 1
+  assert task.success == base.HeldOut('failed', measures.NONE)
+  assert measures.NONE * COUNT < 1
 
 
 def test_one_output_on_the_wrong_side_fails_its_step_and_its_string():

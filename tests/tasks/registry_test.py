@@ -1,6 +1,7 @@
 """The registry of tasks: names, defaults, refusals, each task's contract."""
 
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import lstm_variants as lv
 from lstm_variants import tasks
 from lstm_variants.analysis import samples
-from lstm_variants.tasks import base
+from lstm_variants.tasks import base, data
 
 # Needs files of the user's.
 WITHOUT_DATA = {'sequential_digits_mnist', 'permuted_digits_mnist'}
@@ -52,7 +53,6 @@ def _sampler(key: str, drawn: bool):
 def test_every_task_and_every_dialect_has_a_name():
   assert set(lv.TASKS) == {*tasks.DIALECTS, *KEYS}
   assert WITHOUT_DATA.isdisjoint(lv.TASKS)
-  assert all(key in lv.TASKS for key in WITHOUT_DATA)
   assert len(lv.TASKS) == len(list(lv.TASKS))
   assert 'addition' not in lv.TASKS
   for name, dialects in tasks.DIALECTS.items():
@@ -168,12 +168,70 @@ def test_unknown_names_are_refused_with_the_known_ones(name, dialect, message):
     ({'shortest': 1}, 'shortest', 'needs at least 2 steps'),
     ({'items': 2}, 'items', 'has no such option'),
     ({'itms': 2}, 'itms', 'unknown; nearest: items'),
+    ({'shortest': 10.5}, 'shortest', 'not an integer; nearest: 100'),
   ],
 )
 def test_a_choice_that_cannot_be_is_refused(choices, field, message):
   with pytest.raises(base.SpecError, match=message) as info:
     lv.make_task('adding', 'urnn16', 100, **choices)
   assert info.value.field == field
+
+
+@pytest.mark.parametrize(
+  ('name', 'choices', 'message'),
+  [
+    ('copy', {'symbols': '8'}, "symbols '8': not an integer; nearest: 8"),
+    ('copy', {'symbols': 8.5}, 'symbols 8.5: not an integer; nearest: 8'),
+    ('copy', {'symbols': True}, 'symbols True: not an integer'),
+    ('copy', {'length': 10.5}, 'length 10.5: not an integer; nearest: 100'),
+    ('copy', {'length': '10'}, "length '10': not an integer"),
+    ('words', {'path': 5}, "path 5: not text; nearest: '5'"),
+    ('words', {'path': b'x'}, 'path .*: not text'),
+  ],
+)
+def test_a_choice_of_another_type_is_refused(name, choices, message):
+  with pytest.raises(base.SpecError, match=message):
+    lv.make_task(name, **choices)
+
+
+def test_a_dialect_without_a_name_is_the_first():
+  assert lv.make_task('copy', '') is lv.make_task('copy')
+  nine: Any = np.int64(9)
+  assert lv.make_task('copy', length=nine) is lv.make_task('copy', length=9)
+
+
+def test_a_task_that_needs_files_is_known_but_not_listed():
+  for key in WITHOUT_DATA:
+    assert key not in lv.TASKS and key not in repr(lv.TASKS)
+    assert lv.TASKS.get(key) is None
+    assert f'{"_".join(lv.TASKS.choice(key))}' == key
+    with pytest.raises(KeyError):
+      lv.TASKS[key]
+  with pytest.raises(KeyError):
+    lv.TASKS.choice('addition')
+  assert all(key in lv.TASKS for key in lv.TASKS)
+
+
+def test_a_file_that_changed_is_read_again(tmp_path):
+  file = tmp_path / 'text.txt'
+  labels = set()
+  for text in ('a b ' * 99, 'b c d ' * 99, 'a b ' * 99):
+    file.write_text(text)
+    task = lv.make_task('characters', length=3, path=file)
+    assert task is lv.make_task('characters', length=3, path=str(file))
+    labels.add((task.label, text))
+  assert len(labels) == len({label for label, _ in labels}) == 2
+
+
+def test_a_directory_whose_files_changed_is_another(tmp_path):
+  file = tmp_path / 'images'
+  seen = [data.identity(tmp_path), data.identity(file)]
+  for content in (b'1', b'22'):
+    file.write_bytes(content)
+    seen += [data.identity(tmp_path), data.identity(file)]
+  assert len(set(seen)) == len(seen)
+  assert data.identity(tmp_path) == data.identity(tmp_path)
+  assert data.identity('\0') == ()
 
 
 def test_published_results_carry_their_source():

@@ -157,7 +157,7 @@ def test_a_step_is_right_within_03():
   ('choice', 'message'),
   [
     ({'length': 9}, 'length 9.*nearest: 10'),
-    ({'length': 24, 'period': 25}, 'length 24.*nearest: 25'),
+    ({'length': 24, 'period': 25}, 'period 25.*nearest: 24'),
     ({'length': 50, 'shortest': 20, 'period': 25}, 'shortest 20.*nearest: 25'),
     ({'length': 50, 'period': 2}, 'period 2.*nearest: 3'),
   ],
