@@ -53,6 +53,26 @@ def _remove_cache() -> None:
   os.environ.pop(_SHORTEST)
 
 
+# Files whose programs are small and run once: what XLA would make faster does
+# not repay its time.
+HASTY = (
+  'tests/cells/',
+  'tests/tasks/',
+  'tests/architecture_test.py',
+  'tests/penalty_test.py',
+  'tests/training/remedies_test.py',
+)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def compile_hastily(request: pytest.FixtureRequest):
+  """Leave out most optimizations in the files that are named above."""
+  path = request.path.relative_to(request.config.rootpath).as_posix()
+  jax.config.update('jax_disable_most_optimizations', path.startswith(HASTY))
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
 @pytest.fixture(scope='module', autouse=True)
 def forget(request: pytest.FixtureRequest):
   """Let go of the batches and programs that a file of tests keeps."""

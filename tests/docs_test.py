@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
+from configs.studies import gradient_penalty, thousand_steps, timed_spikes
 from configs.studies import tasks as tasks_study
-from configs.studies import thousand_steps, timed_spikes
 from configs.studies import variants as variants_study
 from lstm_variants import tasks
 from lstm_variants.analysis import report
@@ -167,6 +167,9 @@ def test_the_other_studies_are_what_they_say():
   runs = study.expand(thousand_steps.get_config(), thousand_steps.get_hyper)
   assert all(run.settings.task.length == 1000 for run in runs)
   assert {run.model for run in runs} == {'vanilla', 'simple_rnn'}
+  runs = study.expand(gradient_penalty.get_config(), gradient_penalty.get_hyper)
+  assert {run.hyperparams.gradient_penalty for run in runs} == {0.0, 2.0}
+  assert {run.settings.task.length for run in runs} == {50, 100}
   runs = study.expand(timed_spikes.get_config(), timed_spikes.get_hyper)
   assert {run.settings.hidden_features for run in runs} == {1, 4}
   assert {run.settings.task_fields.period for run in runs} == {10, 30}
