@@ -16,6 +16,8 @@ def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
   config = base.get_config()
   config.task.name = 'timed_spikes'
+  # The streams of the paper do not end: are those right that go on?
+  config.task.evaluation_length = 1000
   config.optimizer.learning_rate = 1e-2
   config.training.updates = 3000
   config.training.evaluation_batches = 16
