@@ -45,7 +45,7 @@ def build(length: int, gradient: bool) -> dict[str, Program]:
 
   def by_scan(params: Any) -> tuple[jax.Array, Any]:
     _, hiddens = cell.unroll(params, toggles, inputs)
-    return jnp.mean(jnp.square(hiddens)), jnp.zeros((3,))
+    return jnp.mean(jnp.square(hiddens)), jnp.zeros((4,))
 
   def by_newton(params: Any) -> tuple[jax.Array, Any]:
     _, hiddens, report = newton.unroll(cell, params, toggles, inputs)
@@ -72,9 +72,10 @@ def row(length: int, gradient: bool) -> tuple[str, ...]:
     pages.repeats(),
     1,
   )
-  result = programs[NEWTON].run()
-  (_, facts), _ = result if gradient else (result, None)
-  converged, iterations, residual = (float(fact) for fact in facts)
+  results = [program.run() for program in programs.values()]
+  (expected, _), (loss, facts) = (r[0] if gradient else r for r in results)
+  assert jnp.allclose(loss, expected, rtol=1e-4), 'not the same states'
+  converged, iterations, residual, _ = (float(fact) for fact in facts)
   memory = [
     '—' if p.temp_bytes is None else f'{p.temp_bytes / 2**20:,.1f}'
     for p in programs.values()

@@ -18,6 +18,9 @@ from lstm_variants.architecture import count_params as count_params
 from lstm_variants.architecture import settings_of, width_of
 from lstm_variants.cells import contract, remedies, unroll
 
+# Of the keys of the cells that run backwards.
+_BACKWARD = 0x6261636B
+
 
 def init_model(
   key: jax.Array,
@@ -62,7 +65,8 @@ def init_model(
   bias = jnp.zeros((sizes.out_features,), dtype)
   params['readout'] = {'kernel': kernel, 'bias': bias}
   if sizes.bidirectional:
-    keys = [jax.random.fold_in(layer, 1) for layer in keys[1:]]
+    # A stream that no cell draws from: they fold in the numbers of leaves.
+    keys = jax.random.split(jax.random.fold_in(key, _BACKWARD), len(keys) - 1)
     params['backward'] = _init_direction(keys, sizes, init, dtype)
   return params
 
@@ -77,11 +81,13 @@ def _init_direction(keys, sizes, init, dtype) -> dict[str, Any]:
     )
   }
   if sizes.layer_norm:
-    gains = remedies.init_gains(cell.gains, hidden, dtype)
-    params['gains'] = (gains,) * sizes.num_layers
+    params['gains'] = tuple(
+      remedies.init_gains(cell.gains, hidden, dtype) for _ in keys
+    )
   if sizes.learned_carry:
-    states = {name: jnp.zeros((hidden,), dtype) for name in cell.zones}
-    params['carries'] = (states,) * sizes.num_layers
+    params['carries'] = tuple(
+      {name: jnp.zeros((hidden,), dtype) for name in cell.zones} for _ in keys
+    )
   return params
 
 
@@ -241,6 +247,7 @@ def _run_layer(
       time_major=True,
       gradient=gradient,
     )
+  unroll.check_gradient(gradient)
   if noise is not None and noise.key is not None:
     # Of each layer and direction its own.
     key = jax.random.fold_in(noise.key, 2 * layer + turned)

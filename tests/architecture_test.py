@@ -161,3 +161,16 @@ def test_segments_of_both_directions_are_refused():
   architecture, params = build(bidirectional=True)
   with pytest.raises(ValueError, match='segment=3.*bidirectional'):
     models.apply_model(params, architecture, TOGGLES, INPUTS, segment=3)
+
+
+def test_no_weights_of_the_two_directions_are_alike():
+  _, params = build(bidirectional=True, recurrent_init='uniform', num_layers=1)
+  rows = [
+    np.sort(np.ravel(leaf))
+    for part in (params, params['backward'])
+    for leaf in jax.tree.leaves(part['layers'])
+    if np.any(leaf)
+  ]
+  values = np.concatenate([np.unique(row) for row in rows])
+  repeated = len(values) - len(np.unique(values))
+  assert repeated <= 2  # zeros and ones of the biases

@@ -11,8 +11,9 @@ Where units do not mix, J is a small block for each unit: 1 × 1 of an IndRNN,
 2 × 2 of an LSTM (c, h), 5 × 5 with gate recurrence (c, h, i, f, o).
 
 The solution is checked: unless all of it satisfies the recurrence, the plain
-scan is run in its place. The gradient is that of the solution, by the same
-linear recurrence backwards; of first order only.
+scan is run in its place. It equals the scan to rounding, of which a recurrence
+that expands makes more from step to step, in the scan too. The gradient is that
+of the solution, by the same linear recurrence backwards; of first order only.
 
 Reference: Lim et al., ICLR 2024, arXiv:2309.12252 (DEER); Danieli et al. 2025,
 arXiv:2510.21450 (ParaRNN).
@@ -36,11 +37,14 @@ class Report(NamedTuple):
     converged: whether the states are Newton's; else they are the scan's.
     iterations: of Newton's method.
     residual: the largest |s_t − f(s_{t-1}, x_t)| / max(1, |s_t|) at its end.
+    update: the largest change by the last iteration, likewise: how far from
+      the root the states before it were.
   """
 
   converged: jax.Array
   iterations: jax.Array
   residual: jax.Array
+  update: jax.Array
 
 
 def unroll(
@@ -68,7 +72,8 @@ def unroll(
     carry: the state before the first step; zero if None.
     mask: see `lstm.unroll`.
     time_major: inputs, mask and hidden states are `[time, batch, ...]`.
-    tolerance: of the residual, for a solution to be taken.
+    tolerance: of the residual, and a tenth of that of the last update, for a
+      solution to be taken; at least 4 ε of the dtype.
     iterations: of Newton's method at most.
 
   Returns:
@@ -88,9 +93,11 @@ def unroll(
   step = functools.partial(_step, cell.advance, settings, carry)
   operands = (params, cell.project(params, settings, inputs), mask)
   first = _as_array(carry)
+  tolerance = max(tolerance, 4 * float(jnp.finfo(first.dtype).eps))
   if not inputs.shape[0]:  # no step to solve for
     states = jnp.zeros((0, *first.shape), first.dtype)
-    report = Report(jnp.array(True), jnp.array(0), jnp.zeros(()))
+    zero = jnp.zeros((), first.dtype)
+    report = Report(jnp.array(True), jnp.array(0), zero, zero)
     last = carry
   else:
     fixed = lax.stop_gradient((operands, first))
@@ -156,34 +163,47 @@ def _solve(step, operands, first, tolerance, iterations):
   f = functools.partial(step, operands)
 
   def residual_of(states):
-    gap = jnp.abs(states - f(_shifted(first, states)))
-    return jnp.max(gap / jnp.maximum(jnp.abs(states), 1))
+    return _largest(states - f(_shifted(first, states)), states)
 
   def is_open(carry):
-    _, count, residual = carry
-    return (
-      (residual > tolerance) & jnp.isfinite(residual) & (count < iterations)
-    )
+    _, count, residual, update = carry
+    return ~_is_root(residual, update, tolerance) & (count < iterations)
 
   def improve(carry):
-    states, count, _ = carry
+    states, count, _, _ = carry
     before = _shifted(first, states)
-    slopes = _slopes(f, before)
-    constant = f(before) - _times(slopes, before)
+    after, slopes = f(before), _slopes(f, before)
+    constant = after - _times(slopes, before)
     constant = constant.at[0].add(_times(slopes[0], first))
-    _, states = lax.associative_scan(_compose, (slopes, constant))
-    return states, count + 1, residual_of(states)
+    _, new = lax.associative_scan(_compose, (slopes, constant))
+    # Far from the root the products of slopes may overflow.
+    new = jnp.where(jnp.isfinite(new), new, after)
+    return new, count + 1, residual_of(new), _largest(new - states, new)
 
   length = jax.tree.leaves(operands[1])[0].shape[0]
   guess = f(jnp.broadcast_to(first, (length, *first.shape)))
-  states, count, residual = lax.while_loop(
-    is_open, improve, (guess, jnp.array(0), residual_of(guess))
+  infinite = jnp.asarray(jnp.inf, first.dtype)
+  states, count, residual, update = lax.while_loop(
+    is_open, improve, (guess, jnp.array(0), infinite, infinite)
   )
-  converged = residual <= tolerance
+  converged = _is_root(residual, update, tolerance)
   states = lax.cond(
     converged, lambda: states, lambda: _in_turn(step, operands, first)
   )
-  return states, Report(converged, count, residual)
+  return states, Report(converged, count, residual, update)
+
+
+def _is_root(residual, update, tolerance):
+  return (residual <= tolerance) & (update <= 10 * tolerance)
+
+
+def _largest(gap: jax.Array, states: jax.Array) -> jax.Array:
+  """Return the largest |gap| / max(1, |state|), ∞ if one is not finite.
+
+  Not by the maximum alone, in which XLA:CPU loses a NaN.
+  """
+  size = jnp.abs(gap) / jnp.maximum(jnp.abs(states), 1)
+  return jnp.max(jnp.where(jnp.isfinite(size), size, jnp.inf))
 
 
 def _in_turn(step, operands, first):
@@ -251,8 +271,26 @@ def _attach_backward(slopes, d_states):
   _, adjoint = lax.associative_scan(
     _compose, (following, d_states), reverse=True
   )
+  # The product of slopes that no error meets may overflow; ∞ · 0 is not 0.
+  adjoint = lax.cond(
+    jnp.all(jnp.isfinite(adjoint)),
+    lambda: adjoint,
+    lambda: _adjoint_in_turn(following, d_states),
+  )
   d_first = _times(transposed[0], adjoint[0])
   return jnp.zeros_like(d_states), adjoint, d_first, jnp.zeros_like(slopes)
+
+
+def _adjoint_in_turn(following, d_states):
+  """Return λ by the plain scan."""
+
+  def body(later, xs):
+    slopes, d_state = xs
+    adjoint = d_state + _times(slopes, later)
+    return adjoint, adjoint
+
+  zero = jnp.zeros_like(d_states[0])
+  return lax.scan(body, zero, (following, d_states), reverse=True)[1]
 
 
 _attach.defvjp(_attach_forward, _attach_backward)

@@ -150,9 +150,10 @@ def _candidates(
   """Return d / (1 − p), `[batch, H]`; None where nothing is dropped."""
   if noise is None or noise.key is None:
     return None
-  kept = 1 - jnp.asarray(noise.recurrent_dropout, h.dtype)
+  kept = 1 - jnp.asarray(noise.recurrent_dropout, jnp.float32)
   key = jax.random.fold_in(jax.random.fold_in(noise.key, step), 2)
-  return jax.random.bernoulli(key, kept, h.shape).astype(h.dtype) / kept
+  drawn = jax.random.bernoulli(key, kept, h.shape)
+  return jnp.where(drawn, 1 / kept, 0).astype(h.dtype)
 
 
 def _zone_out(
@@ -166,10 +167,12 @@ def _zone_out(
     if name not in cell.zones:
       continue
     before, after = getattr(old, name), getattr(new, name)
-    share = jnp.asarray(getattr(noise, f'zoneout_{name}'), after.dtype)
+    # A small share would be rounded in half precision.
+    share = jnp.asarray(getattr(noise, f'zoneout_{name}'), jnp.float32)
     if noise.key is not None:
       key = jax.random.fold_in(jax.random.fold_in(noise.key, step), stream)
-      share = jax.random.bernoulli(key, share, after.shape).astype(share.dtype)
+      share = jax.random.bernoulli(key, share, after.shape)
+    share = share.astype(after.dtype)
     zoned[name] = share * before + (1 - share) * after
   return replace(new, **zoned)
 

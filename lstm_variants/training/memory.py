@@ -9,7 +9,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from lstm_variants import tasks
+import jax
+
+from lstm_variants import cells, tasks
+from lstm_variants.cells import lstm
 from lstm_variants.training import checks
 
 if TYPE_CHECKING:
@@ -50,12 +53,14 @@ def estimate_bytes(settings: 'Settings', runs: int = 1) -> int:
   width = sizes.hidden_features
   inputs = sizes.in_features + width * (2 * sizes.num_layers - 1)
   weights = 4 * width * inputs + 9 * width**2 * sizes.num_layers
+  # Wide or deep states have as many weights more.
+  weights *= max(1, _states_a_unit(settings) // 2) * (1 + sizes.bidirectional)
   number = max(checks.DTYPES[settings.dtype], 4)
   rows = max(cores() // settings.batch_devices, 1)
   together = min(runs, (settings.lanes or 1) * rows)
   steps = settings.task.num_steps
   kept = _kept_bytes(settings, settings.segment or steps)
-  kept += _ends_bytes(settings, steps)
+  kept += _ends_bytes(settings, steps) + _penalty_bytes(settings)
   if settings.segment:
     # The states between the segments.
     states = 4 * width * sizes.num_layers * -(-steps // settings.segment)
@@ -177,13 +182,52 @@ def _ends_bytes(settings: 'Settings', steps: int) -> int:
   return settings.batch_size * ends * settings.batch_devices * number
 
 
-def _kept_bytes(settings: 'Settings', steps: int) -> int:
-  """Estimate what the gradient of `steps` steps keeps of one run.
+# Cells with a gradient of their own, which keeps little.
+_FUSED = ('lstm', 'simple_rnn', 'irnn')
 
-  About twelve arrays of the hidden size for each step, sequence and layer.
-  """
+
+def _states_a_unit(settings: 'Settings') -> int:
+  """Return how many numbers a layer hands on, for each hidden unit."""
   sizes = settings.architecture
-  kept = 12 * sizes.hidden_features * sizes.num_layers
+  cell = cells.CELLS[sizes.cell]
+  chosen = lstm.Toggles() if cell.toggled else sizes.cell_settings
+  carry = jax.eval_shape(
+    lambda: cell.init_carry(chosen, (1,), sizes.hidden_features)
+  )
+  numbers = sum(leaf.size for leaf in jax.tree.leaves(carry))
+  return -(-numbers // sizes.hidden_features)
+
+
+def _kept_a_unit(settings: 'Settings') -> int:
+  """Estimate the arrays of the hidden size that the gradient keeps of a step.
+
+  As measured on CPU: 12 where the cell has a gradient of its own, up to 16 for
+  each number of its state elsewhere, 40 with remedies; of both directions.
+  """
+  remedied = settings.layer_norm or settings.noisy
+  kept = 16 * _states_a_unit(settings)
+  if settings.cell in _FUSED and not remedied:
+    kept = 12
+  elif remedied:
+    kept = max(kept, 40)
+  return kept * (1 + settings.bidirectional)
+
+
+def _penalty_bytes(settings: 'Settings') -> int:
+  """Estimate what the gradient penalty keeps, of all the steps at once."""
+  if not settings.penalised:
+    return 0
+  sizes = settings.architecture
+  kept = 20 * _states_a_unit(settings) * sizes.hidden_features
+  number = max(checks.DTYPES[settings.dtype], 4)
+  steps = settings.task.num_steps * sizes.num_layers
+  return settings.batch_size * steps * kept * number
+
+
+def _kept_bytes(settings: 'Settings', steps: int) -> int:
+  """Estimate what the gradient of `steps` steps keeps of one run."""
+  sizes = settings.architecture
+  kept = _kept_a_unit(settings) * sizes.hidden_features * sizes.num_layers
   kept += sizes.in_features + sizes.out_features
   number = checks.DTYPES[settings.dtype]
   return settings.batch_size * steps * kept * number

@@ -7,6 +7,9 @@ from lstm_variants.cells import contract, lstm, variants
 from lstm_variants.training import checks, fields
 from lstm_variants.training.checks import InputError
 
+# Of configs/base.py: where no gate keeps the state, only this one passes.
+DEFAULT_BIAS = 1.0
+
 
 class Choice(NamedTuple):
   """What `config.model` names.
@@ -50,6 +53,7 @@ def choose(model: dict[str, Any]) -> Choice:
         f'--config.model.variant of {users}',
       )
     chosen, name = _toggles(variant, toggles)
+    _check_normalised(name, chosen, model)
     diagonal = '+diagonal' * (model['recurrence'] == 'diagonal')
     return Choice(
       checks.LSTMS[model['recurrence']], None, chosen, name + diagonal
@@ -132,9 +136,29 @@ def check_penalty(chosen: Choice, fields: dict[str, Any]) -> None:
     )
 
 
+def _check_normalised(
+  name: str, toggles: lstm.Toggles, model: dict[str, Any]
+) -> None:
+  """Refuse layer normalisation over gates that are not there."""
+  gates = toggles.input_gate, toggles.forget_gate, toggles.output_gate
+  if model['layer_norm'] and (not all(gates) or toggles.coupled):
+    raise InputError(
+      'model.layer_norm',
+      True,
+      f'{name} lacks a gate, whose weights would count in the mean over all; '
+      'nearest: false',
+    )
+
+
 def _check_init(variant: str, model: dict[str, Any]) -> None:
   """Refuse initial values that the cell has no place for."""
   cell = cells.CELLS[variant]
+  if model['forget_bias'] != DEFAULT_BIAS and not cell.keeps:
+    raise InputError(
+      'model.forget_bias',
+      model['forget_bias'],
+      f'{variant} has no gate that keeps its state; nearest: {DEFAULT_BIAS}',
+    )
   if model['chrono_t_max'] and not cell.keeps:
     raise InputError(
       'model.chrono_t_max',

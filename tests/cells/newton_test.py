@@ -176,3 +176,67 @@ def test_cells_whose_units_mix_and_limits_out_of_range_are_refused():
     newton.unroll(cell, params, settings, inputs, tolerance=0.0)
   with pytest.raises(ValueError, match='iterations=0.*nearest'):
     newton.unroll(cell, params, settings, inputs, iterations=0)
+
+
+@pytest.mark.parametrize(
+  'variant, scale', [('nfg', 1.0), ('vanilla', 1.5), ('vanilla', 2.0)]
+)
+def test_long_sequences_of_expanding_cells_are_the_scan(variant, scale):
+  """The products of slopes overflow there; a NaN must not pass for a root."""
+  toggles = lv.VARIANTS[variant].toggles
+  cell = cells.CELLS['diagonal_lstm']
+  params = cell.init_params(jax.random.key(0), FEATURES, 32, toggles=toggles)
+  params = jax.tree.map(lambda leaf: scale * leaf, params)
+  inputs = jax.random.normal(jax.random.key(1), (1, 1000, FEATURES))
+
+  def loss(params, run):
+    _, hiddens, *report = run(params, toggles, inputs)
+    return jnp.mean(jnp.square(hiddens[:, :100])), (hiddens, report)
+
+  (_, (hiddens, (report,))), gradient = jax.jit(
+    jax.value_and_grad(
+      lambda p: loss(p, functools.partial(newton.unroll, cell)), has_aux=True
+    )
+  )(params)
+  (_, (expected, _)), slopes = jax.jit(
+    jax.value_and_grad(lambda p: loss(p, cell.unroll), has_aux=True)
+  )(params)
+  assert np.isfinite(hiddens).all()
+  # Both round, and such a cell makes more of it: 2e-5 was seen.
+  atol = 1e-4 if report.converged else 1e-6
+  np.testing.assert_allclose(hiddens, expected, atol=atol)
+  for a, b in zip(*map(jax.tree.leaves, (gradient, slopes)), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_a_small_residual_of_a_wrong_state_is_not_taken():
+  # u = 2: an error doubles at each step, and the residual does not show it.
+  cell = cells.CELLS['indrnn']
+  settings = cell.settings._replace(recurrent_limit=2.0)
+  params = cell.init_params(jax.random.key(0), 1, 2, toggles=settings)
+  params = jax.tree.map(lambda leaf: jnp.full_like(leaf, 1e-30), params)
+  params = params._replace(recurrent_weight=jnp.full((2,), 2.0))
+  inputs = jnp.ones((1, 150, 1))
+  _, hiddens, _ = newton.unroll(cell, params, settings, inputs)
+  _, expected = cell.unroll(params, settings, inputs)
+  np.testing.assert_allclose(hiddens, expected, rtol=1e-4)
+
+
+def test_an_overflow_after_the_error_leaves_the_gradient_finite():
+  toggles = lv.VARIANTS['niaf'].toggles
+  cell = cells.CELLS['diagonal_lstm']
+  params = cell.init_params(
+    jax.random.key(0), FEATURES, HIDDEN, toggles=toggles
+  )
+  params = params._replace(recurrent_kernel=8 * params.recurrent_kernel)
+  inputs = jnp.zeros((1, 1000, FEATURES))
+
+  def loss(params, run):
+    return jnp.sum(run(params, toggles, inputs)[1][:, :10])
+
+  gradient, expected = (
+    jax.jit(jax.grad(functools.partial(loss, run=run)))(params)
+    for run in (functools.partial(newton.unroll, cell), cell.unroll)
+  )
+  for a, b in zip(*map(jax.tree.leaves, (gradient, expected)), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)

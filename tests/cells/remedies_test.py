@@ -228,3 +228,46 @@ def test_steps_left_out_stay_as_they_are():
   np.testing.assert_array_equal(hiddens[3:, 0], hiddens[[2, 2], 0])
   np.testing.assert_array_equal(last.h[0], hiddens[2, 0])
   assert np.isfinite(hiddens).all()
+
+
+def test_every_layer_and_direction_has_a_key_of_its_own(monkeypatch):
+  keys = []
+  real = remedies.unroll
+
+  def spy(*args):
+    keys.append(jax.random.key_data(args[-1].key).tolist())
+    return real(*args)
+
+  monkeypatch.setattr(remedies, 'unroll', spy)
+  architecture = models.Architecture('gru', 2, F, H, 1, bidirectional=True)
+  params = models.init_model(jax.random.key(0), architecture)
+  noise = remedies.Noise(jax.random.key(1), 0.0, 0.3, 0.0)
+  models.apply_model(
+    params, architecture, None, jnp.ones((B, 3, F)), noise=noise
+  )
+  assert len({tuple(key) for key in keys}) == len(keys) == 4
+
+
+def test_normalisation_in_half_precision_is_not_of_rounding_noise():
+  toggles = lstm.Toggles()
+  cell, params, gains, inputs = draw('lstm', toggles)
+  params = params._replace(bias=params.bias + 50)
+
+  def after_one_step(dtype):
+    operands = jax.tree.map(
+      lambda leaf: jnp.asarray(leaf, dtype), (params, gains, 30 * inputs)
+    )
+    return run(cell, operands[0], toggles, operands[2][:1], operands[1])[1]
+
+  half, full = (after_one_step(t) for t in (jnp.bfloat16, jnp.float32))
+  np.testing.assert_allclose(np.float32(half), full, atol=0.02)
+
+
+def test_a_small_share_is_that_share_in_half_precision():
+  noise = remedies.Noise(jax.random.key(0), 0.0, 0.01, 0.01)
+  old = lstm.Carry(*jnp.zeros((2, 4000, 32), jnp.bfloat16))
+  new = lstm.Carry(*jnp.ones((2, 4000, 32), jnp.bfloat16))
+  zoned = remedies._zone_out(cells.CELLS['lstm'], noise, jnp.array(0), old, new)
+  assert np.mean(np.asarray(zoned.h) == 0) == pytest.approx(0.01, abs=0.002)
+  kept = remedies._candidates(noise, jnp.array(0), new.h)
+  assert np.mean(np.asarray(kept) == 0) == pytest.approx(0.01, abs=0.002)

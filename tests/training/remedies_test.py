@@ -143,3 +143,20 @@ def test_every_model_trains_all_of_it_that_is_used(build, changes):
 
 # Their rectified units may rest, their input bias may have no effect.
 RESTING = ('irnn', 'indrnn', 'echo_state')
+
+
+def test_every_update_and_seed_draws_anew(build):
+  run = build({'model.zoneout_h': 0.2})
+  init, _, _ = _programs(run.settings)
+  state = init(run.hyperparams)
+  drawn = [
+    jax.random.key_data(
+      step._noise(
+        run.hyperparams._replace(seed=np.uint32(seed)),
+        state._replace(update=np.int32(update)),
+      )
+    ).tolist()
+    for seed in (0, 1)
+    for update in (0, 1, 2)
+  ]
+  assert len({tuple(key) for key in drawn}) == 6

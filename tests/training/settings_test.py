@@ -250,6 +250,14 @@ def test_toggles_of_a_simple_rnn_are_refused(toggle, value):
       ('model.chrono_t_max=9', 'no gate', 'nearest: 0'),
     ),
     (
+      {'model.variant': 'irnn', 'model.forget_bias': 3.0},
+      ('model.forget_bias=3.0', 'no gate', 'nearest: 1.0'),
+    ),
+    (
+      {'model.variant': 'nig', 'model.layer_norm': True},
+      ('model.layer_norm=True', 'nig lacks a gate', 'nearest: false'),
+    ),
+    (
       {'model.variant': 'irnn', 'model.recurrent_init': 'uniform'},
       ("model.recurrent_init='uniform'", 'the identity', 'leave it out'),
     ),
