@@ -3,17 +3,21 @@
     python -m experiments.export --workdir=runs/adding \\
         --run=peephole_seed0_0a1b2c3d --out=model.onnx
 
-Takes the newest checkpoint of the run that is whole, finished or not; the ids
-of the runs are in runs.jsonl, and without --run they are listed. --out ends in
-.onnx, or in .safetensors for the weights as torch names them: those of an LSTM
-under `lstm.`, those of a Linear under `readout.`.
+Takes the final parameters of a run that is finished, and of one that is not the
+newest checkpoint that is whole; the ids of the runs are in runs.jsonl, and
+without --run they are listed. --out ends in .onnx, or in .safetensors for the
+weights as torch names them: those of an LSTM under `lstm.`, those of a Linear
+under `readout.`.
 """
 
 from collections.abc import Sequence
+import contextlib
 import difflib
 import math
 import pathlib
 from typing import Any, NamedTuple
+import zipfile
+import zlib
 
 from absl import flags
 import jax
@@ -34,6 +38,13 @@ from lstm_variants.training import (
 )
 
 SUFFIXES = ('.onnx', '.safetensors')
+_ADVICE = 'train it further, or choose another run'
+# What damaged arrays and rows set off.
+_UNREADABLE = (
+  *(OSError, ValueError, LookupError, TypeError, EOFError, StopIteration),
+  AttributeError,
+  *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+)
 # Of the ids that a refusal lists.
 MOST_IDS = 8
 _WORKDIR = command.define_workdir()
@@ -42,18 +53,18 @@ _OUT = flags.DEFINE_string('out', None, 'The file, .onnx or .safetensors.')
 
 
 class Trained(NamedTuple):
-  """A run as it was last saved."""
+  """A run as it was last saved; `diverged` tells that it has, or is empty."""
 
   run: settings.Run
   params: Any
   update: int
-  diverged_at: int
+  diverged: str
 
 
 def main() -> None:
   """Find the run, read its parameters, write them."""
   out = _checked_out()
-  runs = _runs(results.read_study(_WORKDIR.value))
+  runs = _runs(_WORKDIR.value)
   ids = [records.run_name(run) for run in runs]
   index = _chosen(ids)
   trained = _load(_WORKDIR.value, runs, index)
@@ -61,10 +72,9 @@ def main() -> None:
   with storage.refusals(out.parent):
     out.parent.mkdir(parents=True, exist_ok=True)
   storage.write(out, data)
-  if trained.diverged_at >= 0:
+  if trained.diverged:
     console.warn(
-      f'{ids[index]}: diverged at update {trained.diverged_at}; its '
-      'last finite weights are written'
+      f'{ids[index]}: {trained.diverged}; its last finite weights are written'
     )
   run = trained.run
   console.say(
@@ -82,31 +92,61 @@ def _checked_out() -> pathlib.Path:
   if not _OUT.value:
     raise config_file.UsageError('--out: missing; nearest: --out=model.onnx')
   out = pathlib.Path(_OUT.value)
+  if out.name in ('', '..'):
+    raise config_file.UsageError(
+      f'--out={out}: is a directory; nearest: {out / "model.onnx"}'
+    )
   if out.suffix not in SUFFIXES:
     raise config_file.UsageError(
       f'--out={out}: must end in {" or ".join(SUFFIXES)}; nearest: '
       f'{out.with_suffix(SUFFIXES[0])}'
     )
-  if out.is_dir():
+  try:
+    taken = out.is_dir()
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+      # The name it has while it is written is longer.
+      out.with_name(out.name + storage.ASIDE).lstat()
+  except (OSError, ValueError) as error:
+    reason = getattr(error, 'strerror', None) or error
+    raise config_file.UsageError(
+      f'--out={out}: {reason}; nearest: --out=model{out.suffix}'
+    ) from error
+  if taken:
     raise config_file.UsageError(
       f'--out={out}: is a directory; nearest: {out / "model"}{out.suffix}'
     )
   return out
 
 
-def _runs(saved: dict[str, Any]) -> list[settings.Run]:
+def _runs(workdir: str) -> list[settings.Run]:
   """Return the runs of a study from what it wrote of them.
 
-  JSON has no infinity, which only bounds that are off are.
+  Raises:
+    WorkdirError: there is no study, or what it holds are no runs of ours.
   """
-  runs = []
-  for fields in saved['runs']:
-    bounds = dict(fields.get('optimizer', {}))
-    for name, value in bounds.items():
-      bounds[name] = math.inf if value is None else value
-    config = config_dict.ConfigDict({**fields, 'optimizer': bounds})
-    runs.append(settings.from_config(config))
-  return runs
+  saved = results.read_study(workdir)['runs']
+  if not saved:
+    raise results.WorkdirError(
+      f'--workdir={workdir}: its study has no runs; choose another'
+    )
+  try:
+    return [_run_of(fields) for fields in saved]
+  except checks.InputError:
+    raise
+  except (TypeError, ValueError, LookupError, AttributeError) as error:
+    raise results.WorkdirError(
+      f'{pathlib.Path(workdir) / "study.json"}: holds a run that is none of '
+      f'ours ({type(error).__name__}: {error}); choose another study'
+    ) from error
+
+
+def _run_of(fields: dict[str, Any]) -> settings.Run:
+  """Return a run; JSON has no infinity, which only bounds that are off are."""
+  bounds = dict(fields.get('optimizer', {}))
+  for name, value in bounds.items():
+    bounds[name] = math.inf if value is None else value
+  config = config_dict.ConfigDict({**fields, 'optimizer': bounds})
+  return settings.from_config(config)
 
 
 def _chosen(ids: Sequence[str]) -> int:
@@ -127,37 +167,70 @@ def _chosen(ids: Sequence[str]) -> int:
 
 
 def _load(workdir: str, runs: Sequence[settings.Run], index: int) -> Trained:
-  """Read the newest checkpoint of a run's population.
+  """Read a run from what its population has left.
 
   Raises:
-    CheckpointError: there is none, or none that is whole.
+    CheckpointError: it is not finished, and no checkpoint can be used.
+    WorkdirError: it is finished, and what was written then cannot be read.
   """
   run = runs[index]
   members = next(p for p in study.split(runs) if run in p)
   name = records.population_name(members)
-  place = pathlib.Path(workdir) / 'populations' / name
-  if not place.exists():
-    place = place.with_name(name + results.PARTIAL)
-  place /= resume.CHECKPOINTS
   with jax.enable_x64(run.settings.dtype == 'float64'):
     template = population.describe_state(
       run.settings, [member.hyperparams for member in members]
     )
-  identity = records.population_identity(members)
-  saved = checkpoint.load(place, identity, template)
-  if saved is None:
-    raise checkpoint.CheckpointError(
-      f'{place}: holds no checkpoint; repeat the command that made the study '
-      'with --resume'
-    )
-  state, progress = saved
   lane = members.index(run)
+  if results.is_finished(workdir, name):
+    return _finished(workdir, name, run, lane, template.params)
+  place = pathlib.Path(workdir) / 'populations' / (name + results.PARTIAL)
+  place /= resume.CHECKPOINTS
+  identity = records.population_identity(members)
+  try:
+    saved = checkpoint.load(place, identity, template)
+  except checkpoint.CheckpointError as error:
+    # Its advice is for the programs that train.
+    damage = str(error).partition('; no checkpoint is left')[0]
+    raise checkpoint.CheckpointError(f'{damage}; {_ADVICE}') from error
+  if saved is None:
+    raise checkpoint.CheckpointError(f'{place}: holds no checkpoint; {_ADVICE}')
+  state, progress = saved
+  diverged_at = int(state.diverged_at[lane])
   return Trained(
     run,
     jax.tree.map(lambda leaf: leaf[lane], state.params),
     progress.update,
-    int(state.diverged_at[lane]),
+    f'diverged at update {diverged_at}' if diverged_at >= 0 else '',
   )
+
+
+def _finished(
+  workdir: str, name: str, run: settings.Run, lane: int, template: Any
+) -> Trained:
+  """Read a run of a population that has been trained to its end.
+
+  Raises:
+    WorkdirError: what was written then cannot be read, or is of other runs.
+  """
+  wanted = checkpoint.named_leaves(template)
+  place = pathlib.Path(workdir) / 'populations' / name
+  try:
+    found = results.read_params(workdir, name)
+    for key, leaf in wanted.items():
+      if (found[key].shape, found[key].dtype) != (leaf.shape, leaf.dtype):
+        raise storage.DamagedError(f'{key} is of another model')
+    rows = list(storage.read_json_lines(place / 'runs.jsonl'))
+    row = next(r for r in rows if r['id'] == records.run_name(run))
+    update = int(row['updates'])
+    diverged = 'diverged' * (row['status'] == 'diverged')
+  except _UNREADABLE as error:
+    raise results.WorkdirError(
+      f'{place}: its params.npz or runs.jsonl cannot be read '
+      f'({type(error).__name__}: {error}); choose another run'
+    ) from error
+  leaves = [found[key][lane] for key in wanted]
+  params = jax.tree.unflatten(jax.tree.structure(template), leaves)
+  return Trained(run, params, update, diverged)
 
 
 def _translate(out: pathlib.Path, trained: Trained) -> tuple[bytes, list[str]]:

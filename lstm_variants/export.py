@@ -1,6 +1,6 @@
 """Models as ONNX files, for onnxruntime and whatever else reads them.
 
-What a file takes and returns, for any batch and time:
+What a file takes and returns, for any batch and time from 1 on:
 
     inputs                 [batch, time, F]
     initial_c, initial_h   [layers · directions, batch, H]     with `carry`
@@ -13,11 +13,11 @@ What a file takes and returns, for any batch and time:
 Carries are stacked as in torch: by layer, and in each the forward direction
 first; only an LSTM has c. What is above a layer sees its directions side by
 side. From its length on, a sequence leaves the carry and repeats the hidden
-state, as under the mask of `models.apply_model`.
+state, as under the mask of `models.apply_model`. No batch, or no time, is left
+undefined by onnxruntime; a length may be 0.
 """
 
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ import numpy as np
 from lstm_variants import storage
 from lstm_variants.bridges import graph as graph_lib
 from lstm_variants.bridges import operators, stacks
+from lstm_variants.bridges import weights as weights_lib
 from lstm_variants.bridges.weights import ExportError as ExportError
 from lstm_variants.cells import lstm
 
@@ -49,7 +50,8 @@ def export_onnx(
     params: of one cell, as `lv.Params`; or of a model, `{'layers': (...),
       'readout': {'kernel', 'bias'}}`, as `models.init_model` makes it, in which
       all but the layers may be missing; or a `lv.SequenceModel`, which knows
-      its toggles, cell and residual itself. Of 32 bits or fewer.
+      its toggles, cell and residual itself; others are refused. Of 32 bits or
+      fewer.
     toggles: of an LSTM, None is vanilla; of another cell None.
     path: of the file; one that is there is replaced. None: nothing is written.
     cell: a name from `bridges.operators.OPERATORS`.
@@ -65,16 +67,17 @@ def export_onnx(
 
   Raises:
     ExportError: what ONNX cannot express, arrays that do not fit each other,
-      weights beyond `graph.LARGEST`, no onnx.
+      weights beyond `graph.LARGEST`, no onnx, a path that names no file.
     StorageError: the file cannot be written.
 
   Reference:
     https://onnx.ai/onnx/operators/onnx__LSTM.html
   """
+  place = None if path is None else weights_lib.file_path(path)
   model = stacks.translate(params, toggles, cell, backward, residual)
   proto = _build(graph_lib.start(), model, carry, lengths)
-  if path is not None:
-    storage.write(pathlib.Path(path), proto.SerializeToString())
+  if place is not None:
+    storage.write(place, proto.SerializeToString())
   return proto
 
 

@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PAGE = (ROOT / 'docs' / 'bridges.md').read_text()
 BLOCKS = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
 FEATURES, SIZE, TIME = 3, 4, 6
+KEY = jax.random.key(0)
 # What the LSTMs of torch and flax can express, and where each toggle counts.
 EXPRESSIBLE = {
   'vanilla': lv.Toggles(),
@@ -145,6 +146,118 @@ def test_64_bits_stay_64_bits():
   assert {leaf.dtype for leaf in state.values()} == {np.dtype('float64')}
   (layer,) = bridges.from_torch(state).layers
   np.testing.assert_array_equal(layer.kernel, wide.kernel)
+
+
+ARRAYS_OF_TORCH = bridges.to_torch(draw_params(0))
+BRAIN = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), draw_params(0))
+
+
+def test_torchs_two_biases_are_summed():
+  rng = np.random.default_rng(5)
+  state = bridges.to_torch((draw_params(0), draw_params(1, SIZE)))
+  state |= {
+    name: rng.normal(size=leaf.shape).astype('f')
+    for name, leaf in state.items()
+    if name.startswith('bias')
+  }
+  mine = theirs = draw_inputs()
+  for n, params in enumerate(bridges.from_torch(state).layers):
+    mine = ours(params, lv.Toggles(), mine)
+    theirs = torch_layer(state, f'l{n}', theirs)
+  np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
+
+
+def test_bfloat16_becomes_float32(tmp_path):
+  path = tmp_path / 'cell.safetensors'
+  bridges.save(path, BRAIN._asdict())
+  found = safetensors.numpy.load_file(path)
+  for name, leaf in BRAIN._asdict().items():
+    assert found[name].dtype == np.float32
+    np.testing.assert_array_equal(found[name], leaf.astype(np.float32))
+  state = bridges.to_torch(BRAIN)
+  assert {leaf.dtype for leaf in state.values()} == {np.dtype('float32')}
+
+
+def test_a_file_of_bfloat16_is_read(tmp_path):
+  path = tmp_path / 'cell.safetensors'
+  half = {k: v.astype(jnp.bfloat16) for k, v in ARRAYS_OF_TORCH.items()}
+  path.write_bytes(safetensors.numpy.save(half))
+  (layer,) = bridges.from_torch(path).layers
+  assert layer.kernel.dtype == np.float32
+  np.testing.assert_array_equal(
+    layer.kernel, half['weight_ih_l0'].T.astype(np.float32)
+  )
+
+
+class Tensor:
+  """A tensor of torch as NumPy sees it."""
+
+  def __init__(self, dtype: str, problem: str):
+    self.dtype, self.problem = dtype, problem
+
+  def __array__(self, *args: Any, **kwargs: Any) -> Any:
+    raise TypeError(self.problem)
+
+
+@pytest.mark.parametrize(
+  'dtype, advice',
+  [
+    ('torch.bfloat16', r'tensor\.float\(\)$'),
+    ('torch.float32', r'tensor\.detach\(\)\.cpu\(\)$'),
+  ],
+)
+def test_a_tensor_that_numpy_cannot_have_is_refused(dtype, advice):
+  state = {**ARRAYS_OF_TORCH, 'bias_ih_l0': Tensor(dtype, 'two\nlines')}
+  with pytest.raises(bridges.WeightsError, match=advice) as info:
+    bridges.from_torch(state)
+  assert str(info.value).startswith(f'bias_ih_l0: of {dtype}, cannot')
+
+
+def test_torchs_own_bfloat16_is_refused():
+  torch = pytest.importorskip('torch')
+  state = torch.nn.LSTM(FEATURES, SIZE).bfloat16().state_dict()
+  with pytest.raises(bridges.WeightsError, match=r'tensor\.float\(\)$'):
+    bridges.from_torch(state)
+
+
+def test_every_type_of_number_is_read_as_safetensors_does(tmp_path):
+  path = tmp_path / 'all.safetensors'
+  kinds = 'f8 f4 f2 i8 i4 i2 i1 u8 u4 u2 u1 ?'.split()
+  arrays = {kind: np.array([[0, 1, 3]], kind) for kind in kinds}
+  bridges.save(path, arrays | {'none': np.zeros((0, 2), 'f')})
+  found = bridges.load(path)
+  assert found['none'].shape == (0, 2)
+  for kind, leaf in arrays.items():
+    assert found[kind].dtype == leaf.dtype
+    np.testing.assert_array_equal(found[kind], leaf)
+
+
+@pytest.mark.parametrize(
+  'layers, backward, words',
+  [
+    ((), None, 'layers: none; nearest: one'),
+    ((), (), 'layers: none; nearest: one'),
+    ((0,), (0, 0), r'backward: 2 layer\(s\) beside 1, must be as many'),
+    ((0,), (), r'backward: 0 layer\(s\) beside 1, must be as many'),
+    ((0, 0), None, 'layer 1: in_features=3, .* nearest: 4'),
+    ((0, SIZE), (0, SIZE), 'layer 1: in_features=4, .* nearest: 8'),
+    ((SIZE,), (0,), 'layer 0: in_features=3, .* nearest: 4'),
+  ],
+)
+def test_layers_that_torch_cannot_stack_are_refused(layers, backward, words):
+  made = [
+    widths and tuple(draw_params(0, width or FEATURES) for width in widths)
+    for widths in (layers, backward)
+  ]
+  with pytest.raises(bridges.ExportError, match=words) as info:
+    bridges.to_torch(made[0], backward=made[1])
+  assert '\n' not in str(info.value)
+
+
+def test_layers_of_other_widths_are_refused_by_torch():
+  narrow = lv.init_params(KEY, SIZE, 2)
+  with pytest.raises(bridges.ExportError, match='layer 1: hidden_features=2'):
+    bridges.to_torch((draw_params(0), narrow))
 
 
 CELLS = {

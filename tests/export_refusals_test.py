@@ -1,14 +1,17 @@
 """What cannot be an ONNX file: refused in a line, with nothing written."""
 
 import sys
+from typing import Any
 
+from flax import nnx
 import jax
 import numpy as np
 import pytest
 
 import lstm_variants as lv
-from lstm_variants import export, storage
+from lstm_variants import bridges, export, storage
 from lstm_variants.bridges import graph
+from lstm_variants.cells import diagonal_lstm
 from tests import export_test
 
 pytest.importorskip('onnx')
@@ -19,6 +22,16 @@ READOUT = {'kernel': np.zeros((4, 1), np.float32), 'bias': np.zeros(1)}
 OFF = lv.Toggles(input_gate=False)
 POPULATION = jax.tree.map(lambda leaf: leaf[None], P)
 DOUBLE = jax.tree.map(np.float64, P)
+SEEN = lv.VARIANTS['peephole'].toggles
+DIAGONAL = diagonal_lstm.Params(
+  *(*P[:1], np.zeros((4, 3), np.float32), *P[2:4], np.zeros((3, 3, 3)))  # pyright: ignore
+)
+WIDE_PEEPHOLE = np.zeros((3, 3))
+CARRIES = ({'c': np.zeros(3, 'f'), 'h': np.zeros(3, 'f')},)
+GRU = lv.SequenceModel(
+  *(2, 3, 1), cell='gru', recurrent_init='uniform', rngs=nnx.Rngs(0)
+)
+COUPLED = lv.SequenceModel(2, 3, 1, toggles='coupled', rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize(
@@ -64,6 +77,49 @@ DOUBLE = jax.tree.map(np.float64, P)
     (P, None, {'backward': (P, P)}, 'backward: 2 layer(s) beside 1'),
     (P, None, {'backward': WIDE}, 'layer 0: hidden_features=4'),
     ({'layers': (P,), 'readout': READOUT}, None, {}, 'has type float64'),
+    (
+      P._replace(peephole=WIDE_PEEPHOLE),  # pyright: ignore
+      SEEN,
+      {},
+      'peephole: has type float64',
+    ),
+    (
+      DIAGONAL._replace(peephole=WIDE_PEEPHOLE),  # pyright: ignore
+      SEEN,
+      {'cell': 'diagonal_lstm'},
+      'peephole: has type float64',
+    ),
+    (
+      {'layers': P, 'backward': {'layers': P, 'carries': CARRIES}},
+      None,
+      {},
+      'carries: of one direction, must be of both',
+    ),
+    (
+      {'layers': P, 'carries': CARRIES},
+      None,
+      {'backward': P},
+      'carries: of one direction, must be of both',
+    ),
+    (
+      {'layers': P, 'backward': {'layers': P, 'readout': READOUT}},
+      None,
+      {},
+      "backward: has a 'readout'",
+    ),
+    (
+      {'layers': P, 'backward': {'layers': P, 'backward': {'layers': P}}},
+      None,
+      {},
+      "backward: has a 'backward'",
+    ),
+    ({'layers': P, 'backward': (P,)}, None, {}, 'backward: a tuple, must be'),
+    ({'layers': P, 'carries': ()}, None, {}, 'carries: of 0 layer(s)'),
+    ({'layers': P, 'carries': ({},)}, None, {}, 'carries: without c'),
+    (GRU, None, {'cell': 'irnn'}, "cell='irnn': the model is of another"),
+    (GRU, lv.Toggles(), {}, 'gru has none; nearest: None'),
+    (GRU, None, {'residual': True}, 'residual=True: the model has none'),
+    (COUPLED, lv.Toggles(), {}, 'the model has its own; nearest: None'),
   ],
 )
 def test_what_onnx_cannot_express_is_refused_in_a_line(
@@ -97,3 +153,25 @@ def test_weights_beyond_a_protocol_buffer_are_refused(monkeypatch):
 def test_a_file_that_cannot_be_written_is_told(tmp_path):
   with pytest.raises(storage.StorageError, match='missing/model.onnx'):
     export.export_onnx(P, None, tmp_path / 'missing' / 'model.onnx')
+
+
+@pytest.mark.parametrize('path', ['', '.', '/', '\0x'])
+def test_a_path_that_names_no_file_is_refused(path):
+  for write in (
+    lambda: export.export_onnx(P, None, path),
+    lambda: bridges.save(path, {}),
+  ):
+    with pytest.raises(export.ExportError, match='names no file') as info:
+      write()
+    assert '\n' not in str(info.value)
+
+
+def test_a_model_may_be_told_what_it_is():
+  toggles = lv.VARIANTS['coupled'].toggles
+  export.export_onnx(COUPLED, toggles, None, cell='lstm')
+  export.export_onnx(GRU, None, None, cell='gru')
+
+
+def test_a_peephole_that_no_gate_sees_may_be_of_64_bits():
+  params: Any = P._replace(peephole=WIDE_PEEPHOLE)  # pyright: ignore
+  assert export.export_onnx(params, None, None)

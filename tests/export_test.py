@@ -257,6 +257,36 @@ def test_models_of_every_cell_equal_apply_model(cell, lengths):
   check_against_apply_model(lengths, cell)
 
 
+def diagonal_as_full(params: Any) -> lv.Params:
+  """Return a diagonal LSTM as one with matrices, for the NumPy loop."""
+  blocks = [np.diag(row) for row in params.recurrent_kernel]
+  size = params.recurrent_kernel.shape[1]
+  return lv.Params(
+    params.kernel,
+    np.concatenate(blocks, axis=1),  # pyright: ignore
+    params.bias,
+    params.peephole,
+    np.zeros((3 * size, 3 * size)),  # pyright: ignore
+  )
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_diagonal_lstms_of_random_toggles_equal_the_numpy_loop(seed):
+  rng = np.random.default_rng(seed)
+  toggles = expressible(rng)
+  _, params, _ = stack_of('diagonal_lstm')
+  layers = params['layers']
+  initial, inputs = draw(rng, 2, 2, 3, 4), draw(rng, 3, 7, 2)
+  model = export.export_onnx(
+    {'layers': layers}, toggles, None, cell='diagonal_lstm', carry=True
+  )
+  found = run(model, inputs=inputs, initial_c=initial[0], initial_h=initial[1])
+  stacks = [[diagonal_as_full(layer) for layer in layers]]
+  wanted = expected(stacks, toggles, None, inputs, initial, [7] * 3)
+  for name, value in zip(('hiddens', 'last_c', 'last_h'), wanted, strict=True):
+    assert_close(found[name], value)
+
+
 @pytest.mark.parametrize('lengths', [None, (7, 3, 0)])
 def test_all_that_is_around_the_layers_equals_apply_model(lengths):
   around = {'residual': True, 'learned_carry': True, 'bidirectional': True}

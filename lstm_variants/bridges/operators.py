@@ -85,15 +85,17 @@ def _lstm(params: Any, toggles: lstm.Toggles) -> Layer:
     )
     for k in ('kernel', 'recurrent_kernel', 'bias')
   )
-  seen = toggles.peephole_i or toggles.peephole_f or toggles.peephole_o
-  peephole = np.concatenate([plain.peephole[n] for n in _PEEPHOLES])
+  peephole = None
+  if toggles.peephole_i or toggles.peephole_f or toggles.peephole_o:
+    rows = single('peephole', plain.peephole)
+    peephole = np.concatenate([rows[n] for n in _PEEPHOLES])
   functions = ('Affine', 'Tanh')
   return Layer(
     'LSTM',
     w,
     r,
     np.concatenate((b, np.zeros_like(b))),
-    peephole if seen else None,
+    peephole,
     (
       'Sigmoid',
       functions[bool(toggles.input_activation)],

@@ -64,9 +64,9 @@ def translate(
     ExportError: what ONNX cannot express, arrays that do not fit each other.
   """
   if hasattr(params, 'architecture'):  # a SequenceModel knows the rest itself
+    _check_agrees(params, toggles, cell, residual)
     sizes = params.architecture
-    cell, residual = sizes.cell, sizes.residual
-    toggles = params.toggles if toggles is None else toggles
+    cell, residual, toggles = sizes.cell, sizes.residual, params.toggles
     params = params.params
   if cell not in operators.OPERATORS:
     raise ExportError(
@@ -99,6 +99,28 @@ def translate(
   return model if readout is None else _with_readout(model, readout)
 
 
+def _check_agrees(model: Any, toggles: Any, cell: str, residual: bool) -> None:
+  """Refuse what is told of a SequenceModel that it is not."""
+  sizes = model.architecture
+  own = model.toggles
+  if cell not in ('lstm', sizes.cell):  # 'lstm' is what is not told
+    raise ExportError(
+      f'cell={cell!r}: the model is of another; nearest: {sizes.cell}'
+    )
+  if residual and not sizes.residual:
+    raise ExportError('residual=True: the model has none; nearest: False')
+  if toggles is None:
+    return
+  if own is None:
+    raise ExportError(
+      f'toggles={toggles}: {sizes.cell} has none; nearest: None'
+    )
+  if plain_gates.check(toggles) != plain_gates.check(own):
+    raise ExportError(
+      f'toggles={toggles}: the model has its own; nearest: None'
+    )
+
+
 def _directions(
   parts: Mapping[str, Any], backward: Any
 ) -> list[Mapping[str, Any]]:
@@ -111,6 +133,11 @@ def _directions(
   elif 'backward' in parts:
     found.append(parts['backward'])
   for part in found:
+    if not isinstance(part, Mapping):
+      raise ExportError(
+        f'backward: a {type(part).__name__}, must be named parts; nearest: '
+        '{"layers": (...)}'
+      )
     if 'gains' in part:
       raise ExportError(
         'layer_norm=True: no operator of ONNX normalises inside its steps; '
@@ -122,6 +149,16 @@ def _directions(
         raise ExportError(f'params: {name!r} is no part of a model{nearest}')
     if 'layers' not in part:
       raise ExportError('params: no layers; nearest: {"layers": (...)}')
+  for name in ('backward', 'readout'):
+    if name in found[-1] and len(found) == 2:
+      raise ExportError(
+        f'backward: has a {name!r}, must have layers and carries only; '
+        f'nearest: without {name!r}'
+      )
+  if len({'carries' in part for part in found}) == 2:
+    raise ExportError(
+      'carries: of one direction, must be of both or of none; nearest: none'
+    )
   return found
 
 
@@ -131,10 +168,24 @@ def _first(
   """Return the learned state before the first step, if it is learned."""
   if 'carries' not in directions[0]:
     return {}
-  stacked = zip(*(part['carries'] for part in directions), strict=True)
-  rows = [row for pair in stacked for row in pair]
+  carries = [tuple(part['carries']) for part in directions]
+  for found in carries:
+    if len(found) != len(model.layers):
+      raise ExportError(
+        f'carries: of {len(found)} layer(s), must be of each; nearest: '
+        f'{len(model.layers)}'
+      )
+  rows = [
+    row if isinstance(row, Mapping) else {}
+    for pair in zip(*carries, strict=True)
+    for row in pair
+  ]
   first = {}
   for state in model.states:
+    if any(state not in row for row in rows):
+      raise ExportError(
+        f'carries: without {state}; nearest: {{{state!r}: [H]}} of each layer'
+      )
     leaves = [operators.single(f'carries {state}', row[state]) for row in rows]
     first[state] = np.stack(leaves)[:, None]
   wanted = (len(model.layers) * model.directions, 1, model.hidden_features)

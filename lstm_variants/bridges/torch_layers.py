@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_variants.bridges import plain_gates
 from lstm_variants.bridges import weights as weights_lib
-from lstm_variants.bridges.weights import WeightsError
+from lstm_variants.bridges.weights import ExportError, WeightsError
 from lstm_variants.cells import lstm
 
 _NAME = re.compile(r'\w+_l(\d+)(_reverse)?')
@@ -49,15 +49,20 @@ def to_torch(
     NumPy arrays; `bias_ih` is our bias, `bias_hh` zero.
 
   Raises:
-    ExportError: what torch cannot express, arrays that are not those of a cell.
+    ExportError: what torch cannot express, arrays that are not those of a cell,
+      layers that do not fit each other, or none.
 
   Reference:
     https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html
   """
+  stacks = [
+    [plain_gates.vanilla(p, toggles, 'torch.nn.LSTM') for p in _sequence(stack)]
+    for stack in ((layers,) if backward is None else (layers, backward))
+  ]
+  _check_fit(stacks)
   found = {}
-  for suffix, stack in (('', layers), ('_reverse', backward)):
-    for n, params in enumerate(_sequence(stack)):
-      plain = plain_gates.vanilla(params, toggles, 'torch.nn.LSTM')
+  for suffix, stack in zip(('', '_reverse'), stacks, strict=False):
+    for n, plain in enumerate(stack):
       leaves = (
         plain.kernel.T,
         plain.recurrent_kernel.T,
@@ -67,6 +72,30 @@ def to_torch(
       for kind, leaf in zip(_KINDS, leaves, strict=True):
         found[f'{prefix}{kind}_l{n}{suffix}'] = np.ascontiguousarray(leaf)
   return found
+
+
+def _check_fit(stacks: Sequence[Sequence[lstm.Params]]) -> None:
+  """Refuse layers that cannot stand above or beside each other."""
+  depth = len(stacks[0])
+  if not depth:
+    raise ExportError('layers: none; nearest: one')
+  if len(stacks[-1]) != depth:
+    raise ExportError(
+      f'backward: {len(stacks[-1])} layer(s) beside {depth}, must be as many; '
+      f'nearest: {depth}'
+    )
+  features, size = len(stacks[0][0].kernel), len(stacks[0][0].recurrent_kernel)
+  for stack in stacks:
+    for n, layer in enumerate(stack):
+      below = len(stacks) * size if n else features
+      found = len(layer.recurrent_kernel), len(layer.kernel)
+      names = ('hidden_features', 'in_features')
+      for name, width, wanted in zip(names, found, (size, below), strict=True):
+        if width != wanted:
+          raise ExportError(
+            f'layer {n}: {name}={width}, does not fit the other layers; '
+            f'nearest: {wanted}'
+          )
 
 
 def from_torch(
@@ -141,7 +170,5 @@ def _layer(
   return weights_lib.as_params(w.T, r.T, bias)
 
 
-def _sequence(layers: Layers | None) -> Sequence[lstm.Params]:
-  if layers is None:
-    return ()
+def _sequence(layers: Layers) -> Sequence[lstm.Params]:
   return (layers,) if isinstance(layers, lstm.Params) else tuple(layers)

@@ -14,6 +14,23 @@ import safetensors.numpy
 from lstm_variants import storage
 from lstm_variants.cells import lstm
 
+# What a safetensors file calls numbers; the halves of BF16 are widened.
+_TYPES = {
+  'F64': '<f8',
+  'F32': '<f4',
+  'F16': '<f2',
+  'BF16': '<u2',
+  'I64': '<i8',
+  'I32': '<i4',
+  'I16': '<i2',
+  'I8': 'i1',
+  'U64': '<u8',
+  'U32': '<u4',
+  'U16': '<u2',
+  'U8': 'u1',
+  'BOOL': '?',
+}
+
 
 class ExportError(ValueError):
   """A model cannot be put as another tool needs it; the message is a line."""
@@ -26,27 +43,58 @@ class WeightsError(ValueError):
 def save(path: str | os.PathLike[str], weights: Mapping[str, Any]) -> None:
   """Write weights, nested or by name, as a safetensors file.
 
+  Those of bfloat16, which NumPy does not have, are widened to 32 bits.
+
   Raises:
+    ExportError: the path names no file.
     StorageError: the file cannot be written.
   """
-  arrays = {k: np.ascontiguousarray(leaf) for k, leaf in flatten(weights)}
-  storage.write(pathlib.Path(path), safetensors.numpy.save(arrays))
+  place = file_path(path)
+  arrays = {}
+  for name, leaf in flatten(weights):
+    found = np.asarray(leaf)
+    if found.dtype == jnp.bfloat16:
+      found = found.astype(np.float32)
+    arrays[name] = np.ascontiguousarray(found)
+  storage.write(place, safetensors.numpy.save(arrays))
+
+
+def file_path(path: str | os.PathLike[str]) -> pathlib.Path:
+  """Return a path that can name a file.
+
+  Raises:
+    ExportError: it cannot.
+  """
+  found = pathlib.Path(path)
+  if not found.name or '\0' in str(found):
+    raise ExportError(f'path={str(path)!r}: names no file; nearest: a/file')
+  return found
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-  """Read a safetensors file.
+  """Read a safetensors file; what is BF16 there is of 32 bits here.
 
   Raises:
     WeightsError: it cannot be read, or is none.
   """
   try:
-    return safetensors.numpy.load(pathlib.Path(path).read_bytes())
+    leaves = safetensors.deserialize(pathlib.Path(path).read_bytes())
+    return {name: _leaf(**leaf) for name, leaf in leaves}
   except OSError as error:
     raise WeightsError(f'{path}: {error.strerror}') from error
   except (safetensors.SafetensorError, ValueError, KeyError) as error:
     raise WeightsError(
       f'{path}: not a safetensors file of numbers ({error})'
     ) from error
+
+
+def _leaf(dtype: str, shape: list[int], data: bytearray) -> np.ndarray:
+  """Return an array of a safetensors file."""
+  found = np.frombuffer(data, _TYPES[dtype]).reshape(shape)
+  if dtype != 'BF16':
+    return found
+  # The upper half of 32 bits.
+  return (found.astype(np.uint32) << 16).view(np.float32)
 
 
 def flatten(weights: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
@@ -92,7 +140,15 @@ def array(
   Raises:
     error: it is none of real numbers.
   """
-  found = np.asarray(value)
+  try:
+    found = np.asarray(value)
+  except (TypeError, ValueError, RuntimeError) as problem:  # torch's, mostly
+    kind = getattr(value, 'dtype', type(value).__name__)
+    half = str(kind) == 'torch.bfloat16'
+    raise error(
+      f'{name}: of {kind}, cannot be made a NumPy array; nearest: '
+      + ('tensor.float()' if half else 'tensor.detach().cpu()')
+    ) from problem
   if not jnp.issubdtype(found.dtype, jnp.floating):
     raise error(
       f'{name}: has type {found.dtype}, must be real; nearest: float32'

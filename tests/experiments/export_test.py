@@ -1,5 +1,6 @@
 """The program that writes a trained run for other tools."""
 
+import json
 import pathlib
 import shutil
 from typing import Any, NamedTuple
@@ -150,10 +151,72 @@ def test_a_run_that_is_not_finished_is_taken_from_its_checkpoint(
     file.write_bytes(file.read_bytes()[:-1])
   (refusal,) = lines(fork('export', *run), 4)
   assert 'is damaged' in refusal
+  assert refusal.endswith('; train it further, or choose another run')
   for file in checkpoints:
     file.unlink()
   (refusal,) = lines(fork('export', *run), 4)
   assert 'holds no checkpoint' in refusal
+  assert refusal.endswith('; train it further, or choose another run')
+
+
+def test_a_finished_run_needs_no_checkpoint(fork, trained, tmp_path):
+  path = tmp_path / 'study'
+  shutil.copytree(trained[0], path)
+  row = row_of(path, 'coupled', 4)
+  place = path / 'populations' / row['population']
+  outs = [tmp_path / f'{name}.safetensors' for name in ('whole', 'damaged')]
+  run = ('export', f'--workdir={path}', f'--run={row["id"]}')
+  lines(fork(*run, f'--out={outs[0]}'))
+  for file in (place / 'checkpoints').iterdir():
+    file.write_bytes(b'')
+  (shown, *_) = lines(fork(*run, f'--out={outs[1]}'))
+  assert shown.endswith('after update 20')
+  assert outs[0].read_bytes() == outs[1].read_bytes()
+  shutil.rmtree(place / 'checkpoints')
+  lines(fork(*run, f'--out={outs[1]}'))
+
+  whole = (place / 'params.npz').read_bytes()
+  for data in (b'', b'x', whole[:-30], whole[:100] + b'xxxx' + whole[104:]):
+    (place / 'params.npz').write_bytes(data)
+    (refusal,) = lines(fork(*run, f'--out={outs[1]}'), 2)
+    assert 'cannot be read' in refusal
+    assert refusal.endswith('; choose another run')
+
+
+@pytest.mark.parametrize(
+  'runs, words',
+  [
+    ([], 'its study has no runs; choose another'),
+    ([{'optimizer': 3}], 'holds a run that is none of ours (TypeError'),
+    ([{}], 'error: '),
+    ([{'optimizer': {}, 'model': 3}], 'error: '),
+  ],
+)
+def test_a_study_without_runs_of_ours_is_refused(
+  fork, trained, tmp_path, runs, words
+):
+  saved = json.loads((trained[0] / 'study.json').read_text())
+  if runs and 'optimizer' in runs[0]:
+    runs = [{**saved['runs'][0], **runs[0]}]
+  (tmp_path / 'study.json').write_text(json.dumps({**saved, 'runs': runs}))
+  (refusal,) = lines(
+    fork('export', f'--workdir={tmp_path}', '--run=a', '--out=x.onnx'), 2
+  )
+  assert words in refusal
+
+
+def test_a_diverged_run_is_told(fork, trained, tmp_path):
+  path = tmp_path / 'study'
+  shutil.copytree(trained[0], path)
+  row = row_of(path, 'coupled', 4)
+  file = path / 'populations' / row['population'] / 'runs.jsonl'
+  rows = [json.loads(line) for line in file.read_text().splitlines()]
+  for one in rows:
+    one['status'] = 'diverged' if one['id'] == row['id'] else one['status']
+  file.write_text(''.join(json.dumps(one) + '\n' for one in rows))
+  out = f'--out={tmp_path / "x.safetensors"}'
+  done = fork('export', f'--workdir={path}', f'--run={row["id"]}', out)
+  assert f'{row["id"]}: diverged; its last finite weights' in done['stderr']
 
 
 @pytest.mark.parametrize(
@@ -169,6 +232,17 @@ def test_a_run_that_is_not_finished_is_taken_from_its_checkpoint(
     (('--run={rnn}',), ('--out: missing; nearest: --out=model.onnx',)),
     (('--run={rnn}', '--out=x.pt'), ('--out=x.pt', 'nearest: x.onnx')),
     (('--run={rnn}', '--out={dir}.onnx'), ('is a directory; nearest: ',)),
+    (('--run={rnn}', '--out=.'), ('is a directory; nearest: model.onnx',)),
+    (('--run={rnn}', '--out=/'), ('is a directory; nearest: /model.onnx',)),
+    (('--run={rnn}', '--out=..'), ('is a directory; nearest: ../model.onnx',)),
+    (
+      ('--run={rnn}', f'--out={"x" * 300}.onnx'),
+      ('name too long; nearest: --out=model.onnx',),
+    ),
+    (
+      ('--run={rnn}', f'--out={"x" * 249}.onnx'),
+      ('name too long; nearest: --out=model.onnx',),
+    ),
     (
       ('--workdir={dir}', '--run={rnn}', '--out=x.onnx'),
       ('holds no study', '--workdir={dir}'),
@@ -185,7 +259,7 @@ def test_what_cannot_be_written_is_refused_in_a_line(
   given = [word.format(**places) for word in (f'--workdir={path}', *arguments)]
   (refusal,) = lines(fork('export', *given), 2)
   for word in words:
-    assert word.format(**places) in refusal
+    assert word.format(**places).lower() in refusal.lower()
   assert not list(conftest.REPOSITORY.glob('x.*'))
 
 
