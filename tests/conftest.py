@@ -59,6 +59,9 @@ HASTY = (
   'tests/cells/',
   'tests/tasks/',
   'tests/architecture_test.py',
+  'tests/bridges_test.py',
+  'tests/export_refusals_test.py',
+  'tests/export_test.py',
   'tests/penalty_test.py',
   'tests/training/remedies_test.py',
 )

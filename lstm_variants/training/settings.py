@@ -1,7 +1,6 @@
 """From a config to checked, frozen settings; `ml_collections` stops here."""
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 from ml_collections import config_dict
@@ -69,12 +68,12 @@ class Settings:
   keep_checkpoints: int
   tensorboard: bool
 
-  @functools.cached_property
+  @property
   def task(self) -> base.Task:
     """The task that is trained."""
     return checks.make_task(self.task_fields._asdict(), held_out=False)
 
-  @functools.cached_property
+  @property
   def held_out_task(self) -> base.Task:
     """The task of the held-out set: other data, lengths of its own."""
     return checks.make_task(self.task_fields._asdict(), held_out=True)

@@ -357,8 +357,9 @@ def test_traced_toggles_that_are_not_scalars_are_refused():
     lv.unroll(params, toggles, inputs)
 
 
-@pytest.mark.parametrize('gradient', ['fused', 'autodiff'])
-@pytest.mark.parametrize('checked', [False, True])
+@pytest.mark.parametrize(
+  'gradient, checked', [('fused', True), ('fused', False), ('autodiff', True)]
+)
 def test_sequences_spread_over_devices_have_the_gradient_of_all(
   gradient, checked
 ):

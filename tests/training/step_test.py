@@ -537,7 +537,8 @@ def test_computation_has_the_dtype_of_the_settings_and_parameters_32_bits(
 ):
   run, seen, original = build({'model.dtype': dtype}), [], models.apply_model
 
-  def apply_model(params, architecture, toggles, inputs, *, segment):
+  def apply_model(params, architecture, toggles, inputs, *, segment, noise):
+    assert noise is None
     seen.extend(leaf.dtype for leaf in (*jax.tree.leaves(params), inputs))
     return original(params, architecture, toggles, inputs, segment=segment)
 
