@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_variants.cells import contract
+from lstm_variants.cells.simple_rnn import Carry, init_carry
 
 # Largest |input weight| and |bias| at first.
 INPUT_SPREAD = 1.0
@@ -57,12 +58,6 @@ class Params(NamedTuple):
   kernel: jax.Array
   recurrent_kernel: jax.Array
   bias: jax.Array
-
-
-class Carry(NamedTuple):
-  """The hidden state h, `[..., H]`."""
-
-  h: jax.Array
 
 
 def init_params(
@@ -131,17 +126,6 @@ def spectral_radius(matrix: jax.Array) -> jax.Array:
   start = (matrix, jnp.zeros((), matrix.dtype))
   (_, log_radius), _ = lax.scan(square, start, shares)
   return jnp.exp(log_radius)
-
-
-def init_carry(
-  settings: Settings,
-  batch_shape: tuple[int, ...],
-  hidden_features: int,
-  dtype: jnp.dtype = jnp.float32,
-) -> Carry:
-  """Return the zero carry, `[*batch_shape, H]`."""
-  del settings
-  return Carry(jnp.zeros((*batch_shape, hidden_features), dtype))
 
 
 def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_variants.cells import contract, initializers
+from lstm_variants.cells.simple_rnn import Carry, init_carry
 
 
 class Params(NamedTuple):
@@ -39,12 +40,6 @@ class Params(NamedTuple):
   recurrent_kernel: jax.Array
   bias: jax.Array
   recurrent_bias: jax.Array | None
-
-
-class Carry(NamedTuple):
-  """The hidden state h, `[..., H]`."""
-
-  h: jax.Array
 
 
 def init_params(
@@ -92,17 +87,6 @@ def init_params(
     jnp.concatenate((keep.astype(dtype), zeros, zeros)),
     zeros if resets_after else None,
   )
-
-
-def init_carry(
-  settings: None,
-  batch_shape: tuple[int, ...],
-  hidden_features: int,
-  dtype: jnp.dtype = jnp.float32,
-) -> Carry:
-  """Return the zero carry, `[*batch_shape, H]`."""
-  del settings
-  return Carry(jnp.zeros((*batch_shape, hidden_features), dtype))
 
 
 def project(params: Params, settings: None, inputs: jax.Array) -> jax.Array:

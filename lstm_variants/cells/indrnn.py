@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_variants.cells import contract, initializers
+from lstm_variants.cells.simple_rnn import Carry, init_carry
 
 
 class Settings(NamedTuple):
@@ -47,12 +48,6 @@ class Params(NamedTuple):
   kernel: jax.Array
   recurrent_weight: jax.Array
   bias: jax.Array
-
-
-class Carry(NamedTuple):
-  """The hidden state h, `[..., H]`."""
-
-  h: jax.Array
 
 
 def init_params(
@@ -92,17 +87,6 @@ def init_params(
     ),
     bias=jnp.zeros((hidden_features,), dtype),
   )
-
-
-def init_carry(
-  settings: Settings | None,
-  batch_shape: tuple[int, ...],
-  hidden_features: int,
-  dtype: jnp.dtype = jnp.float32,
-) -> Carry:
-  """Return the zero carry, `[*batch_shape, H]`."""
-  del settings
-  return Carry(jnp.zeros((*batch_shape, hidden_features), dtype))
 
 
 def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_variants.cells import contract, initializers
+from lstm_variants.cells.simple_rnn import Carry, init_carry
 
 
 class Params(NamedTuple):
@@ -33,12 +34,6 @@ class Params(NamedTuple):
   kernel: jax.Array
   recurrent_kernel: jax.Array
   bias: jax.Array
-
-
-class Carry(NamedTuple):
-  """The hidden state h, `[..., H]`."""
-
-  h: jax.Array
 
 
 def init_params(
@@ -80,17 +75,6 @@ def init_params(
   zeros = jnp.zeros((hidden_features,), dtype)
   bias = jnp.concatenate((-keep.astype(dtype), zeros))
   return Params(kernel, recurrent_kernel, bias)
-
-
-def init_carry(
-  settings: None,
-  batch_shape: tuple[int, ...],
-  hidden_features: int,
-  dtype: jnp.dtype = jnp.float32,
-) -> Carry:
-  """Return the zero carry, `[*batch_shape, H]`."""
-  del settings
-  return Carry(jnp.zeros((*batch_shape, hidden_features), dtype))
 
 
 def project(params: Params, settings: None, inputs: jax.Array) -> jax.Array:

@@ -35,6 +35,7 @@ import jax.numpy as jnp
 
 from lstm_variants.cells import contract, initializers
 from lstm_variants.cells import unroll as unroll_lib
+from lstm_variants.cells.simple_rnn import Carry, init_carry
 
 
 class Settings(NamedTuple):
@@ -57,12 +58,6 @@ class Params(NamedTuple):
 
   kernel: jax.Array
   bias: jax.Array
-
-
-class Carry(NamedTuple):
-  """The hidden state h, `[..., H]`."""
-
-  h: jax.Array
 
 
 def init_params(
@@ -109,17 +104,6 @@ def init_params(
     jnp.concatenate([inputs_init(k, shape, dtype) for k in keys], axis=1),
     jnp.concatenate(biases).astype(dtype),
   )
-
-
-def init_carry(
-  settings: Settings | None,
-  batch_shape: tuple[int, ...],
-  hidden_features: int,
-  dtype: jnp.dtype = jnp.float32,
-) -> Carry:
-  """Return the zero carry, `[*batch_shape, H]`."""
-  del settings
-  return Carry(jnp.zeros((*batch_shape, hidden_features), dtype))
 
 
 def project(

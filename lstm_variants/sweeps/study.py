@@ -232,7 +232,7 @@ def _apply(
     if dotted not in known:
       raise GridError(
         f'get_hyper: {field}={value!r}: unknown field; '
-        f'{fields.nearest(dotted, known)}'
+        f'{fields.nearest_field(dotted, known)}'
       )
     try:
       changed.update_from_flattened_dict({dotted: value})

@@ -153,7 +153,7 @@ def _check_names_of_fields(fields: dict[str, Any]) -> None:
     raise InputError(
       field,
       _get(fields, field),
-      f'unknown; {fields_lib.nearest(field, sorted(known))}',
+      f'unknown; {fields_lib.nearest_field(field, sorted(known))}',
     )
 
 

@@ -19,12 +19,19 @@ class InputError(ValueError):
     super().__init__(f'--config.{field}={value!r}: {rule}')
 
 
-def nearest(value: Any, names: Any) -> str:
-  """Name the choice closest to `value`, then all of them."""
+def nearest(value: Any, names: Any, shown: Any = ()) -> str:
+  """Name the choice closest to `value`, then all of them, or those `shown`."""
   names = list(names)
   close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
   prefix = f'nearest: {close[0]!r}; ' if close else ''
-  return f'{prefix}choices: {", ".join(names)}'
+  return f'{prefix}choices: {", ".join(shown or names)}'
+
+
+def nearest_field(field: str, known: Any) -> str:
+  """Name the field closest to an unknown one, then those of its part."""
+  part = field.rpartition('.')[0]
+  beside = [name for name in known if name.rpartition('.')[0] == part]
+  return nearest(field, known, beside)
 
 
 def check_boolean(field: str, value: Any) -> None:
