@@ -62,8 +62,12 @@ HASTY = (
   'tests/bridges_test.py',
   'tests/export_refusals_test.py',
   'tests/export_test.py',
+  'tests/models_test.py',
   'tests/penalty_test.py',
+  'tests/segments_test.py',
+  'tests/training/population_test.py',
   'tests/training/remedies_test.py',
+  'tests/training/step_test.py',
 )
 
 
