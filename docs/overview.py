@@ -1,13 +1,17 @@
-"""Print a study of many tasks as Markdown tables: a row a task.
+"""Print a study of many tasks as Markdown tables.
 
-    python docs/overview.py RUN_DIRECTORY
+    python docs/overview.py RUN_DIRECTORY              a row a task
+    python docs/overview.py RUN_DIRECTORY --models     a row a model
 
-A cell is a model: runs that solved the task, the median of sequences to success
-with its 95 % interval, the mean of the held-out loss at the end. Needs the
-compare.csv that `experiments.compare` writes.
+A cell of the first is a model: runs that solved the task, the median of
+sequences to success with its 95 % interval, the mean of the held-out loss at
+the end. One of the second is a task: the same without the interval, of the
+model's best setting of the other fields (most runs solved, then the lowest
+loss), and which that is: a choice made on the results it is shown with. Needs
+the compare.csv that `experiments.compare` writes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import csv
 import pathlib
 import sys
@@ -71,7 +75,46 @@ def overview(workdir: str) -> list[str]:
   return [f'| {" | ".join(line)} |' if line else '' for line in lines]
 
 
+def models(workdir: str) -> list[str]:
+  """Return the lines of the table that has a row for each model."""
+  by_task = rows(workdir)
+  names = dict.fromkeys(
+    row['model'] for found in by_task.values() for row in found.values()
+  )
+  header = ('model', *by_task)
+  body = (
+    (name, *(best(name, found.values()) for found in by_task.values()))
+    for name in names
+  )
+  table = (header, ('---',) * len(header), *body)
+  return [f'| {" | ".join(line)} |' for line in table]
+
+
+def best(model: str, found: Iterable[dict[str, str]]) -> str:
+  """Return what a model reached with the best of its settings."""
+  own = [row for row in found if row['model'] == model]
+  if not own:
+    return '—'
+  row = min(own, key=lambda row: (-int(row['solved']), loss(row)))
+  reached = f'{row["solved"]}/{row["runs"]}'
+  if row['solved'] != '0':
+    reached += f', {count(row["median_sequences_to_success"])}'
+  setting = row['label'].removeprefix(model).strip(', ')
+  size = f'{int(row["params_in_use"]):,} parameters'
+  words = '; '.join(filter(None, (f'{loss(row):.3g}', size, setting)))
+  return f'{reached}; {words}'
+
+
+def loss(row: dict[str, str]) -> float:
+  """Return the mean held-out loss at the end, inf if there is none."""
+  return float(row['final_loss_mean'] or 'inf')
+
+
 if __name__ == '__main__':
-  if len(sys.argv) != 2:
-    sys.exit('usage: python docs/overview.py RUN_DIRECTORY')
-  print('\n'.join(overview(sys.argv[1])))
+  match sys.argv[1:]:
+    case [workdir]:
+      print('\n'.join(overview(workdir)))
+    case [workdir, '--models'] | ['--models', workdir]:
+      print('\n'.join(models(workdir)))
+    case _:
+      sys.exit('usage: python docs/overview.py RUN_DIRECTORY [--models]')

@@ -10,10 +10,11 @@ import sys
 
 import pytest
 
+from configs.studies import cells as cells_study
 from configs.studies import gradient_penalty, thousand_steps, timed_spikes
 from configs.studies import tasks as tasks_study
 from configs.studies import variants as variants_study
-from lstm_variants import tasks
+from lstm_variants import cells, models, tasks
 from lstm_variants.analysis import report
 from lstm_variants.cells import variants
 from lstm_variants.sweeps import study
@@ -154,6 +155,63 @@ def test_the_overview_has_a_row_a_task_and_the_numbers_of_compare(tmp_path):
           median = row.median.estimate
           shown = f'{median:,.0f}' if math.isfinite(median) else '> budget'
           assert f', {shown} [' in line
+
+
+def test_the_table_of_models_shows_the_best_setting_of_each(tmp_path):
+  fixture.write(tmp_path, fixture.example())
+  rows = report.write(str(tmp_path), 'vanilla').rows
+  page = runpy.run_path(str(ROOT / 'docs' / 'overview.py'))
+  header, _, *lines = page['models'](str(tmp_path))
+  tasks_shown = header.strip('| ').split(' | ')[1:]
+  assert set(tasks_shown) == {row.task for row in rows}
+  assert len(lines) == len({row.model for row in rows})
+  for line in lines:
+    model, *reached = line.strip('| ').split(' | ')
+    for task, words in zip(tasks_shown, reached, strict=True):
+      own = [row for row in rows if (row.task, row.model) == (task, model)]
+      if not own:
+        assert words == '—'
+        continue
+      solved = max(row.solved for row in own)
+      loss = min(
+        row.loss.estimate if math.isfinite(row.loss.estimate) else math.inf
+        for row in own
+        if row.solved == solved
+      )
+      assert words.startswith(f'{solved}/')
+      assert f'; {loss:.3g}; ' in words
+
+
+def test_every_cell_has_as_many_parameters_as_can_be():
+  runs = study.expand(cells_study.get_config(), cells_study.get_hyper)
+  used = {run.settings.cell for run in runs}
+  assert used == set(cells.CELLS)
+  tasks_used = {run.settings.task.name for run in runs}
+  assert tasks_used == {'adding', 'copy', 'selective_copying', 'parity'}
+  wanted = {
+    run.settings.task.name: _count(run)
+    for run in runs
+    if run.model == 'vanilla'
+  }
+  for run in runs:
+    if run.model == 'echo_state':
+      continue
+    target = wanted[run.settings.task.name]
+    distance = abs(_count(run) - target)
+    assert distance < 0.06 * target
+    width = run.settings.hidden_features
+    for other in (width - 4, width - 1, width + 1, width + 4):
+      sizes = run.settings.architecture._replace(hidden_features=other)
+      cell = cells.CELLS[sizes.cell]
+      if sizes.cell == 'clockwork' and other % cell.settings.groups:
+        continue
+      count = models.count_params(sizes, run.hyperparams.toggles)
+      assert abs(count - target) >= distance, (run.model, width, other)
+
+
+def _count(run):
+  sizes, toggles = run.settings.architecture, run.hyperparams.toggles
+  return models.count_params(sizes, toggles)
 
 
 def test_the_study_of_every_task_has_every_task():

@@ -1,0 +1,90 @@
+"""Every cell with the same number of parameters, on four tasks.
+
+    python -m experiments.sweep --config=configs/studies/cells.py \\
+        --workdir=runs/cells
+
+As many parameters in use as a vanilla LSTM of 32 units on the same task, or as
+near to it as a width can come: 4,513 on adding, 5,801 on copy, 5,512 on
+selective copying, 4,674 on parity. The echo state network is apart: its matrix
+is fixed, and only its readout has parameters; it has 256 units. Two learning
+rates, three seeds.
+"""
+
+from ml_collections import config_dict
+
+from configs import base
+
+# task -> what differs from the base config.
+TASKS = {
+  'adding': {'task.dialect': 'urnn16', 'task.length': 50},
+  'copy': {'task.dialect': 'urnn16', 'task.length': 25},
+  'selective_copying': {
+    'task.dialect': 'mamba23',
+    'task.length': 30,
+    'task.items': 4,
+    'task.symbols': 8,
+  },
+  'parity': {
+    'task.dialect': 'deletang23',
+    'task.length': 40,
+    'task.evaluation_length': 256,
+  },
+}
+# model -> its width on each of these.
+WIDTHS = {
+  'vanilla': (32, 32, 32, 32),
+  'peephole': (32, 32, 32, 32),
+  'coupled': (37, 37, 37, 37),
+  'janet': (46, 47, 46, 46),
+  'diagonal': (265, 102, 115, 212),
+  'lstm_1997': (22, 23, 23, 22),
+  'lstmp': (14, 13, 13, 14),
+  'mult_lstm': (29, 28, 28, 29),
+  'depth_gated': (18, 19, 18, 18),
+  'slstm': (32, 32, 32, 32),
+  'gru': (37, 37, 37, 37),
+  'gru_reset_before': (37, 37, 37, 37),
+  'mgu': (46, 47, 46, 46),
+  'mingru': (645, 187, 212, 467),
+  'minlstm': (451, 138, 157, 334),
+  'simple_rnn': (65, 67, 66, 65),
+  'irnn': (65, 67, 66, 65),
+  'indrnn': (902, 276, 306, 667),
+  'clockwork': (80, 80, 80, 80),
+  'echo_state': (256, 256, 256, 256),
+}
+LEARNING_RATES = (1e-2, 2e-3)
+SEEDS = range(3)
+
+
+def get_config() -> config_dict.ConfigDict:
+  """Return the base config of the study."""
+  config = base.get_config()
+  config.training.updates = 2000
+  config.training.evaluation_batches = 16
+  return config
+
+
+def get_hyper(hyper):
+  """Return tasks × models, each with its width, × rates × seeds."""
+  runs = [
+    hyper.sweep('config.optimizer.learning_rate', LEARNING_RATES),
+    hyper.sweep('config.seed', SEEDS),
+  ]
+  grids = []
+  for place, (task, fields) in enumerate(TASKS.items()):
+    for model, widths in WIDTHS.items():
+      chosen = {'task.name': task, **fields, **_model(model)}
+      chosen['model.hidden_features'] = widths[place]
+      fixed = [
+        hyper.fixed(f'config.{field}', value) for field, value in chosen.items()
+      ]
+      grids.append(hyper.product([*fixed, *runs]))
+  return hyper.chainit(grids)
+
+
+def _model(name: str) -> dict[str, str]:
+  """Return the fields that choose a model."""
+  if name == 'diagonal':
+    return {'model.variant': 'vanilla', 'model.recurrence': 'diagonal'}
+  return {'model.variant': name}
