@@ -9,6 +9,7 @@ SHA-256 of the whole file, taken with zeros in its place.
 """
 
 from collections.abc import Callable
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -127,6 +128,17 @@ def load(
       'command with --overwrite to start anew'
     )
   return None
+
+
+def load_all(
+  directory: pathlib.Path, identity: str, template: Any
+) -> list[tuple[Any, Progress]]:
+  """Read every checkpoint that is whole, oldest first; see `load`."""
+  found = []
+  for path in _newest_first(directory) if directory.is_dir() else []:
+    with contextlib.suppress(OSError, storage.DamagedError):
+      found.append(_read(path, identity, template))
+  return found[::-1]
 
 
 def named_leaves(tree: Any) -> dict[str, np.ndarray]:
