@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from lstm_variants.tasks.published import Published as Published
+
 # T in steps; traced where it is drawn for each batch.
 Length = int | jax.Array
 
@@ -104,29 +106,6 @@ class LastSequences(NamedTuple):
     )
 
 
-class Published(NamedTuple):
-  """A result from the literature, for the same task and rule.
-
-  Attributes:
-    length: T.
-    value: the number.
-    unit: its unit, as 'sequences to success'.
-    source: author, year, table.
-    note: model, size, how many trials; where it departs from this task.
-  """
-
-  length: int
-  value: float
-  unit: str
-  source: str
-  note: str = ''
-
-  def __str__(self) -> str:
-    value = f'{self.value:,.0f}' if self.value >= 1000 else f'{self.value:g}'
-    source = '; '.join(text for text in (self.source, self.note) if text)
-    return f'T = {self.length:,}: {value} {self.unit} ({source})'
-
-
 @dataclasses.dataclass(frozen=True)
 class Task:
   """One paper's version of a task at one length.
@@ -138,8 +117,9 @@ class Task:
     num_steps: the time axis of a batch, in steps.
     inputs: what the features of the inputs stand for.
     outputs: what the features of the model's outputs stand for.
-    sample: `(key, batch_size) -> Batch`, pure and jittable; `batch_size` is
-      static.
+    sample: `(key, batch_size, length=None) -> Batch`, pure and jittable;
+      `batch_size` is static; with a `length`, which may be traced, every
+      sequence has that T, on the same time axis.
     measure: `(outputs, batch) -> {name: Mean}`; 'loss' is what training
       minimises. `outputs` are `[batch, time, out_features]`.
     sequence_errors: `(outputs, batch) -> [batch]`, what `LastSequences` judges.
@@ -157,7 +137,7 @@ class Task:
   num_steps: int
   inputs: Features
   outputs: Features
-  sample: Callable[[jax.Array, int], Batch]
+  sample: Callable[..., Batch]
   measure: Callable[[jax.Array, Batch], dict[str, Mean]]
   sequence_errors: Callable[[jax.Array, Batch], jax.Array]
   baselines: Mapping[str, float]
@@ -269,6 +249,7 @@ class Dialect(NamedTuple):
     usual: T where none is chosen, in steps.
     needs_files: of the user's, by the option `path`.
     stride: so many T in a row, from `shortest` on, make sequences alike.
+    causal: later inputs tell the answer, so a model must not look ahead.
     resolve: sets the options whose default, 0 or '', stands for something that
       the lengths, other options or data decide.
   """
@@ -281,6 +262,7 @@ class Dialect(NamedTuple):
   usual: int = 100
   needs_files: bool = False
   stride: int = 1
+  causal: bool = False
   resolve: Callable[[Spec], Spec] = _unchanged
 
   def usual_shortest(self, length: int) -> int:
@@ -294,19 +276,26 @@ class Dialect(NamedTuple):
 
 def sampler(
   draw: Callable[..., Batch], spec: Spec, num_steps: int, **choices: Any
-) -> Callable[[jax.Array, int], Batch]:
-  """Return `(key, batch_size) -> Batch` that draws T for each batch.
+) -> Callable[..., Batch]:
+  """Return `(key, batch_size, length=None) -> Batch` that draws T of a batch.
 
   Args:
     draw: `(key, batch_size, length, num_steps, **choices) -> Batch`; `length`,
       T in steps, may be traced, `num_steps` is the static time axis.
     spec: T is U{spec.shortest, …, spec.length}, a constant if they are equal.
     num_steps: the time axis that the longest T needs.
-    **choices: passed on to `draw`.
+    **choices: passed on to `draw`. Where `shortest` is among them, T is drawn
+      by the sequence, from there on.
   """
 
-  def sample(key: jax.Array, batch_size: int) -> Batch:
-    length: Length = spec.length
+  def sample(
+    key: jax.Array, batch_size: int, length: Length | None = None
+  ) -> Batch:
+    if length is not None:
+      alike = {'shortest': length} if 'shortest' in choices else {}
+      given = choices | alike
+      return draw(key, batch_size, length=length, num_steps=num_steps, **given)
+    length = spec.length
     if spec.shortest < spec.length:
       key, length_key = jax.random.split(key)
       length = jax.random.randint(

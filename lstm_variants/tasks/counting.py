@@ -188,7 +188,11 @@ _WHY = 'n begins at 1'
 TASKS = types.MappingProxyType(
   {
     name: types.MappingProxyType(
-      {'gers01': base.Dialect(build, 1, _WHY, drawn=True, usual=10)}
+      {
+        'gers01': base.Dialect(
+          build, 1, _WHY, drawn=True, usual=10, causal=True
+        )
+      }
     )
     for name, build in (('anbn', build_anbn), ('anbncn', build_anbncn))
   }

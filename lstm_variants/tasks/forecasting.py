@@ -277,6 +277,7 @@ _DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
       1,
       'one value',
       options=types.MappingProxyType(_OPTIONS),
+      causal=True,
       resolve=resolve,
     ),
     'multi_step': base.Dialect(
@@ -284,6 +285,7 @@ _DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
       1,
       'one value',
       options=types.MappingProxyType({'horizon': _HORIZON, **_OPTIONS}),
+      causal=True,
       resolve=resolve,
     ),
   }

@@ -286,6 +286,7 @@ def _dialects(
     1,
     'one step',
     options=types.MappingProxyType({'symbols': kept, 'path': PATH}),
+    causal=True,
   )
   return types.MappingProxyType({'next': dialect})
 

@@ -117,7 +117,11 @@ _OPTIONS = types.MappingProxyType(
 _DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
   {
     'gers02': base.Dialect(
-      build_gts, 11, 'the first spike takes up to 11', options=_OPTIONS
+      build_gts,
+      11,
+      'the first spike takes up to 11',
+      options=_OPTIONS,
+      causal=True,
     )
   }
 )

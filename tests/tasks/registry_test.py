@@ -253,3 +253,46 @@ def test_what_is_unusual_is_in_the_label():
     'parity-deletang23-T400-from41'
   )
   assert label('copy', 'urnn16', 30, symbols=4) == 'copy-urnn16-T30-symbols4'
+
+
+# The dialects whose later inputs tell the answer.
+CAUSAL = {
+  *('embedded_reber_hs97', 'continual_reber_gers00', 'long_lag_hs97_2a'),
+  *('long_lag_hs97_2b', 'timed_spikes_gers02', 'anbn_gers01', 'anbncn_gers01'),
+  *('characters_next', 'words_next'),
+  *('forecasting_one_step', 'forecasting_multi_step'),
+}
+
+
+def test_who_may_not_look_ahead():
+  assert CAUSAL == {
+    f'{name}_{dialect}'
+    for name, dialects in tasks.DIALECTS.items()
+    for dialect, found in dialects.items()
+    if found.causal
+  }
+
+
+@pytest.mark.parametrize('key', KEYS)
+def test_the_next_input_is_the_answer_only_of_causal_tasks(key):
+  task, batch = build(key), draw(key)
+  if not task.inputs.one_hot:
+    pytest.skip('numbers: see the tests of forecasting and timed spikes')
+  steps = batch.mask[:, :-1] > 0
+  following = np.argmax(batch.inputs[:, 1:], axis=-1)
+  known = [
+    list(task.outputs.names).index(name) if name in task.outputs.names else -1
+    for name in task.inputs.names
+  ]
+  following = np.asarray(known)[following]
+  if batch.targets.ndim == 2:
+    told = following == batch.targets[:, :-1]
+  else:
+    told = np.take_along_axis(
+      batch.targets[:, :-1], np.maximum(following, 0)[..., None], axis=-1
+    )[..., 0]
+    # After the last symbol of a sequence may come padding.
+    steps &= (following >= 0) & batch.inputs[:, 1:].any(axis=-1)
+    told = (told > 0) & (following >= 0)
+  always = bool(steps.any() and np.all(told[steps]))
+  assert always == (key in CAUSAL)
