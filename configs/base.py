@@ -158,6 +158,9 @@ def get_config() -> config_dict.ConfigDict:
   # Devices that share the sequences of each batch of a run: more than 1 make a
   # run alone faster, and its sums end in other roundings. Divides batch_size.
   config.training.batch_devices = 1
+  # Standard deviation of Gaussian noise that is added to the inputs in training
+  # (Greff et al. 2017); 0: off.
+  config.training.input_noise = 0.0
   # Stop once every run of the population has met the task's success criterion.
   config.training.stop_when_solved = True
   # A checkpoint is saved after the first evaluation that is this many updates

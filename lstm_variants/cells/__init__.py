@@ -4,6 +4,7 @@ To add one: a module with its `CELLS`, and its name in `MODULES`.
 """
 
 from collections.abc import Mapping
+import functools
 from typing import Any
 
 from lstm_variants.cells import (
@@ -52,6 +53,7 @@ LSTM = contract.Cell(
   lstm.count_params,
   'every LSTM with toggles',
   'docs/variants.md',
+  gates=lstm.gates,
   zones=('c', 'h'),
   toggled=True,
 )
@@ -83,5 +85,21 @@ def check_settings(name: str, settings: Any, hidden_features: int) -> None:
       f'{cell.settings}'
     )
   for key, known in cell.ranges.items():
-    contract.check_range(key, getattr(settings, key), known)
+    contract.check_range(
+      key,
+      getattr(settings, key),
+      known,
+      functools.partial(_fits, cell, settings, hidden_features, key),
+    )
   cell.check(settings, hidden_features)
+
+
+def _fits(
+  cell: contract.Cell, settings: Any, hidden_features: int, key: str, value: Any
+) -> bool:
+  """Tell whether a value of a setting goes with the other settings."""
+  try:
+    cell.check(settings._replace(**{key: value}), hidden_features)
+  except contract.SettingError:
+    return False
+  return True

@@ -17,6 +17,25 @@ from lstm_variants.cells import stacks, unroll
 Project = Callable[[Any, Any, jax.Array], Any]
 # advance(params, settings, carry, projected) -> (carry, hidden).
 Advance = Callable[[Any, Any, Any, Any], tuple[Any, jax.Array]]
+# reveal(params, settings, carry, projected) -> (carry, Gates).
+Reveal = Callable[[Any, Any, Any, Any], tuple[Any, 'Gates']]
+
+
+class Gates(NamedTuple):
+  """What the gates of a cell did in a step, `[..., units]` each.
+
+  Attributes:
+    values: name -> gate, from 0 to 1; one that is missing is 1.
+    candidate: g, what the gates let into the state.
+    keep: the factor of the old state in the new one; the rest of the new one is
+      made of what came in at this step.
+    state: the new c; None where the state is h.
+  """
+
+  values: dict[str, jax.Array]
+  candidate: jax.Array
+  keep: jax.Array
+  state: jax.Array | None = None
 
 
 class Range(NamedTuple):
@@ -65,6 +84,8 @@ class Cell(NamedTuple):
     advance: `(params, settings, carry, projected) -> (carry, hidden)`, the
       rest of the step; of a `stepwise` cell.
     size_of: `params -> H`, of a `stepwise` cell.
+    gates: `(params, settings, carry, inputs) -> Gates` of the step from that
+      carry; None where there are none.
     with_remedies: `(params, settings, carry, inputs, gains, keep) -> (carry,
       hidden)`, its step with layer normalisation and recurrent dropout.
     gains: the `remedies.Form` of layer normalisation; None: it is refused.
@@ -90,6 +111,7 @@ class Cell(NamedTuple):
   project: Any = None
   advance: Any = None
   size_of: Any = None
+  gates: Callable[..., Gates] | None = None
   with_remedies: Callable[..., tuple[Any, jax.Array]] | None = None
   gains: Any = None
   drops: bool = False
@@ -112,8 +134,20 @@ class SettingError(ValueError):
     self.setting, self.value, self.rule = setting, value, rule
 
 
-def check_range(setting: str, value: Any, known: Range) -> None:
+def check_range(
+  setting: str,
+  value: Any,
+  known: Range,
+  fits: Callable[[Any], bool] = lambda value: True,
+) -> None:
   """Refuse a value of another kind, or out of its range.
+
+  Args:
+    setting: its name.
+    value: that was given.
+    known: what it may be.
+    fits: whether an integer goes with the other settings; only such a one is
+      named as the nearest.
 
   Raises:
     SettingError: what, the value, the rule, the nearest valid choice.
@@ -128,6 +162,10 @@ def check_range(setting: str, value: Any, known: Range) -> None:
     raise SettingError(setting, value, f'not {name}; nearest: {known.smallest}')
   if not known.smallest <= value <= known.largest:
     nearest = known.largest if value > known.largest else known.smallest
+    if kind is int:
+      inward = range(int(known.smallest), int(known.largest) + 1)
+      ordered = inward[::-1] if value > known.largest else inward
+      nearest = next(filter(fits, ordered), nearest)
     raise SettingError(
       setting,
       value,
@@ -142,6 +180,7 @@ def stepwise(
   project: Project,
   advance: Advance,
   size_of: Callable[[Any], int],
+  reveal: Reveal | None = None,
   **rest: Any,
 ) -> Cell:
   """Return a cell whose steps are run by `lax.scan`, with JAX's own gradient.
@@ -154,8 +193,10 @@ def stepwise(
     advance: the rest of the step; the hidden state it returns is that of its
       carry.
     size_of: `params -> H`.
-    **rest: the other fields of `Cell`, but `step` and `unroll`.
+    reveal: `advance` that returns the gates, not h; None where there are none.
+    **rest: the other fields of `Cell`, but `step`, `unroll` and `gates`.
   """
+  gates = reveal and functools.partial(_gates, project, reveal)
   return Cell(
     init_carry=init_carry,
     step=functools.partial(_step, project, advance),
@@ -163,6 +204,7 @@ def stepwise(
     project=project,
     advance=advance,
     size_of=size_of,
+    gates=gates,
     **rest,
   )
 
@@ -171,6 +213,12 @@ def _step(project, advance, params, settings, carry, inputs):
   """Advance by one step; see `Cell.step`."""
   params, carry, inputs = jax.tree.map(jnp.asarray, (params, carry, inputs))
   return advance(params, settings, carry, project(params, settings, inputs))
+
+
+def _gates(project, reveal, params, settings, carry, inputs):
+  """Return the gates of one step; see `Cell.gates`."""
+  params, carry, inputs = jax.tree.map(jnp.asarray, (params, carry, inputs))
+  return reveal(params, settings, carry, project(params, settings, inputs))[1]
 
 
 def _unroll(

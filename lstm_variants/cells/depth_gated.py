@@ -181,41 +181,66 @@ def advance(
   params: Params, settings: Settings, carry: Carry, projected: jax.Array
 ) -> tuple[Carry, jax.Array]:
   """Advance all layers by one step, from the first to the top."""
+  carry, _ = reveal(params, settings, carry, projected)
+  return carry, carry.h
+
+
+def reveal(
+  params: Params, settings: Settings, carry: Carry, projected: jax.Array
+) -> tuple[Carry, contract.Gates]:
+  """Advance by one step and return the gates, not h.
+
+  Units are those of the first layer, then of the next; d is that of the upper
+  layers, and 1 in the first, which has nothing below it.
+  """
   h_tm1 = jnp.concatenate((carry.h_below, carry.h[..., None, :]), axis=-2)
-  cells, hiddens = [], []
-  z, below = projected, None
+  cells, hiddens, shown = [], [], []
+  z, d, below = projected, None, None
   for layer in range(settings.depth):
     c_tm1 = carry.c[..., layer, :]
     if layer:
-      z, below = _from_below(params, layer - 1, hiddens[-1], c_tm1, cells[-1])
+      z, d, below = _from_below(
+        params, layer - 1, hiddens[-1], c_tm1, cells[-1]
+      )
     z = z + h_tm1[..., layer, :] @ params.recurrent_kernel[layer]
-    c, h = _apply_gates(
+    c, h, gates = _apply_gates(
       params.peephole[layer], c_tm1, z + params.bias[layer], below
     )
     cells.append(c)
     hiddens.append(h)
+    shown.append((*gates, jnp.ones_like(c) if d is None else d))
   c, h = jnp.stack(cells, axis=-2), jnp.stack(hiddens, axis=-2)
-  return Carry(c, h[..., :-1, :], hiddens[-1]), hiddens[-1]
+  i, f, g, o, d = (
+    jnp.concatenate(parts, -1) for parts in zip(*shown, strict=True)
+  )
+  gates = contract.Gates(
+    {'i': i, 'f': f, 'o': o, 'd': d}, g, f, jnp.concatenate(cells, -1)
+  )
+  return Carry(c, h[..., :-1, :], hiddens[-1]), gates
 
 
 def _from_below(params, index, x, c_tm1, c_below):
-  """Return x W, `[..., 4H]`, and d ⊙ c'^{L−1}, `[..., H]`, of a layer."""
+  """Return x W, `[..., 4H]`, d and d ⊙ c'^{L−1}, `[..., H]`, of a layer."""
   p_d, q_d = params.depth_peephole[index]
   z_d = x @ params.depth_kernel[index] + params.depth_bias[index]
   d = jax.nn.sigmoid(z_d + p_d * c_tm1 + q_d * c_below)
-  return x @ params.upper_kernel[index], d * c_below
+  return x @ params.upper_kernel[index], d, d * c_below
 
 
 def _apply_gates(peephole, c_tm1, z, below):
-  """Return c' and h' of a layer; `below` is d ⊙ c'^{L−1}, None in the first."""
+  """Return c', h' and i, f, g, o of a layer.
+
+  `below` is d ⊙ c'^{L−1}, None in the first layer.
+  """
   p_i, p_f, p_o = peephole
   z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
   i = jax.nn.sigmoid(z_i + p_i * c_tm1)
   f = jax.nn.sigmoid(z_f + p_f * c_tm1)
-  c = f * c_tm1 + i * jnp.tanh(z_g)
+  g = jnp.tanh(z_g)
+  c = f * c_tm1 + i * g
   c = c if below is None else c + below
   o = jax.nn.sigmoid(z_o + p_o * c)
-  return c, o * jnp.tanh(c)
+  return c, o * jnp.tanh(c), (i, f, g, o)
 
 
 def count_params(
@@ -236,6 +261,7 @@ CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
       init_carry=init_carry,
       project=project,
       advance=advance,
+      reveal=reveal,
       size_of=lambda params: params.recurrent_kernel.shape[1],
       count_params=count_params,
       summary='layers of peephole LSTMs, a gate from cell to cell above',

@@ -94,6 +94,14 @@ def advance(
   params: Params, toggles: Toggles, carry: Carry, projected: jax.Array
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step."""
+  carry, _ = reveal(params, toggles, carry, projected)
+  return carry, carry.h
+
+
+def reveal(
+  params: Params, toggles: Toggles, carry: Carry, projected: jax.Array
+) -> tuple[Carry, contract.Gates]:
+  """Advance by one step and return the gates, not h."""
   carry = fit_carry(toggles, Carry(*carry))
   four = carry.h[..., None, :] * params.recurrent_kernel
   if carry.gates is not None:
@@ -103,7 +111,7 @@ def advance(
     )
     four = four + jnp.stack((to_i, to_f, jnp.zeros_like(to_i), to_o), axis=-2)
   z = projected + four.reshape(projected.shape)
-  return lstm.apply_gates(params.peephole, toggles, carry, z)
+  return lstm.reveal(params.peephole, toggles, carry, z)
 
 
 def count_params(
@@ -125,6 +133,7 @@ CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
       init_carry=init_carry,
       project=project,
       advance=advance,
+      reveal=reveal,
       size_of=lambda params: params.peephole.shape[1],
       count_params=count_params,
       summary='the LSTM with diagonal recurrent matrices; has all its toggles',

@@ -99,18 +99,27 @@ def advance(
   params: Params, settings: None, carry: Carry, projected: jax.Array
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step, in the form that the parameters are of."""
+  carry, _ = reveal(params, settings, carry, projected)
+  return carry, carry.h
+
+
+def reveal(
+  params: Params, settings: None, carry: Carry, projected: jax.Array
+) -> tuple[Carry, contract.Gates]:
+  """Advance by one step and return the gates, not h."""
   del settings
   (h,) = carry
   size = h.shape[-1]
   if params.recurrent_bias is not None:
-    return apply_gates(params, carry, projected, h @ params.recurrent_kernel)
+    recurrent = h @ params.recurrent_kernel
+    return _reset_after(params, carry, projected, recurrent, None)
   x_z, x_r, x_g = jnp.split(projected, 3, axis=-1)
   h_z, h_r = jnp.split(h @ params.recurrent_kernel[:, : 2 * size], 2, -1)
   r = jax.nn.sigmoid(x_r + h_r)
   g = jnp.tanh(x_g + (r * h) @ params.recurrent_kernel[:, 2 * size :])
   z = jax.nn.sigmoid(x_z + h_z)
   h = z * h + (1 - z) * g
-  return Carry(h), h
+  return Carry(h), contract.Gates({'z': z, 'r': r}, g, keep=z)
 
 
 def apply_gates(
@@ -129,6 +138,12 @@ def apply_gates(
     recurrent: h R, `[..., 3H]`.
     keep: None, or what g is multiplied by, `[..., H]`; see `remedies`.
   """
+  carry, _ = _reset_after(params, carry, projected, recurrent, keep)
+  return carry, carry.h
+
+
+def _reset_after(params, carry, projected, recurrent, keep):
+  """Compute `apply_gates`, and return the gates, not h."""
   (h,), b_n = carry, params.recurrent_bias
   assert b_n is not None
   x_z, x_r, x_g = jnp.split(projected, 3, axis=-1)
@@ -138,7 +153,7 @@ def apply_gates(
   g = jnp.tanh(x_g + r * (h_g + b_n))
   g = g if keep is None else g * keep
   h = z * h + (1 - z) * g
-  return Carry(h), h
+  return Carry(h), contract.Gates({'z': z, 'r': r}, g, keep=z)
 
 
 def _cell(resets_after: bool, summary: str, reference: str) -> contract.Cell:
@@ -155,6 +170,7 @@ def _cell(resets_after: bool, summary: str, reference: str) -> contract.Cell:
     init_carry=init_carry,
     project=project,
     advance=advance,
+    reveal=reveal,
     count_params=count,
     size_of=lambda params: params.recurrent_kernel.shape[0],
     summary=summary,

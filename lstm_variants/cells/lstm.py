@@ -11,8 +11,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from lstm_variants.cells import contract, initializers
 from lstm_variants.cells import gates as gates_lib
-from lstm_variants.cells import initializers
 from lstm_variants.cells import unroll as unroll_lib
 from lstm_variants.cells.carry import Carry, fit_carry, init_carry
 from lstm_variants.cells.toggles import (
@@ -194,6 +194,19 @@ def apply_gates(
     (peepholes); Greff et al. 2017, arXiv:1503.04069 (ablations, coupling, gate
     recurrence); van der Westhuizen & Lasenby 2018, arXiv:1804.04849 (shift).
   """
+  carry, _ = reveal(peephole, toggles, carry, z, keep, normalise)
+  return carry, carry.h
+
+
+def reveal(
+  peephole: jax.Array,
+  toggles: Toggles,
+  carry: Carry,
+  z: jax.Array,
+  keep: jax.Array | None = None,
+  normalise: Callable[[jax.Array], jax.Array] = lambda c: c,
+) -> tuple[Carry, contract.Gates]:
+  """Compute `apply_gates`, and return the gates instead of h."""
   z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
   (p_i, p_f, p_o), c_tm1 = peephole, carry.c
   shift = jnp.asarray(toggles.coupling_shift, z.dtype)
@@ -212,13 +225,23 @@ def apply_gates(
   on = toggles.output_activation
   h = o * select(on, lambda: jnp.tanh(seen), lambda: seen)
 
+  shown = contract.Gates({'i': i, 'f': f, 'o': o}, g, keep=f, state=c)
   if carry.gates is None:
-    return Carry(c, h), h
+    return Carry(c, h), shown
   gates = jnp.concatenate((i, f, o), axis=-1)
   gates = select(
     toggles.gate_recurrence, lambda: gates, lambda: jnp.zeros_like(gates)
   )
-  return Carry(c, h, gates), h
+  return Carry(c, h, gates), shown
+
+
+def gates(
+  params: Params, toggles: Toggles, carry: Carry, inputs: jax.Array
+) -> contract.Gates:
+  """Return the gates of a step; see `contract.Cell.gates`."""
+  carry = fit_carry(toggles, Carry(*carry))
+  z = project(params, carry, inputs)
+  return reveal(params.peephole, toggles, carry, z)[1]
 
 
 def unroll(

@@ -178,6 +178,17 @@ def advance(
   projected: tuple[jax.Array, jax.Array],
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step."""
+  carry, _ = reveal(params, settings, carry, projected)
+  return carry, carry.h
+
+
+def reveal(
+  params: Params,
+  settings: Settings,
+  carry: Carry,
+  projected: tuple[jax.Array, jax.Array],
+) -> tuple[Carry, contract.Gates]:
+  """Advance by one step and return the gates of each cell, not y^c."""
   units = jnp.concatenate((carry.h, carry.gates), axis=-1)
   if settings.truncated_gradient:
     units = lax.stop_gradient(units)
@@ -187,9 +198,13 @@ def advance(
   of_cells = jnp.repeat(gates, settings.block_size, axis=-1)
   gate_in, gate_out = jnp.split(of_cells, 2, axis=-1)
   # 2 σ(z) − 1 = tanh(z / 2), which loses no digits near zero.
-  c = carry.c + gate_in * 2 * jnp.tanh(net_c / 2)
+  half = jnp.tanh(net_c / 2)
+  c = carry.c + gate_in * 2 * half
   h = gate_out * jnp.tanh(c / 2)
-  return Carry(c, h, gates), h
+  shown = {'in': gate_in, 'out': gate_out}
+  return Carry(c, h, gates), contract.Gates(
+    shown, 2 * half, jnp.ones_like(c), c
+  )
 
 
 def count_params(
@@ -231,6 +246,7 @@ CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
       init_carry=init_carry,
       project=project,
       advance=advance,
+      reveal=reveal,
       size_of=lambda params: params.kernel.shape[1],
       count_params=count_params,
       zones=('c', 'h'),

@@ -87,6 +87,14 @@ def advance(
   params: Params, settings: None, carry: Carry, projected: jax.Array
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step: the equations of the module."""
+  carry, _ = reveal(params, settings, carry, projected)
+  return carry, carry.h
+
+
+def reveal(
+  params: Params, settings: None, carry: Carry, projected: jax.Array
+) -> tuple[Carry, contract.Gates]:
+  """Advance by one step and return the gates, not h."""
   del settings
   (h,) = carry
   x_f, x_g = jnp.split(projected, 2, axis=-1)
@@ -94,7 +102,7 @@ def advance(
   f = jax.nn.sigmoid(x_f + h @ r_f)
   g = jnp.tanh(x_g + (f * h) @ r_g)
   h = (1 - f) * h + f * g
-  return Carry(h), h
+  return Carry(h), contract.Gates({'f': f}, g, keep=1 - f)
 
 
 def count_params(settings: None, in_features: int, hidden_features: int) -> int:
@@ -110,6 +118,7 @@ CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
       init_carry=init_carry,
       project=project,
       advance=advance,
+      reveal=reveal,
       count_params=count_params,
       size_of=lambda params: params.recurrent_kernel.shape[0],
       summary='minimal gated unit: one gate resets and updates',

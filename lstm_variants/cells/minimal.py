@@ -110,6 +110,15 @@ def project(
   params: Params, settings: Settings, inputs: jax.Array, *, blocks: int
 ) -> tuple[jax.Array, jax.Array]:
   """Return a and b of h' = a ⊙ h + b, `[..., H]` each."""
+  shown = reveal(params, settings, inputs, blocks=blocks)
+  *_, enters = shown.values.values()
+  return shown.keep, enters * shown.candidate
+
+
+def reveal(
+  params: Params, settings: Settings, inputs: jax.Array, *, blocks: int
+) -> contract.Gates:
+  """Return the gates: z, or the shares f / (f + i) and i / (f + i)."""
   *gates, g = jnp.split(inputs @ params.kernel + params.bias, blocks, axis=-1)
   if settings.positive_candidate:
     g = jnp.where(g >= 0, g + 0.5, jax.nn.sigmoid(g))
@@ -118,7 +127,9 @@ def project(
   else:
     z_f, z_i = gates
     keep = jax.nn.log_sigmoid(z_f) - jax.nn.log_sigmoid(z_i)
-  return jax.nn.sigmoid(keep), jax.nn.sigmoid(-keep) * g
+  keep, enters = jax.nn.sigmoid(keep), jax.nn.sigmoid(-keep)
+  values = {'z': enters} if blocks == 2 else {'f': keep, 'i': enters}
+  return contract.Gates(values, g, keep)
 
 
 def advance(
@@ -132,6 +143,11 @@ def advance(
   (h,), (a, b) = carry, projected
   h = a * h + b
   return Carry(h), h
+
+
+def _gates(blocks, params, settings, unused_carry, inputs):
+  """Return the gates of a step; see `contract.Cell.gates`."""
+  return reveal(params, settings, inputs, blocks=blocks)
 
 
 def join(
@@ -195,7 +211,10 @@ def _cell(blocks: int, summary: str) -> contract.Cell:
     },
     diagonal=True,
   )
-  return cell._replace(unroll=functools.partial(_unroll, blocks))
+  return cell._replace(
+    unroll=functools.partial(_unroll, blocks),
+    gates=functools.partial(_gates, blocks),
+  )
 
 
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(

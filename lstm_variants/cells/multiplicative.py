@@ -133,13 +133,23 @@ def advance(
   params: Params, settings: None, carry: Carry, projected: Projected
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step."""
+  carry, _ = reveal(params, settings, carry, projected)
+  return carry, carry.h
+
+
+def reveal(
+  params: Params, settings: None, carry: Carry, projected: Projected
+) -> tuple[Carry, contract.Gates]:
+  """Advance by one step and return the gates, not h."""
   del settings
   m = projected.factor * (carry.h @ params.factor_recurrent_kernel)
   z = projected.gates + m @ params.recurrent_kernel
   z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
-  c = jax.nn.sigmoid(z_f) * carry.c + jax.nn.sigmoid(z_i) * jnp.tanh(z_g)
-  h = jax.nn.sigmoid(z_o) * jnp.tanh(c)
-  return Carry(c, h), h
+  i, f, o = (jax.nn.sigmoid(gate) for gate in (z_i, z_f, z_o))
+  g = jnp.tanh(z_g)
+  c = f * carry.c + i * g
+  h = o * jnp.tanh(c)
+  return Carry(c, h), contract.Gates({'i': i, 'f': f, 'o': o}, g, f, c)
 
 
 def count_params(settings: None, in_features: int, hidden_features: int) -> int:
@@ -155,6 +165,7 @@ CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
       init_carry=init_carry,
       project=project,
       advance=advance,
+      reveal=reveal,
       size_of=lambda params: params.factor_kernel.shape[1],
       count_params=count_params,
       zones=('c', 'h'),

@@ -173,6 +173,19 @@ def advance(
   params: Params, settings: Settings, carry: Carry, projected: jax.Array
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step: the equations of the module."""
+  carry, _ = reveal(params, settings, carry, projected)
+  return carry, carry.h
+
+
+def reveal(
+  params: Params, settings: Settings, carry: Carry, projected: jax.Array
+) -> tuple[Carry, contract.Gates]:
+  """Advance by one step and return the gates, not h.
+
+  They are those of the normalised state, whatever the stabiliser is:
+
+      c'/n' = (f n / n') ⊙ c/n + (i / n') ⊙ tanh(z̃)      both add up to 1
+  """
   c, n, m, h = carry
   z_i, z_f, z, z_o = jnp.split(
     projected + _mix(h, params.recurrent_kernel), 4, axis=-1
@@ -182,10 +195,12 @@ def advance(
   kept = jnp.where(n == 0, z_i, log_f + m)
   m = jnp.maximum(kept, z_i)
   f, i = jnp.exp(kept - m), jnp.exp(z_i - m)
-  c = f * c + i * jnp.tanh(z)
-  n = f * n + i
-  h = jax.nn.sigmoid(z_o) * c / n
-  return Carry(c, n, m, h), h
+  g, o = jnp.tanh(z), jax.nn.sigmoid(z_o)
+  c = f * c + i * g
+  n, kept = f * n + i, f * n
+  h = o * c / n
+  gates = {'i': i / n, 'f': kept / n, 'o': o}
+  return Carry(c, n, m, h), contract.Gates(gates, g, gates['f'], c / n)
 
 
 def _mix(h: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -213,6 +228,7 @@ CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
       init_carry=init_carry,
       project=project,
       advance=advance,
+      reveal=reveal,
       count_params=count_params,
       size_of=lambda params: params.bias.shape[0] // 4,
       summary='exponential input gate, normalised and stabilised, with heads',

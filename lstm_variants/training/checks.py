@@ -1,7 +1,6 @@
 """The rules that each field of a config must keep."""
 
 from collections.abc import Callable
-import importlib.util
 import math
 from typing import Any, TypeVar
 
@@ -73,6 +72,7 @@ _REALS = {
     f'model.{rate}': (lambda x: 0 <= x < 1, 'at least 0 and below 1', 0.1)
     for rate in RATES
   },
+  'training.input_noise': (lambda x: 0 <= x < math.inf, 'at least 0', 0.1),
   'training.save_minutes': (
     lambda x: 0 <= x < math.inf,
     'at least 0, or 0 for never',
@@ -128,10 +128,6 @@ def check_fields(fields: dict[str, Any]) -> dict[str, Any]:
     fields_lib.check_name(field, _get(fields, field), names)
   task = resolve_task(fields['task'])
   _check_task(task)
-  _check_optimizer(fields['optimizer'])
-  _check_batch(fields['training'])
-  _check_directions(fields['model'], fields['training'])
-  _check_tensorboard(fields['training']['tensorboard'])
   return {**fields, 'task': task}
 
 
@@ -256,61 +252,4 @@ def _check_task(task: dict[str, Any]) -> None:
       task['evaluation_length'],
       f'the alphabet of {task["name"]} grows with its length, and the model '
       f'knows that of {task["length"]}; nearest: {task["length"]}',
-    )
-
-
-def _check_optimizer(optimizer: dict[str, Any]) -> None:
-  """Refuse knobs that the optimizer does not have."""
-  for knob, users in (('momentum', ('sgd', 'rmsprop')), ('nesterov', ('sgd',))):
-    if optimizer[knob] and optimizer['name'] not in users:
-      raise InputError(
-        f'optimizer.{knob}',
-        optimizer[knob],
-        f'{optimizer["name"]} has none; nearest: --config.optimizer.name='
-        f'{users[0]}, or --config.optimizer.{knob}=0',
-      )
-
-
-def _check_batch(training: dict[str, Any]) -> None:
-  size, devices = training['batch_size'], training['batch_devices']
-  if size % devices:
-    fits = max(n for n in range(1, min(size, devices) + 1) if size % n == 0)
-    raise InputError(
-      'training.batch_devices',
-      devices,
-      f'must divide batch_size={size}; nearest: {fits}',
-    )
-
-
-def _check_directions(model: dict[str, Any], training: dict[str, Any]) -> None:
-  """Refuse what a stack of one layer, or two directions, cannot do."""
-  if model['residual'] and model['num_layers'] < 2:
-    raise InputError(
-      'model.residual',
-      True,
-      'needs --config.model.num_layers of 2 or more: the first layer has '
-      'inputs of another size; nearest: false',
-    )
-  if model['bidirectional'] and training['remat'] == 'sqrt':
-    raise InputError(
-      'training.remat',
-      'sqrt',
-      'a bidirectional model goes over a sequence both ways; nearest: auto',
-    )
-  for rate in RATES:
-    if model[rate] and training['batch_devices'] > 1:
-      raise InputError(
-        f'model.{rate}',
-        model[rate],
-        'devices that share a batch would draw the same; nearest: '
-        '--config.training.batch_devices=1',
-      )
-
-
-def _check_tensorboard(wanted: bool) -> None:
-  if wanted and importlib.util.find_spec('tensorboardX') is None:
-    raise InputError(
-      'training.tensorboard',
-      wanted,
-      "needs an extra: pip install 'lstm-variants[tensorboard]'",
     )

@@ -105,16 +105,13 @@ def compile_population(
   static, stacked = stack([*runs, *[runs[-1]] * padding])
   sharding = jax.NamedSharding(mesh, PartitionSpec(AXIS))
 
-  init = functools.partial(_init, settings, static)
-
   def advance(hyperparams, state, updates):
     return run_chunk(settings, merge(static, hyperparams), state, updates)
 
   started = time.monotonic()
   # By way of the host: from one device to many, a program would be compiled for
   # every shape.
-  state = jax.tree.map(np.asarray, jax.jit(jax.vmap(init))(stacked))
-  state = jax.device_put(state, sharding)
+  state = jax.device_put(_init_states(settings, static, stacked), sharding)
   stacked = jax.device_put(stacked, sharding)
   # shard_map rather than a sharded jit: runs need nothing of each other, and
   # here no collective can be put between them. Those between the devices that
@@ -140,6 +137,18 @@ def compile_population(
     compile_seconds=seconds,
     text=compiled.as_text,
   )
+
+
+def init_states(
+  settings: settings_lib.Settings, runs: Sequence[settings_lib.Hyperparams]
+) -> step.State:
+  """Return the states before the first update, `[runs, ...]` on the host."""
+  return _init_states(settings, *stack(runs))
+
+
+def _init_states(settings, static, stacked) -> step.State:
+  init = functools.partial(_init, settings, static)
+  return jax.tree.map(np.asarray, jax.jit(jax.vmap(init))(stacked))
 
 
 def _init(settings, static, hyperparams) -> step.State:

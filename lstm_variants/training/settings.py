@@ -7,7 +7,7 @@ from ml_collections import config_dict
 
 from lstm_variants import models
 from lstm_variants.tasks import base
-from lstm_variants.training import checks, memory, naming
+from lstm_variants.training import checks, combinations, memory, naming
 
 
 class TaskFields(NamedTuple):
@@ -33,7 +33,8 @@ class Settings:
 
   Fields are those of configs/base.py; `cell` comes from `model.variant`,
   `cell_settings` from `model.cell`, and `task_fields` are those of `task`.
-  `noisy`: there is zoneout or recurrent dropout; `penalised`: a penalty.
+  `noisy`: there is zoneout or recurrent dropout; `noisy_inputs`: noise is added
+  to the inputs; `penalised`: there is a penalty.
   """
 
   task_fields: TaskFields
@@ -47,6 +48,7 @@ class Settings:
   residual: bool
   bidirectional: bool
   noisy: bool
+  noisy_inputs: bool
   penalised: bool
   dtype: str
   optimizer: str
@@ -134,6 +136,7 @@ class Hyperparams(NamedTuple):
   zoneout_h: Any
   recurrent_dropout: Any
   gradient_penalty: Any
+  input_noise: Any
 
 
 class Run(NamedTuple):
@@ -168,6 +171,7 @@ _TRACED = {
     'clip_value',
     'gradient_penalty',
   ),
+  'training': ('input_noise',),
 }
 
 
@@ -185,6 +189,7 @@ def from_config(config: config_dict.ConfigDict) -> Run:
       contradicts another, a task too short, a size beyond the memory.
   """
   fields = checks.check_fields(config.to_dict())
+  combinations.check(fields)
   task, model = fields['task'], fields['model']
   optimizer, training = fields['optimizer'], fields['training']
   chosen = naming.choose(model)
@@ -194,17 +199,19 @@ def from_config(config: config_dict.ConfigDict) -> Run:
     cell=chosen.cell,
     cell_settings=chosen.cell_settings,
     noisy=any(model[rate] for rate in checks.RATES),
+    noisy_inputs=training['input_noise'] > 0,
     penalised=optimizer['gradient_penalty'] > 0,
     optimizer=optimizer['name'],
     **{key: model[key] for key in _STATIC['model']},
     **{key: optimizer[key] for key in _STATIC['optimizer']},
-    **training,
+    **{k: v for k, v in training.items() if k not in _TRACED['training']},
   )
   hyperparams = Hyperparams(
     seed=fields['seed'],
     toggles=chosen.toggles,
     **{key: model[key] for key in _TRACED['model']},
     **{key: optimizer[key] for key in _TRACED['optimizer']},
+    **{key: training[key] for key in _TRACED['training']},
   )
   memory.check_memory([settings])
   return Run(settings, hyperparams, chosen.name, fields)

@@ -11,9 +11,10 @@ from lstm_variants.cells import remedies
 from lstm_variants.tasks import base
 from lstm_variants.training import checks
 from lstm_variants.training import settings as settings_lib
+from lstm_variants.training import success as success_lib
 
 # Streams of random numbers derived from one seed.
-PARAMS, DATA, HELD_OUT, NOISE = range(4)
+PARAMS, DATA, HELD_OUT, NOISE, INPUT_NOISE = range(5)
 # The mesh axis of the devices that share a batch, if there are several.
 BATCH = 'batch'
 
@@ -128,6 +129,8 @@ def train_step(
     task.sample(jax.random.fold_in(key, state.update), settings.batch_size),
     settings,
   )
+  if settings.noisy_inputs:
+    batch = batch._replace(inputs=_disturb(hyperparams, state, batch.inputs))
   loss, errors, grads = _differentiate(
     settings, hyperparams, state.params, batch, _noise(hyperparams, state)
   )
@@ -140,7 +143,7 @@ def train_step(
   healthy = active & jnp.isfinite(loss) & _all_finite(params)
   params, opt_state, recent = jax.tree.map(
     lambda new, old: jnp.where(healthy, new, old),
-    (params, opt_state, _push(state.recent, errors)),
+    (params, opt_state, success_lib.push(state.recent, errors)),
     (state.params, state.opt_state, state.recent),
   )
   update = state.update + 1
@@ -149,8 +152,10 @@ def train_step(
     opt_state=opt_state,
     update=update,
     recent=recent,
-    solved_at=_first(state.solved_at, _stream_success(task, recent), update),
-    diverged_at=_first(state.diverged_at, ~healthy, update),
+    solved_at=success_lib.first(
+      state.solved_at, success_lib.is_met(task, recent), update
+    ),
+    diverged_at=success_lib.first(state.diverged_at, ~healthy, update),
   )
   grad_norm = optax.tree.norm(grads).astype(jnp.float32)
   totals = Totals(
@@ -193,15 +198,26 @@ def evaluate(
     below = jnp.stack([metrics[name] < limit for name, limit in success.limits])
     reached = jnp.all(below) & (state.diverged_at < 0)
     state = state._replace(
-      solved_at=_first(state.solved_at, reached, state.update)
+      solved_at=success_lib.first(state.solved_at, reached, state.update)
     )
   return state, metrics
 
 
-def _noise(hyperparams: settings_lib.Hyperparams, state: State) -> jax.Array:
-  """Return the key of what is left out at random in an update."""
-  key = jax.random.fold_in(jax.random.key(hyperparams.seed), NOISE)
+def _noise(
+  hyperparams: settings_lib.Hyperparams, state: State, stream: int = NOISE
+) -> jax.Array:
+  """Return the key of what is random in an update, beside its batch."""
+  key = jax.random.fold_in(jax.random.key(hyperparams.seed), stream)
   return jax.random.fold_in(key, state.update)
+
+
+def _disturb(
+  hyperparams: settings_lib.Hyperparams, state: State, inputs: jax.Array
+) -> jax.Array:
+  """Return inputs with Gaussian noise."""
+  key = _noise(hyperparams, state, INPUT_NOISE)
+  noise = jax.random.normal(key, inputs.shape, inputs.dtype)
+  return inputs + jnp.asarray(hyperparams.input_noise, inputs.dtype) * noise
 
 
 def _differentiate(settings, hyperparams, params, batch: base.Batch, key):
@@ -283,27 +299,6 @@ def _gather(settings: settings_lib.Settings, part: jax.Array) -> jax.Array:
 
 def _cast(batch: base.Batch, settings: settings_lib.Settings) -> base.Batch:
   return batch._replace(inputs=batch.inputs.astype(settings.dtype))
-
-
-def _push(recent: jax.Array | None, errors: jax.Array) -> jax.Array | None:
-  """Append `errors` and drop as many of the oldest."""
-  if recent is None:
-    return None
-  joined = jnp.concatenate((recent, errors.astype(recent.dtype)))
-  return joined[joined.shape[0] - recent.shape[0] :]
-
-
-def _stream_success(task: base.Task, recent: jax.Array | None) -> jax.Array:
-  if recent is None or not isinstance(task.success, base.LastSequences):
-    return jnp.asarray(False)
-  outside = jnp.sum(~(recent < task.success.tolerance))
-  within = outside <= task.success.allowed
-  return within & (jnp.mean(recent) < task.success.mean)
-
-
-def _first(marked: jax.Array, happens: jax.Array, update: jax.Array):
-  """Return `update` if it happens for the first time, else what was marked."""
-  return jnp.where((marked < 0) & happens, update, marked)
 
 
 def _all_finite(tree: Any) -> jax.Array:

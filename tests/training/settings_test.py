@@ -16,7 +16,7 @@ from configs import base
 from configs import copy as copy_config
 from lstm_variants import cells
 from lstm_variants.cells import lstm, variants
-from lstm_variants.training import checks, memory, settings
+from lstm_variants.training import checks, combinations, memory, settings
 
 INF, NAN = math.inf, math.nan
 INTEGERS = {
@@ -238,6 +238,18 @@ def test_toggles_of_a_simple_rnn_are_refused(toggle, value):
       ('model.cell.groups=', 'not an integer'),
     ),
     (
+      {
+        'model.variant': 'clockwork',
+        'model.cell.groups': 1000,
+        'model.hidden_features': 18,
+      },
+      ('model.cell.groups=1000', 'nearest: 9'),
+    ),
+    (
+      {'model.bidirectional': True, 'task.name': 'anbn'},
+      ('model.bidirectional=True', 'anbn (gers01)', 'nearest: false'),
+    ),
+    (
       {'model.variant': 'clockwork', 'model.cell.groups': 3},
       ('groups=3', 'hidden_features', 'nearest'),
     ),
@@ -443,6 +455,7 @@ OTHERS = {
   'optimizer.clip_value': (0.5, {}),
   'optimizer.gradient_penalty': (0.5, {}),
   'training.batch_size': (5, {}),
+  'training.input_noise': (0.5, {}),
   'training.updates': (5, {}),
   'training.evaluation_interval': (5, {}),
   'training.evaluation_batches': (5, {}),
@@ -754,7 +767,9 @@ def test_the_estimate_covers_the_arrays_that_training_needs():
 
 
 def test_tensorboard_without_its_extra_is_refused(monkeypatch):
-  monkeypatch.setattr(checks.importlib.util, 'find_spec', lambda name: None)
+  monkeypatch.setattr(
+    combinations.importlib.util, 'find_spec', lambda name: None
+  )
   message = _refusal({'training.tensorboard': True})
   assert message.startswith('--config.training.tensorboard=True: ')
   assert "pip install 'lstm-variants[tensorboard]'" in message

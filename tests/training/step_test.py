@@ -14,6 +14,7 @@ from lstm_variants import models
 from lstm_variants.tasks import base
 from lstm_variants.training import settings as settings_lib
 from lstm_variants.training import step
+from lstm_variants.training import success as success_lib
 
 BATCH = 4
 
@@ -224,6 +225,33 @@ def _held_out(run, monkeypatch):
   return sorted(seen, key=lambda inputs: inputs.tobytes())
 
 
+def test_noise_is_added_to_the_inputs_of_training_alone(build):
+  run, clean = build({'training.input_noise': 0.3}), build()
+  states, totals = _train(run, 2)
+  for update, total in enumerate(totals):
+    key = jax.random.fold_in(jax.random.key(0), step.DATA)
+    batch = run.settings.task.sample(
+      jax.random.fold_in(key, update), run.settings.batch_size
+    )
+    key = jax.random.fold_in(jax.random.key(0), step.INPUT_NOISE)
+    noise = jax.random.normal(
+      jax.random.fold_in(key, update), batch.inputs.shape
+    )
+    _, outputs = models.apply_model(
+      states[update].params,
+      run.settings.architecture,
+      run.hyperparams.toggles,
+      batch.inputs + 0.3 * noise,
+    )
+    wanted = run.settings.task.loss(outputs, batch)
+    np.testing.assert_allclose(total.loss, wanted, rtol=1e-5)
+  judged = [
+    step.evaluate(one.settings, one.hyperparams, states[-1])[1]
+    for one in (run, clean)
+  ]
+  assert _equal(*judged)
+
+
 def test_the_held_out_set_is_the_same_for_all_runs_and_not_trained_on(
   build, monkeypatch
 ):
@@ -271,9 +299,9 @@ def _solved_at(errors, success):
 
   def body(carry, batch_of_errors):
     recent, solved_at, update = carry
-    recent, update = step._push(recent, batch_of_errors), update + 1
-    met = step._stream_success(task, recent)
-    return (recent, step._first(solved_at, met, update), update), None
+    recent, update = success_lib.push(recent, batch_of_errors), update + 1
+    met = success_lib.is_met(task, recent)
+    return (recent, success_lib.first(solved_at, met, update), update), None
 
   task: Any = types.SimpleNamespace(success=success)
   start = (jnp.full((success.window,), jnp.inf), jnp.int32(-1), jnp.int32(0))
