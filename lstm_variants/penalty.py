@@ -21,7 +21,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from lstm_variants import cells, models
+from lstm_variants import cells, models, probes
 from lstm_variants.architecture import Architecture, settings_of
 
 # ‖∂E/∂s‖² below which a step has no error to keep.
@@ -53,17 +53,15 @@ def gradient(
   cell = cells.CELLS[architecture.cell]
   carries = models.first_carries(params, architecture, settings, inputs)
   steps = jnp.swapaxes(inputs, 0, 1)
-  probes = jax.tree.map(
-    lambda leaf: jnp.zeros((len(steps), *leaf.shape), leaf.dtype), carries
-  )
 
-  def probed(probes: Any) -> tuple[jax.Array, Any]:
-    outputs, followed = _run(
-      params, architecture, settings, steps, carries, probes
+  def probed(zeros: Any) -> tuple[jax.Array, Any]:
+    outputs, followed = probes.run(
+      params, architecture, settings, steps, carries, zeros
     )
     return loss(jnp.swapaxes(outputs, 0, 1)), followed
 
-  slopes, followed = jax.grad(probed, has_aux=True)(probes)
+  zeros = probes.zeros(carries, len(steps))
+  slopes, followed = jax.grad(probed, has_aux=True)(zeros)
   slopes, followed = lax.stop_gradient((slopes, followed))
 
   def omega(params: dict[str, Any]) -> jax.Array:
@@ -73,35 +71,6 @@ def gradient(
     return total / jnp.maximum(count, 1)
 
   return jax.value_and_grad(omega)(params)
-
-
-def _run(params, architecture, settings, steps, carries, probes):
-  """Run the layers step by step, a probe added to every state.
-
-  Returns:
-    The outputs, `[time, batch, out_features]`, and for each layer its inputs
-    and its states after each step.
-  """
-  cell = cells.CELLS[architecture.cell]
-  followed, hiddens = [], steps
-  for layer, carry, probe in zip(
-    params['layers'], carries, probes, strict=True
-  ):
-
-    def body(carry, xs, layer=layer):
-      x, probe = xs
-      new, _ = cell.step(layer, settings, carry, x)
-      new = jax.tree.map(lambda n, p: n.astype(p.dtype) + p, new, probe)
-      return new, new
-
-    below = hiddens
-    _, states = lax.scan(body, carry, (below, probe))
-    hiddens = states.h
-    if architecture.residual and followed:
-      hiddens = hiddens + below
-    followed.append((below, states))
-  readout = params['readout']
-  return hiddens @ readout['kernel'] + readout['bias'], tuple(followed)
 
 
 def _terms(cell, settings, layer, followed, slopes):
