@@ -7,7 +7,7 @@ import math
 from typing import Any, NamedTuple
 
 from lstm_variants import results
-from lstm_variants.analysis import statistics
+from lstm_variants.analysis import statistics, survival
 
 # Told by the task and the model of a row, or averaged over.
 # Going on with a study may have changed when it was looked at and saved.
@@ -128,7 +128,7 @@ def compare(
   Raises:
     BaselineError: no run is of that model.
   """
-  _check_baseline(runs, baseline)
+  check_baseline(runs, baseline)
   families: dict[str, list[Group]] = {}
   for group in group_runs(tasks, runs):
     families.setdefault(group.task, []).append(group)
@@ -174,7 +174,7 @@ def _row(group: Group, is_baseline: bool, losses: Sequence[float]) -> Row:
     runs=len(runs),
     solved=sum(solved),
     diverged=sum(run['status'] == 'diverged' for run in runs),
-    median=statistics.median_to_success(times_to_success(runs), solved),
+    median=survival.median_to_success(times_to_success(runs), solved),
     budget=max(run['sequences'] for run in runs),
     loss=statistics.mean_interval(losses),
     finite=len(losses),
@@ -213,7 +213,12 @@ def _mean(values: Sequence[float | None]) -> float:
   return sum(known) / len(known) if known else math.nan
 
 
-def _check_baseline(runs: Sequence[Run], baseline: str) -> None:
+def check_baseline(runs: Sequence[Run], baseline: str) -> None:
+  """Refuse a baseline that no run is of.
+
+  Raises:
+    BaselineError: the nearest model, and all.
+  """
   models = list(dict.fromkeys(run['model'] for run in runs))
   if baseline in models:
     return

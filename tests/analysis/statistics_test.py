@@ -78,114 +78,6 @@ def test_mean_interval_stays_within_the_sample_whatever_its_scale():
       assert interval.high * (1 - 1e-9) <= sample.max()
 
 
-# Ten runs with ties and censoring, worked by hand ('+' is censored):
-#   1, 2, 2, 3+, 4, 5, 5+, 6, 7, 8+
-# t   at risk  succeed  S(t)
-# 1   10       1        9/10
-# 2    9       2        9/10 · 7/9        = 7/10
-# 4    6       1        7/10 · 5/6        = 7/12
-# 5    5       1        7/12 · 4/5        = 7/15    <- at most 1/2: the median
-# 6    3       1        7/15 · 2/3        = 14/45
-# 7    2       1        14/45 · 1/2       = 7/45
-TIMES = [1, 2, 2, 3, 4, 5, 5, 6, 7, 8]
-SOLVED = [True, True, True, False, True, True, False, True, True, False]
-
-
-def test_median_of_a_hand_worked_curve_with_ties_and_censoring():
-  interval = statistics.median_to_success(TIMES, SOLVED)
-  assert interval.estimate == 5
-  # Greenwood sums, Σ d / (n (n − d)), and the band S^exp(± 1.96 σ / ln S).
-  survival = {1: 9 / 10, 2: 7 / 10, 4: 7 / 12, 5: 7 / 15, 6: 14 / 45, 7: 7 / 45}
-  terms = {
-    **{1: 1 / 90, 2: 2 / 63, 4: 1 / 30},
-    **{5: 1 / 20, 6: 1 / 6, 7: 1 / 2},
-  }
-  total, low, high = 0.0, math.inf, math.inf
-  for t, s in survival.items():
-    total += terms[t]
-    width = 1.959964 * math.sqrt(total) / abs(math.log(s))
-    if s ** math.exp(width) <= 0.5:
-      low = min(low, t)
-    if s ** math.exp(-width) <= 0.5:
-      high = min(high, t)
-  assert (interval.low, interval.high) == (low, high) == (1, 7)
-
-
-def test_upper_bound_is_reached_when_enough_runs_succeed():
-  # n = 7 without censoring: at the sixth run S = 1/7, its upper limit is
-  # exp(−exp(ln ln 7 − 1.96 √(6/7) / ln 7)) = 0.465; at the fifth it is 0.59.
-  interval = statistics.median_to_success(range(1, 8), [True] * 7)
-  assert interval == (4, 1, 6)
-
-
-@pytest.mark.parametrize('count', range(1, 6))
-def test_upper_bound_of_few_runs_is_not_reached(count):
-  interval = statistics.median_to_success(range(1, count + 1), [True] * count)
-  assert interval == ((count + 1) // 2, 1, math.inf)
-
-
-def test_the_exact_limit_counts_only_the_runs_still_at_risk():
-  # Of five out of five it is 1 - 0.025^(1/5) = 0.52; of six it would be 0.46.
-  interval = statistics.median_to_success([1, 5, 5, 5, 5, 5], [True] * 6)
-  assert interval == (5, 1, math.inf)
-
-
-@pytest.mark.parametrize(
-  ('count', 'high'), [(1, math.inf), (5, math.inf), (6, 320), (20, 320)]
-)
-def test_ties_are_bounded_by_the_exact_binomial_limit(count, high):
-  # All runs at once: the median is above t with probability 2^-n.
-  assert (scipy.stats.binom.cdf(0, count, 0.5) < 0.025) == (high == 320)
-  interval = statistics.median_to_success([320] * count, [True] * count)
-  assert interval == (320, 320, high)
-
-
-def test_median_is_inf_while_less_than_half_of_the_runs_succeed():
-  assert statistics.median_to_success([9, 9], [False, False]) == (
-    (math.inf,) * 3
-  )
-  interval = statistics.median_to_success([1, 9, 9], [True, False, False])
-  assert interval.estimate == math.inf
-  assert interval.low == 1
-
-
-def test_median_is_exact_where_the_curve_touches_one_half():
-  # The product of (n − 1)/n … is 1/2 but for rounding; of 24 runs above it.
-  for half in range(1, 30):
-    times = [*range(1, half + 1), *[99] * half]
-    interval = statistics.median_to_success(
-      times, [time < 99 for time in times]
-    )
-    assert interval.estimate == half
-
-
-def test_median_ignores_the_order_of_runs():
-  order = np.random.default_rng(0).permutation(len(TIMES))
-  shuffled = statistics.median_to_success(
-    np.array(TIMES)[order], np.array(SOLVED)[order]
-  )
-  assert shuffled == statistics.median_to_success(TIMES, SOLVED)
-
-
-def test_censoring_before_the_first_success_only_shrinks_the_sample():
-  interval = statistics.median_to_success(
-    [1, *range(2, 9)], [False] + [True] * 7
-  )
-  assert interval == (5, 2, 7)
-
-
-def test_median_interval_covers_the_median_about_as_often_as_it_says():
-  rng = np.random.default_rng(0)
-  trials, covered = 400, 0
-  for _ in range(trials):
-    times, ends = rng.exponential(size=30), rng.uniform(0.5, 3, size=30)
-    interval = statistics.median_to_success(
-      np.minimum(times, ends), times <= ends
-    )
-    covered += interval.low <= math.log(2) <= interval.high
-  assert 0.91 < covered / trials <= 0.99
-
-
 def test_welch_equals_its_formula():
   a, b = [27.5, 21.0, 19.0, 23.6, 17.0], [27.1, 22.0, 20.8, 23.4, 23.4, 23.5]
   va, vb = np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)
@@ -234,3 +126,118 @@ def test_holm_is_capped_at_one_and_skips_nan():
 @pytest.mark.parametrize('p_values', [[], [math.nan], [0.2]])
 def test_holm_leaves_families_of_at_most_one_alone(p_values):
   assert statistics.holm(p_values) == pytest.approx(p_values, nan_ok=True)
+
+
+def test_bootstrap_interval_of_another_statistic_equals_scipys():
+  values = np.random.default_rng(3).lognormal(size=15)
+  interval = statistics.bootstrap_interval(
+    values, np.std, resamples=500, seed=7, confidence=0.9
+  )
+  expected = scipy.stats.bootstrap(
+    (values,),
+    np.std,
+    n_resamples=500,
+    confidence_level=0.9,
+    rng=np.random.default_rng(7),
+  ).confidence_interval
+  assert interval == pytest.approx((np.std(values), *expected))
+
+
+def test_bootstrap_interval_falls_back_on_percentiles():
+  # All values left out but one leave the largest as it is: no acceleration.
+  interval = statistics.bootstrap_interval([1.0, 2.0, 5.0, 5.0], np.max)
+  assert interval == (5, 2, 5)
+
+
+@pytest.mark.parametrize('bad', [math.nan, math.inf])
+def test_values_that_are_not_finite_leave_no_bounds(bad):
+  interval = statistics.mean_interval([1.0, bad, 2.0])
+  assert interval == pytest.approx((bad, math.nan, math.nan), nan_ok=True)
+  assert math.isnan(statistics.mean_interval([math.inf, -math.inf]).estimate)
+  assert math.isnan(statistics.welch([1.0, bad, 2.0], [1.0, 2.0]))
+  assert math.isnan(statistics.hedges_g([1.0, bad, 2.0], [1.0, 2.0]))
+
+
+@pytest.mark.parametrize('count', range(1, 14))
+def test_interquartile_mean_equals_scipys_trimmed_mean(count):
+  values = np.random.default_rng(count).normal(size=(3, count))
+  np.testing.assert_allclose(
+    statistics.interquartile_mean(values),
+    scipy.stats.trim_mean(values, 0.25, axis=1),
+  )
+  np.testing.assert_allclose(
+    statistics.interquartile_mean(values.T, axis=0),
+    scipy.stats.trim_mean(values.T, 0.25, axis=0),
+  )
+
+
+def test_interquartile_mean_forgives_a_quarter_of_infinite_runs():
+  assert statistics.interquartile_mean([1, math.inf, 3, 2]) == 2.5
+  assert statistics.interquartile_mean([1, math.inf, math.inf, 2]) == math.inf
+  assert math.isnan(statistics.interquartile_mean([1, math.nan, 3, 2]))
+  assert math.isnan(statistics.interquartile_mean([]))
+
+
+def test_interquartile_interval_of_one_task_equals_percentiles_of_draws():
+  values = np.arange(8.0) ** 2
+  interval = statistics.interquartile_interval([values], resamples=20_000)
+  rng = np.random.default_rng(99)
+  draws = [
+    scipy.stats.trim_mean(rng.choice(values, 8), 0.25) for _ in range(4000)
+  ]
+  assert interval.estimate == np.mean(values[2:6])
+  low, high = np.percentile(draws, [2.5, 97.5])
+  assert interval.low == pytest.approx(low, abs=0.8)
+  assert interval.high == pytest.approx(high, abs=1.6)
+
+
+def test_interquartile_interval_draws_each_task_from_its_own_runs():
+  # Two tasks of equal runs: drawn from the pool the mean would vary.
+  interval = statistics.interquartile_interval([[0.0] * 4, [1.0] * 4])
+  assert interval == (0.5, 0.5, 0.5)
+
+
+def test_interquartile_interval_covers_about_as_often_as_it_says():
+  rng = np.random.default_rng(0)
+  trials, covered = 300, 0
+  for tasks in rng.normal(size=(trials, 3, 10)):
+    interval = statistics.interquartile_interval(list(tasks), resamples=400)
+    covered += interval.low <= 0 <= interval.high
+  assert 0.89 < covered / trials < 0.98
+
+
+@pytest.mark.parametrize(
+  ('tasks', 'expected'),
+  [
+    ([], (math.nan,) * 3),
+    ([[1.0], []], (math.nan,) * 3),
+    ([[1.0, math.nan]], (math.nan,) * 3),
+    ([[1.0], [1.0, 2.0]], (4 / 3, math.nan, math.nan)),
+    ([[2.0, 2.0]], (2, 2, 2)),
+    ([[1.0, math.inf]], (math.inf, 1, math.inf)),
+  ],
+)
+def test_interquartile_interval_of_degenerate_tasks(tasks, expected):
+  interval = statistics.interquartile_interval(tasks)
+  assert interval == pytest.approx(expected, nan_ok=True)
+
+
+def test_hedges_g_is_unbiased_and_cohens_d_is_not():
+  rng = np.random.default_rng(0)
+  x, y = rng.normal(1, 2, (4000, 4)), rng.normal(0, 2, (4000, 3))
+  g = np.mean([statistics.hedges_g(a, b) for a, b in zip(x, y, strict=True)])
+  assert g == pytest.approx(0.5, abs=0.03)
+  pooled = (3 * np.var(x, axis=1, ddof=1) + 2 * np.var(y, axis=1, ddof=1)) / 5
+  d = (x.mean(axis=1) - y.mean(axis=1)) / np.sqrt(pooled)
+  # J(5), as tabulated by Hedges: 0.841.
+  assert statistics.hedges_g(x[0], y[0]) / d[0] == pytest.approx(
+    0.841, abs=1e-3
+  )
+  assert d.mean() > 0.56
+
+
+def test_hedges_g_of_degenerate_samples_is_nan():
+  assert math.isnan(statistics.hedges_g([1.0], [1.0, 2.0]))
+  assert math.isnan(statistics.hedges_g([1.0, 1.0], [2.0, 2.0]))
+  assert math.isnan(statistics.hedges_g([], []))
+  assert statistics.hedges_g([2.0, 1.0], [2.0, 2.0]) < 0
