@@ -1,4 +1,4 @@
-"""Renders report.html: one file, no scripts, nothing loaded from elsewhere."""
+"""Renders report.html: one file, nothing loaded from elsewhere."""
 
 from collections.abc import Iterable, Mapping, Sequence
 import html
@@ -7,110 +7,16 @@ import re
 import shlex
 from typing import Any
 
-from lstm_variants.analysis import comparison, tables
+from lstm_variants.analysis import (
+  comparison,
+  gallery,
+  page_notes,
+  page_style,
+  tables,
+)
 
 # Positions in `tables.COLUMNS`: an interval stands below its estimate.
 _STACKS = ((0,), (1,), (2,), (3,), (4, 5), (6, 7), (8,), (9,), (10,), (11,))
-_CSS = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e;
-  --paper: #ffffff; --line: #d5dae0; --wash: #f4f6f8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --soft: #9aa4af;
-  --paper: #14171b; --line: #343b43; --wash: #1e2329; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 76rem;
-  color: var(--ink); background: var(--paper);
-  font: 1rem/1.5 system-ui, -apple-system, 'Segoe UI', sans-serif; }
-h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .5rem;
-  overflow-wrap: anywhere; }
-h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; overflow-wrap: anywhere; }
-.lead, figcaption, caption { color: var(--soft); }
-nav ul { padding-left: 1.2rem; margin: .5rem 0; }
-a { color: inherit; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem;
-  margin: .5rem 0 1rem; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }
-table { border-collapse: collapse; width: 100%; font-size: .875rem;
-  font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .6rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--line); vertical-align: top; }
-thead th { vertical-align: bottom; background: var(--wash); }
-th small, td small { display: block; font-weight: normal; font-size: .8rem;
-  color: var(--soft); }
-tbody tr:last-child > * { border-bottom: 0; }
-tbody th { font-weight: normal; }
-tr > :first-child { text-align: left; position: sticky; left: 0;
-  background: var(--paper); border-right: 1px solid var(--line); }
-thead tr > :first-child { background: var(--wash); }
-tr.baseline > * { font-weight: 600; }
-.text td, .text th { text-align: left; }
-figure { margin: 1rem 0; }
-.card { background: #fff; border: 1px solid var(--line); border-radius: 6px;
-  padding: .5rem; overflow-x: auto; }
-.card svg { display: block; width: 100%; min-width: 34rem; max-width: 54rem;
-  height: auto; margin: 0 auto; }
-figcaption { font-size: .875rem; margin-top: .3rem; }
-pre { background: var(--wash); padding: .75rem; border-radius: 6px;
-  overflow-x: auto; font-size: .8rem; }
-code { overflow-wrap: anywhere; }
-summary { cursor: pointer; }
-@media (max-width: 40rem) {
-  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
-  th, td { padding: .35rem .45rem; }
-  tr > :first-child { white-space: normal; min-width: 7rem; }
-}
-"""
-
-_NOTES = (
-  (
-    'model',
-    'Followed by the fields, other than the seed, that vary among the runs of '
-    'the task. Runs that differ by their seeds alone share a row.',
-  ),
-  (
-    'runs, solved, diverged',
-    'Number of runs; of them met the success criterion at some point of their '
-    'training; of them ended with numbers that are not finite. A run can be '
-    'both solved and diverged.',
-  ),
-  (
-    'median to success',
-    'Training sequences until the success criterion was met: the Kaplan-Meier '
-    'median. An unsolved run is censored: known only to need more than the '
-    'sequences it was trained on (one that diverged: more than the longest of '
-    'its row was trained on). “> n”: not reached within the n sequences of the '
-    'longest run. The interval inverts the pointwise 95 % log-log band of the '
-    'Kaplan-Meier curve (Brookmeyer & Crowley 1982); with fewer than six runs '
-    'it has no upper end.',
-  ),
-  (
-    'final loss',
-    'Mean over runs of the held-out loss where training ended, with its 95 % '
-    'BCa bootstrap interval (Efron 1987; none for a single run). Runs that '
-    'diverged or whose final loss is not finite are left out; the number left '
-    'is then given in parentheses. Where training stops at success, faster '
-    'runs end on fewer sequences: compare losses with that in mind.',
-  ),
-  (
-    'p, Welch',
-    'Two-sided Welch test (1947) of the mean final loss against the row of the '
-    'baseline model whose other fields are equal; “—” where there is no such '
-    'row, where either side has fewer than two finite losses, or where neither '
-    'side varies.',
-  ),
-  (
-    'p, Holm',
-    'The same, adjusted for all comparisons of this table (Holm 1979): below '
-    '0.05 is significant at 5 % for the table as a whole.',
-  ),
-  ('params', 'Parameters that the model reads, of one run.'),
-  (
-    'ms/update',
-    'Training time of the population without compilation, divided by its '
-    'updates and by its runs, evaluations included: models trained in one '
-    'program share one figure, which does not tell them apart.',
-  ),
-)
 
 
 def render(
@@ -119,6 +25,7 @@ def render(
   drawings: Mapping[tuple[str, str], str],
   provenance: Mapping[str, Mapping[str, Any]],
   baseline: str,
+  shown: Sequence[gallery.Shown] = (),
 ) -> str:
   """Return the report as a page that needs nothing beside itself.
 
@@ -128,41 +35,56 @@ def render(
     drawings: (task, 'loss' or 'success') -> SVG text.
     provenance: what `results.read_provenance` returns.
     baseline: the model that others are compared with.
+    shown: what `experiments.analyse` has drawn of these runs.
   """
   tasks = list(dict.fromkeys(row.task for row in rows))
   finished = sum(row.runs for row in rows)
   sections = [
-    _task_section(index, task, study, rows, drawings)
+    _task_section(
+      index,
+      task,
+      study,
+      rows,
+      drawings,
+      [drawing for drawing in shown if drawing.task == task],
+    )
     for index, task in enumerate(tasks)
   ]
-  links = (
-    f'<li><a href="#task-{index}">{_escape(task)}</a></li>'
-    for index, task in enumerate(tasks)
-  )
+  links = _links(tasks)
   name = _escape(study['name'])
   return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{page_style.policy()}">
 <title>{name}: comparison</title>
-<style>{_CSS}</style>
+<style>{page_style.CSS}</style>
 </head>
 <body>
 <h1>{name}</h1>
 <p class="lead">{finished:,} of {len(study['runs']):,} runs finished, compared
 with <strong>{_escape(baseline)}</strong>. Study of
 {_escape(study['created'])}.</p>
-<nav><ul>{''.join(links)}</ul></nav>
+<nav><ul>{links}</ul></nav>
 {''.join(sections)}
-<section><h2>How to read the tables</h2>{_definitions(_NOTES)}</section>
+<section><h2>How to read the tables</h2>
+{_definitions(page_notes.NOTES)}</section>
 <section><h2>Provenance</h2>{_provenance(provenance)}
 <details><summary>Config of the study, before its grid</summary>
 <pre>{_escape(json.dumps(study['config'], indent=2))}</pre></details>
 </section>
+<script>{page_style.SCRIPT}</script>
 </body>
 </html>
 """
+
+
+def _links(tasks: Sequence[str]) -> str:
+  return ''.join(
+    f'<li><a href="#task-{index}">{_escape(task)}</a></li>'
+    for index, task in enumerate(tasks)
+  )
 
 
 def _task_section(
@@ -171,6 +93,7 @@ def _task_section(
   study: Mapping[str, Any],
   rows: Sequence[comparison.Row],
   drawings: Mapping[tuple[str, str], str],
+  more: Sequence[gallery.Shown],
 ) -> str:
   captions = {
     'loss': 'Held-out loss during training: median over the runs of a row '
@@ -178,17 +101,59 @@ def _task_section(
     'success': 'Sequences to success, each run a dot; unsolved runs hollow, '
     'at the sequences they were trained on (diverged: the longest of its row).',
   }
-  shown = ''.join(
-    f'<figure><div class="card">'
-    f'{_inline(drawings[task, kind], f"task-{index}-{kind}", caption)}</div>'
-    f'<figcaption>{_escape(caption)}</figcaption></figure>'
+  figures = ''.join(
+    _figure(drawings[task, kind], f'task-{index}-{kind}', caption)
     for kind, caption in captions.items()
+  )
+  figures += ''.join(
+    f'<h3>{_escape(drawing.heading)}</h3>'
+    + _figure(drawing.svg, f'task-{index}-more-{place}', drawing.caption)
+    + _numbers(drawing)
+    for place, drawing in enumerate(more)
   )
   return (
     f'<section id="task-{index}"><h2>{_escape(task)}</h2>'
     f'{_definitions(tables.facts(study["tasks"].get(task, {})))}'
-    f'{_table([row for row in rows if row.task == task])}{shown}</section>\n'
+    f'{_table([row for row in rows if row.task == task])}{figures}</section>\n'
   )
+
+
+def _figure(svg: str, prefix: str, caption: str) -> str:
+  return (
+    f'<figure><div class="card">{_inline(svg, prefix, caption)}</div>'
+    f'<figcaption>{_escape(caption)}</figcaption></figure>'
+  )
+
+
+def _numbers(drawing: gallery.Shown) -> str:
+  """Return the numbers of a drawing as a table that can be sorted."""
+  if not drawing.numbers:
+    return ''
+  columns, *rows = drawing.numbers
+  head = ''.join(
+    f'<th scope="col">{_escape(column.replace("_", " "))}</th>'
+    for column in columns
+  )
+  body = ''.join(
+    '<tr>' + ''.join(map(_number, row)) + '</tr>\n' for row in rows
+  )
+  table = _scroll(
+    f'<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>', table='sorted'
+  )
+  return f'<details><summary>The numbers</summary>{table}</details>'
+
+
+def _number(text: str) -> str:
+  """Return a cell of a CSV file as one of a table."""
+  try:
+    value = float(text)
+  except ValueError:
+    return f'<td data-sort="{_escape(text)}">{_escape(text)}</td>'
+  names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': 'NaN'}
+  key = names.get(repr(value), repr(value))
+  whole = value.is_integer() and abs(value) < 1e9
+  shown = f'{value:,.0f}' if whole else tables.number(value)
+  return f'<td data-sort="{key}">{shown}</td>'
 
 
 def _table(rows: Iterable[comparison.Row]) -> str:
@@ -199,14 +164,18 @@ def _table(rows: Iterable[comparison.Row]) -> str:
     head += f'<th scope="col">{_escape(heading)}{_small(words)}</th>'
   body = ''
   for row in rows:
-    cells = tables.cells(row)
+    cells, keys = tables.cells(row), tables.keys(row)
     mark = ' class="baseline"' if row.is_baseline else ''
-    body += f'<tr{mark}><th scope="row">{_escape(cells[0])}</th>'
+    key = f' data-sort="{_escape(keys[0])}"'
+    body += f'<tr{mark}><th scope="row"{key}>{_escape(cells[0])}</th>'
     for first, *below in _STACKS[1:]:
       words = [cells[p] for p in below if cells[p] != tables.MISSING]
-      body += f'<td>{_escape(cells[first])}{_small(words)}</td>'
+      key = f' data-sort="{_escape(keys[first])}"'
+      body += f'<td{key}>{_escape(cells[first])}{_small(words)}</td>'
     body += '</tr>\n'
-  return _scroll(f'<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>')
+  return _scroll(
+    f'<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>', table='sorted'
+  )
 
 
 def _small(words: Iterable[str]) -> str:
@@ -280,8 +249,11 @@ def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
   return f'<dl>{"".join(items)}</dl>'
 
 
-def _scroll(content: str, classes: str = 'scroll') -> str:
-  return f'<div class="{classes}" tabindex="0"><table>{content}</table></div>\n'
+def _scroll(content: str, classes: str = 'scroll', table: str = '') -> str:
+  return (
+    f'<div class="{classes}" tabindex="0"><table class="{table}">{content}'
+    '</table></div>\n'
+  )
 
 
 def _seconds(value: float | None) -> str:

@@ -5,11 +5,10 @@ import csv
 import io
 import math
 import pathlib
-import re
 from typing import Any, NamedTuple
 
 from lstm_variants import results, storage
-from lstm_variants.analysis import comparison, figures, page
+from lstm_variants.analysis import comparison, figures, gallery, page
 
 _CSV_COLUMNS = (
   'task',
@@ -66,13 +65,18 @@ def write(workdir: str, baseline: str) -> Report:
   drawings = _draw(study, runs, rows, results.read_metrics(workdir))
   texts, files = {}, []
   for (task, kind), drawing in drawings.items():
-    name = _file_name(f'{task}-{kind}')
+    name = gallery.file_name(task, kind)
     texts[task, kind] = figures.svg(drawing, salt=name)
     svg, png = (path / 'figures' / f'{name}.{end}' for end in ('svg', 'png'))
     files.append(_replace(svg, texts[task, kind].encode()))
     files.append(_replace(png, figures.png(drawing)))
   html = page.render(
-    study, rows, texts, results.read_provenance(workdir), baseline
+    study,
+    rows,
+    texts,
+    results.read_provenance(workdir),
+    baseline,
+    gallery.read(workdir, runs),
   )
   html_path = _replace(path / 'report.html', html.encode())
   return Report(html_path, table, files, rows)
@@ -127,10 +131,6 @@ def _draw(
 def _replace(path: pathlib.Path, content: bytes) -> pathlib.Path:
   storage.write(path, content)
   return path
-
-
-def _file_name(text: str) -> str:
-  return re.sub(r'[^A-Za-z0-9._-]+', '_', text)
 
 
 def _is_nan(value: Any) -> bool:

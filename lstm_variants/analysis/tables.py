@@ -67,6 +67,22 @@ def cells(row: comparison.Row) -> list[str]:
   ]
 
 
+def keys(row: comparison.Row) -> list[str]:
+  """Return what the columns are sorted by, in the order of `COLUMNS`.
+
+  Numbers as JavaScript reads them: NaN where there is none.
+  """
+  values = (
+    *(row.runs, row.solved, row.diverged),
+    *(row.median.estimate, row.median.low),
+    *(row.loss.estimate, row.loss.low),
+    *(row.welch, row.holm, row.params_in_use, row.milliseconds),
+  )
+  names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': 'NaN'}
+  words = [repr(float(value)) for value in values]
+  return [row.label, *(names.get(word, word) for word in words)]
+
+
 def facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
   """Return what is known of a task beforehand: its heading and its words.
 

@@ -1,6 +1,8 @@
 """The report: CSV, figures, the page and the terminal, from a run directory."""
 
+import base64
 import csv
+import hashlib
 import html.parser
 import os
 import re
@@ -11,7 +13,7 @@ import xml.etree.ElementTree
 import pytest
 
 from lstm_variants import results
-from lstm_variants.analysis import comparison, report
+from lstm_variants.analysis import comparison, page_style, report
 from tests.analysis import study_fixture as fixture
 
 ADDING, COPY = fixture.TASKS
@@ -101,16 +103,23 @@ def test_page_loads_nothing(workdir):
   page = _parse(workdir)
   assert page.addresses
   assert all(address.startswith('#') for address in page.addresses)
-  assert not page.tags & {'script', 'link', 'img', 'iframe', 'object'}
+  assert not page.tags & {'link', 'img', 'iframe', 'object'}
   text = (workdir / 'report.html').read_text()
   assert '@import' not in text
+  # The only script is ours, and a browser is told to run no other.
+  assert re.findall(r'<script>(.*?)</script>', text, re.DOTALL) == [
+    page_style.SCRIPT
+  ]
+  digest = hashlib.sha256(page_style.SCRIPT.encode()).digest()
+  assert f"'sha256-{base64.b64encode(digest).decode()}'" in text
+  assert "default-src 'none'" in text
   assert all(url.startswith('#') for url in re.findall(r'url\(([^)]*)', text))
 
 
 def test_page_escapes_what_comes_from_the_study(workdir):
   text = (workdir / 'report.html').read_text()
   assert 'vanilla &lt;no input_gate&gt;' in text
-  for raw in ('<no input_gate>', '<b>exactly', '<script>', '<study>'):
+  for raw in ('<no input_gate>', '<b>exactly', '<script>alert', '<study>'):
     assert raw not in text
 
 
