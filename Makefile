@@ -19,6 +19,7 @@ compare: $(READY)
 	$(BIN)/python -m experiments.sweep \
 	  --config=configs/studies/quickstart.py --workdir=$(WORKDIR) \
 	  $(if $(wildcard $(WORKDIR)/study.json),--resume)
+	$(BIN)/python -m experiments.analyse --workdir=$(WORKDIR)
 	$(BIN)/python -m experiments.compare --workdir=$(WORKDIR)
 
 test: lint

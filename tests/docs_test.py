@@ -110,18 +110,25 @@ def test_quickstart_of_make_compare_trains_and_reports(tmp_path):
   steps = [shlex.split(line) for line in lines if 'experiments.' in line]
   assert [step[2] for step in steps] == [
     'experiments.sweep',
+    'experiments.analyse',
     'experiments.compare',
   ]
   # Sizes are part of the study's grid; what is left to shorten is the training.
   shorter = [flag for flag in SHORT if 'hidden_features' not in flag]
-  sweep, compare = steps
+  sweep, analyse, compare = steps
   done = run(sys.executable, *sweep[1:], *shorter)
+  assert done.returncode == 0, done.stderr
+  # Of one model, as each takes seconds of compiling.
+  fewer = ('--models=coupled', '--tasks=adding-urnn16-T50')
+  done = run(sys.executable, *analyse[1:], *fewer)
   assert done.returncode == 0, done.stderr
   done = run(sys.executable, *compare[1:])
   assert done.returncode == 0, done.stderr
   for model in ('vanilla', 'peephole', 'coupled', 'simple_rnn'):
     assert done.stdout.count(model) >= 2, done.stdout  # on both tasks
-  assert (tmp_path / 'run' / 'report.html').is_file()
+  page = (tmp_path / 'run' / 'report.html').read_text()
+  for heading in ('How much of the error arrives', 'One sequence, step by step'):
+    assert heading in page
 
 
 def test_readme_experiments_run_as_written(tmp_path):
@@ -130,6 +137,7 @@ def test_readme_experiments_run_as_written(tmp_path):
     'experiments.train',
     'experiments.sweep',
     'experiments.compare',
+    'experiments.analyse',
     'experiments.show',
   }
   for command in found:

@@ -19,6 +19,9 @@ def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
   config = base.get_config()
   config.training.updates = 2000
+  # How the models were on their way, for experiments.analyse.
+  config.training.save_interval = 400
+  config.training.keep_checkpoints = 10
   return config
 
 

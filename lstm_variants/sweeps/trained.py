@@ -25,8 +25,7 @@ from lstm_variants.training import (
 _ADVICE = 'train it further, or choose another run'
 # What damaged arrays and rows set off.
 _UNREADABLE = (
-  *(OSError, ValueError, LookupError, TypeError, EOFError, StopIteration),
-  AttributeError,
+  *(OSError, ValueError, LookupError, TypeError, EOFError, AttributeError),
   *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
 )
 
@@ -94,10 +93,12 @@ def load(workdir: str, runs: Sequence[settings.Run], index: int) -> Trained:
     CheckpointError: it is not finished, and no checkpoint can be used.
     WorkdirError: it is finished, and what was written then cannot be read.
   """
-  members, lane = _place(runs, index)
-  name, template = records.population_name(members), _template(members)
+  run = runs[index]
+  members = next(p for p in study.split(runs) if run in p)
+  lane, name = members.index(run), records.population_name(members)
+  template = _template(members)
   if results.is_finished(workdir, name):
-    return _finished(workdir, name, runs[index], lane, template.params)
+    return _finished(workdir, name, template.params, [run], [lane])[0]
   directory = _checkpoints(workdir, name + results.PARTIAL)
   identity = records.population_identity(members)
   try:
@@ -110,54 +111,63 @@ def load(workdir: str, runs: Sequence[settings.Run], index: int) -> Trained:
     raise checkpoint.CheckpointError(
       f'{directory}: holds no checkpoint; {_ADVICE}'
     )
-  return _of_checkpoint(runs[index], lane, *saved)
+  return _of_checkpoint(run, lane, *saved)
 
 
 def moments(
-  workdir: str, runs: Sequence[settings.Run], index: int
-) -> list[Trained]:
-  """Return a run before, during and after its training, in this order.
+  workdir: str, runs: Sequence[settings.Run], indices: Sequence[int]
+) -> list[list[Trained]]:
+  """Return runs before, during and after their training.
 
   Args:
     workdir: of the study.
     runs: all of it, from `read_configs`.
-    index: of the run, which is finished.
+    indices: of the wanted runs, which are finished.
 
   Returns:
-    As its seed makes it; at each checkpoint that was kept and is whole
-    (`config.training.save_interval` and `keep_checkpoints` make more of them);
-    at its end. No update comes twice.
+    For each of them, in this order: as its seed makes it; at each checkpoint
+    that was kept and is whole (`config.training.save_interval` and
+    `keep_checkpoints` make more of them); at its end. No update comes twice.
 
   Raises:
-    WorkdirError: what was written at its end cannot be read.
+    WorkdirError: what was written at an end cannot be read.
   """
-  run, (members, lane) = runs[index], _place(runs, index)
+  found: dict[int, list[Trained]] = {}
+  for members in study.split(runs):
+    chosen = [index for index in indices if runs[index] in members]
+    if chosen:
+      wanted = [runs[index] for index in chosen]
+      found |= zip(chosen, _moments(workdir, members, wanted), strict=True)
+  return [found[index] for index in indices]
+
+
+def _moments(
+  workdir: str,
+  members: Sequence[settings.Run],
+  wanted: Sequence[settings.Run],
+) -> list[list[Trained]]:
+  """Return the moments of some runs of one population, read once."""
   name, template = records.population_name(members), _template(members)
-  end = _finished(workdir, name, run, lane, template.params)
-  found = {0: initial(run)}
-  for saved in checkpoint.load_all(
+  lanes = [members.index(run) for run in wanted]
+  ends = _finished(workdir, name, template.params, wanted, lanes)
+  chosen = members[0].settings
+  with jax.enable_x64(chosen.dtype == 'float64'):
+    first = population.init_states(chosen, [run.hyperparams for run in wanted])
+  saved = checkpoint.load_all(
     _checkpoints(workdir, name), records.population_identity(members), template
+  )
+  found = []
+  for place, (run, lane, end) in enumerate(
+    zip(wanted, lanes, ends, strict=True)
   ):
-    moment = _of_checkpoint(run, lane, *saved)
-    found.setdefault(moment.update, moment)
-  found[end.update] = end
-  return [found[update] for update in sorted(found)]
-
-
-def initial(run: settings.Run) -> Trained:
-  """Return a run as its seed makes it, before the first update."""
-  with jax.enable_x64(run.settings.dtype == 'float64'):
-    state = step.init_state(run.settings, run.hyperparams)
-    return Trained(run, jax.device_get(state.params), 0, '')
-
-
-def _place(
-  runs: Sequence[settings.Run], index: int
-) -> tuple[Sequence[settings.Run], int]:
-  """Return the population of a run, and its place there."""
-  run = runs[index]
-  members = next(p for p in study.split(runs) if run in p)
-  return members, members.index(run)
+    params = jax.tree.map(lambda leaf, n=place: leaf[n], first.params)
+    of_run = {0: Trained(run, params, 0, '')}
+    for state, progress in saved:
+      moment = _of_checkpoint(run, lane, state, progress)
+      of_run.setdefault(moment.update, moment)
+    of_run[end.update] = end
+    found.append([of_run[update] for update in sorted(of_run)])
+  return found
 
 
 def _template(members: Sequence[settings.Run]) -> step.State:
@@ -186,9 +196,13 @@ def _of_checkpoint(
 
 
 def _finished(
-  workdir: str, name: str, run: settings.Run, lane: int, template: Any
-) -> Trained:
-  """Read a run of a population that has been trained to its end.
+  workdir: str,
+  name: str,
+  template: Any,
+  runs: Sequence[settings.Run],
+  lanes: Sequence[int],
+) -> list[Trained]:
+  """Read runs of a population that has been trained to its end.
 
   Raises:
     WorkdirError: what was written then cannot be read, or is of other runs.
@@ -196,19 +210,24 @@ def _finished(
   wanted = checkpoint.named_leaves(template)
   place = pathlib.Path(workdir) / 'populations' / name
   try:
-    found = results.read_params(workdir, name)
+    arrays = results.read_params(workdir, name)
     for key, leaf in wanted.items():
-      if (found[key].shape, found[key].dtype) != (leaf.shape, leaf.dtype):
+      if (arrays[key].shape, arrays[key].dtype) != (leaf.shape, leaf.dtype):
         raise storage.DamagedError(f'{key} is of another model')
-    rows = list(storage.read_json_lines(place / 'runs.jsonl'))
-    row = next(r for r in rows if r['id'] == records.run_name(run))
-    update = int(row['updates'])
-    diverged = 'diverged' * (row['status'] == 'diverged')
+    rows = {
+      row['id']: (int(row['updates']), row['status'])
+      for row in storage.read_json_lines(place / 'runs.jsonl')
+    }
+    told = [rows[records.run_name(run)] for run in runs]
   except _UNREADABLE as error:
     raise results.WorkdirError(
       f'{place}: its params.npz or runs.jsonl cannot be read '
       f'({type(error).__name__}: {error}); choose another run'
     ) from error
-  leaves = [found[key][lane] for key in wanted]
-  params = jax.tree.unflatten(jax.tree.structure(template), leaves)
-  return Trained(run, params, update, diverged)
+  found = []
+  for run, lane, (update, status) in zip(runs, lanes, told, strict=True):
+    leaves = [arrays[key][lane] for key in wanted]
+    params = jax.tree.unflatten(jax.tree.structure(template), leaves)
+    diverged = 'diverged' * (status == 'diverged')
+    found.append(Trained(run, params, update, diverged))
+  return found

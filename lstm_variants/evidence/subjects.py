@@ -1,0 +1,225 @@
+"""What is looked at: the models of a study, and sequences for them."""
+
+from collections.abc import Mapping, Sequence
+import difflib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_variants import results
+from lstm_variants.analysis import comparison
+from lstm_variants.sweeps import trained
+from lstm_variants.tasks import base
+from lstm_variants.training import records, step
+from lstm_variants.training import settings as settings_lib
+
+# Moments of training that are shown: before, between, at the end.
+MOST_MOMENTS = 4
+
+
+class SubjectError(ValueError):
+  """What was asked for is not in the study; the message is one line."""
+
+
+class Study(NamedTuple):
+  """A study whose finished runs are looked at.
+
+  Attributes:
+    workdir: of the study.
+    tasks: facts of each task, by its label, in the order of the study.
+    rows: of `results.read_runs`.
+    runs: all of the study's, finished or not.
+    subjects: its models, task by task.
+  """
+
+  workdir: str
+  tasks: dict[str, Any]
+  rows: list[dict[str, Any]]
+  runs: list[settings_lib.Run]
+  subjects: list['Subject']
+
+
+class Subject(NamedTuple):
+  """Runs of one task that differ by their seeds alone.
+
+  Attributes:
+    task: its label.
+    model: the name of the model.
+    label: tells it from the others of its task.
+    settings: of its runs.
+    toggles: of its runs; None of a cell without.
+    places: of the runs that did not diverge, in `Study.runs`.
+    seeds: of these runs.
+    diverged: how many did.
+  """
+
+  task: str
+  model: str
+  label: str
+  settings: settings_lib.Settings
+  toggles: Any
+  places: tuple[int, ...]
+  seeds: tuple[int, ...]
+  diverged: int
+
+
+class Moment(NamedTuple):
+  """The runs of a subject at one moment of their training.
+
+  Attributes:
+    words: as 'before training'.
+    update: updates done.
+    params: of the model, every leaf `[seeds, ...]`.
+  """
+
+  words: str
+  update: int
+  params: Any
+
+
+def read(
+  workdir: str, tasks: Sequence[str] = (), models: Sequence[str] = ()
+) -> Study:
+  """Return the models of a study.
+
+  Args:
+    workdir: of the study.
+    tasks: labels of those that are wanted; none: all.
+    models: names of those that are wanted; none: all.
+
+  Raises:
+    WorkdirError: no study, or no finished run.
+    InputError: it holds a config that this version refuses.
+    SubjectError: no finished run is of a task or model that is wanted.
+  """
+  study, rows = results.read_study(workdir), results.read_runs(workdir)
+  runs = trained.read_configs(workdir)
+  place = {records.run_name(run): index for index, run in enumerate(runs)}
+  groups = comparison.group_runs(study['tasks'], rows)
+  _check('tasks', tasks, [group.task for group in groups])
+  _check('models', models, [group.model for group in groups])
+  subjects = []
+  for group in groups:
+    if (
+      tasks and group.task not in tasks or models and group.model not in models
+    ):
+      continue
+    whole = [row for row in group.runs if row['status'] != 'diverged']
+    places = tuple(place[row['id']] for row in whole if row['id'] in place)
+    if not places:
+      continue
+    run = runs[places[0]]
+    subjects.append(
+      Subject(
+        group.task,
+        group.model,
+        group.label,
+        run.settings,
+        run.hyperparams.toggles,
+        places,
+        tuple(runs[index].hyperparams.seed for index in places),
+        len(group.runs) - len(whole),
+      )
+    )
+  return Study(workdir, study['tasks'], rows, runs, subjects)
+
+
+def _check(flag: str, wanted: Sequence[str], there: Sequence[str]) -> None:
+  known = list(dict.fromkeys(there))
+  for name in wanted:
+    if name not in known:
+      nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+      raise SubjectError(
+        f'--{flag}={name}: no finished run is of it; nearest: {nearest[0]} '
+        f'(have: {", ".join(known)})'
+      )
+
+
+def moments(study: Study, family: Sequence[Subject]) -> list[list[Moment]]:
+  """Return the models of a task before, during and after their training.
+
+  During: after numbers of updates at which checkpoints of all their runs were
+  kept, a few of them spread evenly; so all models are seen at the same ones.
+  At the end: after as many as each was trained for.
+
+  Args:
+    study: in which they are.
+    family: its models of one task.
+
+  Returns:
+    For each model, its moments: as many for all, with the same words.
+
+  Raises:
+    WorkdirError: what was written at an end cannot be read.
+  """
+  read = [
+    [
+      {moment.update: moment.params for moment in found}
+      for found in trained.moments(study.workdir, study.runs, subject.places)
+    ]
+    for subject in family
+  ]
+  runs = [run for of_subject in read for run in of_subject]
+  ends = {max(run) for run in runs}
+  shared = set.intersection(*(set(run) for run in runs)) - {0}
+  chosen = _spread(sorted(u for u in shared if u < min(ends)))
+  trained_at_all = max(ends) > 0
+  found = []
+  for of_subject in read:
+    of_model = [_moment('before training', [(r, 0) for r in of_subject])]
+    for update in chosen:
+      words = f'after {update:,} updates'
+      of_model.append(_moment(words, [(r, update) for r in of_subject]))
+    if trained_at_all:
+      last = [(run, max(run)) for run in of_subject]
+      of_model.append(_moment('at the end', last))
+    found.append(of_model)
+  return found
+
+
+def _spread(updates: Sequence[int]) -> list[int]:
+  """Return a few of the updates, spread evenly."""
+  count = min(len(updates), MOST_MOMENTS - 2)
+  places = [
+    round((n + 1) * (len(updates) + 1) / (count + 1)) - 1 for n in range(count)
+  ]
+  return [updates[place] for place in places]
+
+
+def end(study: Study, subject: Subject) -> Moment:
+  """Return a subject at the end of its training.
+
+  Raises:
+    WorkdirError: what was written at the end cannot be read.
+  """
+  found = [
+    trained.load(study.workdir, study.runs, index) for index in subject.places
+  ]
+  return _moment(
+    'at the end', [({r.update: r.params}, r.update) for r in found]
+  )
+
+
+def _moment(
+  words: str, chosen: Sequence[tuple[Mapping[int, Any], int]]
+) -> Moment:
+  """Return runs at an update each."""
+  params = [run[update] for run, update in chosen]
+  stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
+  return Moment(words, max(update for _, update in chosen), stacked)
+
+
+def sequences(settings: settings_lib.Settings, count: int) -> base.Batch:
+  """Draw sequences on which no run was trained or judged.
+
+  They are of the length of training, the longest where it is drawn; equal for
+  all models of a task.
+  """
+  key = jax.random.fold_in(
+    jax.random.key(settings.evaluation_seed), step.HELD_OUT
+  )
+  # The held-out set has the numbers before it.
+  key = jax.random.fold_in(key, settings.evaluation_batches)
+  batch = settings.task.sample(key, count)
+  return batch._replace(inputs=batch.inputs.astype(settings.dtype))

@@ -1,0 +1,273 @@
+"""What trained models show, against what they and their study say."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from lstm_variants import evidence, models, results
+from lstm_variants.analysis import comparison, gallery, gradient_flow
+from lstm_variants.evidence import lengths, subjects
+from lstm_variants.sweeps import study as study_lib
+from lstm_variants.sweeps import trained
+from lstm_variants.tasks import base
+from lstm_variants.training import step
+from tests import conftest
+
+MODELS = ('vanilla', 'coupled', 'simple_rnn')
+SEEDS = (3, 4)
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  """A study of three models, two seeds each, with checkpoints on the way."""
+  path = str(tmp_path_factory.mktemp('evidence') / 'study')
+  config = conftest.tiny_config(
+    {
+      'training.stop_when_solved': False,
+      'training.save_interval': 8,
+      'training.keep_checkpoints': 9,
+    }
+  )
+  grid = [
+    {'config.model.variant': model, 'config.seed': seed}
+    for model in MODELS
+    for seed in SEEDS
+  ]
+  runs = study_lib.expand(config, lambda hyper: grid)
+  study_lib.train(path, 'evidence', config, runs)
+  return path
+
+
+@pytest.fixture(scope='module')
+def study(workdir):
+  return subjects.read(workdir)
+
+
+@pytest.fixture(scope='module')
+def drawings(study):
+  return {
+    kind: list(draw(study, 'vanilla')) for kind, draw in evidence.KINDS.items()
+  }
+
+
+def table(drawing: gallery.Drawing) -> list[dict]:
+  return [dict(zip(drawing.columns, row, strict=True)) for row in drawing.rows]
+
+
+def of(study, model):
+  (subject,) = (s for s in study.subjects if s.model == model)
+  return subject
+
+
+def params_of(study, model, seed):
+  subject = of(study, model)
+  place = subject.places[subject.seeds.index(seed)]
+  return subject, trained.load(study.workdir, study.runs, place).params
+
+
+def test_kinds_are_those_of_the_gallery():
+  assert set(evidence.KINDS) == set(gallery.KINDS)
+
+
+def test_models_are_groups_of_seeds(study):
+  assert [subject.model for subject in study.subjects] == list(MODELS)
+  assert all(subject.seeds == SEEDS for subject in study.subjects)
+  assert all(subject.diverged == 0 for subject in study.subjects)
+  for subject in study.subjects:
+    found = [study.runs[place] for place in subject.places]
+    assert [run.model for run in found] == [subject.model] * len(SEEDS)
+    assert tuple(run.hyperparams.seed for run in found) == SEEDS
+
+
+@pytest.mark.parametrize(
+  'chosen, words',
+  [
+    ({'models': ['vanila']}, ('--models=vanila', 'nearest: vanilla')),
+    ({'tasks': ['copy']}, ('--tasks=copy', 'nearest: adding')),
+  ],
+)
+def test_what_is_not_there_is_refused_with_the_nearest(workdir, chosen, words):
+  with pytest.raises(subjects.SubjectError) as error:
+    subjects.read(workdir, **chosen)
+  for word in words:
+    assert word in str(error.value)
+
+
+def test_models_can_be_chosen(workdir):
+  chosen = subjects.read(workdir, models=['coupled'])
+  assert [subject.model for subject in chosen.subjects] == ['coupled']
+
+
+def test_moments_go_from_the_seed_over_checkpoints_to_the_end(study):
+  family = study.subjects
+  for subject, moments in zip(
+    family, subjects.moments(study, family), strict=True
+  ):
+    assert [moment.update for moment in moments] == [0, 8, 16, 20]
+    assert [moment.words for moment in moments] == [
+      *('before training', 'after 8 updates', 'after 16 updates', 'at the end')
+    ]
+    for n, place in enumerate(subject.places):
+      run = study.runs[place]
+      start = step.init_state(run.settings, run.hyperparams).params
+      end = trained.load(study.workdir, study.runs, place).params
+      for wanted, moment in ((start, moments[0]), (end, moments[-1])):
+        found = jax.tree.map(lambda leaf, n=n: leaf[n], moment.params)
+        jax.tree.map(
+          lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
+          found,
+          wanted,
+        )
+    kernels = [
+      np.asarray(moment.params['layers'][0].kernel) for moment in moments
+    ]
+    for earlier, later in zip(kernels[:-1], kernels[1:], strict=True):
+      assert np.max(np.abs(later - earlier)) > 1e-4
+
+
+def test_runs_that_diverged_are_left_out(study, monkeypatch):
+  rows = [
+    {**row, 'status': 'diverged'} if row['config']['seed'] == 3 else row
+    for row in study.rows
+  ]
+  monkeypatch.setattr(results, 'read_runs', lambda workdir: rows)
+  found = subjects.read(study.workdir).subjects
+  assert all(subject.seeds == (4,) for subject in found)
+  assert all(subject.diverged == 1 for subject in found)
+
+
+def test_sequences_are_not_those_of_training_or_of_the_held_out_set(study):
+  settings = study.subjects[0].settings
+  ours = np.asarray(subjects.sequences(settings, settings.batch_size).inputs)
+  root = jax.random.key(settings.evaluation_seed)
+  held_out = jax.random.fold_in(root, step.HELD_OUT)
+  keys = [
+    jax.random.fold_in(held_out, index)
+    for index in range(settings.evaluation_batches)
+  ]
+  for seed in SEEDS:
+    stream = jax.random.fold_in(jax.random.key(seed), step.DATA)
+    keys += [jax.random.fold_in(stream, update) for update in range(20)]
+  for key in keys:
+    batch = settings.task.sample(key, settings.batch_size)
+    assert np.any(np.asarray(batch.inputs) != ours)
+
+
+def test_the_numbers_of_gradient_flow_are_those_of_the_trained_model(
+  study, drawings
+):
+  states, lags = drawings['gradient_flow']
+  assert (states.part, lags.part) == ('states', 'lags')
+  for model, seed in (('vanilla', 4), ('simple_rnn', 3)):
+    subject, params = params_of(study, model, seed)
+    batch = subjects.sequences(subject.settings, 64)
+    found = gradient_flow.state_gradients(
+      params,
+      subject.settings.architecture,
+      subject.toggles,
+      batch.inputs,
+      gradient_flow.sequence_losses(subject.settings.task.measure, batch),
+    )
+    for state, norms in found.norms.items():
+      rows = [
+        row['norm']
+        for row in table(states)
+        if (row['model'], row['seed'], row['update'], row['state'])
+        == (model, seed, 20, state)
+      ]
+      wanted = np.mean(np.asarray(norms[0]), axis=-1)
+      known = ~np.isnan(rows)
+      assert known.sum() >= len(rows) - 1
+      np.testing.assert_allclose(np.asarray(rows)[known], wanted[known], 1e-4)
+  states_of_lags = {row['state'] for row in table(lags)}
+  assert states_of_lags == {'c', 'h', 'product of forget gates'}
+
+
+def test_the_traced_states_are_those_of_the_model(study, drawings):
+  (drawing,) = (d for d in drawings['gates'] if d.part == 'sequence-coupled')
+  seed = int(drawing.rows[0][0].rpartition(' ')[2])
+  subject, params = params_of(study, 'coupled', seed)
+  batch = subjects.sequences(subject.settings, 128)
+  (carry,), _ = models.apply_model(
+    params, subject.settings.architecture, subject.toggles, batch.inputs
+  )
+  last = batch.inputs.shape[1]
+  found = {
+    (row['name'], row['unit']): row['value']
+    for row in table(drawing)
+    if row['step'] == last
+  }
+  for unit in range(5):
+    np.testing.assert_allclose(found['h', unit], carry.h[0, unit], atol=1e-5)
+    np.testing.assert_allclose(found['c', unit], carry.c[0, unit], atol=1e-5)
+    np.testing.assert_allclose(found['i', unit] + found['f', unit], 1, 1e-5)
+
+
+def test_every_task_has_sequences_averages_saturation_and_constants(drawings):
+  parts = [drawing.part for drawing in drawings['gates']]
+  gated = ('vanilla', 'coupled')
+  assert parts == [
+    *(f'{kind}-{m}' for m in MODELS for kind in ('sequence', 'aligned')),
+    *('saturation', 'time_constants'),
+  ]
+  rows = table(drawings['gates'][-1])
+  assert {row['run'].partition(',')[0] for row in rows} == set(gated)
+
+
+def test_errors_at_a_length_are_those_of_the_model(study, drawings):
+  (drawing,) = drawings['lengths']
+  rows = table(drawing)
+  assert {row['length'] for row in rows} >= {8, 64}
+  subject, params = params_of(study, 'simple_rnn', 4)
+  (row,) = (
+    row
+    for row in rows
+    if (row['model'], row['seed'], row['length']) == ('simple_rnn', 4, 8)
+  )
+  task, total = subject.settings.task, []
+  for key in range(20):
+    batch = task.sample(jax.random.key(key), 128)
+    _, outputs = models.apply_model(
+      params, subject.settings.architecture, None, batch.inputs
+    )
+    total.append(float(task.loss(outputs, batch)))
+  # Of other sequences, so within what they differ by.
+  spread = np.std(total)
+  assert abs(row['value'] - np.mean(total)) < 5 * spread
+  assert row['low'] < row['value'] < row['high']
+
+
+def test_lengths_are_multiples_of_what_makes_other_sequences():
+  dialect = base.Dialect(lambda spec: None, 3, 'x', stride=2)
+  points = lengths.grid(dialect, 11)
+  assert points[0] == 3 and 11 in points and points[-1] in (87, 88, 89)
+  assert all((point - 3) % 2 == 0 for point in points)
+  assert points == sorted(set(points))
+
+
+def test_survival_has_a_row_for_each_model_and_none_for_the_baseline(
+  study, drawings
+):
+  (drawing,) = drawings['survival']
+  rows = {row['model']: row for row in table(drawing)}
+  assert list(rows) == list(MODELS)
+  groups = {
+    group.label: group
+    for group in comparison.group_runs(study.tasks, study.rows)
+  }
+  for label, row in rows.items():
+    runs = groups[label].runs
+    assert row['runs'] == len(runs) == 2
+    finals = {run['config']['seed']: run['final']['loss'] for run in runs}
+    bases = {
+      run['config']['seed']: run['final']['loss']
+      for run in groups['vanilla'].runs
+    }
+    wanted = np.mean([finals[seed] - bases[seed] for seed in finals])
+    if label == 'vanilla':
+      assert math.isnan(row['loss_difference'])
+      assert math.isnan(row['log_rank_p'])
+    else:
+      np.testing.assert_allclose(row['loss_difference'], wanted, 1e-6)
