@@ -69,6 +69,7 @@ HASTY = (
   'tests/export_test.py',
   'tests/models_test.py',
   'tests/evidence/',
+  'tests/experiments/analyse_test.py',
   'tests/penalty_test.py',
   'tests/probes_test.py',
   'tests/segments_test.py',

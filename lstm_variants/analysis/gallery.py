@@ -96,16 +96,16 @@ def write(
     runs: rows of `results.read_runs`, which are drawn.
 
   Returns:
-    The SVG files.
+    The SVG files; where there are none, nothing is changed.
 
   Raises:
     StorageError: something could not be written.
   """
   directory = pathlib.Path(workdir) / 'figures'
-  with storage.refusals(directory):
-    directory.mkdir(exist_ok=True)
   entries, paths = [], []
   for drawing in drawings:
+    with storage.refusals(directory):
+      directory.mkdir(exist_ok=True)
     name = file_name(drawing.task, drawing.kind, drawing.part)
     path = directory / f'{name}.svg'
     storage.write(path, figures.svg(drawing.figure, salt=name).encode())
@@ -113,6 +113,8 @@ def write(
     storage.write(directory / f'{name}.csv', _csv(drawing).encode())
     entries.append({'name': name, **_words(drawing)})
     paths.append(path)
+  if not entries:
+    return []
   fresh = digest(runs)
   kinds = {entry['kind'] for entry in entries}
   kept = [e for e in _entries(directory, fresh) if e['kind'] not in kinds]

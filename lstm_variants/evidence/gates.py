@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lstm_variants import console
+from lstm_variants import console, results
 from lstm_variants.analysis import (
   gallery,
   gate_statistics,
@@ -60,6 +60,8 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
     for subject in family:
       try:
         looks[subject.label] = _look(study, subject)
+      except results.WorkdirError:
+        raise
       except ValueError as error:
         console.warn(f'{task}, {subject.label}: left out: {error}')
     known = [s for s in family if s.label in looks]

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_variants import console, tasks
+from lstm_variants import console, results, tasks
 from lstm_variants.analysis import gallery, lengths, lengths_figures
 from lstm_variants.cells import remedies
 from lstm_variants.evidence import captions, subjects
@@ -33,7 +33,9 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
     family.sort(key=lambda subject: subject.model != baseline)
     try:
       yield _draw_task(study, task, family)
-    except (ValueError, base.SpecError) as error:
+    except results.WorkdirError:
+      raise
+    except ValueError as error:
       console.warn(f'{task}: lengths are left out: {error}')
 
 

@@ -17,6 +17,7 @@ import jax
 
 # What the programs import, so that the forks need not.
 import lstm_variants.analysis.report  # noqa: F401
+import lstm_variants.evidence  # noqa: F401
 from lstm_variants.sweeps import study
 
 _compilations = []
