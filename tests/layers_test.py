@@ -104,6 +104,7 @@ HOMES = {
   'tensorboardX': {'lstm_variants/training/tensorboard.py'},
   'rich': {'lstm_variants/training/progress.py', 'lstm_variants/analysis'},
   'matplotlib': {
+    'lstm_variants/analysis/best_trials_figures.py',
     'lstm_variants/analysis/figures.py',
     'lstm_variants/analysis/gate_statistics_figures.py',
     'lstm_variants/analysis/gates_figures.py',

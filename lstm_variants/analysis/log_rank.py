@@ -80,8 +80,7 @@ def log_rank(
   times, success, member = _pool(groups)
   points = np.unique(times[success])
   # [points, groups], and [points] each
-  risk = (times >= points[:, np.newaxis]) @ member
-  n = np.sum(risk, axis=1)
+  n = np.sum(risk := (times >= points[:, np.newaxis]) @ member, axis=1)
   d = np.sum((times == points[:, np.newaxis]) & success, axis=1)
   share = risk / n[:, np.newaxis]
   observed, expected = success @ member, d @ share

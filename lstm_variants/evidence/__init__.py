@@ -7,6 +7,7 @@ from lstm_variants.analysis import gallery
 from lstm_variants.evidence import (
   gates,
   gradient_flow,
+  importance,
   lengths,
   subjects,
   survival,
@@ -19,6 +20,7 @@ KINDS: Mapping[str, Draw] = types.MappingProxyType(
     'gradient_flow': gradient_flow.draw,
     'gates': gates.draw,
     'lengths': lengths.draw,
+    'importance': importance.draw,
     'survival': survival.draw,
   }
 )

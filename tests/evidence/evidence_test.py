@@ -6,12 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_variants import evidence, models, results
+from lstm_variants import evidence, models, results, tasks
 from lstm_variants.analysis import comparison, gallery, gradient_flow
 from lstm_variants.evidence import lengths, subjects
 from lstm_variants.sweeps import study as study_lib
 from lstm_variants.sweeps import trained
-from lstm_variants.tasks import base
 from lstm_variants.training import step
 from tests import conftest
 
@@ -240,7 +239,8 @@ def test_errors_at_a_length_are_those_of_the_model(study, drawings):
 
 
 def test_lengths_are_multiples_of_what_makes_other_sequences():
-  dialect = base.Dialect(lambda spec: None, 3, 'x', stride=2)
+  dialect = tasks.DIALECTS['modular_arithmetic']['deletang23']
+  dialect = dialect._replace(shortest=3, stride=2)
   points = lengths.grid(dialect, 11)
   assert points[0] == 3 and 11 in points and points[-1] in (87, 88, 89)
   assert all((point - 3) % 2 == 0 for point in points)

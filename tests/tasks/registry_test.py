@@ -289,7 +289,9 @@ def test_the_next_input_is_the_answer_only_of_causal_tasks(key):
     told = following == batch.targets[:, :-1]
   else:
     told = np.take_along_axis(
-      batch.targets[:, :-1], np.maximum(following, 0)[..., None], axis=-1
+      np.asarray(batch.targets)[:, :-1],
+      np.maximum(following, 0)[..., None],
+      axis=-1,
     )[..., 0]
     # After the last symbol of a sequence may come padding.
     steps &= (following >= 0) & batch.inputs[:, 1:].any(axis=-1)
