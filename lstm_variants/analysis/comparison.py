@@ -17,6 +17,8 @@ _NOT_IN_LABEL = (
 )
 
 Run = Mapping[str, Any]
+# Values of a field that a random search drew, at least.
+_DRAWN = 4
 
 
 class BaselineError(ValueError):
@@ -79,13 +81,17 @@ class Row(NamedTuple):
   milliseconds: float
 
 
-def group_runs(tasks: Iterable[str], runs: Sequence[Run]) -> list[Group]:
+def group_runs(
+  tasks: Iterable[str], runs: Sequence[Run], *, pooled: bool = True
+) -> list[Group]:
   """Group the runs of each task by all that varies within it but the seed.
 
   Args:
     tasks: labels in the order wanted; tasks without runs are left out, and
       runs of other tasks follow.
     runs: rows of `results.read_runs`.
+    pooled: the trials of a random search are one group of each model, else
+      each is its own.
 
   Returns:
     Groups in the order of their tasks and of their first runs.
@@ -93,13 +99,17 @@ def group_runs(tasks: Iterable[str], runs: Sequence[Run]) -> list[Group]:
   labels = dict.fromkeys([*tasks, *(run['task'] for run in runs)])
   groups = []
   for task in labels:
-    groups += _group_task(task, [run for run in runs if run['task'] == task])
+    of_task = [run for run in runs if run['task'] == task]
+    groups += _group_task(task, of_task, pooled)
   return groups
 
 
-def _group_task(task: str, runs: Sequence[Run]) -> list[Group]:
+def _group_task(task: str, runs: Sequence[Run], pooled: bool) -> list[Group]:
   configs = [dict(_flatten(run['config'])) for run in runs]
   varying = _varying(configs)
+  if pooled:
+    searched = _searched([run['model'] for run in runs], configs, varying)
+    varying = [name for name in varying if name not in searched]
   names = _short_names(varying)
   groups = {}
   for run, config in zip(runs, configs, strict=True):
@@ -251,6 +261,30 @@ def _varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     )
     and len({_hashable(config.get(name)) for config in configs}) > 1
   ]
+
+
+def _searched(
+  models: Sequence[str],
+  configs: Sequence[Mapping[str, Any]],
+  varying: Sequence[str],
+) -> set[str]:
+  """Return the fields that a random search drew, none of a grid.
+
+  In a search at least two numbers are new in most trials of a model; with them
+  go those that take a few rounded values, as widths.
+  """
+  drawn, rounded = set(), set()
+  for model in set(models):
+    own = [c for m, c in zip(models, configs, strict=True) if m == model]
+    for name in varying:
+      values = [config.get(name) for config in own]
+      numeric = all(type(value) in (int, float) for value in values)
+      distinct = len(set(values)) if numeric else 0
+      if distinct >= _DRAWN:
+        rounded.add(name)
+        if 2 * distinct > len(own):
+          drawn.add(name)
+  return rounded if len(drawn) > 1 else set()
 
 
 def _short_names(names: Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,8 @@ NOTES = (
   (
     'model',
     'Followed by the fields, other than the seed, that vary among the runs of '
-    'the task. Runs that differ by their seeds alone share a row.',
+    'the task. Runs that differ by their seeds alone share a row, as do the '
+    'trials of a random search.',
   ),
   (
     'runs, solved, diverged',

@@ -44,9 +44,8 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
       warning.
     baseline: the model that comes first.
   """
-  for task in dict.fromkeys(subject.task for subject in study.subjects):
-    family = [s for s in study.subjects if s.task == task]
-    family.sort(key=lambda subject: subject.model != baseline)
+  for family in subjects.families(study, baseline):
+    task = family[0].task
     measured = []
     for subject, moments in zip(
       family, subjects.moments(study, family), strict=True

@@ -28,9 +28,8 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
       be chosen is left out, with a warning.
     baseline: the model that comes first.
   """
-  for task in dict.fromkeys(subject.task for subject in study.subjects):
-    family = [s for s in study.subjects if s.task == task]
-    family.sort(key=lambda subject: subject.model != baseline)
+  for family in subjects.families(study, baseline):
+    task = family[0].task
     try:
       yield _draw_task(study, task, family)
     except results.WorkdirError:

@@ -1,13 +1,13 @@
 """What is looked at: the models of a study, and sequences for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import difflib
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from lstm_variants import results
+from lstm_variants import console, results
 from lstm_variants.analysis import comparison
 from lstm_variants.sweeps import trained
 from lstm_variants.tasks import base
@@ -16,6 +16,8 @@ from lstm_variants.training import settings as settings_lib
 
 # Moments of training that are shown: before, between, at the end.
 MOST_MOMENTS = 4
+# Of a task.
+MOST_MODELS = 40
 
 
 class SubjectError(ValueError):
@@ -96,7 +98,7 @@ def read(
   study, rows = results.read_study(workdir), results.read_runs(workdir)
   runs = trained.read_configs(workdir)
   place = {records.run_name(run): index for index, run in enumerate(runs)}
-  groups = comparison.group_runs(study['tasks'], rows)
+  groups = comparison.group_runs(study['tasks'], rows, pooled=False)
   _check('tasks', tasks, [group.task for group in groups])
   _check('models', models, [group.model for group in groups])
   subjects = []
@@ -134,6 +136,23 @@ def _check(flag: str, wanted: Sequence[str], there: Sequence[str]) -> None:
         f'--{flag}={name}: no finished run is of it; nearest: {nearest[0]} '
         f'(have: {", ".join(known)})'
       )
+
+
+def families(study: Study, baseline: str) -> Iterator[list[Subject]]:
+  """Yield the models of each task, the baseline first.
+
+  A task with more than can be told apart, as in a random search, is left out,
+  with a warning.
+  """
+  for task in dict.fromkeys(subject.task for subject in study.subjects):
+    family = [s for s in study.subjects if s.task == task]
+    if len(family) > MOST_MODELS:
+      console.warn(
+        f'{task}: has {len(family)} models, too many to show one by one; '
+        '--models chooses'
+      )
+      continue
+    yield sorted(family, key=lambda subject: subject.model != baseline)
 
 
 def moments(study: Study, family: Sequence[Subject]) -> list[list[Moment]]:

@@ -43,11 +43,11 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
     study: whose finished runs are compared; also those that diverged.
     baseline: the model to compare with; without its runs nothing is tested.
   """
-  wanted = {(subject.task, subject.label) for subject in study.subjects}
+  wanted = {(subject.task, subject.model) for subject in study.subjects}
   groups = [
     group
     for group in comparison.group_runs(study.tasks, study.rows)
-    if (group.task, group.label) in wanted
+    if (group.task, group.model) in wanted
   ]
   for task in dict.fromkeys(group.task for group in groups):
     family = [group for group in groups if group.task == task]

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import scipy.stats
 
@@ -200,3 +201,52 @@ def test_the_frozen_loss_of_a_diverged_run_does_not_count(tmp_path):
   (row,) = _compare(tmp_path, runs)
   assert (row.runs, row.diverged, row.finite) == (4, 1, 3)
   assert row.loss.estimate == pytest.approx(0.11)
+
+
+def _trials(count: int, **fields) -> list[dict]:
+  """Return trials of a random search of two models."""
+  rng = np.random.default_rng(0)
+  return [
+    {
+      **fixture.run(task, model, seed, None, 0.1),
+      'config': fixture.config(
+        task,
+        model,
+        seed,
+        learning_rate=float(rng.uniform()),
+        momentum=float(rng.uniform()),
+        **{name: values[seed % len(values)] for name, values in fields.items()},
+      ),
+    }
+    for task in list(fixture.TASKS)[:1]
+    for model in ('vanilla', 'peephole')
+    for seed in range(count)
+  ]
+
+
+def test_the_trials_of_a_random_search_are_one_group_of_each_model():
+  runs = _trials(12, eps=(1, 2, 3, 4), b1=(0.1, 0.2))
+  groups = comparison.group_runs([], runs)
+  # A field of few values is told: those are compared.
+  assert [(group.label, len(group.runs)) for group in groups] == [
+    (f'{model}, b1={value}', 6)
+    for model in ('vanilla', 'peephole')
+    for value in (0.1, 0.2)
+  ]
+  apart = comparison.group_runs([], runs, pooled=False)
+  assert len(apart) == len(runs)
+
+
+def test_a_grid_is_no_random_search():
+  grid = [
+    {
+      **fixture.run(task, 'vanilla', 0, None, 0.1),
+      'config': fixture.config(
+        task, 'vanilla', 0, learning_rate=rate, momentum=momentum
+      ),
+    }
+    for task in list(fixture.TASKS)[:1]
+    for rate in (0.1, 0.2, 0.3, 0.4)
+    for momentum in (0.5, 0.6, 0.7, 0.8)
+  ]
+  assert len(comparison.group_runs([], grid)) == len(grid)

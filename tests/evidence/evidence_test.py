@@ -271,3 +271,15 @@ def test_survival_has_a_row_for_each_model_and_none_for_the_baseline(
       assert math.isnan(row['log_rank_p'])
     else:
       np.testing.assert_allclose(row['loss_difference'], wanted, 1e-6)
+
+
+def test_the_baseline_comes_first_and_too_many_are_left_out(
+  study, monkeypatch, capsys
+):
+  (family,) = subjects.families(study, 'coupled')
+  assert [subject.model for subject in family] == [
+    *('coupled', 'vanilla', 'simple_rnn')
+  ]
+  monkeypatch.setattr(subjects, 'MOST_MODELS', 2)
+  assert list(subjects.families(study, 'coupled')) == []
+  assert '3 models' in capsys.readouterr().err
