@@ -39,12 +39,12 @@ def main() -> None:
   """Draw what is wanted, then write the report."""
   workdir, wanted = _WORKDIR.value, _FIGURE.value
   study = subjects.read(workdir, _TASKS.value, _MODELS.value)
-  comparison.check_baseline(study.rows, _BASELINE.value)
+  comparison.check_baseline(study.every_row, _BASELINE.value)
   backend.check()
   kinds = list(evidence.KINDS) if wanted == ALL else [wanted]
   for kind in kinds:
     drawings = evidence.KINDS[kind](study, _BASELINE.value)
-    paths = gallery.write(workdir, drawings, study.rows)
+    paths = gallery.write(workdir, drawings, study.every_row)
     if not paths and wanted != ALL:
       raise config_file.UsageError(
         f'--figure={kind}: no model of {workdir} has anything to show there; '

@@ -195,14 +195,22 @@ def _row(group: Group, is_baseline: bool, losses: Sequence[float]) -> Row:
   )
 
 
-def times_to_success(runs: Sequence[Run]) -> list[int]:
+def times_to_success(
+  runs: Sequence[Run], longest: int | None = None
+) -> list[int]:
   """Return each run's sequences to success, or where it is censored.
 
   An unsolved run is censored where its training ended. One that diverged would
   not have solved later either, so it counts as trained as long as the longest
   of the group: to censor it when it diverged would flatter the group.
+
+  Args:
+    runs: of one group.
+    longest: sequences of the longest of the groups that are compared; None: of
+      this one.
   """
-  longest = max(run['sequences'] for run in runs)
+  if longest is None:
+    longest = max(run['sequences'] for run in runs)
   times = []
   for run in runs:
     end = longest if run['status'] == 'diverged' else run['sequences']

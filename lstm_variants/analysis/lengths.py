@@ -8,7 +8,6 @@ longest, beside the drawing.
 """
 
 from collections.abc import Sequence
-import inspect
 import statistics
 from typing import Any, NamedTuple
 
@@ -256,7 +255,7 @@ def _check(runs, architecture, task, lengths, batch_size, batches):
     raise ValueError(
       f'batch_size={batch_size}, batches={batches}: both must be at least 1'
     )
-  if 'length' not in inspect.signature(task.sample).parameters:
+  if not task.takes_length:
     raise ValueError(
       f'{task.label} cannot draw sequences of one given length; build it with '
       'base.sampler'

@@ -5,7 +5,17 @@ FLOW = (
   '‖∂L/∂c_t‖ (c_t as the next step finds it, h_t held), of the first layer: '
   'mean over {sequences} new sequences, median over the seeds, band over all '
   'seeds. A model that loses gradients has small ones at early steps. The loss '
-  'is that of training.'
+  'is that of training, without what training adds or leaves out at random. A '
+  'run of other seeds that diverged is not in it.'
+)
+SHARES = (
+  'Each seed’s curve divided by its sum over all steps (Krueger et al. 2017), '
+  'so that models whose losses differ can be compared: one that keeps errors '
+  'is flat, at one over the number of steps.'
+)
+TRUNCATED = (
+  ' What a cell keeps from the gradient on purpose is not there either: '
+  '{models}.'
 )
 LAGS = (
   'What a state still does to a later one: the largest singular value of '
@@ -20,7 +30,7 @@ SEQUENCE = (
   'steps. Gates from 0 (white) to 1; candidate, c and h white at 0. Units are '
   'ordered by how much their state, before the answer is asked for, tells of '
   'the answer over {sequences} sequences. Below, the first unit alone. Dashed: '
-  'marked steps.'
+  'marked steps. Of the seeds a solved one is shown, if there is any.'
 )
 ALIGNED = (
   'Averages over {sequences} sequences around the marked steps, of {run}: the '
@@ -30,11 +40,13 @@ ALIGNED = (
 SATURATION = (
   'How often each gate of a unit is nearly shut (below 0.1) or open (above '
   '0.9), as Karpathy, Johnson and Fei-Fei (2015) draw it, and the distribution '
-  'of all values; one run of each model, {sequences} sequences.'
+  'of all values; one run of each model, a solved one if there is any, '
+  '{sequences} sequences without their padding.'
 )
 CONSTANTS = (
   'τ = −1 / mean(ln f): the steps after which the gates alone leave 1/e of a '
-  'state (up to {seeds} runs of each model, {sequences} sequences). What a '
+  'state (up to {seeds} runs of each model, solved ones first; {sequences} '
+  'sequences without their padding). What a '
   'unit keeps by writing it again, through h, does not show.'
 )
 LENGTHS = (
@@ -55,3 +67,4 @@ SURVIVAL = (
   'would need to see a difference as large as this in 4 of 5 studies. '
   'Intervals: 95 %. The p values are of single comparisons.'
 )
+ALONE = ' No run here is of {baseline}: nothing is compared.'

@@ -15,10 +15,9 @@ from lstm_variants.analysis import (
   gates_figures,
   samples,
 )
-from lstm_variants.cells import remedies
 from lstm_variants.evidence import captions, subjects
 from lstm_variants.tasks import base
-from lstm_variants.training import checks
+from lstm_variants.training import records
 
 SEQUENCES = 128
 # Seeds whose time constants are drawn, and units whose averages are.
@@ -34,13 +33,15 @@ class _Look(NamedTuple):
 
   Attributes:
     words: model and seed.
-    batch: sequences, as NumPy arrays.
+    batch: sequences.
+    inside: their steps, without padding.
     trace: of them.
     telling: how much each unit tells of the answer.
   """
 
   words: str
   batch: base.Batch
+  inside: np.ndarray
   trace: gate_statistics.Trace
   telling: np.ndarray
 
@@ -69,45 +70,46 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
       marks = _marks(subject, looks[subject.label][0].batch)
       if marks.shape[1]:
         yield _draw_aligned(subject, looks[subject.label][0], marks)
-    gated = [
-      (s.label, looks[s.label]) for s in known if looks[s.label][0].trace.gates
-    ]
+    seen = {s.label: looks[s.label] for s in known}
+    gated = {
+      label: of_model
+      for label, of_model in seen.items()
+      if set(of_model[0].trace.gates) - set(of_model[0].trace.off)
+    }
     if gated:
+      yield _draw_saturation(task, gated)
+    keeping = {
+      label: of_model
+      for label, of_model in seen.items()
+      if of_model[0].trace.keep is not None
+    }
+    if keeping:
       steps = family[0].settings.task.num_steps
-      yield _draw_saturation(task, dict(gated))
-      yield _draw_constants(task, dict(gated), steps)
+      yield _draw_constants(task, keeping, steps)
 
 
 def _look(study: subjects.Study, subject: subjects.Subject) -> list[_Look]:
   """Return what is seen of the first runs; a solved one comes first."""
   settings = subject.settings
+  ids = [records.run_name(study.runs[place]) for place in subject.places]
   solved = {
-    row['config']['seed']
-    for row in study.rows
-    if row['sequences_to_success'] is not None
-    and (row['task'], row['model']) == (subject.task, subject.model)
+    row['id'] for row in study.rows if row['sequences_to_success'] is not None
   }
-  order = sorted(
-    range(len(subject.seeds)), key=lambda n: subject.seeds[n] not in solved
-  )
-  noise = None
-  if settings.noisy:
-    run = study.runs[subject.places[0]]
-    rates = (getattr(run.hyperparams, rate) for rate in checks.RATES)
-    noise = remedies.Noise(None, *rates)
+  order = sorted(range(len(ids)), key=lambda n: ids[n] not in solved)
   found = []
   with jax.enable_x64(settings.dtype == 'float64'):
     end = subjects.end(study, subject)
-    batch = subjects.sequences(settings, SEQUENCES)
-    host = jax.tree.map(np.asarray, batch)
+    chosen = subjects.sequences(settings, SEQUENCES)
     for n in order[:MOST_SEEDS]:
       traced = gates.trace(
         jax.tree.map(lambda leaf, n=n: leaf[n], end.params),
-        *(settings.architecture, subject.toggles, batch.inputs),
-        noise=noise,
+        *(settings.architecture, subject.toggles, chosen.batch.inputs),
+        noise=subjects.noise(study, subject),
       )
       words = f'{subject.label}, seed {subject.seeds[n]}'
-      found.append(_Look(words, host, traced, _telling(host, traced)))
+      found.append(
+        _Look(words, *chosen, traced, _telling(chosen.batch, traced))
+      )
   return found
 
 
@@ -194,7 +196,9 @@ def _draw_aligned(
   }
   shown |= {'h': trace.h} if trace.c is None else {'c': trace.c}
   averages = {
-    name: gate_statistics.aligned(values, marks, before, after)
+    name: gate_statistics.aligned(
+      values, marks, before, after, lengths=np.sum(look.inside, axis=1)
+    )
     for name, values in shown.items()
   }
   units = gate_statistics.order(look.telling)[:UNITS].tolist()
@@ -232,13 +236,12 @@ def _draw_saturation(
 ) -> gallery.Drawing:
   found = {
     label: {
-      name: gate_statistics.saturation(values)
+      name: gate_statistics.saturation(values, runs[0].inside)
       for name, values in runs[0].trace.gates.items()
       if name not in runs[0].trace.off
     }
     for label, runs in looks.items()
   }
-  found = {label: of_gates for label, of_gates in found.items() if of_gates}
   rows = [
     (label, name, unit, left, right)
     for label, of_gates in found.items()
@@ -266,9 +269,9 @@ def _draw_constants(
   rows: list[Sequence[Any]] = []
   for label, runs in looks.items():
     for look in runs:
-      if look.trace.keep is None:
-        continue
-      tau = gate_statistics.time_constants(look.trace.keep).tau
+      keep = look.trace.keep
+      assert keep is not None
+      tau = gate_statistics.time_constants(keep, look.inside).tau
       found.setdefault(label, []).append(tau)
       rows += [(look.words, unit, value) for unit, value in enumerate(tau)]
   return gallery.Drawing(

@@ -16,7 +16,9 @@ from lstm_variants.analysis import (
   gradient_flow,
   jacobians,
 )
+from lstm_variants.cells import remedies
 from lstm_variants.evidence import captions, subjects
+from lstm_variants.tasks import base
 
 # Sequences that a curve of gradients, or of lags, is the mean over: the lags
 # take matrices.
@@ -33,6 +35,7 @@ class _Measured(NamedTuple):
   subject: subjects.Subject
   moments: Sequence[subjects.Moment]
   flows: Sequence[gradient_curves.Flow]
+  shares: Sequence[gradient_curves.Flow]
   lags: Sequence[gradient_curves.Lags]
 
 
@@ -51,42 +54,61 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
       family, subjects.moments(study, family), strict=True
     ):
       try:
-        measured.append(_measure(subject, moments))
+        measured.append(_measure(study, subject, moments))
       except ValueError as error:
         console.warn(f'{task}, {subject.label}: left out: {error}')
     if measured:
       yield _draw_flow(task, measured)
+      yield _draw_shares(task, measured)
       yield _draw_lags(task, measured)
 
 
 def _measure(
-  subject: subjects.Subject, moments: Sequence[subjects.Moment]
+  study: subjects.Study,
+  subject: subjects.Subject,
+  moments: Sequence[subjects.Moment],
 ) -> _Measured:
+  noise = subjects.noise(study, subject)
   with jax.enable_x64(subject.settings.dtype == 'float64'):
-    found = [_of_moment(subject, moment) for moment in moments]
-  flows, lags = zip(*found, strict=True)
-  return _Measured(subject, moments, flows, lags)
+    chosen = subjects.sequences(subject.settings, SEQUENCES)
+    found = [_of_moment(subject, moment, chosen, noise) for moment in moments]
+  return _Measured(subject, moments, *zip(*found, strict=True))
 
 
 def _of_moment(
-  subject: subjects.Subject, moment: subjects.Moment
-) -> tuple[gradient_curves.Flow, gradient_curves.Lags]:
+  subject: subjects.Subject,
+  moment: subjects.Moment,
+  chosen: subjects.Sequences,
+  noise: remedies.Noise | None,
+) -> tuple[gradient_curves.Flow, gradient_curves.Flow, gradient_curves.Lags]:
+  settings, label = subject.settings, subject.label
   seeds = range(len(subject.seeds))
   recurrence, toggles = _split(subject.toggles)
-  norms = _norms(subject.settings, recurrence, toggles, moment.params)
-  flow = gradient_curves.flow(
-    subject.label, [_take(norms.norms, n) for n in seeds]
+  params = jax.tree.map(
+    lambda leaf: jnp.asarray(leaf, subjects.precision(settings)), moment.params
   )
+  norms = _norms(settings, recurrence, toggles, params, chosen.batch, noise)
+  of_seeds = [_take(norms.norms, n) for n in seeds]
+  flow, share = (
+    gradient_curves.flow(
+      label, of_seeds, mask=chosen.inside, normalised=normalised
+    )
+    for normalised in (False, True)
+  )
+  # Up to where the shortest of the sequences ends.
+  steps = int(np.min(np.sum(chosen.inside[:LAG_SEQUENCES], axis=1)))
+  steps = min(steps, MOST_LAGS + 1)
+  inputs = chosen.batch.inputs[:LAG_SEQUENCES, :steps]
   lag_norms, path = _lag_norms(
-    subject.settings, recurrence, toggles, moment.params
+    settings, recurrence, toggles, params, inputs, noise
   )
   lags = gradient_curves.lags(
-    subject.label,
+    label,
     [_take(lag_norms, n) for n in seeds],
     None if path is None else [path.largest[n] for n in seeds],
     'c' if 'c' in lag_norms else 'h',
   )
-  return flow, lags
+  return flow, share, lags
 
 
 def _take(norms: dict[str, jax.Array], seed: int) -> dict[str, np.ndarray]:
@@ -110,19 +132,22 @@ def _join(recurrence: Any, toggles: Any) -> Any:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _norms(settings: Any, recurrence: Any, toggles: Any, params: Any) -> Any:
+def _norms(
+  settings: Any,
+  recurrence: Any,
+  toggles: Any,
+  params: Any,
+  batch: base.Batch,
+  noise: remedies.Noise | None,
+) -> Any:
   """Return the gradients by all states, every leaf `[seeds, ...]`."""
   toggles = _join(recurrence, toggles)
-  batch = subjects.sequences(settings, SEQUENCES)
   loss = gradient_flow.sequence_losses(settings.task.measure, batch)
 
   def of_seed(params):
     return gradient_flow.state_gradients(
-      _cast(params, settings),
-      settings.architecture,
-      toggles,
-      batch.inputs,
-      loss,
+      *(params, settings.architecture, toggles, batch.inputs, loss),
+      noise=noise,
     )
 
   return jax.vmap(of_seed)(params)
@@ -130,48 +155,84 @@ def _norms(settings: Any, recurrence: Any, toggles: Any, params: Any) -> Any:
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _lag_norms(
-  settings: Any, recurrence: Any, toggles: Any, params: Any
+  settings: Any,
+  recurrence: Any,
+  toggles: Any,
+  params: Any,
+  inputs: jax.Array,
+  noise: remedies.Noise | None,
 ) -> Any:
   """Return lag norms, and the path through the gates or None."""
   toggles = _join(recurrence, toggles)
   sizes = settings.architecture
-  batch = subjects.sequences(settings, LAG_SEQUENCES)
-  lags = min(MOST_LAGS, batch.inputs.shape[1] - 1)
-  gated = cells.CELLS[sizes.cell].gates is not None and not sizes.layer_norm
+  gated = cells.CELLS[sizes.cell].gates is not None
+  # The gates are not all of the path where states are left out or normalised.
+  gated &= not sizes.layer_norm and noise is None
 
   def of_seed(params):
-    arguments = _cast(params, settings), sizes, toggles, batch.inputs, 0, lags
+    arguments = params, sizes, toggles, inputs, 0
     path = jacobians.cell_path(*arguments) if gated else None
-    return jacobians.lag_norms(*arguments), path
+    return jacobians.lag_norms(*arguments, noise=noise), path
 
   return jax.lax.map(of_seed, params)
 
 
-def _cast(params: Any, settings: Any) -> Any:
-  return jax.tree.map(lambda leaf: jnp.asarray(leaf, settings.dtype), params)
-
-
 def _draw_flow(task: str, measured: Sequence[_Measured]) -> gallery.Drawing:
-  rows = [
-    (model.subject.label, moment.update, state, seed, step, norm)
-    for model in measured
-    for moment, flow in zip(model.moments, model.flows, strict=True)
-    for state, curves in flow.norms.items()
-    for seed, curve in zip(model.subject.seeds, curves, strict=True)
-    for step, norm in enumerate(curve.tolist(), 1)
-  ]
   return gallery.Drawing(
     kind='gradient_flow',
     task=task,
     part='states',
     heading='How much of the error arrives at each step',
-    caption=captions.FLOW.format(sequences=SEQUENCES),
+    caption=captions.FLOW.format(sequences=SEQUENCES) + _truncated(measured),
     figure=gradient_figures.draw_gradient_flow(
       task, _panels(measured, [model.flows for model in measured])
     ),
     columns=_FLOW_COLUMNS,
-    rows=rows,
+    rows=_rows(measured, [model.flows for model in measured]),
   )
+
+
+def _draw_shares(task: str, measured: Sequence[_Measured]) -> gallery.Drawing:
+  return gallery.Drawing(
+    kind='gradient_flow',
+    task=task,
+    part='shares',
+    heading='The same, as the share of each step',
+    caption=captions.SHARES + _truncated(measured),
+    figure=gradient_figures.draw_gradient_flow(
+      task,
+      _panels(measured, [model.shares for model in measured]),
+      normalised=True,
+    ),
+    columns=(*_FLOW_COLUMNS[:-1], 'share'),
+    rows=_rows(measured, [model.shares for model in measured]),
+  )
+
+
+def _truncated(measured: Sequence[_Measured]) -> str:
+  """Return what is to be said of cells with a truncated gradient."""
+  cut = [
+    model.subject.label
+    for model in measured
+    if getattr(
+      model.subject.settings.cell_settings, 'truncated_gradient', False
+    )
+  ]
+  return captions.TRUNCATED.format(models=', '.join(cut)) if cut else ''
+
+
+def _rows(
+  measured: Sequence[_Measured],
+  of_models: Sequence[Sequence[gradient_curves.Flow]],
+) -> list[tuple[Any, ...]]:
+  return [
+    (model.subject.label, moment.update, state, seed, step, norm)
+    for model, flows in zip(measured, of_models, strict=True)
+    for moment, flow in zip(model.moments, flows, strict=True)
+    for state, curves in flow.norms.items()
+    for seed, curve in zip(model.subject.seeds, curves, strict=True)
+    for step, norm in enumerate(curve.tolist(), 1)
+  ]
 
 
 def _draw_lags(task: str, measured: Sequence[_Measured]) -> gallery.Drawing:
@@ -192,7 +253,8 @@ def _draw_lags(task: str, measured: Sequence[_Measured]) -> gallery.Drawing:
     task=task,
     part='lags',
     heading='What a state still does to a later one',
-    caption=captions.LAGS.format(sequences=LAG_SEQUENCES),
+    caption=captions.LAGS.format(sequences=LAG_SEQUENCES)
+    + _truncated(measured),
     figure=gradient_figures.draw_lags(
       task, _panels(measured, [model.lags for model in measured])
     ),

@@ -8,11 +8,10 @@ import numpy as np
 
 from lstm_variants import console, results, tasks
 from lstm_variants.analysis import gallery, lengths, lengths_figures
-from lstm_variants.cells import remedies
 from lstm_variants.evidence import captions, subjects
 from lstm_variants.tasks import base
-from lstm_variants.training import checks, step
 from lstm_variants.training import settings as settings_lib
+from lstm_variants.training import step
 
 # Lengths go up to so many times that of training, in so many points.
 FACTOR, POINTS = 8, 12
@@ -107,11 +106,6 @@ def _measure(
   points: Sequence[int],
 ) -> dict[str, lengths.Curve]:
   settings = subject.settings
-  noise = None
-  if settings.noisy:
-    run = study.runs[subject.places[0]]
-    rates = (getattr(run.hyperparams, rate) for rate in checks.RATES)
-    noise = remedies.Noise(None, *rates)
   with jax.enable_x64(settings.dtype == 'float64'):
     end = subjects.end(study, subject)
     return lengths.measure_lengths(
@@ -127,7 +121,7 @@ def _measure(
         jax.random.key(settings.evaluation_seed), step.HELD_OUT
       ),
       batch_size=SEQUENCES,
-      noise=noise,
+      noise=subjects.noise(study, subject),
     )
 
 

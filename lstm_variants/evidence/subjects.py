@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_variants import console, results
 from lstm_variants.analysis import comparison
+from lstm_variants.cells import remedies
 from lstm_variants.sweeps import trained
 from lstm_variants.tasks import base
-from lstm_variants.training import records, step
+from lstm_variants.training import checks, records, step
 from lstm_variants.training import settings as settings_lib
 
 # Moments of training that are shown: before, between, at the end.
@@ -30,14 +32,16 @@ class Study(NamedTuple):
   Attributes:
     workdir: of the study.
     tasks: facts of each task, by its label, in the order of the study.
-    rows: of `results.read_runs`.
+    rows: of `results.read_runs`, of the tasks and models that are wanted.
+    every_row: of all of them.
     runs: all of the study's, finished or not.
     subjects: its models, task by task.
   """
 
   workdir: str
   tasks: dict[str, Any]
-  rows: list[dict[str, Any]]
+  rows: Sequence[Mapping[str, Any]]
+  every_row: Sequence[Mapping[str, Any]]
   runs: list[settings_lib.Run]
   subjects: list['Subject']
 
@@ -53,7 +57,6 @@ class Subject(NamedTuple):
     toggles: of its runs; None of a cell without.
     places: of the runs that did not diverge, in `Study.runs`.
     seeds: of these runs.
-    diverged: how many did.
   """
 
   task: str
@@ -63,7 +66,6 @@ class Subject(NamedTuple):
   toggles: Any
   places: tuple[int, ...]
   seeds: tuple[int, ...]
-  diverged: int
 
 
 class Moment(NamedTuple):
@@ -103,28 +105,37 @@ def read(
   _check('models', models, [group.model for group in groups])
   subjects = []
   for group in groups:
-    if (
-      tasks and group.task not in tasks or models and group.model not in models
-    ):
+    if not _is_wanted(group, tasks, models):
       continue
     whole = [row for row in group.runs if row['status'] != 'diverged']
     places = tuple(place[row['id']] for row in whole if row['id'] in place)
-    if not places:
-      continue
-    run = runs[places[0]]
-    subjects.append(
-      Subject(
-        group.task,
-        group.model,
-        group.label,
-        run.settings,
-        run.hyperparams.toggles,
-        places,
-        tuple(runs[index].hyperparams.seed for index in places),
-        len(group.runs) - len(whole),
+    if len(whole) < len(group.runs):
+      console.warn(
+        f'{group.task}, {group.label}: {len(group.runs) - len(whole)} of '
+        f'{len(group.runs)} runs diverged; gradients, gates and lengths are '
+        'those of the others'
       )
-    )
-  return Study(workdir, study['tasks'], rows, runs, subjects)
+    if places:
+      run = runs[places[0]]
+      seeds = tuple(runs[index].hyperparams.seed for index in places)
+      toggles = run.hyperparams.toggles
+      told = group.task, group.model, group.label
+      subjects.append(Subject(*told, run.settings, toggles, places, seeds))
+  wanted = [
+    row
+    for group in groups
+    if _is_wanted(group, tasks, models)
+    for row in group.runs
+  ]
+  return Study(workdir, study['tasks'], wanted, rows, runs, subjects)
+
+
+def _is_wanted(
+  group: comparison.Group, tasks: Sequence[str], models: Sequence[str]
+) -> bool:
+  return (not tasks or group.task in tasks) and (
+    not models or group.model in models
+  )
 
 
 def _check(flag: str, wanted: Sequence[str], there: Sequence[str]) -> None:
@@ -225,20 +236,65 @@ def _moment(
 ) -> Moment:
   """Return runs at an update each."""
   params = [run[update] for run, update in chosen]
-  stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
+  stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *params)
   return Moment(words, max(update for _, update in chosen), stacked)
 
 
-def sequences(settings: settings_lib.Settings, count: int) -> base.Batch:
-  """Draw sequences on which no run was trained or judged.
+class Sequences(NamedTuple):
+  """Sequences that no run was trained or judged on, as NumPy arrays.
 
-  They are of the length of training, the longest where it is drawn; equal for
-  all models of a task.
+  Attributes:
+    batch: what the task gives.
+    inside: up to the last step that counts, the rest is padding,
+      `[batch, time]`.
   """
+
+  batch: base.Batch
+  inside: np.ndarray
+
+
+def sequences(settings: settings_lib.Settings, count: int) -> Sequences:
+  """Draw new sequences, equal for all models of a task.
+
+  Of data, from the part that is not trained on. Of the lengths of training;
+  where each batch draws its T, of the longest. In 32 bits at least.
+  """
+  task = _new_task(settings)
   key = jax.random.fold_in(
     jax.random.key(settings.evaluation_seed), step.HELD_OUT
   )
   # The held-out set has the numbers before it.
   key = jax.random.fold_in(key, settings.evaluation_batches)
-  batch = settings.task.sample(key, count)
-  return batch._replace(inputs=batch.inputs.astype(settings.dtype))
+  fields = settings.task_fields
+  length = {}
+  if fields.shortest_length < fields.length and task.takes_length:
+    length['length'] = task.length
+  batch = task.sample(key, count, **length)
+  inputs = batch.inputs.astype(precision(settings))
+  batch = jax.tree.map(np.asarray, batch._replace(inputs=inputs))
+  steps = np.arange(batch.mask.shape[1])
+  last = np.max(np.where(batch.mask > 0, steps, 0), axis=1)
+  return Sequences(batch, steps <= last[:, np.newaxis])
+
+
+def precision(settings: settings_lib.Settings) -> Any:
+  """Return the dtype that a model is looked at in."""
+  return jnp.promote_types(settings.dtype, jnp.float32)
+
+
+def _new_task(settings: settings_lib.Settings) -> base.Task:
+  """Return the task of training on the data of the held-out set."""
+  fields = settings.task_fields
+  lengths = {
+    'evaluation_length': fields.length,
+    'evaluation_shortest_length': fields.shortest_length,
+  }
+  return checks.make_task(fields._asdict() | lengths, held_out=True)
+
+
+def noise(study: Study, subject: Subject) -> remedies.Noise | None:
+  """Return the zoneout of a model as it is at test time."""
+  if not subject.settings.noisy:
+    return None
+  rates = study.runs[subject.places[0]].hyperparams
+  return remedies.Noise(None, *(getattr(rates, rate) for rate in checks.RATES))

@@ -43,10 +43,11 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
     study: whose finished runs are compared; also those that diverged.
     baseline: the model to compare with; without its runs nothing is tested.
   """
-  wanted = {(subject.task, subject.model) for subject in study.subjects}
+  wanted = {(row['task'], row['model']) for row in study.rows}
+  wanted |= {(task, baseline) for task, _ in wanted}
   groups = [
     group
-    for group in comparison.group_runs(study.tasks, study.rows)
+    for group in comparison.group_runs(study.tasks, study.every_row)
     if (group.task, group.model) in wanted
   ]
   for task in dict.fromkeys(group.task for group in groups):
@@ -61,12 +62,16 @@ def _draw_task(
   baselines = {
     repr(group.others): group for group in family if group.model == baseline
   }
+  # Where the longest of them ended: a run that diverged is as good as unsolved
+  # there, wherever its own group stopped.
+  budget = max(run['sequences'] for group in family for run in group.runs)
   curves, p_values, rows = {}, {}, []
   for group in family:
     other = baselines.get(repr(group.others))
     other = None if other is group else other
-    curves[group.label] = survival.kaplan_meier(*_outcomes(group.runs))
-    row = _row(group, other)
+    outcomes = _outcomes(group.runs, budget)
+    curves[group.label] = survival.kaplan_meier(*outcomes)
+    row = _row(group, other, budget)
     p_values[group.label] = row['log_rank_p']
     rows.append([row[column] for column in COLUMNS])
   first = next(iter(baselines.values()), None)
@@ -81,7 +86,8 @@ def _draw_task(
     task=task,
     part='',
     heading='How soon the runs are solved',
-    caption=captions.SURVIVAL.format(baseline=baseline),
+    caption=captions.SURVIVAL.format(baseline=baseline)
+    + captions.ALONE.format(baseline=baseline) * (not baselines),
     figure=figure,
     columns=COLUMNS,
     rows=rows,
@@ -89,15 +95,12 @@ def _draw_task(
 
 
 def _row(
-  group: comparison.Group, other: comparison.Group | None
+  group: comparison.Group, other: comparison.Group | None, budget: int
 ) -> dict[str, Any]:
   """Return a group's statistics, NaN where it has nothing to compare with."""
-  times, solved = _outcomes(group.runs)
+  times, solved = _outcomes(group.runs, budget)
   losses = list(_final_losses(group.runs).values())
   share = shares.interval(sum(solved), len(solved))
-  budget = max(run['sequences'] for run in group.runs)
-  if other:
-    budget = max(budget, *(run['sequences'] for run in other.runs))
   mean = survival.restricted_mean(times, solved, budget)
   trimmed = statistics.interquartile_interval([losses])
   row = {
@@ -108,17 +111,18 @@ def _row(
     **_interval('mean_sequences', mean),
     **_interval('loss_iqm', trimmed),
   }
-  return dict.fromkeys(COLUMNS, math.nan) | row | _against(group, other)
+  against = _against(group, other, budget)
+  return dict.fromkeys(COLUMNS, math.nan) | row | against
 
 
 def _against(
-  group: comparison.Group, other: comparison.Group | None
+  group: comparison.Group, other: comparison.Group | None, budget: int
 ) -> dict[str, Any]:
   """Return what compares a group with its baseline."""
   if other is None:
     return {}
   (times, solved), (base_times, base_solved) = (
-    _outcomes(side.runs) for side in (group, other)
+    _outcomes(side.runs, budget) for side in (group, other)
   )
   test = log_rank.log_rank([(times, solved), (base_times, base_solved)])
   sooner = improvement.probability_of_improvement(
@@ -156,10 +160,10 @@ def _seeds_needed(own: Sequence[float], base: Sequence[float]) -> float:
 
 
 def _outcomes(
-  runs: Sequence[Mapping[str, Any]],
+  runs: Sequence[Mapping[str, Any]], budget: int
 ) -> tuple[list[int], list[bool]]:
   solved = [run['sequences_to_success'] is not None for run in runs]
-  return comparison.times_to_success(runs), solved
+  return comparison.times_to_success(runs, budget), solved
 
 
 def _final_losses(runs: Sequence[Mapping[str, Any]]) -> dict[int, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import inspect
 import math
 import types
 from typing import Any, NamedTuple
@@ -161,6 +162,11 @@ class Task:
   def label(self) -> str:
     """Name, dialect, length and what else is unusual, in one word."""
     return f'{self.name}-{self.dialect}-T{self.length}{self.variation}'
+
+  @property
+  def takes_length(self) -> bool:
+    """Whether `sample` can be told the T of all its sequences."""
+    return 'length' in inspect.signature(self.sample).parameters
 
   def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
     """Return the scalar that training minimises."""

@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
-from lstm_variants.analysis import report, tables
+from lstm_variants import results
+from lstm_variants.analysis import gallery, report, tables
+from tests.analysis import gallery_test
 from tests.analysis import study_fixture as fixture
 
 BROWSER = pathlib.Path(__file__).parent / 'browser.py'
@@ -22,6 +24,11 @@ SCHEMES = {'dark': 0, 'light': 1}
 def written(tmp_path_factory):
   path = tmp_path_factory.mktemp('browser') / 'study'
   fixture.write(path, fixture.example(), name='a <study>')
+  gallery.write(
+    str(path),
+    [gallery_test.drawing(kind) for kind in gallery.KINDS],
+    results.read_runs(str(path)),
+  )
   return report.write(str(path), 'vanilla')
 
 
@@ -81,7 +88,7 @@ def test_a_page_asks_for_nothing_and_complains_of_nothing(desk, written):
   assert desk['complaints'] == []
   assert desk['addresses'] == [f'file://{written.html}']
   assert desk['title'] == 'a <study>: comparison'
-  assert len(desk['pictures']) == 4
+  assert len(desk['pictures']) == 4 + len(gallery.KINDS)
   assert all(width > 300 and height > 100 for width, height in desk['pictures'])
 
 

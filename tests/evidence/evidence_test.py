@@ -8,9 +8,12 @@ import pytest
 
 from lstm_variants import evidence, models, results, tasks
 from lstm_variants.analysis import comparison, gallery, gradient_flow
+from lstm_variants.analysis import lengths as analysis_lengths
+from lstm_variants.cells import remedies
 from lstm_variants.evidence import lengths, subjects
 from lstm_variants.sweeps import study as study_lib
 from lstm_variants.sweeps import trained
+from lstm_variants.training import settings as settings_lib
 from lstm_variants.training import step
 from tests import conftest
 
@@ -73,7 +76,6 @@ def test_kinds_are_those_of_the_gallery():
 def test_models_are_groups_of_seeds(study):
   assert [subject.model for subject in study.subjects] == list(MODELS)
   assert all(subject.seeds == SEEDS for subject in study.subjects)
-  assert all(subject.diverged == 0 for subject in study.subjects)
   for subject in study.subjects:
     found = [study.runs[place] for place in subject.places]
     assert [run.model for run in found] == [subject.model] * len(SEEDS)
@@ -126,20 +128,50 @@ def test_moments_go_from_the_seed_over_checkpoints_to_the_end(study):
       assert np.max(np.abs(later - earlier)) > 1e-4
 
 
-def test_runs_that_diverged_are_left_out(study, monkeypatch):
+def _diverge(study, monkeypatch, which):
   rows = [
-    {**row, 'status': 'diverged'} if row['config']['seed'] == 3 else row
-    for row in study.rows
+    {**row, 'status': 'diverged'} if which(row) else row
+    for row in study.every_row
   ]
   monkeypatch.setattr(results, 'read_runs', lambda workdir: rows)
-  found = subjects.read(study.workdir).subjects
+  return subjects.read(study.workdir)
+
+
+def test_runs_that_diverged_are_left_out_and_told(study, monkeypatch, capsys):
+  found = _diverge(
+    study, monkeypatch, lambda row: row['config']['seed'] == 3
+  ).subjects
   assert all(subject.seeds == (4,) for subject in found)
-  assert all(subject.diverged == 1 for subject in found)
+  told = capsys.readouterr().err.splitlines()
+  assert len(told) == 3 and all('1 of 2 runs diverged' in line for line in told)
+
+
+def test_a_model_that_diverged_stays_in_the_table_of_survival(
+  study, monkeypatch
+):
+  found = _diverge(study, monkeypatch, lambda row: row['model'] == 'coupled')
+  assert [s.model for s in found.subjects] == ['vanilla', 'simple_rnn']
+  (drawing,) = evidence.KINDS['survival'](found, 'vanilla')
+  rows = {row['model']: row for row in table(drawing)}
+  assert set(rows) == set(MODELS)
+  assert rows['coupled']['runs'] == 2 and rows['coupled']['solved'] == 0
+
+
+def test_the_baseline_is_compared_with_though_another_model_is_asked_for(
+  workdir,
+):
+  chosen = subjects.read(workdir, models=['coupled'])
+  (drawing,) = evidence.KINDS['survival'](chosen, 'vanilla')
+  rows = {row['model']: row for row in table(drawing)}
+  assert set(rows) == {'vanilla', 'coupled'}
+  assert not math.isnan(rows['coupled']['loss_difference'])
+  (drawing,) = evidence.KINDS['survival'](chosen, 'peephole')
+  assert 'nothing is compared' in drawing.caption
 
 
 def test_sequences_are_not_those_of_training_or_of_the_held_out_set(study):
   settings = study.subjects[0].settings
-  ours = np.asarray(subjects.sequences(settings, settings.batch_size).inputs)
+  ours = subjects.sequences(settings, settings.batch_size).batch.inputs
   root = jax.random.key(settings.evaluation_seed)
   held_out = jax.random.fold_in(root, step.HELD_OUT)
   keys = [
@@ -157,11 +189,12 @@ def test_sequences_are_not_those_of_training_or_of_the_held_out_set(study):
 def test_the_numbers_of_gradient_flow_are_those_of_the_trained_model(
   study, drawings
 ):
-  states, lags = drawings['gradient_flow']
-  assert (states.part, lags.part) == ('states', 'lags')
+  states, shares, lags = drawings['gradient_flow']
+  parts = [drawing.part for drawing in (states, shares, lags)]
+  assert parts == ['states', 'shares', 'lags']
   for model, seed in (('vanilla', 4), ('simple_rnn', 3)):
     subject, params = params_of(study, model, seed)
-    batch = subjects.sequences(subject.settings, 64)
+    batch, _ = subjects.sequences(subject.settings, 64)
     found = gradient_flow.state_gradients(
       params,
       subject.settings.architecture,
@@ -188,7 +221,7 @@ def test_the_traced_states_are_those_of_the_model(study, drawings):
   (drawing,) = (d for d in drawings['gates'] if d.part == 'sequence-coupled')
   seed = int(drawing.rows[0][0].rpartition(' ')[2])
   subject, params = params_of(study, 'coupled', seed)
-  batch = subjects.sequences(subject.settings, 128)
+  batch, _ = subjects.sequences(subject.settings, 128)
   (carry,), _ = models.apply_model(
     params, subject.settings.architecture, subject.toggles, batch.inputs
   )
@@ -219,23 +252,28 @@ def test_errors_at_a_length_are_those_of_the_model(study, drawings):
   (drawing,) = drawings['lengths']
   rows = table(drawing)
   assert {row['length'] for row in rows} >= {8, 64}
-  subject, params = params_of(study, 'simple_rnn', 4)
-  (row,) = (
-    row
-    for row in rows
-    if (row['model'], row['seed'], row['length']) == ('simple_rnn', 4, 8)
-  )
-  task, total = subject.settings.task, []
-  for key in range(20):
-    batch = task.sample(jax.random.key(key), 128)
-    _, outputs = models.apply_model(
-      params, subject.settings.architecture, None, batch.inputs
-    )
-    total.append(float(task.loss(outputs, batch)))
-  # Of other sequences, so within what they differ by.
-  spread = np.std(total)
-  assert abs(row['value'] - np.mean(total)) < 5 * spread
-  assert row['low'] < row['value'] < row['high']
+  task = study.subjects[0].settings.held_out_task
+  root = jax.random.fold_in(jax.random.key(0), step.HELD_OUT)
+  for model in MODELS:
+    for seed in SEEDS:
+      subject, params = params_of(study, model, seed)
+      found = analysis_lengths.measure_lengths(
+        [params],
+        subject.settings.architecture,
+        subject.toggles,
+        tasks.make_task(task.name, task.dialect, 64, held_out=True),
+        [8],
+        key=root,
+        batch_size=lengths.SEQUENCES,
+      )['loss']
+      (row,) = (
+        row
+        for row in rows
+        if (row['model'], row['seed'], row['length']) == (model, seed, 8)
+      )
+      for name, side in (('value', 'mean'), ('low', 'low'), ('high', 'high')):
+        wanted = getattr(found, side)[0, 0]
+        np.testing.assert_allclose(row[name], wanted, 1e-4)
 
 
 def test_lengths_are_multiples_of_what_makes_other_sequences():
@@ -283,3 +321,94 @@ def test_the_baseline_comes_first_and_too_many_are_left_out(
   monkeypatch.setattr(subjects, 'MOST_MODELS', 2)
   assert list(subjects.families(study, 'coupled')) == []
   assert '3 models' in capsys.readouterr().err
+
+
+def _settings(changes):
+  return settings_lib.from_config(conftest.tiny_config(changes)).settings
+
+
+def test_sequences_of_drawn_lengths_are_the_longest():
+  settings = _settings({'task.length': 12, 'task.shortest_length': 4})
+  batch, inside = subjects.sequences(settings, 6)
+  assert np.all(inside) and inside.shape == (6, 12)
+  assert np.all(batch.mask[:, -1] > 0)
+
+
+def test_padding_is_outside():
+  settings = _settings({'task.name': 'embedded_reber', 'task.length': 20})
+  batch, inside = subjects.sequences(settings, 6)
+  ends = [int(np.flatnonzero(mask > 0)[-1]) + 1 for mask in batch.mask]
+  assert inside.sum(axis=1).tolist() == ends and len(set(ends)) > 1
+
+
+def test_data_are_those_that_no_run_was_trained_on():
+  settings = _settings({'task.name': 'characters', 'task.length': 16})
+  ours, _ = subjects.sequences(settings, 4)
+  key = jax.random.fold_in(
+    jax.random.key(settings.evaluation_seed), step.HELD_OUT
+  )
+  key = jax.random.fold_in(key, settings.evaluation_batches)
+  held_out = settings.held_out_task.sample(key, 4)
+  trained_on = settings.task.sample(key, 4)
+  np.testing.assert_array_equal(ours.inputs, held_out.inputs)
+  assert np.any(ours.inputs != np.asarray(trained_on.inputs))
+
+
+@pytest.mark.parametrize(
+  'changes',
+  [
+    {'model.dtype': 'bfloat16'},
+    {'model.dtype': 'float64'},
+    {'model.zoneout_c': 0.5, 'model.zoneout_h': 0.2},
+    {
+      'model.toggles.input_gate': False,
+      'model.toggles.forget_gate': False,
+      'model.toggles.output_gate': False,
+    },
+    {
+      'model.variant': 'lstm_1997',
+      'model.cell.truncated_gradient': True,
+      'model.recurrent_init': 'orthogonal',
+    },
+  ],
+)
+def test_unusual_models_are_drawn(changes, tmp_path):
+  config = conftest.tiny_config({**changes, 'training.updates': 2})
+  runs = study_lib.expand(config, lambda hyper: [{}])
+  study_lib.train(str(tmp_path / 's'), 'unusual', config, runs)
+  found = subjects.read(str(tmp_path / 's'))
+  kinds = {
+    kind: list(evidence.KINDS[kind](found, 'vanilla'))
+    for kind in ('gradient_flow', 'gates')
+  }
+  assert len(kinds['gradient_flow']) == 3
+  assert any(d.part.startswith('sequence') for d in kinds['gates'])
+  if 'model.cell.truncated_gradient' in changes:
+    assert 'lstm_1997' in kinds['gradient_flow'][0].caption
+  if 'model.zoneout_c' in changes:
+    _zoneout_is_that_of_the_test(found, kinds['gradient_flow'][0])
+  if changes.get('model.dtype') == 'float64':
+    (moments,) = subjects.moments(found, found.subjects)
+    leaves = jax.tree.leaves([moment.params for moment in moments])
+    assert {leaf.dtype for leaf in leaves} == {np.dtype('float64')}
+
+
+def _zoneout_is_that_of_the_test(study, drawing):
+  (subject,) = study.subjects
+  batch, _ = subjects.sequences(subject.settings, 64)
+  params = trained.load(study.workdir, study.runs, 0).params
+  found = gradient_flow.state_gradients(
+    params,
+    subject.settings.architecture,
+    subject.toggles,
+    batch.inputs,
+    gradient_flow.sequence_losses(subject.settings.task.measure, batch),
+    noise=remedies.Noise(None, 0.5, 0.2, 0.0),
+  )
+  rows = [
+    row['norm']
+    for row in table(drawing)
+    if (row['update'], row['state']) == (2, 'h')
+  ]
+  wanted = np.mean(np.asarray(found.norms['h'][0]), axis=-1)
+  np.testing.assert_allclose(rows, wanted, 1e-4)
