@@ -118,8 +118,11 @@ def test_quickstart_of_make_compare_trains_and_reports(tmp_path):
   sweep, analyse, compare = steps
   done = run(sys.executable, *sweep[1:], *shorter)
   assert done.returncode == 0, done.stderr
-  # Of one model, as each takes seconds of compiling.
-  fewer = ('--models=coupled', '--tasks=adding-urnn16-T50')
+  # One figure of one model, as each takes seconds of compiling.
+  fewer = (
+    *('--models=coupled', '--tasks=adding-urnn16-T50'),
+    '--figure=gradient_flow',
+  )
   done = run(sys.executable, *analyse[1:], *fewer)
   assert done.returncode == 0, done.stderr
   done = run(sys.executable, *compare[1:])
@@ -127,8 +130,7 @@ def test_quickstart_of_make_compare_trains_and_reports(tmp_path):
   for model in ('vanilla', 'peephole', 'coupled', 'simple_rnn'):
     assert done.stdout.count(model) >= 2, done.stdout  # on both tasks
   page = (tmp_path / 'run' / 'report.html').read_text()
-  for heading in ('How much of the error arrives', 'One sequence, step by'):
-    assert heading in page
+  assert 'How much of the error arrives' in page
 
 
 def test_readme_experiments_run_as_written(tmp_path):

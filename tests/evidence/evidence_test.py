@@ -357,10 +357,13 @@ def test_data_are_those_that_no_run_was_trained_on():
 @pytest.mark.parametrize(
   'changes',
   [
-    {'model.dtype': 'bfloat16'},
-    {'model.dtype': 'float64'},
-    {'model.zoneout_c': 0.5, 'model.zoneout_h': 0.2},
     {
+      'model.dtype': 'bfloat16',
+      'model.zoneout_c': 0.5,
+      'model.zoneout_h': 0.2,
+    },
+    {
+      'model.dtype': 'float64',
       'model.toggles.input_gate': False,
       'model.toggles.forget_gate': False,
       'model.toggles.output_gate': False,

@@ -56,6 +56,7 @@ REALS = {
   'model.zoneout_c': (-0.1, 1, 1.5, NAN, INF),
   'model.zoneout_h': (-0.1, 1, 1.5, NAN, INF),
   'model.recurrent_dropout': (-0.1, 1, 1.5, NAN, INF),
+  'training.input_noise': (-0.1, NAN, INF),
   'training.save_minutes': (-0.1, NAN, INF, -INF),
 }
 NOT_REALS = (True, '0.1', None, [0.1])
