@@ -84,7 +84,9 @@ def draw_gradient_flow(
       for axes, step in itertools.product(np.ravel(list(grid.values())), steps):
         axes.axvline(step, linewidth=1.2, zorder=1, **look)
       extra.append((lines.Line2D([], [], linewidth=1.2, **look), label))
-    _label_steps(grid, 'step t   (the error travels ←)')
+    # There is no room for more below many panels.
+    note = '   (the error travels ←)' if len(moments) < 3 else '  (error ←)'
+    _label_steps(grid, f'step t{note}')
     _add_legend(drawing, moments, looks, extra)
   return drawing
 
