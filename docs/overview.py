@@ -99,8 +99,11 @@ def best(model: str, found: Iterable[dict[str, str]]) -> str:
   reached = f'{row["solved"]}/{row["runs"]}'
   if row['solved'] != '0':
     reached += f', {count(row["median_sequences_to_success"])}'
-  setting = row['label'].removeprefix(model).strip(', ')
+  fields = row['label'].removeprefix(model).strip(', ').split(', ')
+  # The name of the model tells of its recurrence.
+  fields = [field for field in fields if not field.startswith('recurrence=')]
   size = f'{int(row["params_in_use"]):,} parameters'
+  setting = ', '.join(fields).replace('hidden_features', 'width')
   words = '; '.join(filter(None, (f'{loss(row):.3g}', size, setting)))
   return f'{reached}; {words}'
 
