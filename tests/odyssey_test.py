@@ -136,11 +136,11 @@ def _study(trials, searched=True, baselines=None):
       rows.append({'id': f'{model}{seed}', **row})
   unread: Any = None
   models = [
-    subjects.Subject(task, model, model, unread, None, (), (), 0)
+    subjects.Subject(task, model, model, unread, None, (), ())
     for model in ('peephole', 'nfg')
   ]
   facts = {task: {'baselines': baselines or {'loss': 1 / 6}}}
-  return subjects.Study('w', facts, rows, [], models)
+  return subjects.Study('w', facts, rows, rows, [], models)
 
 
 def test_a_random_search_is_drawn_with_its_tables():
