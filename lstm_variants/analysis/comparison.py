@@ -105,7 +105,7 @@ def group_runs(
 
 
 def _group_task(task: str, runs: Sequence[Run], pooled: bool) -> list[Group]:
-  configs = [dict(_flatten(run['config'])) for run in runs]
+  configs = [dict(flatten(run['config'])) for run in runs]
   varying = _varying(configs)
   if pooled:
     searched = _searched([run['model'] for run in runs], configs, varying)
@@ -247,13 +247,13 @@ def check_baseline(runs: Sequence[Run], baseline: str) -> None:
   )
 
 
-def _flatten(
+def flatten(
   config: Mapping[str, Any], prefix: str = ''
 ) -> Iterator[tuple[str, Any]]:
   """Yield the leaves of a nested config with their dotted names."""
   for key, value in config.items():
     if isinstance(value, Mapping):
-      yield from _flatten(value, f'{prefix}{key}.')
+      yield from flatten(value, f'{prefix}{key}.')
     else:
       yield prefix + key, value
 

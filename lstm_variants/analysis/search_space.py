@@ -1,6 +1,6 @@
 """The hyper-parameters that vary among trials, each in an even coordinate."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import math
 import numbers
 import types
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_variants import results
+from lstm_variants.analysis import comparison
 
 # A field that takes fewer values within each model was compared, not searched.
 LEAST_VALUES = 4
@@ -100,7 +101,7 @@ def axes(rows: Sequence[Mapping[str, Any]]) -> list[Axis]:
   Args:
     rows: of `results.read_runs`, of one task; all models.
   """
-  flat = [dict(_flatten(row['config'])) for row in rows]
+  flat = [dict(comparison.flatten(row['config'])) for row in rows]
   names = [
     name for name in (flat[0] if flat else ()) if _is_searched(name, rows, flat)
   ]
@@ -224,14 +225,3 @@ def _unevenness(coordinates: np.ndarray) -> float:
   below = (np.cumsum(counts) - counts / 2) / len(coordinates)
   even = (places - places[0]) / (places[-1] - places[0])
   return float(np.max(np.abs(below - even)))
-
-
-def _flatten(
-  config: Mapping[str, Any], prefix: str = ''
-) -> Iterator[tuple[str, Any]]:
-  """Yield the leaves of a nested config with their dotted names."""
-  for key, value in config.items():
-    if isinstance(value, Mapping):
-      yield from _flatten(value, f'{prefix}{key}.')
-    else:
-      yield prefix + key, value
