@@ -1,8 +1,9 @@
 """The config file of a command line and its overrides, checked strictly."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import difflib
 import importlib.util
+import inspect
 import math
 import pathlib
 import re
@@ -20,6 +21,24 @@ _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
 
 class UsageError(Exception):
   """The command line cannot be used; the message is one line."""
+
+
+def split_argument(path: str) -> tuple[str, str]:
+  """Return the file and the argument of FILE:ARGUMENT; '' where none is given.
+
+  The first colon counts, as in `config_flags`.
+  """
+  file, _, argument = path.partition(':')
+  return file, argument
+
+
+def takes(function: Callable[..., Any], *arguments: Any) -> bool:
+  """Tell whether a config's function can be called with these arguments."""
+  try:
+    inspect.signature(function).bind(*arguments)
+  except TypeError:
+    return False
+  return True
 
 
 def load_module(path: str) -> types.ModuleType:
@@ -83,11 +102,24 @@ def check(argv: Sequence[str]) -> dict[str, type]:
 
 def _load_config(path: str) -> config_dict.ConfigDict:
   """Call the `get_config` of a config file, given as FILE or FILE:ARGUMENT."""
-  file, _, argument = path.partition(':')
+  file, argument = split_argument(path)
+  if file != path and not argument:
+    raise UsageError(
+      f'--config={path}: no argument follows the colon; nearest: '
+      f'--config={file}'
+    )
   module = load_module(file)
+  given = (argument,) if argument else ()
+  if given and not takes(module.get_config, argument):
+    raise UsageError(
+      f'--config={path}: its get_config() takes no argument; nearest: '
+      f'--config={file}'
+    )
   try:
-    config = module.get_config(*([argument] if argument else []))
+    config = module.get_config(*given)
   except (Exception, SystemExit) as error:
+    if given and isinstance(error, ValueError):  # it refuses the argument
+      raise UsageError(f'--config={path}: {error}') from error
     raise UsageError(
       f'--config={path}: get_config() fails: {type(error).__name__}: {error}'
     ) from error

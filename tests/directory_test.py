@@ -133,7 +133,8 @@ def test_a_study_that_is_there_is_refused_and_left_alone(tmp_path):
 @pytest.mark.parametrize(
   'runs, difference',
   [
-    (RUNS[:1], 'runs: 2 before, 1 now'),
+    # Runs at other places are not compared with one another.
+    (RUNS[1:], 'same runs; runs: 2 before, 1 now; set them back'),
     (RUNS[::-1], 'seed: 0 before, 1 now; x: 0.5 before, None now'),
     ([{'seed': 0, 'x': 0.4}, RUNS[1]], 'x: 0.5 before, 0.4 now'),
     ([{'seed': 0, 'x': {'y': 1}}, RUNS[1]], 'x.y: None before, 1 now'),

@@ -9,6 +9,7 @@ from configs.studies import odyssey
 from lstm_variants.cells import variants
 from lstm_variants.evidence import importance, subjects
 from lstm_variants.sweeps import hyper, study
+from lstm_variants.training import records
 from tests.analysis import study_fixture as fixture
 
 GRID = odyssey.get_hyper(hyper)
@@ -17,9 +18,7 @@ GRID = odyssey.get_hyper(hyper)
 @pytest.fixture(scope='module')
 def many():
   """The grid with the 200 trials of the paper."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(odyssey, 'TRIALS', 200)
-    return odyssey.get_hyper(hyper)
+  return odyssey.get_hyper(hyper, '200')
 
 
 def _column(grid, field):
@@ -103,6 +102,60 @@ def test_draws_are_the_same_each_time_and_more_trials_begin_with_them(many):
       many[200 * block : 200 * block + 20]
       == (GRID[20 * block : 20 * block + 20])
     )
+
+
+def test_the_first_of_more_trials_are_the_same_runs(many):
+  few = study.expand(odyssey.get_config(), lambda hyper: GRID[20:40])
+  first = study.expand(odyssey.get_config('200'), lambda hyper: many[200:220])
+  for one, other in zip(few, first, strict=True):
+    assert one.config == other.config
+    assert one.settings == other.settings
+    assert records.run_name(one) == records.run_name(other)
+  assert len(set(map(records.run_name, few))) == 20
+
+
+@pytest.mark.parametrize('trials', [1, 20, 33, odyssey.MOST_TRIALS])
+def test_any_number_of_trials_can_be_asked_for(trials, monkeypatch):
+  monkeypatch.setattr(odyssey, 'TASKS', {'adding': {}})
+  monkeypatch.setattr(odyssey, 'VARIANTS', ('peephole', 'fgr'))
+  grid = odyssey.get_hyper(hyper, str(trials))
+  assert len(grid) == 2 * trials
+  assert grid[trials]['config.model.variant'] == 'fgr'
+
+
+def test_as_many_trials_as_fit_into_a_study():
+  each = len(odyssey.TASKS) * len(odyssey.VARIANTS)
+  assert odyssey.MOST_TRIALS * each <= study.MOST_RUNS
+  assert (odyssey.MOST_TRIALS + 1) * each > study.MOST_RUNS
+
+
+@pytest.mark.parametrize(
+  ('argument', 'nearest'),
+  [
+    ('x', 'for example 200'),
+    ('nan', 'for example 200'),
+    ('0', 'nearest: 1'),
+    ('-3', 'nearest: 1'),
+    ('1e9', 'nearest: 3703'),
+    ('3704', 'nearest: 3703'),
+    ('9' * 5000, 'nearest: 3703'),
+    ('2e2', 'nearest: 200'),
+    ('0200', 'nearest: 200'),
+    ('7.6', 'nearest: 8'),
+  ],
+)
+def test_what_is_no_number_of_trials_is_refused_with_the_rule(
+  argument, nearest
+):
+  for ask in (
+    lambda: odyssey.get_config(argument),
+    lambda: odyssey.get_hyper(hyper, argument),
+  ):
+    with pytest.raises(ValueError) as refused:
+      ask()
+    message = str(refused.value)
+    assert 'must be an integer from 1 to 3703' in message
+    assert message.endswith(nearest)
 
 
 def test_runs_of_a_task_and_width_are_accepted_and_share_a_program():

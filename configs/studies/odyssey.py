@@ -19,8 +19,9 @@ in parentheses the paper's ranges. SGD with Nesterov's momentum; the learning
 rate is multiplied by 1 - momentum, so that it means the same at each.
 
 Otherwise than there:
-- 20 trials each in place of 200: 540 runs in place of 5,400. TRIALS has the
-  number; more trials begin with the same ones.
+- 20 trials each in place of 200: 540 runs in place of 5,400. Any other number
+  follows a colon, --config=configs/studies/odyssey.py:200, with a --workdir of
+  its own; more trials begin with the same ones.
 - Batches of 32 and clipping at norm 1, so the rates are larger: at a width of
   16, 0.01 is too slow on these tasks and 10 is too much.
 - The noise reaches about the standard deviation of these inputs.
@@ -37,8 +38,10 @@ import numpy as np
 
 from configs import base
 
-# Of each variant on each task.
+# Of each variant on each task, unless another number is asked for.
 TRIALS = 20
+# A study has at most 100,000 runs.
+MOST_TRIALS = 3703
 # V first.
 VARIANTS = (
   'peephole',
@@ -71,8 +74,13 @@ LARGEST_NOISE = 0.3
 SEED = 0
 
 
-def get_config() -> config_dict.ConfigDict:
-  """Return the base config of the study."""
+def get_config(argument: str = '') -> config_dict.ConfigDict:
+  """Return the base config of the study, the same for any number of trials.
+
+  Args:
+    argument: see `get_hyper`.
+  """
+  _count_trials(argument)  # refused before anything else is looked at
   config = base.get_config()
   config.optimizer.name = 'sgd'
   config.optimizer.nesterov = True
@@ -82,18 +90,27 @@ def get_config() -> config_dict.ConfigDict:
   return config
 
 
-def get_hyper(hyper):
-  """Return tasks × variants, each with its own draws."""
+def get_hyper(hyper, argument: str = ''):
+  """Return tasks × variants, each with its own draws.
+
+  Args:
+    hyper: the module `hyper`.
+    argument: how many trials each has; '' for `TRIALS`.
+
+  Raises:
+    ValueError: an argument that is no such number.
+  """
+  trials = _count_trials(argument)
   grids = []
   for task_index, (task, fields) in enumerate(TASKS.items()):
     for index, variant in enumerate(VARIANTS):
       fixed = {'task.name': task, **fields, 'model.variant': variant}
       rng = np.random.default_rng([SEED, task_index, index])
-      drawn = [_draw(rng) for _ in range(TRIALS)]
+      drawn = [_draw(rng) for _ in range(trials)]
       grids.append(
         hyper.zipit(
           [
-            *(hyper.fixed(f'config.{f}', v, TRIALS) for f, v in fixed.items()),
+            *(hyper.fixed(f'config.{f}', v, trials) for f, v in fixed.items()),
             *(
               hyper.sweep(f'config.{field}', [trial[field] for trial in drawn])
               for field in drawn[0]
@@ -102,6 +119,23 @@ def get_hyper(hyper):
         )
       )
   return hyper.chainit(grids)
+
+
+def _count_trials(argument: str) -> int:
+  """Read a number of trials as it is written: 200, not 2e2 or 0200."""
+  if not argument:
+    return TRIALS
+  try:
+    nearest = round(min(max(float(argument), 1), MOST_TRIALS))
+  except ValueError:  # no number, or nan
+    nearest = None
+  if argument != str(nearest):
+    raise ValueError(
+      'trials of a variant on a task: must be an integer from 1 to '
+      f'{MOST_TRIALS}; '
+      + ('for example 200' if nearest is None else f'nearest: {nearest}')
+    )
+  return int(argument)
 
 
 def _draw(rng: np.random.Generator) -> dict[str, float | int]:

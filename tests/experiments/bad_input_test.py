@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from configs import base
 from lstm_variants import directory as directory_lib
 from lstm_variants import population_files
+from lstm_variants.training import settings
 from tests import conftest
 
 REPOSITORY = conftest.REPOSITORY
 LIMIT = 15.0  # seconds; 3 are asked for, of an idle machine
 CONFIG = '--config=configs/adding.py'
+ODYSSEY = '--config=configs/studies/odyssey.py'
 BASE = 'from configs import base\nget_config = base.get_config\n'
 GRID = BASE + 'def get_hyper(hyper):\n  '
 # Config files for the cases below, in the directory {dir}.
@@ -55,6 +58,19 @@ FILES = {
   'config.pkl': 'x',
   'huge.py': GRID + 'return [{"config.seed": k} for k in range(100_001)]\n',
   'typo.py': GRID + 'return hyper.swep("config.seed", [1])\n',
+  'argument.py': (
+    'from configs import base\n'
+    'def get_config(argument="none"):\n'
+    '  if argument == "bad":\n    raise ValueError("must be\\na number")\n'
+    '  return base.get_config()\n'
+    'def get_hyper(hyper, argument="2"):\n'
+    '  return hyper.sweep("config.seed", range(int(argument)))\n'
+  ),
+  'half_argument.py': (
+    'from configs import base\n'
+    'def get_config(argument=""):\n  return base.get_config()\n'
+    'def get_hyper(hyper):\n  return hyper.sweep("config.seed", [1])\n'
+  ),
 }
 
 
@@ -238,7 +254,50 @@ FORKED = [
   Case(
     'train',
     (CONFIG + ':argument', '--workdir={dir}/new'),
-    ('configs/adding.py:argument', 'get_config()'),
+    ('configs/adding.py:argument', 'get_config()', 'nearest: ' + CONFIG),
+  ),
+  Case('train', (CONFIG + ':', '--workdir={dir}/new'), ('colon', CONFIG)),
+  _config('sweep', 'argument.py:bad', 'argument.py:bad: must be a number'),
+  _config('sweep', 'argument.py:x', 'get_hyper: ValueError: ', "'x'"),
+  _config('sweep', 'argument.py:0', 'get_hyper', 'empty'),
+  _config(
+    'sweep',
+    'half_argument.py:3',
+    '/half_argument.py:3: its get_hyper(hyper) takes no argument; nearest: '
+    '--config={dir}/half_argument.py',
+  ),
+  _config(
+    'sweep',
+    'field.py:3',
+    '/field.py:3: its get_config() takes no argument; nearest: --config={dir}',
+  ),
+  # How many runs the grid has tells what it was called with.
+  *(
+    Case(
+      'sweep',
+      (f'--config={config}', '--workdir={dir}/one_run', '--resume'),
+      (f'runs: 1 before, {runs} now',),
+      4,
+    )
+    for config, runs in (
+      ('{dir}/argument.py:7', 7),
+      ('{dir}/argument.py', 2),
+      ('configs/studies/odyssey.py:3', 81),
+      ('configs/studies/odyssey.py', 540),
+    )
+  ),
+  *(
+    Case(
+      'sweep',
+      (f'{ODYSSEY}:{argument}', '--workdir={dir}/new'),
+      (f'{ODYSSEY}:{argument}: ', 'must be an integer from 1 to 3703', nearest),
+    )
+    for argument, nearest in (
+      ('x', 'for example 200'),
+      ('0', 'nearest: 1'),
+      ('-3', 'nearest: 1'),
+      ('1e9', 'nearest: 3703'),
+    )
   ),
   # Grids.
   Case(
@@ -329,11 +388,14 @@ def directory(tmp_path_factory) -> pathlib.Path:
     (path / name).write_text(text)
   (path / 'file').write_text('mine')
   (path / 'empty').mkdir()
-  for name in ('study', 'done'):
+  whole = settings.from_config(base.get_config()).config
+  for name, config in (
+    ('study', {'seed': 0}),
+    ('done', {'seed': 0}),
+    ('one_run', whole),
+  ):
     tasks = {'adding-urnn16-T8': {'baselines': {}}}
-    with directory_lib.open_study(
-      str(path / name), name, {}, tasks, [{'seed': 0}]
-    ):
+    with directory_lib.open_study(str(path / name), name, {}, tasks, [config]):
       pass
   run = {
     'id': 'vanilla_seed0',
