@@ -27,6 +27,7 @@ SCRIPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
   ('sampling', ('--repeats=3',)),
   ('cells', ('--repeats=5', '--csv=docs/cost.csv')),
   ('newton', ('--repeats=3',)),
+  ('widths', ('--repeats=3',)),
 )
 INTRODUCTION = pathlib.Path(__file__).parent / 'introduction.md'
 
