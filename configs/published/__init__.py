@@ -1,0 +1,1 @@
+"""The studies of published claims, a file for each paper."""

@@ -1,0 +1,67 @@
+"""What the files of this folder share: experiments by name.
+
+A file has EXPERIMENTS, and
+
+    --config=configs/published/hs97.py:adding
+
+is the study of one of them.
+"""
+
+from collections.abc import Mapping, Sequence
+import difflib
+from typing import Any, NamedTuple
+
+from ml_collections import config_dict
+
+from configs import base
+
+
+class Experiment(NamedTuple):
+  """A study: arms × seeds.
+
+  Attributes:
+    fields: what differs from configs/base.py, dotted name -> value.
+    arms: what tells the models that are compared apart, likewise.
+    seeds: runs of each arm.
+  """
+
+  fields: Mapping[str, Any]
+  arms: Sequence[Mapping[str, Any]]
+  seeds: int
+
+
+def get_config(
+  experiments: Mapping[str, Experiment], name: str
+) -> config_dict.ConfigDict:
+  """Return the base config of an experiment.
+
+  Raises:
+    ValueError: there is none of that name.
+  """
+  config = base.get_config()
+  config.update_from_flattened_dict(_find(experiments, name).fields)
+  return config
+
+
+def get_hyper(experiments: Mapping[str, Experiment], name: str, hyper):
+  """Return arms × seeds.
+
+  Raises:
+    ValueError: as of `get_config`.
+  """
+  chosen = _find(experiments, name)
+  arms = [
+    {f'config.{field}': value for field, value in arm.items()}
+    for arm in chosen.arms
+  ]
+  return hyper.product([arms, hyper.sweep('config.seed', range(chosen.seeds))])
+
+
+def _find(experiments: Mapping[str, Experiment], name: str) -> Experiment:
+  if name in experiments:
+    return experiments[name]
+  nearest = difflib.get_close_matches(name, experiments, n=1, cutoff=0)[0]
+  raise ValueError(
+    f'{name!r} is no experiment of this file; nearest: :{nearest} '
+    f'(have: {", ".join(experiments)})'
+  )

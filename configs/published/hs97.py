@@ -1,0 +1,75 @@
+"""The experiments of Hochreiter & Schmidhuber, Neural Computation 9(8), 1997.
+
+    python -m experiments.sweep --config=configs/published/hs97.py:adding \\
+        --workdir=runs/hs97_adding
+
+The paper's networks (cell `lstm_1997`: no forget gate, gates shared by the
+cells of a block, truncated gradient, the paper's initial weights), an update
+after every sequence, plain gradient descent without clipping.
+"""
+
+import math
+
+from configs.published import experiment
+
+# One sequence an update; nothing is clipped.
+_ONLINE = {
+  'model.variant': 'lstm_1997',
+  'model.cell.truncated_gradient': True,
+  'optimizer.name': 'sgd',
+  'optimizer.clip_norm': math.inf,
+  'training.batch_size': 1,
+  'training.evaluation_interval': 1000,
+  'training.evaluation_batches': 256,
+  'training.save_interval': 20_000,
+  # Ten networks of a few cells step together as fast as one.
+  'training.lanes': 5,
+}
+
+
+def _experiment(task, dialect, blocks, size, rate, updates, seeds=10, **more):
+  """Return an experiment with blocks of `size` cells each."""
+  fields = {
+    **_ONLINE,
+    'task.name': task,
+    'task.dialect': dialect,
+    'model.hidden_features': blocks * size,
+    'model.cell.block_size': size,
+    'optimizer.learning_rate': rate,
+    'training.updates': updates,
+    **{name.replace('__', '.'): value for name, value in more.items()},
+  }
+  return experiment.Experiment(fields, [{}], seeds)
+
+
+EXPERIMENTS = {
+  'reber': _experiment('embedded_reber', 'hs97', 3, 2, 2.0, 40_000),
+  'long_lag_2a': _experiment('long_lag', 'hs97_2a', 1, 1, 20.0, 40_000),
+  'long_lag_2b': _experiment('long_lag', 'hs97_2b', 1, 1, 20.0, 40_000),
+  'long_lag_2c': _experiment('long_lag', 'hs97_2c', 2, 1, 0.01, 100_000),
+  'two_sequence_3a': _experiment('two_sequence', 'hs97_3a', 3, 1, 0.5, 80_000),
+  'two_sequence_3b': _experiment('two_sequence', 'hs97_3b', 3, 1, 0.5, 80_000),
+  'two_sequence_3c': _experiment(
+    'two_sequence', 'hs97_3c', 3, 1, 0.05, 400_000
+  ),
+  'adding': _experiment('adding', 'hs97', 2, 2, 0.25, 150_000),
+  'multiplication': _experiment(
+    'multiplication', 'hs97_coarse', 2, 2, 0.05, 600_000
+  ),
+  'temporal_order_6a': _experiment(
+    'temporal_order', 'hs97_6a', 2, 2, 0.5, 60_000
+  ),
+  'temporal_order_6b': _experiment(
+    'temporal_order', 'hs97_6b', 3, 2, 0.1, 600_000
+  ),
+}
+
+
+def get_config(name=''):
+  """Return the base config of an experiment."""
+  return experiment.get_config(EXPERIMENTS, name)
+
+
+def get_hyper(hyper, name=''):
+  """Return the seeds of an experiment."""
+  return experiment.get_hyper(EXPERIMENTS, name, hyper)

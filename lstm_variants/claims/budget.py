@@ -1,0 +1,186 @@
+"""Trains the studies of claims, as far as a budget of minutes goes.
+
+Each study is trained by the command that its claim names, in a process of its
+own. What does not end in time is saved and gone on with the next time.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import datetime
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+from lstm_variants import results, storage
+from lstm_variants.claims import claim
+
+# What tells how a finished study was made.
+STAMP = 'claim.json'
+# Of the end of a study that a signal asked for: its chunk of updates.
+_PATIENCE = 60  # seconds
+# Exit status of every run diverged: there are results, and they tell.
+_DIVERGED = 3
+
+
+class Outcome(NamedTuple):
+  """What became of a claim.
+
+  Attributes:
+    of: the claim.
+    verdict: of our runs.
+    findings: what they say; none without a finished study.
+    runs: that were judged.
+    minutes: that their training took, compilation included.
+    why: of a verdict that is not about runs.
+  """
+
+  of: claim.Claim
+  verdict: claim.Verdict
+  findings: Sequence[claim.Finding] = ()
+  runs: int = 0
+  minutes: float = 0.0
+  why: str = ''
+
+
+class Budget:
+  """A number of minutes that runs out."""
+
+  def __init__(
+    self, minutes: float, clock: Callable[[], float] = time.monotonic
+  ):
+    self._clock = clock
+    self._end = clock() + 60 * minutes
+
+  def left(self) -> float:
+    """Return the seconds that are left, 0 at least."""
+    return max(self._end - self._clock(), 0.0)
+
+
+def reproduce(
+  wanted: claim.Claim,
+  workdir: pathlib.Path,
+  budget: Budget,
+  stopped: Callable[[], bool],
+) -> Outcome:
+  """Train a claim's study if it is not finished and fits, and judge it.
+
+  Args:
+    wanted: the claim.
+    workdir: of its study.
+    budget: of all claims.
+    stopped: whether a signal asks for the end.
+
+  Raises:
+    StorageError: the stamp of a finished study cannot be written.
+  """
+  if not is_finished(wanted, workdir):
+    if (workdir / STAMP).exists():
+      why = f'{workdir}: is of another {wanted.config}; remove it to train anew'
+      return Outcome(wanted, claim.Verdict.FAILED, why=why)
+    if budget.left() < 60 * wanted.minutes:
+      why = (
+        f'takes about {wanted.minutes:g} minutes on two cores, '
+        f'{budget.left() / 60:.1f} are left'
+      )
+      return Outcome(wanted, claim.Verdict.OUT_OF_BUDGET, why=why)
+    status, said = _train(wanted, workdir, budget, stopped)
+    if status is None:
+      why = 'was stopped before its end, saved; the next time goes on with it'
+      return Outcome(wanted, claim.Verdict.OUT_OF_BUDGET, why=why)
+    if status not in (0, _DIVERGED):
+      return Outcome(wanted, claim.Verdict.FAILED, why=said)
+    storage.write_json(workdir / STAMP, _stamp(wanted))
+  return read(wanted, workdir)
+
+
+def read(wanted: claim.Claim, workdir: pathlib.Path) -> Outcome:
+  """Judge a claim by what is there.
+
+  Args:
+    wanted: the claim.
+    workdir: of its study.
+
+  Raises:
+    WorkdirError: a finished study cannot be read.
+  """
+  if not is_finished(wanted, workdir):
+    return Outcome(wanted, claim.Verdict.NOT_RUN, why='not run to its end yet')
+  runs = results.read_runs(str(workdir))
+  verdict, findings = claim.judge(wanted, runs)
+  return Outcome(wanted, verdict, findings, len(runs), _minutes(workdir))
+
+
+def _minutes(workdir: pathlib.Path) -> float:
+  """Return what the populations of a study took, one after the other."""
+  found = results.read_provenance(str(workdir)).values()
+  spans = (
+    datetime.datetime.fromisoformat(each['finished'])
+    - datetime.datetime.fromisoformat(each['started'])
+    for each in found
+  )
+  return sum(spans, datetime.timedelta()).total_seconds() / 60
+
+
+def is_finished(wanted: claim.Claim, workdir: pathlib.Path) -> bool:
+  """Tell whether a study was trained to its end, from the config of now."""
+  try:
+    return storage.read_json(workdir / STAMP) == _stamp(wanted)
+  except (OSError, storage.DamagedError):
+    return False
+
+
+def _stamp(wanted: claim.Claim) -> Mapping[str, str]:
+  text = pathlib.Path(wanted.config.partition(':')[0]).read_bytes()
+  return {
+    'config': wanted.config,
+    'sha256': hashlib.sha256(text).hexdigest(),
+  }
+
+
+def _train(
+  wanted: claim.Claim,
+  workdir: pathlib.Path,
+  budget: Budget,
+  stopped: Callable[[], bool],
+) -> tuple[int | None, str]:
+  """Run a claim's command; what it says goes into a file beside the study.
+
+  Returns:
+    Its exit status, None where it did not end in time, and its last line.
+  """
+  command = [sys.executable, *wanted.command(str(workdir))]
+  if (workdir / 'study.json').is_file():
+    command.append('--resume')
+  log = workdir.with_suffix('.log')
+  log.parent.mkdir(parents=True, exist_ok=True)
+  with open(log, 'wb') as file:
+    process = subprocess.Popen(
+      command,
+      stdin=subprocess.DEVNULL,
+      stdout=file,
+      stderr=subprocess.STDOUT,
+      env={**os.environ, 'COLUMNS': '80'},
+    )
+    try:
+      while process.poll() is None and budget.left() and not stopped():
+        time.sleep(0.2)
+    finally:
+      in_time = process.poll() is not None
+      if not in_time:
+        _end(process)
+  lines = log.read_text(errors='replace').strip().splitlines()
+  last = lines[-1] if lines else f'{log}: is empty'
+  return process.returncode if in_time else None, last
+
+
+def _end(process: subprocess.Popen) -> None:
+  """Ask a study to save and end, and wait until it has."""
+  process.terminate()
+  try:
+    process.wait(_PATIENCE)
+  except subprocess.TimeoutExpired:
+    process.kill()
+    process.wait()

@@ -1,0 +1,175 @@
+"""Claims of 1997 to 2002: the LSTM, its forget gate, its peepholes."""
+
+from lstm_variants.claims import claim, questions
+
+_OF_1997 = questions.model('lstm_1997', 'LSTM of 1997')
+_AS_THERE = (
+  "the paper's network, its initial weights and input gates' biases, an update "
+  'after every sequence, plain gradient descent; the outputs are linear, not '
+  'logistic'
+)
+
+
+def _hs97(
+  experiment: str,
+  says: str,
+  sequences: int,
+  table: str,
+  minutes: float,
+  otherwise: str,
+  window: int = 0,
+) -> claim.Claim:
+  """Return a claim that an experiment of 1997 is solved, and how soon.
+
+  Args:
+    experiment: of configs/published/hs97.py.
+    says: the claim.
+    sequences: to success that were published.
+    table: of the paper, and its number of trials.
+    minutes: on two cores.
+    otherwise: what is not as in the paper.
+    window: sequences that our rule counts and the paper's number does not.
+  """
+  return claim.Claim(
+    name=f'hs97_{experiment}',
+    says=says,
+    published=f'{sequences:,} sequences to success, in every trial',
+    source=f'Hochreiter & Schmidhuber 1997, {table}',
+    config=f'configs/published/hs97.py:{experiment}',
+    minutes=minutes,
+    questions=[
+      questions.solves(_OF_1997),
+      questions.within(_OF_1997, sequences + window),
+    ],
+    otherwise=f'{_AS_THERE}; {otherwise}',
+  )
+
+
+_ENTROPY = 'cross-entropy in place of squared errors'
+_HALF = (
+  "half the paper's learning rate, as the gradient of our squared error has "
+  'the factor 2'
+)
+_TEN_THOUSAND = (
+  'our count includes the 10,000 sequences in a row of the rule, so as many '
+  "are added to the paper's"
+)
+_1997 = (
+  _hs97(
+    *('reber', 'the LSTM learns the embedded Reber grammar'),
+    *(8440, 'table 1, 3 blocks of 2 cells, mean of 30 trials', 0.8),
+    f'{_ENTROPY}, learning rate 2 of its mean over steps; output gates start '
+    'without negative biases; judged every 1,000 sequences',
+  ),
+  *(
+    _hs97(
+      *(f'long_lag_{part}', f'the LSTM {says}'),
+      *(sequences, 'section 5.2, 1 cell, mean of 18 trials', 1.0),
+      f'{_ENTROPY}, learning rate 20 of its mean over steps; the cell is there '
+      f'from the start; {_TEN_THOUSAND}',
+      window=10_000,
+    )
+    for part, says, sequences in (
+      ('2a', 'remembers a symbol for 99 steps that are always the same', 5040),
+      ('2b', 'remembers a symbol for 99 random steps', 5680),
+    )
+  ),
+  _hs97(
+    *('long_lag_2c', 'the LSTM bridges 100 and more steps of random symbols'),
+    *(31_000, 'table 3, 2 cells, mean of 20 trials', 2.5),
+    f'{_ENTROPY}; {_TEN_THOUSAND}',
+    window=10_000,
+  ),
+  _hs97(
+    *('two_sequence_3a', 'the LSTM tells two noisy sequences apart'),
+    *(39_850, 'table 4, N = 3, 3 cells, mean of 10 trials', 0.8),
+    f'{_HALF}; judged every 1,000 sequences',
+  ),
+  _hs97(
+    *('two_sequence_3b', 'the same, with noise on the signal'),
+    *(43_250, 'table 5, N = 3, 3 cells, mean of 10 trials', 0.8),
+    f'{_HALF}; judged every 1,000 sequences',
+  ),
+  _hs97(
+    *('two_sequence_3c', 'the same, with noise on the targets'),
+    *(269_650, 'table 6, N = 3, 3 cells, mean of 10 trials', 1.5),
+    f'{_HALF}; judged every 1,000 sequences',
+  ),
+  _hs97(
+    *('adding', 'the LSTM adds two marked values over 100 steps'),
+    *(74_000, 'table 7, 2 blocks of 2 cells, mean of 10 trials', 1.5),
+    _HALF,
+  ),
+  _hs97(
+    *('multiplication', 'the LSTM multiplies them'),
+    *(482_000, 'table 8, 2 blocks of 2 cells, mean of 10 trials', 2.0),
+    f'{_HALF}; input gates start with negative biases',
+  ),
+  _hs97(
+    *('temporal_order_6a', 'the LSTM tells the order of two symbols'),
+    *(31_390, 'table 9, 2 blocks of 2 cells, mean of 20 trials', 1.0),
+    _ENTROPY,
+  ),
+  _hs97(
+    *('temporal_order_6b', 'the LSTM tells the order of three symbols'),
+    *(571_100, 'table 9, 3 blocks of 2 cells, mean of 10 trials', 2.5),
+    _ENTROPY,
+  ),
+)
+
+_FORGETS = questions.model('np', 'with forget gates')
+_PEEPHOLE, _PLAIN = (
+  questions.model('peephole', 'with peepholes'),
+  questions.model('vanilla', 'without'),
+)
+_ONE_CELL = (
+  'one memory cell as there, but with tanh, Adam 1e-2 and batches of 16 whose '
+  'gradient is not truncated; streams of 100 steps'
+)
+CLAIMS = (
+  *_1997,
+  claim.Claim(
+    name='gers00_continual_reber',
+    says='only with forget gates are streams learned that nobody resets',
+    published='18 % of 100 networks without a mistake; without forget gates '
+    'none',
+    source='Gers, Schmidhuber & Cummins 2000, table 2, as quoted by others',
+    config='configs/published/gers00.py:continual_reber',
+    minutes=2.0,
+    questions=[
+      questions.solves(_FORGETS, 0.18),
+      questions.fails(_OF_1997),
+      questions.sooner(_FORGETS, _OF_1997),
+    ],
+    otherwise='8 cells, Adam 1e-2, batches of 16 streams of 100 symbols; '
+    'judged on 64 streams of 1,000 symbols instead of 10 of 1,000,000',
+  ),
+  claim.Claim(
+    name='gers02_timed_spikes',
+    says='only with peepholes are spikes put out at times that are asked for',
+    published='peephole LSTM: streams of timed spikes; without: not possible',
+    source='Gers, Schraudolph & Schmidhuber 2002, section 4 and abstract',
+    config='configs/published/gers02.py:timed_spikes',
+    minutes=1.5,
+    questions=[
+      questions.solves(_PEEPHOLE),
+      questions.fails(_PLAIN),
+      questions.sooner(_PEEPHOLE, _PLAIN),
+    ],
+    otherwise=_ONE_CELL,
+  ),
+  claim.Claim(
+    name='gers02_periodic_function',
+    says='only with peepholes is a cosine of period 25 put out',
+    published='peephole LSTM: RMSE 0.17; without: only the period 10',
+    source='Gers, Schraudolph & Schmidhuber 2002, as quoted by others',
+    config='configs/published/gers02.py:periodic_function',
+    minutes=1.5,
+    questions=[
+      questions.solves(_PEEPHOLE),
+      questions.fails(_PLAIN),
+      questions.sooner(_PEEPHOLE, _PLAIN),
+    ],
+    otherwise=_ONE_CELL,
+  ),
+)

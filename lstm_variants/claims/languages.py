@@ -1,0 +1,56 @@
+"""Claims about regular languages and the state that they need."""
+
+from lstm_variants.claims import claim, questions
+
+_LSTM, _RNN = (
+  questions.model('vanilla', 'LSTM'),
+  questions.model('simple_rnn', 'simple RNN'),
+)
+
+
+def _deletang(task: str, words: str, minutes: float) -> claim.Claim:
+  """Return the claim that LSTMs and RNNs learn a regular language.
+
+  Args:
+    task: of configs/published/deletang23.py.
+    words: for it.
+    minutes: on two cores.
+  """
+  return claim.Claim(
+    name=f'deletang23_{task}',
+    says=f'LSTM and simple RNN learn {words} for lengths never seen',
+    published='100 % right in every seed, at the best of 3 learning rates',
+    source='Delétang et al. 2023, appendix B.1',
+    config=f'configs/published/deletang23.py:{task}',
+    minutes=minutes,
+    questions=[questions.solves(_LSTM), questions.solves(_RNN)],
+    otherwise='solved is theirs, 90 % right, at T = 41 to 400; 32 units in '
+    'place of 256; Adam 5e-3 alone; some thousand updates of 32 words in place '
+    'of 1,000,000 of 128',
+  )
+
+
+CLAIMS = (
+  _deletang('parity', 'parity', 1.0),
+  _deletang('even_pairs', 'even pairs', 0.7),
+  _deletang('cycle_navigation', 'cycle navigation', 2.0),
+  _deletang('modular_arithmetic', 'modular arithmetic', 2.0),
+  claim.Claim(
+    name='xlstm24_parity',
+    says='parity is learned with memory mixing (sLSTM, LSTM), not without',
+    published='models without memory mixing cannot solve it; LSTM and sLSTM '
+    '100 % right at T = 40 to 256',
+    source='Beck et al. 2024, section 4.1; the numbers: Terzić et al. 2025, '
+    'table 2',
+    config='configs/published/xlstm24.py:parity',
+    minutes=2.5,
+    questions=[
+      questions.solves(questions.model('slstm', 'sLSTM')),
+      questions.solves(_LSTM),
+      questions.fails(questions.model('minlstm', 'minLSTM')),
+    ],
+    otherwise='minLSTM, which has no memory mixing either, in place of mLSTM; '
+    'one layer of 32, Adam 5e-3, 4,000 updates of 32 in place of 100,000 of '
+    '256',
+  ),
+)

@@ -1,0 +1,149 @@
+"""The table of claims: on the screen, as CSV, and within a page of the docs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import csv
+import io
+import pathlib
+
+from lstm_variants import storage
+from lstm_variants.claims import budget, claim
+
+BEGIN = '<!-- experiments.reproduce writes from here -->'
+END = '<!-- to here -->'
+_COLUMNS = (
+  *('name', 'claim', 'published', 'source', 'ours', 'verdict'),
+  *('runs', 'minutes'),
+)
+
+
+class PageError(ValueError):
+  """A page has no place for the table; the message is one line."""
+
+
+def listed(claims: Iterable[claim.Claim]) -> str:
+  """Return the claims, three lines each."""
+  return '\n'.join(
+    f'{each.name}  ({each.minutes:g} min)\n'
+    f'    {each.says}: {each.published}\n'
+    f'    {each.source}'
+    for each in claims
+  )
+
+
+def told(outcome: budget.Outcome) -> str:
+  """Return what became of a claim, in a few lines."""
+  said = [f'    {line}' for line in _ours(outcome)]
+  head = f'{outcome.of.name}: {outcome.verdict.value}'
+  return '\n'.join((head, f'    published: {outcome.of.published}', *said))
+
+
+def csv_text(outcomes: Sequence[budget.Outcome]) -> str:
+  """Return a line for each claim."""
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(_COLUMNS)
+  for outcome in outcomes:
+    said = outcome.of
+    writer.writerow(
+      (
+        *(said.name, said.says, said.published, said.source),
+        *('; '.join(_ours(outcome)), outcome.verdict.value),
+        *(outcome.runs, f'{outcome.minutes:.2f}'),
+      )
+    )
+  return text.getvalue()
+
+
+def summary(outcomes: Sequence[budget.Outcome]) -> str:
+  """Return how many claims got which verdict, and what it took."""
+  counts: Mapping[str, int] = {
+    verdict.value: sum(each.verdict is verdict for each in outcomes)
+    for verdict in claim.Verdict
+  }
+  told = ', '.join(f'{n} {words}' for words, n in counts.items() if n)
+  minutes = sum(outcome.minutes for outcome in outcomes)
+  runs = sum(outcome.runs for outcome in outcomes)
+  return (
+    f'{len(outcomes)} claims: {told}. {runs:,} runs, {minutes:.0f} minutes of '
+    'training.'
+  )
+
+
+def markdown(outcomes: Sequence[budget.Outcome]) -> str:
+  """Return the table, and how each claim was tested."""
+  lines = [
+    summary(outcomes),
+    '',
+    '| claim | published | ours | verdict | minutes |',
+    '| --- | --- | --- | --- | --- |',
+  ]
+  for outcome in outcomes:
+    said = outcome.of
+    cells = (
+      f'`{said.name}`: {said.says}',
+      f'{said.published} ({said.source})',
+      '<br>'.join(_ours(outcome)),
+      outcome.verdict.value,
+      f'{outcome.minutes:.1f}' if outcome.runs else '',
+    )
+    lines.append(f'| {" | ".join(map(_cell, cells))} |')
+  lines += [
+    '',
+    'How each was tested, and where that is not as in the paper:',
+    '',
+  ]
+  for outcome in outcomes:
+    said = outcome.of
+    lines.append(f'- `{said.name}` (`{said.config}`): {said.otherwise}')
+  return '\n'.join(lines)
+
+
+def fill(page: pathlib.Path, text: str) -> None:
+  """Put a text between the two marks of a page.
+
+  Raises:
+    PageError: the page is not there, or lacks a mark.
+    StorageError: it cannot be written.
+  """
+  before, after = _around(page)
+  storage.write(page, f'{before}{BEGIN}\n\n{text}\n\n{END}{after}'.encode())
+
+
+def check(page: pathlib.Path) -> None:
+  """Refuse a page that has no place for the table.
+
+  Raises:
+    PageError: as of `fill`.
+  """
+  _around(page)
+
+
+def _around(page: pathlib.Path) -> tuple[str, str]:
+  try:
+    text = page.read_text(encoding='utf-8')
+  except (OSError, UnicodeDecodeError) as error:
+    raise PageError(
+      f'--page={page}: cannot be read: {error}; nearest: '
+      '--page=docs/results.md, or --page= for none'
+    ) from error
+  before, begin, rest = text.partition(BEGIN)
+  _, end, after = rest.partition(END)
+  if not begin or not end:
+    raise PageError(
+      f'--page={page}: must hold the lines {BEGIN} and {END}; nearest: '
+      '--page=docs/results.md, or --page= for none'
+    )
+  return before, after
+
+
+def _ours(outcome: budget.Outcome) -> list[str]:
+  if not outcome.findings:
+    return [outcome.why]
+  return [
+    f'{"yes" if finding.holds else "no"}: {finding.ours}'
+    for finding in outcome.findings
+  ]
+
+
+def _cell(text: str) -> str:
+  return text.replace('|', '\\|').replace('\n', ' ')

@@ -1,0 +1,127 @@
+"""Studies of claims: trained, gone on with, refused, out of budget."""
+
+import pathlib
+
+import pytest
+
+from lstm_variants import results
+from lstm_variants.claims import budget, claim, questions
+
+ROOT = pathlib.Path(__file__).parents[2]
+CONFIG = """
+from configs import base
+
+
+def get_config():
+  config = base.get_config()
+  config.task.length = 8
+  config.model.hidden_features = 4
+  config.training.batch_size = 4
+  config.training.updates = {updates}
+  config.training.evaluation_interval = 2
+  config.training.evaluation_batches = 1
+  return config
+
+
+def get_hyper(hyper):
+  return hyper.sweep('config.seed', range(2))
+"""
+ARM = questions.model('vanilla')
+
+
+def asked(config: pathlib.Path, minutes: float = 0.1) -> claim.Claim:
+  return claim.Claim(
+    *('tiny', 'an LSTM fails in four updates', 'none', 'nobody'),
+    *(str(config), minutes, [questions.fails(ARM)], 'nothing'),
+  )
+
+
+def never() -> bool:
+  return False
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+  monkeypatch.chdir(ROOT)
+  path = tmp_path / 'tiny.py'
+  path.write_text(CONFIG.format(updates=4))
+  return path
+
+
+def test_a_claim_is_trained_judged_and_read_again(config, tmp_path):
+  workdir = tmp_path / 'runs' / 'tiny'
+  outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
+  assert outcome.verdict is claim.Verdict.REPRODUCED, outcome.why
+  assert outcome.runs == 2 and outcome.minutes > 0
+  assert outcome.findings[0].ours.startswith('vanilla: 0/2 solved')
+  assert len(results.read_runs(str(workdir))) == 2
+  # Finished: neither minutes nor a process are needed.
+  before = (workdir / 'study.json').stat().st_mtime_ns
+  again = budget.reproduce(
+    asked(config, minutes=99), workdir, budget.Budget(0), never
+  )
+  assert again == outcome._replace(of=again.of)
+  assert (workdir / 'study.json').stat().st_mtime_ns == before
+
+
+def test_what_does_not_fit_is_not_begun(config, tmp_path):
+  workdir = tmp_path / 'tiny'
+  outcome = budget.reproduce(
+    asked(config, minutes=3), workdir, budget.Budget(2), never
+  )
+  assert outcome.verdict is claim.Verdict.OUT_OF_BUDGET
+  assert 'about 3 minutes' in outcome.why and '2.0 are left' in outcome.why
+  assert not workdir.exists()
+
+
+def test_what_is_stopped_is_gone_on_with(config, tmp_path):
+  config.write_text(CONFIG.format(updates=200_000))
+  workdir = tmp_path / 'tiny'
+
+  def stopped() -> bool:
+    return any(workdir.rglob('metrics.jsonl'))
+
+  outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), stopped)
+  assert outcome.verdict is claim.Verdict.OUT_OF_BUDGET
+  assert 'stopped before its end' in outcome.why
+  assert not budget.is_finished(asked(config), workdir)
+  assert results.populations(str(workdir))
+  # The same study, a shorter one now: from where it was.
+  config.write_text(CONFIG.format(updates=4))
+  outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
+  assert outcome.runs == 2, outcome
+
+
+def test_a_study_that_fails_says_why(config, tmp_path):
+  config.write_text(CONFIG.format(updates=-1))
+  outcome = budget.reproduce(
+    asked(config), tmp_path / 'tiny', budget.Budget(10), never
+  )
+  assert outcome.verdict is claim.Verdict.FAILED
+  assert outcome.why.startswith('error: ') and 'training.updates' in outcome.why
+
+
+def test_results_of_another_config_are_not_taken(config, tmp_path):
+  workdir = tmp_path / 'tiny'
+  budget.reproduce(asked(config), workdir, budget.Budget(10), never)
+  assert budget.is_finished(asked(config), workdir)
+  config.write_text(config.read_text().replace('length = 8', 'length = 9'))
+  assert not budget.is_finished(asked(config), workdir)
+  assert budget.read(asked(config), workdir).verdict is claim.Verdict.NOT_RUN
+  outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
+  assert outcome.verdict is claim.Verdict.FAILED
+  assert str(workdir) in outcome.why and 'remove it' in outcome.why
+
+
+def test_a_budget_runs_out():
+  now = [100.0]
+  left = budget.Budget(0.5, lambda: now[0])
+  assert left.left() == 30
+  now[0] += 31
+  assert left.left() == 0
+
+
+def test_the_command_is_what_a_user_would_type():
+  command = asked(pathlib.Path('x.py')).command('runs/x')
+  assert command[:2] == ['-m', 'experiments.sweep']
+  assert command[2:] == ['--config=x.py', '--workdir=runs/x']

@@ -1,0 +1,152 @@
+"""Questions to runs written by hand: what holds, what does not, and why."""
+
+import pytest
+
+from lstm_variants.claims import claim, questions
+
+
+def run(variant, success, seed=0, *, budget=1000, loss=0.1, status='finished'):
+  """Return a row of runs.jsonl, as far as the questions read it."""
+  return {
+    'config': {'seed': seed, 'model': {'variant': variant}},
+    'status': status,
+    'sequences_to_success': success,
+    'sequences': success or budget,
+    'final': {'loss': loss, 'wrong': loss},
+  }
+
+
+def runs(variant, successes, losses=None):
+  losses = losses or [0.1] * len(successes)
+  return [
+    run(variant, success, seed, loss=loss)
+    for seed, (success, loss) in enumerate(zip(successes, losses, strict=True))
+  ]
+
+
+LSTM, RNN = questions.model('vanilla'), questions.model('simple_rnn', 'RNN')
+FAST, SLOW = [100, 120, 140, 160, 180, 200], [700, 720, 740, 760, 780, None]
+
+
+def test_a_share_of_one_needs_every_run():
+  assert questions.solves(LSTM)(runs('vanilla', [1] * 5)).holds
+  found = questions.solves(LSTM)(runs('vanilla', [1] * 4 + [None]))
+  # 4 of 5, exactly: 1 - betainv gives 28.4 % to 99.5 %.
+  assert not found.holds and found.ours == 'vanilla: 4/5 solved [28, 99 %]'
+
+
+def test_a_published_share_within_the_interval_is_enough():
+  found = runs('vanilla', [1, None, None, None, None, None, None, None])
+  assert questions.solves(LSTM, share=0.5)(found).holds  # up to 53 %
+  assert not questions.solves(LSTM, share=0.62)(found).holds
+
+
+def test_none_may_be_solved_where_the_claim_is_failure():
+  assert questions.fails(RNN)(runs('simple_rnn', [None] * 3)).holds
+  assert not questions.fails(RNN)(runs('simple_rnn', [None, None, 5])).holds
+
+
+def test_sequences_are_compared_with_the_lower_end_of_the_median():
+  found = runs('vanilla', FAST)
+  assert questions.within(LSTM, 100)(found).holds
+  assert not questions.within(LSTM, 99)(found).holds
+  assert '140 [100, ∞] sequences' in questions.within(LSTM, 1)(found).ours
+
+
+def test_runs_that_are_never_solved_are_beyond_the_budget():
+  found = questions.within(LSTM, 10**9)(runs('vanilla', [None] * 6))
+  assert not found.holds and 'beyond the budget' in found.ours
+
+
+def test_sooner_has_a_direction_and_needs_evidence():
+  both = runs('vanilla', FAST) + runs('simple_rnn', SLOW)
+  assert questions.sooner(LSTM, RNN)(both).holds
+  assert not questions.sooner(RNN, LSTM)(both).holds
+  few = runs('vanilla', FAST[:2]) + runs('simple_rnn', SLOW[:2])
+  assert not questions.sooner(LSTM, RNN)(few).holds
+
+
+def test_no_later_holds_unless_it_is_significantly_later():
+  both = runs('vanilla', FAST) + runs('simple_rnn', SLOW)
+  assert questions.no_later(LSTM, RNN)(both).holds
+  assert not questions.no_later(RNN, LSTM)(both).holds
+  few = runs('vanilla', FAST[:2]) + runs('simple_rnn', SLOW[:2])
+  assert questions.no_later(RNN, LSTM)(few).holds
+  never = runs('vanilla', [None] * 2) + runs('simple_rnn', [None] * 2)
+  assert not questions.no_later(RNN, LSTM)(never).holds
+
+
+def test_lower_has_a_direction_and_needs_evidence():
+  lows, highs = [0.1, 0.11, 0.12, 0.1], [0.2, 0.22, 0.25, 0.21]
+  both = runs('vanilla', FAST[:4], lows) + runs('simple_rnn', FAST[:4], highs)
+  assert questions.lower(LSTM, RNN)(both).holds
+  assert not questions.lower(RNN, LSTM)(both).holds
+  same = runs('vanilla', FAST[:4], lows) + runs('simple_rnn', FAST[:4], lows)
+  assert not questions.lower(LSTM, RNN)(same).holds
+
+
+def test_no_worse_holds_unless_it_is_significantly_higher():
+  lows, highs = [0.1, 0.11, 0.12, 0.1], [0.2, 0.22, 0.25, 0.21]
+  both = runs('vanilla', FAST[:4], lows) + runs('simple_rnn', FAST[:4], highs)
+  assert questions.lower(LSTM, RNN, apart=False)(both).holds
+  assert not questions.lower(RNN, LSTM, apart=False)(both).holds
+  same = runs('vanilla', FAST[:4], lows) + runs('simple_rnn', FAST[:4], lows)
+  assert questions.lower(RNN, LSTM, apart=False)(same).holds
+
+
+def test_a_limit_is_met_by_the_mean_or_by_the_best_run():
+  found = runs('vanilla', FAST[:4], [0.01, 0.5, 0.5, 0.5])
+  assert not questions.reaches(LSTM, 0.05)(found).holds
+  assert questions.reaches(LSTM, 0.05, best=True)(found).holds
+  assert not questions.reaches(LSTM, 0.005, best=True)(found).holds
+  assert questions.reaches(LSTM, 0.4)(found).holds  # interval of the mean
+
+
+def test_diverged_runs_have_no_loss():
+  found = [
+    run('vanilla', None, 0, loss=0.1),
+    run('vanilla', None, 1, loss=0.1),
+    run('vanilla', None, 2, loss=1e9, status='diverged'),
+  ]
+  assert questions.reaches(LSTM, 0.1)(found).holds
+  assert not questions.reaches(LSTM, 0.1)(found[2:]).holds
+  assert not questions.reaches(LSTM, 0.1, best=True)(found[2:]).holds
+  assert not questions.stays_above(LSTM, 0.1)(found[2:]).holds
+
+
+def test_staying_above_allows_for_the_interval():
+  found = runs('simple_rnn', FAST[:4], [0.15, 0.16, 0.17, 0.16])
+  assert questions.stays_above(RNN, 0.1667)(found).holds
+  assert not questions.stays_above(RNN, 0.2)(found).holds
+
+
+def test_an_arm_is_its_fields():
+  arm = questions.model('vanilla', 'the LSTM', seed=1)
+  assert arm.words == 'the LSTM'
+  assert len(questions.select(runs('vanilla', FAST), arm)) == 1
+  nested = questions.arm('x', model__variant='vanilla')
+  assert nested.fields == {'model.variant': 'vanilla'}
+  with pytest.raises(questions.ArmError, match='gru: no run has'):
+    questions.select(runs('vanilla', FAST), questions.model('gru'))
+
+
+@pytest.mark.parametrize(
+  'held, verdict',
+  [
+    ([True, True], claim.Verdict.REPRODUCED),
+    ([True, False], claim.Verdict.PARTLY),
+    ([False, False], claim.Verdict.NOT),
+  ],
+)
+def test_the_verdict_is_that_of_all_questions(held, verdict):
+  def question(holds):
+    return lambda runs: claim.Finding(f'{len(runs)} runs', holds)
+
+  asked = claim.Claim(
+    *('name', 'says', '1', 'source', 'file.py', 1.0),
+    [question(holds) for holds in held],
+    'nothing',
+  )
+  found, findings = claim.judge(asked, runs('vanilla', FAST))
+  assert found is verdict
+  assert [finding.holds for finding in findings] == held
