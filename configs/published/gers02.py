@@ -1,6 +1,6 @@
 """Gers, Schraudolph & Schmidhuber, JMLR 3, 2002: peepholes and timing.
 
-One memory cell with peepholes, and one without.
+A memory cell or two with peepholes, and without.
 """
 
 from configs.published import experiment
@@ -15,7 +15,14 @@ _ONE_CELL = {
 _MODELS = [{'model.variant': 'peephole'}, {'model.variant': 'vanilla'}]
 EXPERIMENTS = {
   'timed_spikes': experiment.Experiment(
-    {**_ONE_CELL, 'task.name': 'timed_spikes'}, _MODELS, 10
+    {
+      **_ONE_CELL,
+      'task.name': 'timed_spikes',
+      # With one neither learns it.
+      'model.hidden_features': 2,
+    },
+    _MODELS,
+    10,
   ),
   'periodic_function': experiment.Experiment(
     {

@@ -48,7 +48,7 @@ EXPERIMENTS = {
   'long_lag_2b': _experiment('long_lag', 'hs97_2b', 1, 1, 20.0, 40_000),
   'long_lag_2c': _experiment('long_lag', 'hs97_2c', 2, 1, 0.01, 100_000),
   'two_sequence_3a': _experiment('two_sequence', 'hs97_3a', 3, 1, 0.5, 80_000),
-  'two_sequence_3b': _experiment('two_sequence', 'hs97_3b', 3, 1, 0.5, 80_000),
+  'two_sequence_3b': _experiment('two_sequence', 'hs97_3b', 3, 1, 0.5, 150_000),
   'two_sequence_3c': _experiment(
     'two_sequence', 'hs97_3c', 3, 1, 0.05, 400_000
   ),

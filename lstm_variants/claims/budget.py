@@ -23,6 +23,8 @@ STAMP = 'claim.json'
 _PATIENCE = 60  # seconds
 # Exit status of every run diverged: there are results, and they tell.
 _DIVERGED = 3
+# Of a directory that holds other runs than the config has now.
+_OTHER = 4
 
 
 class Outcome(NamedTuple):
@@ -77,9 +79,6 @@ def reproduce(
     StorageError: the stamp of a finished study cannot be written.
   """
   if not is_finished(wanted, workdir):
-    if (workdir / STAMP).exists():
-      why = f'{workdir}: is of another {wanted.config}; remove it to train anew'
-      return Outcome(wanted, claim.Verdict.FAILED, why=why)
     if budget.left() < 60 * wanted.minutes:
       why = (
         f'takes about {wanted.minutes:g} minutes on two cores, '
@@ -90,6 +89,8 @@ def reproduce(
     if status is None:
       why = 'was stopped before its end, saved; the next time goes on with it'
       return Outcome(wanted, claim.Verdict.OUT_OF_BUDGET, why=why)
+    if status == _OTHER:
+      said = f'{said}; or remove {workdir} to train anew'
     if status not in (0, _DIVERGED):
       return Outcome(wanted, claim.Verdict.FAILED, why=said)
     storage.write_json(workdir / STAMP, _stamp(wanted))
@@ -125,7 +126,11 @@ def _minutes(workdir: pathlib.Path) -> float:
 
 
 def is_finished(wanted: claim.Claim, workdir: pathlib.Path) -> bool:
-  """Tell whether a study was trained to its end, from the config of now."""
+  """Tell whether a study was trained to its end, from the config of now.
+
+  Where the file has changed since, in whatever place, the study is gone on
+  with: that ends at once if its own runs are as they were.
+  """
   try:
     return storage.read_json(workdir / STAMP) == _stamp(wanted)
   except (OSError, storage.DamagedError):
