@@ -2,13 +2,19 @@
 
     python docs/overview.py RUN_DIRECTORY              a row a task
     python docs/overview.py RUN_DIRECTORY --models     a row a model
+    python docs/overview.py RUN_DIRECTORY --search     of a random search
 
 A cell of the first is a model: runs that solved the task, the median of
 sequences to success with its 95 % interval, the mean of the held-out loss at
 the end. One of the second is a task: the same without the interval, of the
 model's best setting of the other fields (most runs solved, then the lowest
-loss), and which that is: a choice made on the results it is shown with. Needs
-the compare.csv that `experiments.compare` writes.
+loss), and which that is: a choice made on the results it is shown with. They
+need the compare.csv that `experiments.compare` writes.
+
+Of a search: the mean loss of the best trials of each model, with what their
+test against the baseline says, and which share of the variance of log loss each
+hyper-parameter explains, over all models. It needs the figures of
+`experiments.analyse --figure=importance`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -108,6 +114,42 @@ def best(model: str, found: Iterable[dict[str, str]]) -> str:
   return f'{reached}; {words}'
 
 
+def search(workdir: str) -> list[str]:
+  """Return the lines of two tables of a random search."""
+  best, shares = (_columns(workdir, part) for part in ('best', 'shares'))
+  lines: list[tuple[str, ...]] = [('variant', *best, 'in the paper')]
+  for name, row in next(iter(best.values())).items():
+    told = (_best_words(rows[name]) for rows in best.values())
+    lines.append((name, *told, row['paper'] or '—'))
+  lines += [(), ('share of the variance', *shares)]
+  for name in next(iter(shares.values())):
+    found = (float(rows[name]['share']) for rows in shares.values())
+    lines.append((name, *(f'{share:.0%}' for share in found)))
+  for heading in (lines.index(()) + 1, 0):
+    lines.insert(heading + 1, ('---',) * len(lines[heading]))
+  return [f'| {" | ".join(line)} |' if line else '' for line in lines]
+
+
+def _columns(workdir: str, part: str) -> dict[str, dict[str, dict[str, str]]]:
+  """Return task -> row's name -> row, of one kind of figure."""
+  key = {'best': 'model', 'shares': 'hyperparameter'}[part]
+  found = {}
+  for task in results.read_study(workdir)['tasks']:
+    path = pathlib.Path(workdir) / 'figures' / f'{task}-importance-{part}.csv'
+    with open(path, newline='') as file:
+      found[task] = {
+        row[key]: row
+        for row in csv.DictReader(file)
+        if row.get('trials_of', 'all models') == 'all models'
+      }
+  return found
+
+
+def _best_words(row: dict[str, str]) -> str:
+  mean = f'{float(row["mean_loss"]):.3g}'
+  return mean if row['verdict'] == 'baseline' else f'{mean}, {row["verdict"]}'
+
+
 def loss(row: dict[str, str]) -> float:
   """Return the mean held-out loss at the end, inf if there is none."""
   return float(row['final_loss_mean'] or 'inf')
@@ -119,5 +161,9 @@ if __name__ == '__main__':
       print('\n'.join(overview(workdir)))
     case [workdir, '--models'] | ['--models', workdir]:
       print('\n'.join(models(workdir)))
+    case [workdir, '--search'] | ['--search', workdir]:
+      print('\n'.join(search(workdir)))
     case _:
-      sys.exit('usage: python docs/overview.py RUN_DIRECTORY [--models]')
+      sys.exit(
+        'usage: python docs/overview.py RUN_DIRECTORY [--models | --search]'
+      )

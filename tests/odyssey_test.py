@@ -1,5 +1,7 @@
 """The Odyssey: its draws are those of the protocol, and make valid runs."""
 
+import pathlib
+import runpy
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from lstm_variants.sweeps import hyper, study
 from lstm_variants.training import records
 from tests.analysis import study_fixture as fixture
 
+ROOT = pathlib.Path(__file__).parents[1]
 GRID = odyssey.get_hyper(hyper)
 
 
@@ -246,3 +249,30 @@ def test_too_few_trials_leave_the_best_ones(capsys):
 )
 def test_verdicts_are_compared_with_the_papers(paper, verdict, agrees):
   assert importance.agrees(paper, verdict) == agrees
+
+
+def test_the_overview_of_a_search_shows_what_the_figures_say(tmp_path):
+  fixture.write(tmp_path, fixture.example())
+  (tmp_path / 'figures').mkdir()
+  for number, task in enumerate(fixture.TASKS):
+    named = tmp_path / 'figures' / task
+    named.with_name(f'{task}-importance-best.csv').write_text(
+      'model,mean_loss,verdict,paper\n'
+      f'peephole,0.{number}5,baseline,\nnfg,0.{number}7,worse,worse on all\n'
+    )
+    named.with_name(f'{task}-importance-shares.csv').write_text(
+      'trials_of,hyperparameter,share\n'
+      f'all models,momentum,0.{number}2\npeephole,momentum,0.99\n'
+    )
+  page = runpy.run_path(str(ROOT / 'docs' / 'overview.py'))
+  one, two = fixture.TASKS
+  assert page['search'](str(tmp_path)) == [
+    f'| variant | {one} | {two} | in the paper |',
+    '| --- | --- | --- | --- |',
+    '| peephole | 0.05 | 0.15 | — |',
+    '| nfg | 0.07, worse | 0.17, worse | worse on all |',
+    '',
+    f'| share of the variance | {one} | {two} |',
+    '| --- | --- | --- |',
+    '| momentum | 2% | 12% |',
+  ]

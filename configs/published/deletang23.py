@@ -2,12 +2,12 @@
 
 from configs.published import experiment
 
-# task -> learning rate, updates.
+# task -> learning rate, updates, seeds.
 _TASKS = {
-  'parity': (5e-3, 3000),
-  'even_pairs': (5e-3, 1500),
-  'cycle_navigation': (5e-3, 6000),
-  'modular_arithmetic': (5e-3, 6000),
+  'parity': (5e-3, 3000, 5),
+  'even_pairs': (5e-3, 1500, 5),
+  'cycle_navigation': (2e-3, 20_000, 3),
+  'modular_arithmetic': (2e-3, 20_000, 3),
 }
 EXPERIMENTS = {
   task: experiment.Experiment(
@@ -21,9 +21,9 @@ EXPERIMENTS = {
       'training.evaluation_batches': 16,
     },
     [{'model.variant': 'vanilla'}, {'model.variant': 'simple_rnn'}],
-    5,
+    seeds,
   )
-  for task, (rate, updates) in _TASKS.items()
+  for task, (rate, updates, seeds) in _TASKS.items()
 }
 
 
