@@ -63,8 +63,19 @@ BELOW = {
     'cells',
     'tasks',
   },
+  'tour': {
+    'analysis',
+    'evidence',
+    'training',
+    'results',
+    'storage',
+    'models',
+    'tasks',
+  },
+  'claims': {'analysis', 'results', 'storage'},
   'experiments': {
     'bridges',
+    'claims',
     'export',
     'sweeps',
     'training',
@@ -75,6 +86,7 @@ BELOW = {
     'console',
     'analysis',
     'evidence',
+    'tour',
   },
   'configs': set(),
   'benchmarks': {
@@ -115,6 +127,11 @@ HOMES = {
     'lstm_variants/analysis/sequence_axes.py',
     'lstm_variants/analysis/singular_value_figures.py',
     'lstm_variants/analysis/survival_figures.py',
+    'lstm_variants/tour/canvas.py',
+    'lstm_variants/tour/depth_figures.py',
+    'lstm_variants/tour/gating_figures.py',
+    'lstm_variants/tour/products_figures.py',
+    'lstm_variants/tour/sequences_figures.py',
   },
   'scipy': {
     'lstm_variants/analysis/improvement.py',
@@ -134,6 +151,7 @@ NO_JAX = (
   'lstm_variants/population_files.py',
   'lstm_variants/training/interrupt.py',
   'lstm_variants/analysis',
+  'lstm_variants/tour',
 )
 # What computes with models.
 WITH_JAX = {
@@ -142,6 +160,10 @@ WITH_JAX = {
   'lstm_variants/analysis/jacobians.py',
   'lstm_variants/analysis/lengths.py',
   'lstm_variants/analysis/singular_values.py',
+  'lstm_variants/tour/depth.py',
+  'lstm_variants/tour/gating.py',
+  'lstm_variants/tour/picture.py',
+  'lstm_variants/tour/sequences.py',
 }
 JAX = {'jax', 'flax', 'optax', 'chex', 'jaxlib'}
 
