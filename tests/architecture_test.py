@@ -15,21 +15,23 @@ BASE = models.Architecture('lstm', 2, F, H, OUT)
 TOGGLES = lv.VARIANTS['peephole'].toggles
 INPUTS = jax.random.normal(jax.random.key(9), (B, T, F))
 MASK = jnp.arange(T) < jnp.array([[T], [4]])
+# As one program each: operation by operation, each would be compiled by itself.
+apply = jax.jit(models.apply_model, static_argnums=(1, 2))
+init = jax.jit(models.init_model, static_argnums=(1, 2))
+unroll = jax.jit(lstm.unroll, static_argnums=1)
 
 
 def build(**changes):
   architecture = BASE._replace(**changes)
-  return architecture, models.init_model(
-    jax.random.key(0), architecture, TOGGLES
-  )
+  return architecture, init(jax.random.key(0), architecture, TOGGLES)
 
 
 def test_a_bidirectional_layer_is_two_cells_side_by_side():
   architecture, params = build(bidirectional=True)
-  carries, outputs = models.apply_model(
-    params, architecture, TOGGLES, INPUTS, mask=MASK
+  carries, outputs = jax.tree.map(
+    np.asarray, apply(params, architecture, TOGGLES, INPUTS, mask=MASK)
   )
-  hiddens = INPUTS
+  hiddens = np.asarray(INPUTS)
   for layer in range(2):
     # A sequence of its own length, backwards from its own last step.
     rows = []
@@ -37,17 +39,16 @@ def test_a_bidirectional_layer_is_two_cells_side_by_side():
       own = hiddens[n : n + 1, :length]
       sides = []
       for part, order in ((params, 1), (params['backward'], -1)):
-        last, side = lstm.unroll(
-          part['layers'][layer], TOGGLES, own[:, ::order]
-        )
+        last, side = unroll(part['layers'][layer], TOGGLES, own[:, ::order])
         np.testing.assert_allclose(
           carries[layer][order < 0].h[n], last.h[0], atol=1e-6
         )
-        sides.append(side[:, ::order])
-      row = jnp.concatenate(sides, axis=-1)
-      rows.append(jnp.pad(row, ((0, 0), (0, T - length), (0, 0))))
-    hiddens = jnp.concatenate(rows)
-  expected = hiddens @ params['readout']['kernel'] + params['readout']['bias']
+        sides.append(np.asarray(side)[:, ::order])
+      row = np.concatenate(sides, axis=-1)
+      rows.append(np.pad(row, ((0, 0), (0, T - length), (0, 0))))
+    hiddens = np.concatenate(rows)
+  readout = jax.tree.map(np.asarray, params['readout'])
+  expected = hiddens @ readout['kernel'] + readout['bias']
   for n, length in enumerate((T, 4)):
     np.testing.assert_allclose(
       outputs[n, :length], expected[n, :length], atol=1e-5
@@ -60,19 +61,17 @@ def test_a_bidirectional_layer_is_two_cells_side_by_side():
 
 def test_bidirectional_carries_can_be_given():
   architecture, params = build(bidirectional=True)
-  carries, outputs = models.apply_model(params, architecture, TOGGLES, INPUTS)
-  again, others = models.apply_model(
-    params, architecture, TOGGLES, INPUTS, carries
-  )
+  carries, outputs = apply(params, architecture, TOGGLES, INPUTS)
+  again, others = apply(params, architecture, TOGGLES, INPUTS, carries)
   assert jax.tree.structure(again) == jax.tree.structure(carries)
   assert np.abs(others - outputs).max() > 1e-4
 
 
 def test_a_residual_layer_adds_what_it_gets():
   architecture, params = build(residual=True)
-  _, outputs = models.apply_model(params, architecture, TOGGLES, INPUTS)
-  _, first = lstm.unroll(params['layers'][0], TOGGLES, INPUTS)
-  _, second = lstm.unroll(params['layers'][1], TOGGLES, first)
+  _, outputs = apply(params, architecture, TOGGLES, INPUTS)
+  _, first = unroll(params['layers'][0], TOGGLES, INPUTS)
+  _, second = unroll(params['layers'][1], TOGGLES, first)
   readout = params['readout']
   expected = (first + second) @ readout['kernel'] + readout['bias']
   np.testing.assert_allclose(outputs, expected, atol=1e-6)
@@ -81,28 +80,26 @@ def test_a_residual_layer_adds_what_it_gets():
 def test_a_learned_carry_begins_as_zero_and_is_learned():
   architecture, params = build(learned_carry=True)
   plain, weights = build()
-  _, outputs = models.apply_model(params, architecture, TOGGLES, INPUTS)
-  _, expected = models.apply_model(weights, plain, TOGGLES, INPUTS)
+  _, outputs = apply(params, architecture, TOGGLES, INPUTS)
+  _, expected = apply(weights, plain, TOGGLES, INPUTS)
   np.testing.assert_allclose(outputs, expected, atol=1e-6)
 
   def loss(params):
-    _, outputs = models.apply_model(params, architecture, TOGGLES, INPUTS)
+    _, outputs = apply(params, architecture, TOGGLES, INPUTS)
     return jnp.sum(jnp.sin(outputs))
 
-  gradient = jax.grad(loss)(params)['carries']
+  gradient = jax.jit(jax.grad(loss))(params)['carries']
   assert all(np.abs(leaf).min() > 0 for leaf in jax.tree.leaves(gradient))
   assert [sorted(states) for states in gradient] == [['c', 'h']] * 2
   moved = {**params, 'carries': gradient}
-  _, outputs = models.apply_model(moved, architecture, TOGGLES, INPUTS)
+  _, outputs = apply(moved, architecture, TOGGLES, INPUTS)
   first = lstm.Carry(
     *(jnp.tile(gradient[0][name], (B, 1)) for name in ('c', 'h'))
   )
   second = lstm.Carry(
     *(jnp.tile(gradient[1][name], (B, 1)) for name in ('c', 'h'))
   )
-  _, expected = models.apply_model(
-    weights, plain, TOGGLES, INPUTS, (first, second)
-  )
+  _, expected = apply(weights, plain, TOGGLES, INPUTS, (first, second))
   np.testing.assert_allclose(outputs, expected, atol=1e-6)
 
 
@@ -127,10 +124,10 @@ def test_all_parameters_are_counted(changes):
   architecture = BASE._replace(**changes)
   toggled = cells.CELLS[architecture.cell].toggled
   every = lv.VARIANTS['fgr'].toggles if toggled else None
-  params = models.init_model(jax.random.key(0), architecture, every)
+  params = init(jax.random.key(0), architecture, every)
   total = sum(leaf.size for leaf in jax.tree.leaves(params))
   assert models.count_params(architecture, every) == total
-  _, outputs = models.apply_model(params, architecture, every, INPUTS)
+  _, outputs = apply(params, architecture, every, INPUTS)
   assert outputs.shape == (B, T, OUT)
 
 

@@ -4,6 +4,7 @@ Never how long anything takes.
 """
 
 import math
+import os
 import pathlib
 import re
 import subprocess
@@ -29,6 +30,7 @@ from benchmarks import (
   time_to_solve,
   timing,
 )
+from tests import conftest
 
 # Other libraries warn as they please.
 pytestmark = pytest.mark.filterwarnings('default')
@@ -54,6 +56,17 @@ def table_after(text: str, heading: str) -> list[list[str]]:
       break
     rows.append([cell.strip() for cell in line.strip('|').split('|')])
   return [rows[0], *rows[2:]]
+
+
+def run(*command: str) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    command,
+    cwd=ROOT,
+    env={**os.environ, **conftest.QUICK},
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
 
 
 def medians(**values: float) -> dict[str, timing.Timing]:
@@ -220,13 +233,7 @@ def test_report_has_introduction_machine_and_every_page(tmp_path):
 
 def test_memory_prints_its_page_and_writes_it(tmp_path):
   command = [sys.executable, '-m', 'benchmarks.memory', '--quick']
-  done = subprocess.run(
-    [*command, f'--output={tmp_path}'],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    timeout=120,
-  )
+  done = run(*command, f'--output={tmp_path}')
   assert done.returncode == 0, done.stderr
   page = (tmp_path / 'memory.md').read_text()
   assert '\nMeasured at commit ' in page
@@ -244,13 +251,8 @@ def test_memory_prints_its_page_and_writes_it(tmp_path):
 
 def test_sampling_prints_what_a_batch_costs(tmp_path):
   command = [sys.executable, '-m', 'benchmarks.sampling', '--quick']
-  done = subprocess.run(
-    [*command, '--tasks=adding_hs97,copy_urnn16', f'--output={tmp_path}'],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    timeout=120,
-  )
+  tasks = '--tasks=adding_hs97,copy_urnn16'
+  done = run(*command, tasks, f'--output={tmp_path}')
   assert done.returncode == 0, done.stderr
   page = (tmp_path / 'sampling.md').read_text()
   for key in ('adding_hs97', 'copy_urnn16'):
@@ -262,15 +264,8 @@ def test_sampling_prints_what_a_batch_costs(tmp_path):
 
 @pytest.mark.parametrize('name', ['cells', 'newton'])
 def test_cells_and_newton_print_their_page(name, tmp_path):
-  done = subprocess.run(
-    [
-      sys.executable,
-      *('-m', f'benchmarks.{name}', '--quick', f'--output={tmp_path}'),
-    ],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-  )
+  command = [sys.executable, '-m', f'benchmarks.{name}', '--quick']
+  done = run(*command, f'--output={tmp_path}')
   assert done.returncode == 0, done.stderr
   text = (tmp_path / f'{name}.md').read_text()
   header, *rows = table_after(text, '##')

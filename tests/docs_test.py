@@ -1,6 +1,7 @@
 """The papers of the house: generated pages are fresh, README's commands run."""
 
 import math
+import os
 import pathlib
 import re
 import runpy
@@ -18,6 +19,7 @@ from lstm_variants import cells, models, tasks
 from lstm_variants.analysis import report
 from lstm_variants.cells import variants
 from lstm_variants.sweeps import study
+from tests import conftest
 from tests.analysis import study_fixture as fixture
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -44,7 +46,12 @@ def commands(start: str) -> list[list[str]]:
 
 def run(*command: str, cwd: pathlib.Path = ROOT) -> subprocess.CompletedProcess:
   return subprocess.run(
-    command, cwd=cwd, capture_output=True, text=True, timeout=300
+    command,
+    cwd=cwd,
+    env={**os.environ, **conftest.QUICK},
+    capture_output=True,
+    text=True,
+    timeout=300,
   )
 
 
@@ -140,11 +147,14 @@ def test_readme_experiments_run_as_written(tmp_path):
     'experiments.sweep',
     'experiments.compare',
     'experiments.analyse',
+    'experiments.reproduce',
     'experiments.show',
   }
   for command in found:
     trains = command[2] in ('experiments.train', 'experiments.sweep')
     short = SHORT if trains else ()
+    if command[2] == 'experiments.reproduce':  # without its half an hour
+      short = ('--budget=0', '--page=', f'--workdir={tmp_path}/reproduce')
     words = [word.replace('runs/', f'{tmp_path}/') for word in command[1:]]
     done = run(sys.executable, *words, *short)
     assert done.returncode == 0, (command, done.stderr)

@@ -27,8 +27,18 @@ def make_cell(name: str = 'fgr', **kwargs) -> lv.LSTMCell:
 
 
 def run(rnn: Any, *arguments: Any, **kwargs: Any) -> Any:
-  """Call a module of flax, whose results are a union of many types."""
-  return rnn(*arguments, **kwargs)
+  """Call a module of flax, as one program."""
+  graph, state = nnx.split(rnn)
+
+  def call(state, *arrays):
+    return nnx.merge(graph, state)(*arrays, **kwargs)
+
+  return jax.jit(call)(state, *arguments)
+
+
+def unroll(cell: lv.LSTMCell, inputs: jax.Array) -> Any:
+  """Unroll a cell without flax, as one program."""
+  return jax.jit(lambda x: lv.unroll(cell.params, cell.toggles, x))(inputs)
 
 
 def draw_inputs(seed: int = 1) -> jax.Array:
@@ -47,8 +57,7 @@ def test_every_variant_in_nnx_rnn_equals_unroll(name):
   carry, hiddens = run(nnx.RNN(cell, return_carry=True), inputs)
   toggles = lv.VARIANTS[name].toggles
   assert cell.toggles == toggles
-  expected = lv.unroll(cell.params, toggles, inputs)
-  assert_close((carry, hiddens), expected)
+  assert_close((carry, hiddens), unroll(cell, inputs))
   assert isinstance(carry, lv.Carry)
 
 
@@ -82,7 +91,7 @@ def test_nnx_rnn_stops_each_carry_at_its_own_length(name):
   )
   for n, length in enumerate([2, 6, 4]):
     alone = inputs[n : n + 1, :length]
-    last, expected = lv.unroll(cell.params, cell.toggles, alone)
+    last, expected = unroll(cell, alone)
     assert_close(hiddens[n : n + 1, :length], expected)
     assert_close(jax.tree.map(lambda v, n=n: v[n : n + 1], carry), last)
 
@@ -90,12 +99,12 @@ def test_nnx_rnn_stops_each_carry_at_its_own_length(name):
 @pytest.mark.parametrize('name', ['vanilla', 'fgr'])
 def test_nnx_rnn_runs_time_major_and_in_reverse(name):
   cell, inputs = make_cell(name), draw_inputs()
-  _, forward = lv.unroll(cell.params, cell.toggles, inputs)
+  _, forward = unroll(cell, inputs)
   major = run(nnx.RNN(cell, time_major=True), jnp.swapaxes(inputs, 0, 1))
   assert_close(jnp.swapaxes(major, 0, 1), forward)
-  _, backward = lv.unroll(cell.params, cell.toggles, inputs[:, ::-1])
-  assert_close(nnx.RNN(cell, reverse=True)(inputs), backward)
-  kept = nnx.RNN(cell, reverse=True, keep_order=True)(inputs)
+  _, backward = unroll(cell, inputs[:, ::-1])
+  assert_close(run(nnx.RNN(cell, reverse=True), inputs), backward)
+  kept = run(nnx.RNN(cell, reverse=True, keep_order=True), inputs)
   assert_close(kept, backward[:, ::-1])
 
 
@@ -112,9 +121,9 @@ def test_nnx_rnn_continues_from_a_carry():
 def test_nnx_bidirectional_joins_both_directions():
   one, two = make_cell('peephole'), make_cell('coupled')
   inputs = draw_inputs()
-  outputs = nnx.Bidirectional(nnx.RNN(one), nnx.RNN(two))(inputs)
-  _, forward = lv.unroll(one.params, one.toggles, inputs)
-  _, backward = lv.unroll(two.params, two.toggles, inputs[:, ::-1])
+  outputs = run(nnx.Bidirectional(nnx.RNN(one), nnx.RNN(two)), inputs)
+  _, forward = unroll(one, inputs)
+  _, backward = unroll(two, inputs[:, ::-1])
   expected = jnp.concatenate((forward, backward[:, ::-1]), axis=-1)
   assert_close(outputs, expected)
 
@@ -143,7 +152,7 @@ def test_the_cell_computes_in_its_dtype_on_float32_parameters():
   carry, hiddens = run(nnx.RNN(cell, return_carry=True), inputs)
   assert {leaf.dtype for leaf in (*carry, hiddens)} == {jnp.dtype('bfloat16')}
   assert {leaf.dtype for leaf in cell.params} == {jnp.dtype('float32')}
-  _, expected = lv.unroll(cell.params, cell.toggles, inputs)
+  _, expected = unroll(cell, inputs)
   assert_close(hiddens.astype(jnp.float32), expected, atol=0.03)
   narrow = make_cell(param_dtype=jnp.bfloat16)
   assert {leaf.dtype for leaf in narrow.params} == {jnp.dtype('bfloat16')}
@@ -178,29 +187,31 @@ def make_model(**kwargs) -> lv.SequenceModel:
 def test_a_model_is_its_layers_in_turn_and_a_linear_readout(cell, num_layers):
   name = 'fgr' if cell == 'lstm' else None
   model = make_model(cell=cell, num_layers=num_layers, toggles=name)
-  unroll: Any = cells.CELLS[cell].unroll
+  layer_of: Any = jax.jit(cells.CELLS[cell].unroll, static_argnums=1)
   toggles = lv.VARIANTS[name].toggles if name else None
   inputs = draw_inputs()
   hiddens, last = inputs, []
   assert len(model.params['layers']) == num_layers
   for layer in model.params['layers']:
-    carry, hiddens = unroll(layer, toggles, hiddens)
+    carry, hiddens = layer_of(layer, toggles, hiddens)
     last.append(carry)
   readout = model.params['readout']
-  outputs = model(inputs)
+  outputs = run(model, inputs)
   assert outputs.shape == (BATCH, TIME, 5)
+  kernel, bias = (np.asarray(readout[name]) for name in ('kernel', 'bias'))
   for t in range(TIME):
-    by_hand = hiddens[:, t] @ readout['kernel'] + readout['bias']
-    assert_close(outputs[:, t], by_hand, atol=1e-5)
-  carries, _ = models.apply_model(
-    model.params, model.architecture, toggles, inputs
-  )
+    by_hand = np.asarray(hiddens)[:, t] @ kernel + bias
+    assert_close(np.asarray(outputs)[:, t], by_hand, atol=1e-5)
+  carries, _ = jax.jit(
+    lambda x: models.apply_model(model.params, model.architecture, toggles, x)
+  )(inputs)
   assert_close(carries, tuple(last))
 
 
 def test_a_stack_continues_from_its_carries():
   model = make_model(num_layers=2, toggles='fgr')
 
+  @jax.jit
   def apply(inputs, carries=None):
     return models.apply_model(
       model.params, model.architecture, model.toggles, inputs, carries
@@ -242,7 +253,7 @@ def test_parameters_in_use_are_those_with_a_gradient(name):
     )
     return jnp.sum(jnp.sin(outputs))
 
-  gradient = jax.grad(loss)(model.params)
+  gradient = jax.jit(jax.grad(loss))(model.params)
   used = sum(np.count_nonzero(leaf) for leaf in jax.tree.leaves(gradient))
   assert used == models.count_params(model.architecture, model.toggles)
 
@@ -250,7 +261,7 @@ def test_parameters_in_use_are_those_with_a_gradient(name):
 def test_split_and_merge_give_the_same_model():
   model, inputs = make_model(num_layers=2, toggles='fgr'), draw_inputs()
   graph, state = nnx.split(model)
-  assert_close(nnx.merge(graph, state)(inputs), model(inputs), atol=0)
+  assert_close(run(nnx.merge(graph, state), inputs), run(model, inputs), atol=0)
   doubled = nnx.merge(graph, jax.tree.map(lambda leaf: 2 * leaf, state))
   assert_close(doubled.params, jax.tree.map(lambda v: 2 * v, model.params))
   assert all(isinstance(v, jax.Array) for v in jax.tree.leaves(model.params))
@@ -264,7 +275,8 @@ def test_a_plain_nnx_loop_learns_to_add(kind):
       self.head = nnx.Linear(16, 1, rngs=rngs)
 
     def __call__(self, inputs):
-      return self.head(run(self.rnn, inputs))
+      outputs: Any = self.rnn(inputs)
+      return self.head(outputs)
 
   task = lv.make_task('adding', 'urnn16', 4)
   rngs = nnx.Rngs(0)

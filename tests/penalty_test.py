@@ -133,11 +133,15 @@ def test_pascanus_own_expression_for_a_simple_rnn():
   """Eq. 9 with ∂h_{k+1}/∂h_k = diag(1 − h²) Rᵀ, in NumPy."""
   with jax.enable_x64(True):
     architecture, _, params, inputs, loss = draw('simple_rnn', 1)
-    found, _ = penalty.gradient(
-      params, architecture, None, jnp.asarray(inputs), loss
+
+    def run(params, inputs):
+      found, _ = penalty.gradient(params, architecture, None, inputs, loss)
+      _, outputs = models.apply_model(params, architecture, None, inputs)
+      return found, jax.grad(loss)(outputs)
+
+    found, d_outputs = jax.tree.map(
+      np.asarray, jax.jit(run)(params, jnp.asarray(inputs))
     )
-    outputs = models.apply_model(params, architecture, None, inputs)[1]
-    d_outputs = np.asarray(jax.grad(loss)(outputs))
   layer, readout = params['layers'][0], params['readout']
   terms = []
   for x, d in zip(inputs, d_outputs, strict=True):
@@ -164,15 +168,13 @@ def test_steps_at_which_no_error_arrives_do_not_count():
     def early(outputs):
       return jnp.sum(jnp.sin(outputs[:, 2]))
 
-    found, gradient = penalty.gradient(
-      params, architecture, None, inputs, early
-    )
-    short, _ = penalty.gradient(
-      params, architecture, None, inputs[:, :3], lambda o: early(o)
-    )
-    nothing, zero = penalty.gradient(
-      params, architecture, None, inputs, lambda outputs: 0 * jnp.sum(outputs)
-    )
+    def run(params, inputs):
+      of = functools.partial(penalty.gradient, params, architecture, None)
+      short, _ = of(inputs[:, :3], early)
+      nothing = of(inputs, lambda outputs: 0 * jnp.sum(outputs))
+      return of(inputs, early), short, nothing
+
+    (found, gradient), short, (nothing, zero) = jax.jit(run)(params, inputs)
   assert float(found) == pytest.approx(float(short), rel=1e-12)
   assert float(nothing) == 0
   for leaf in jax.tree.leaves((gradient, zero)):

@@ -27,7 +27,7 @@ def draw(name: str, toggles: Any, time: int, seed: int = 0) -> Any:
     lambda p: p + 0.3 * jax.random.normal(next(keys), p.shape), params
   )
   inputs = jax.random.normal(next(keys), (BATCH, time, FEATURES))
-  carry, _ = cell.unroll(params, settings, inputs[:, :3])
+  carry, _ = jax.jit(lambda x: cell.unroll(params, settings, x))(inputs[:, :3])
   return cell, params, settings, inputs, carry
 
 
@@ -100,12 +100,13 @@ def test_other_diagonal_cells_are_the_scan_with_their_gradient(name):
     _, hiddens, *report = run(params, settings, inputs, carry)
     return jnp.mean(jnp.sin(hiddens)), (hiddens, report)
 
-  (_, (hiddens, (report,))), gradient = jax.value_and_grad(
-    lambda p: loss(lambda *o: newton.unroll(cell, *o), p), has_aux=True
-  )(params)
-  (_, (others, _)), expected = jax.value_and_grad(
-    lambda p: loss(cell.unroll, p), has_aux=True
-  )(params)
+  newtons = functools.partial(newton.unroll, cell)
+  ((_, (hiddens, (report,))), gradient), ((_, (others, _)), expected) = (
+    jax.jit(jax.value_and_grad(functools.partial(loss, run), has_aux=True))(
+      params
+    )
+    for run in (newtons, cell.unroll)
+  )
   assert bool(report.converged)
   assert_close((hiddens, gradient), (others, expected), 2e-5)
 
@@ -141,9 +142,14 @@ def test_it_falls_back_to_the_scan_and_says_so():
 def test_states_that_are_not_finite_fall_back_too():
   cell, params, settings, inputs, _ = draw('diagonal_lstm', lstm.Toggles(), 20)
   broken = inputs.at[0, 3].set(jnp.nan)
-  _, hiddens, report = newton.unroll(cell, params, settings, broken)
+  (_, hiddens, report), (_, expected) = jax.jit(
+    lambda x: (
+      newton.unroll(cell, params, settings, x),
+      cell.unroll(params, settings, x),
+    )
+  )(broken)
+  hiddens = np.asarray(hiddens)
   assert not report.converged
-  expected = cell.unroll(params, settings, broken)[1]
   np.testing.assert_array_equal(np.isnan(hiddens), np.isnan(expected))
   assert np.isfinite(hiddens[1:]).all()
 
@@ -161,10 +167,15 @@ def test_no_step_is_the_carry_itself():
 
 def test_time_major_swaps_the_axes():
   cell, params, settings, inputs, _ = draw('diagonal_lstm', lstm.Toggles(), 9)
-  _, hiddens, _ = newton.unroll(cell, params, settings, inputs)
-  _, turned, _ = newton.unroll(
-    cell, params, settings, jnp.swapaxes(inputs, 0, 1), time_major=True
-  )
+
+  def run(inputs, time_major):
+    return newton.unroll(cell, params, settings, inputs, time_major=time_major)[
+      1
+    ]
+
+  hiddens, turned = jax.jit(
+    lambda x: (run(x, False), run(jnp.swapaxes(x, 0, 1), True))
+  )(inputs)
   np.testing.assert_array_equal(jnp.swapaxes(turned, 0, 1), hiddens)
 
 
@@ -217,8 +228,12 @@ def test_a_small_residual_of_a_wrong_state_is_not_taken():
   params = jax.tree.map(lambda leaf: jnp.full_like(leaf, 1e-30), params)
   params = params._replace(recurrent_weight=jnp.full((2,), 2.0))
   inputs = jnp.ones((1, 150, 1))
-  _, hiddens, _ = newton.unroll(cell, params, settings, inputs)
-  _, expected = cell.unroll(params, settings, inputs)
+  (_, hiddens, _), (_, expected) = jax.jit(
+    lambda x: (
+      newton.unroll(cell, params, settings, x),
+      cell.unroll(params, settings, x),
+    )
+  )(inputs)
   np.testing.assert_allclose(hiddens, expected, rtol=1e-4)
 
 
