@@ -1,13 +1,13 @@
 """Test published claims: theirs, ours, and the verdict.
 
     python -m experiments.reproduce --list
-    python -m experiments.reproduce --only=hs97_adding,chrono18_copy
+    python -m experiments.reproduce --only=hs97_adding,tallec18_copy
     python -m experiments.reproduce --budget=30
 
 Trains the study of each claim into its directory under --workdir, cheap ones
 first; one that is finished is read, one that was stopped is gone on with. What
-does not fit the budget is told as out of budget. Writes claims.csv there, and
-the table into --page.
+does not fit the budget is told as out of budget. Writes claims.csv there, with
+all claims, and the same table into --page, unless --only chooses some.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ import pathlib
 from absl import flags
 
 from experiments import command, config_file
-from lstm_variants import claims, console, results, storage
+from lstm_variants import claims, console, storage
 from lstm_variants.claims import budget as budget_lib
 from lstm_variants.claims import claim, page
 from lstm_variants.training import interrupt
@@ -32,7 +32,9 @@ _BUDGET = flags.DEFINE_float(
   'budget', math.inf, 'Minutes to train at most; 0 reads what is there.'
 )
 _PAGE = flags.DEFINE_string(
-  'page', 'docs/results.md', 'The page that gets the table; empty: none.'
+  'page',
+  'docs/results.md',
+  'The page that gets the table, without --only; empty: none.',
 )
 
 
@@ -69,26 +71,46 @@ def main() -> None:
   workdir = pathlib.Path(_WORKDIR.value)
   with storage.refusals(workdir):
     workdir.mkdir(parents=True, exist_ok=True)
-  left = budget_lib.Budget(_BUDGET.value)
-  outcomes = {}
-  with interrupt.deferred():
-    for name in sorted(wanted, key=lambda name: wanted[name].minutes):
-      outcomes[name] = budget_lib.reproduce(
-        wanted[name], workdir / name, left, interrupt.requested
-      )
-      console.say(page.told(outcomes[name]))
+  with storage.lock(workdir, console.warn), interrupt.deferred():
+    outcomes = _test(wanted, workdir)
     every = [
       outcomes.get(name) or budget_lib.read(each, workdir / name)
       for name, each in claims.CLAIMS.items()
     ]
     storage.write(workdir / 'claims.csv', page.csv_text(every).encode())
-    if target:
+    if target and not _ONLY.value and not interrupt.requested():
       page.fill(target, page.markdown(every))
     console.say(page.summary(every))
-    try:
-      interrupt.check(saved=True)
-    except interrupt.Interrupted as error:
-      raise StoppedError(error.exit_status) from error
+    _end(outcomes)
+
+
+def _test(
+  wanted: Mapping[str, claim.Claim], workdir: pathlib.Path
+) -> dict[str, budget_lib.Outcome]:
+  """Test claims, cheap ones first, until a signal asks for the end."""
+  left = budget_lib.Budget(_BUDGET.value)
+  outcomes = {}
+  for name in sorted(wanted, key=lambda name: wanted[name].minutes):
+    if interrupt.requested():
+      break
+    outcomes[name] = budget_lib.reproduce(
+      wanted[name], workdir / name, left, interrupt.requested
+    )
+    console.say(page.told(outcomes[name]))
+  return outcomes
+
+
+def _end(outcomes: Mapping[str, budget_lib.Outcome]) -> None:
+  """End with the status of a signal, or of a study that failed.
+
+  Raises:
+    StoppedError: a signal asked for the end.
+    FailedError: a study ended with an error.
+  """
+  try:
+    interrupt.check(saved=True)
+  except interrupt.Interrupted as error:
+    raise StoppedError(error.exit_status) from error
   failed = [
     name
     for name, outcome in outcomes.items()
@@ -97,7 +119,7 @@ def main() -> None:
   if failed:
     raise FailedError(
       f'--only={",".join(failed)}: the studies end with errors, told above; '
-      f'the rest is written'
+      'the rest is written'
     )
 
 
@@ -118,6 +140,4 @@ def _wanted() -> Mapping[str, claim.Claim]:
 
 
 if __name__ == '__main__':
-  command.run(
-    main, page.PageError, results.WorkdirError, FailedError, StoppedError
-  )
+  command.run(main, page.PageError, FailedError, StoppedError)

@@ -3,9 +3,9 @@
     python -m experiments.sweep --config=configs/published/hs97.py:adding \\
         --workdir=runs/hs97_adding
 
-The paper's networks (cell `lstm_1997`: no forget gate, gates shared by the
-cells of a block, truncated gradient, the paper's initial weights), an update
-after every sequence, plain gradient descent without clipping.
+Cells, blocks and biases as in the paper (cell `lstm_1997`: no forget gate, gates
+shared by the cells of a block, truncated gradient), an update after every
+sequence, plain gradient descent without clipping.
 """
 
 import math
@@ -27,6 +27,10 @@ _ONLINE = {
 }
 
 
+# Of experiments 2a to 2c; in the first the cells alone.
+_NO_BIASES = {'model__cell__cell_bias': False, 'model__cell__gate_bias': False}
+
+
 def _experiment(task, dialect, blocks, size, rate, updates, seeds=10, **more):
   """Return an experiment with blocks of `size` cells each."""
   fields = {
@@ -43,10 +47,18 @@ def _experiment(task, dialect, blocks, size, rate, updates, seeds=10, **more):
 
 
 EXPERIMENTS = {
-  'reber': _experiment('embedded_reber', 'hs97', 3, 2, 2.0, 40_000),
-  'long_lag_2a': _experiment('long_lag', 'hs97_2a', 1, 1, 20.0, 40_000),
-  'long_lag_2b': _experiment('long_lag', 'hs97_2b', 1, 1, 20.0, 40_000),
-  'long_lag_2c': _experiment('long_lag', 'hs97_2c', 2, 1, 0.01, 100_000),
+  'reber': _experiment(
+    'embedded_reber', 'hs97', 3, 2, 2.0, 40_000, model__cell__cell_bias=False
+  ),
+  'long_lag_2a': _experiment(
+    'long_lag', 'hs97_2a', 1, 1, 20.0, 40_000, **_NO_BIASES
+  ),
+  'long_lag_2b': _experiment(
+    'long_lag', 'hs97_2b', 1, 1, 20.0, 40_000, **_NO_BIASES
+  ),
+  'long_lag_2c': _experiment(
+    'long_lag', 'hs97_2c', 2, 1, 0.01, 100_000, **_NO_BIASES
+  ),
   'two_sequence_3a': _experiment('two_sequence', 'hs97_3a', 3, 1, 0.5, 80_000),
   'two_sequence_3b': _experiment('two_sequence', 'hs97_3b', 3, 1, 0.5, 150_000),
   'two_sequence_3c': _experiment(

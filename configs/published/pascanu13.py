@@ -1,5 +1,7 @@
 """Pascanu, Mikolov & Bengio, ICML 2013, arXiv:1211.5063: clipping and Ω."""
 
+import math
+
 from configs.published import experiment
 
 EXPERIMENTS = {
@@ -21,6 +23,7 @@ EXPERIMENTS = {
     [
       {'optimizer.gradient_penalty': 2.0},
       {'optimizer.gradient_penalty': 0.0},
+      {'optimizer.clip_norm': math.inf},
     ],
     5,
   )

@@ -2,11 +2,13 @@
 
 The protocol of Greff et al.: of each variant's random search the best tenth of
 the trials, and Welch's two-sided test of their mean against the vanilla LSTM's.
-Three things are otherwise here. The paper chose trials by validation data and
+Four things are otherwise here. The paper chose trials by validation data and
 compared them on test data; here one held-out set does both: it is drawn afresh
 and never trained on, but the best of many look a little better than they are,
 of all models alike. Where a tenth are few trials, five are taken: two against
-two tell nothing. And p values are adjusted by Holm's method.
+two tell nothing. Log losses are tested, as losses of these tasks lie orders
+of magnitude apart: their mean is that of the worst of them, and five losses of zero
+would not differ from it. And p values are adjusted by Holm's method.
 
 Chosen trials are no random sample, so the test is a description with a
 threshold, in the paper too.
@@ -38,7 +40,8 @@ class Best(NamedTuple):
     trials: all of them.
     diverged: of all of them, with those whose loss is not finite.
     params: mean number of parameters in use of the best trials.
-    welch: p value against the baseline; NaN where there is none.
+    welch: p value of the mean log loss against the baseline's; NaN where
+      there is none.
     holm: adjusted for all models of the task.
     verdict: `BASELINE`, `WORSE`, `BETTER`, `EQUAL`, or `UNKNOWN` where there is
       nothing to test.
@@ -81,11 +84,11 @@ def best_trials(
     _choose([r for r in rows if r['model'] == model], share, least)
     for model in ordered
   ]
-  against = [best.losses for best in found if best.model == baseline]
+  against = [_log(best.losses) for best in found if best.model == baseline]
   p_values = [
     math.nan
     if best.model == baseline or not against
-    else statistics.welch(best.losses, against[0])
+    else statistics.welch(_log(best.losses), against[0])
     for best in found
   ]
   adjusted = statistics.holm(p_values)
@@ -137,4 +140,9 @@ def _verdict(
     return UNKNOWN
   if holm >= alpha:
     return EQUAL
-  return WORSE if best.losses.mean() > against[0].mean() else BETTER
+  return WORSE if _log(best.losses).mean() > against[0].mean() else BETTER
+
+
+def _log(losses: np.ndarray) -> np.ndarray:
+  # A loss of zero is as small as it can be told.
+  return np.log(np.maximum(losses, np.finfo(np.float32).tiny))

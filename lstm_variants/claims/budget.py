@@ -5,9 +5,7 @@ own. What does not end in time is saved and gone on with the next time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-import datetime
 import hashlib
-import os
 import pathlib
 import subprocess
 import sys
@@ -15,10 +13,15 @@ import time
 from typing import NamedTuple
 
 from lstm_variants import results, storage
-from lstm_variants.claims import claim
+from lstm_variants.claims import claim, questions
 
 # What tells how a finished study was made.
 STAMP = 'claim.json'
+# What the configs of studies begin with.
+_BELOW = (
+  pathlib.Path('configs/base.py'),
+  pathlib.Path('configs/published/experiment.py'),
+)
 # Of the end of a study that a signal asked for: its chunk of updates.
 _PATIENCE = 60  # seconds
 # Exit status of every run diverged: there are results, and they tell.
@@ -76,10 +79,11 @@ def reproduce(
     stopped: whether a signal asks for the end.
 
   Raises:
-    StorageError: the stamp of a finished study cannot be written.
+    StorageError: nothing can be written there.
   """
   if not is_finished(wanted, workdir):
-    if budget.left() < 60 * wanted.minutes:
+    begun = (workdir / 'study.json').is_file()
+    if budget.left() < (1 if begun else 60 * wanted.minutes):
       why = (
         f'takes about {wanted.minutes:g} minutes on two cores, '
         f'{budget.left() / 60:.1f} are left'
@@ -104,25 +108,24 @@ def read(wanted: claim.Claim, workdir: pathlib.Path) -> Outcome:
     wanted: the claim.
     workdir: of its study.
 
-  Raises:
-    WorkdirError: a finished study cannot be read.
+  Returns:
+    The outcome; FAILED, with the reason, where a finished study cannot be read.
   """
   if not is_finished(wanted, workdir):
     return Outcome(wanted, claim.Verdict.NOT_RUN, why='not run to its end yet')
-  runs = results.read_runs(str(workdir))
-  verdict, findings = claim.judge(wanted, runs)
+  try:
+    runs = results.read_runs(str(workdir))
+    verdict, findings = claim.judge(wanted, runs)
+  except (results.WorkdirError, questions.ArmError) as error:
+    return Outcome(wanted, claim.Verdict.FAILED, why=str(error))
   return Outcome(wanted, verdict, findings, len(runs), _minutes(workdir))
 
 
 def _minutes(workdir: pathlib.Path) -> float:
-  """Return what the populations of a study took, one after the other."""
+  """Return what training took, over all sessions, and compiling in the last."""
   found = results.read_provenance(str(workdir)).values()
-  spans = (
-    datetime.datetime.fromisoformat(each['finished'])
-    - datetime.datetime.fromisoformat(each['started'])
-    for each in found
-  )
-  return sum(spans, datetime.timedelta()).total_seconds() / 60
+  seconds = (each['train_seconds'] + each['compile_seconds'] for each in found)
+  return sum(seconds) / 60
 
 
 def is_finished(wanted: claim.Claim, workdir: pathlib.Path) -> bool:
@@ -138,7 +141,8 @@ def is_finished(wanted: claim.Claim, workdir: pathlib.Path) -> bool:
 
 
 def _stamp(wanted: claim.Claim) -> Mapping[str, str]:
-  text = pathlib.Path(wanted.config.partition(':')[0]).read_bytes()
+  file = pathlib.Path(wanted.config.partition(':')[0])
+  text = b''.join(path.read_bytes() for path in (file, *_BELOW))
   return {
     'config': wanted.config,
     'sha256': hashlib.sha256(text).hexdigest(),
@@ -154,30 +158,37 @@ def _train(
   """Run a claim's command; what it says goes into a file beside the study.
 
   Returns:
-    Its exit status, None where it did not end in time, and its last line.
+    Its exit status, None where it did not end in time, and its error or else
+    its last line.
+
+  Raises:
+    StorageError: nothing can be written there.
   """
   command = [sys.executable, *wanted.command(str(workdir))]
   if (workdir / 'study.json').is_file():
     command.append('--resume')
   log = workdir.with_suffix('.log')
-  log.parent.mkdir(parents=True, exist_ok=True)
-  with open(log, 'wb') as file:
-    process = subprocess.Popen(
-      command,
-      stdin=subprocess.DEVNULL,
-      stdout=file,
-      stderr=subprocess.STDOUT,
-      env={**os.environ, 'COLUMNS': '80'},
-    )
-    try:
-      while process.poll() is None and budget.left() and not stopped():
-        time.sleep(0.2)
-    finally:
-      in_time = process.poll() is not None
-      if not in_time:
-        _end(process)
+  with storage.refusals(log):
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, 'wb') as file:
+      # A session of its own: a Ctrl-C here is passed on once, as SIGTERM.
+      process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=file,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+      )
+  try:
+    while process.poll() is None and budget.left() and not stopped():
+      time.sleep(0.2)
+  finally:
+    in_time = process.poll() is not None
+    if not in_time:
+      _end(process)
   lines = log.read_text(errors='replace').strip().splitlines()
-  last = lines[-1] if lines else f'{log}: is empty'
+  errors = [line for line in lines if line.startswith('error: ')]
+  last = [f'{log}: is empty', *lines[-1:], *errors[-1:]][-1]
   return process.returncode if in_time else None, last
 
 

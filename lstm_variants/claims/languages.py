@@ -41,7 +41,7 @@ CLAIMS = (
     published='models without memory mixing cannot solve it; LSTM and sLSTM '
     '100 % right at T = 40 to 256',
     source='Beck et al. 2024, section 4.1; the numbers: Terzić et al. 2025, '
-    'table 2',
+    'table 2, as quoted by others',
     config='configs/published/xlstm24.py:parity',
     minutes=2.5,
     questions=[

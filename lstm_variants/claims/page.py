@@ -12,7 +12,7 @@ BEGIN = '<!-- experiments.reproduce writes from here -->'
 END = '<!-- to here -->'
 _COLUMNS = (
   *('name', 'claim', 'published', 'source', 'ours', 'verdict'),
-  *('runs', 'minutes'),
+  *('runs', 'minutes', 'command'),
 )
 
 
@@ -21,11 +21,12 @@ class PageError(ValueError):
 
 
 def listed(claims: Iterable[claim.Claim]) -> str:
-  """Return the claims, three lines each."""
+  """Return the claims, four lines each."""
   return '\n'.join(
     f'{each.name}  ({each.minutes:g} min)\n'
     f'    {each.says}: {each.published}\n'
-    f'    {each.source}'
+    f'    {each.source}\n'
+    f'    {_command(each)}'
     for each in claims
   )
 
@@ -48,7 +49,7 @@ def csv_text(outcomes: Sequence[budget.Outcome]) -> str:
       (
         *(said.name, said.says, said.published, said.source),
         *('; '.join(_ours(outcome)), outcome.verdict.value),
-        *(outcome.runs, f'{outcome.minutes:.2f}'),
+        *(outcome.runs, f'{outcome.minutes:.2f}', _command(said)),
       )
     )
   return text.getvalue()
@@ -89,12 +90,12 @@ def markdown(outcomes: Sequence[budget.Outcome]) -> str:
     lines.append(f'| {" | ".join(map(_cell, cells))} |')
   lines += [
     '',
-    'How each was tested, and where that is not as in the paper:',
+    'What trains each, and where it is not as in the paper:',
     '',
   ]
   for outcome in outcomes:
     said = outcome.of
-    lines.append(f'- `{said.name}` (`{said.config}`): {said.otherwise}')
+    lines.append(f'- `{_command(said)}`: {said.otherwise}')
   return '\n'.join(lines)
 
 
@@ -147,3 +148,8 @@ def _ours(outcome: budget.Outcome) -> list[str]:
 
 def _cell(text: str) -> str:
   return text.replace('|', '\\|').replace('\n', ' ')
+
+
+def _command(said: claim.Claim) -> str:
+  """Return what trains a claim's study, as a user would type it."""
+  return ' '.join(('python', *said.command(f'runs/{said.name}')))

@@ -49,7 +49,9 @@ def test_a_tenth_of_the_trials_is_taken_the_baseline_first(found, losses):
 def test_p_values_are_those_of_scipy_adjusted_by_hand(found):
   v, *others = found
   tests: list[Any] = [
-    scipy.stats.ttest_ind(best.losses, v.losses, equal_var=False)
+    scipy.stats.ttest_ind(
+      np.log(best.losses), np.log(v.losses), equal_var=False
+    )
     for best in others
   ]
   p = [test.pvalue for test in tests]
@@ -59,6 +61,14 @@ def test_p_values_are_those_of_scipy_adjusted_by_hand(found):
   np.testing.assert_allclose(
     [best.holm for best in others], [expected[value] for value in p]
   )
+
+
+def test_losses_orders_of_magnitude_lower_are_better():
+  # The mean of losses would not tell: V's worst trial decides it.
+  v = [1e-4, 2e-4, 1e-3, 5e-4, 2e-2]
+  better = [1e-7, 3e-7, 8e-6, 1e-6, 0.0]
+  found = best_trials.best_trials([*_rows('v', v), *_rows('w', better)], 'v')
+  assert found[1].verdict == best_trials.BETTER
 
 
 def test_verdicts_tell_the_direction(found):

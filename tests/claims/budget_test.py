@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from lstm_variants import results
+from lstm_variants import results, storage
 from lstm_variants.claims import budget, claim, questions
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -79,17 +79,36 @@ def test_what_is_stopped_is_gone_on_with(config, tmp_path):
   workdir = tmp_path / 'tiny'
 
   def stopped() -> bool:
-    return any(workdir.rglob('metrics.jsonl'))
+    found = workdir.rglob('metrics.jsonl')
+    return any(path.read_text().count('\n') > 8 for path in found)
 
   outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), stopped)
   assert outcome.verdict is claim.Verdict.OUT_OF_BUDGET
   assert 'stopped before its end' in outcome.why
   assert not budget.is_finished(asked(config), workdir)
-  assert results.populations(str(workdir))
-  # The same study, a shorter one now: from where it was.
-  config.write_text(CONFIG.format(updates=4))
-  outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
+  saved = max(int(path.stem) for path in workdir.rglob('*.safetensors'))
+  # A little more of the same study: from where it was, in any time left.
+  config.write_text(CONFIG.format(updates=saved + 2))
+  long = asked(config, minutes=99)
+  outcome = budget.reproduce(long, workdir, budget.Budget(5), never)
   assert outcome.runs == 2, outcome
+  log = workdir.with_suffix('.log').read_text()
+  assert f'going on after update {saved}' in log and 'update 0/' not in log
+
+
+def test_a_damaged_study_is_told_and_the_rest_goes_on(config, tmp_path):
+  workdir = tmp_path / 'tiny'
+  workdir.mkdir()
+  storage.write_json(workdir / budget.STAMP, budget._stamp(asked(config)))
+  outcome = budget.reproduce(asked(config), workdir, budget.Budget(0), never)
+  assert outcome.verdict is claim.Verdict.FAILED
+  assert 'holds no study' in outcome.why
+
+
+def test_where_nothing_can_be_written_a_line_says_so(config, tmp_path):
+  (tmp_path / 'tiny.log').mkdir()
+  with pytest.raises(storage.StorageError, match='tiny.log'):
+    budget.reproduce(asked(config), tmp_path / 'tiny', budget.Budget(9), never)
 
 
 def test_a_study_that_fails_says_why(config, tmp_path):

@@ -35,7 +35,10 @@ def test_the_table_has_the_published_and_our_numbers():
     '| `two`: LSTM \\| RNN | 74,000 sequences (Somebody 1997, table 7) | '
     'takes too long | out of budget |  |',
   ]
-  assert '- `two` (`configs/adding.py:x`): another readout' in text
+  assert (
+    '- `python -m experiments.sweep --config=configs/adding.py:x '
+    '--workdir=runs/two`: another readout'
+  ) in text
 
 
 def test_the_csv_has_a_line_for_each_claim():
@@ -44,6 +47,9 @@ def test_the_csv_has_a_line_for_each_claim():
   assert rows[0]['ours'] == 'yes: 5/5 solved; no: p 0.2'
   assert rows[0]['runs'] == '10' and rows[0]['minutes'] == '1.26'
   assert rows[1]['ours'] == 'takes too long'
+  assert rows[1]['command'].endswith(
+    '--config=configs/adding.py:x --workdir=runs/two'
+  )
 
 
 def test_a_page_keeps_what_is_around_its_table(tmp_path):
