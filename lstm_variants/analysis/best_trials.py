@@ -7,8 +7,8 @@ compared them on test data; here one held-out set does both: it is drawn afresh
 and never trained on, but the best of many look a little better than they are,
 of all models alike. Where a tenth are few trials, five are taken: two against
 two tell nothing. Log losses are tested, as losses of these tasks lie orders
-of magnitude apart: their mean is that of the worst of them, and five losses of zero
-would not differ from it. And p values are adjusted by Holm's method.
+of magnitude apart: their mean is that of the worst of them, and five losses of
+zero would not differ from it. And p values are adjusted by Holm's method.
 
 Chosen trials are no random sample, so the test is a description with a
 threshold, in the paper too.

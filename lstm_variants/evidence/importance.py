@@ -41,8 +41,8 @@ BEST = (
   'Greff et al. (2017), figure 3: the best tenth, at least {least} trials. '
   'Boxes: quartiles; whiskers: the whole range; line: median; red dot: mean. '
   'Thick and blue: the mean log loss differs from {baseline}’s (Welch, '
-  'two-sided, adjusted by Holm, 5 %). Gray bars: mean number of parameters in use. The '
-  'trials are chosen and compared on one held-out set, the paper had two. '
+  'two-sided, adjusted by Holm, 5 %). Gray bars: mean number of parameters in '
+  'use. The trials are chosen and compared on one held-out set, the paper had two. '
   'Chosen trials are no random sample: the test is a description with a '
   'threshold.'
 )
