@@ -3,9 +3,10 @@
     python -m experiments.sweep --config=configs/published/hs97.py:adding \\
         --workdir=runs/hs97_adding
 
-Cells, blocks and biases as in the paper (cell `lstm_1997`: no forget gate, gates
-shared by the cells of a block, truncated gradient), an update after every
-sequence, plain gradient descent without clipping.
+Cells and blocks as in the paper (cell `lstm_1997`: no forget gate, gates shared
+by the cells of a block, truncated gradient), an update after every sequence,
+plain gradient descent without clipping. What is otherwise:
+lstm_variants/claims/classics.py.
 """
 
 import math

@@ -42,8 +42,8 @@ BEST = (
   'Boxes: quartiles; whiskers: the whole range; line: median; red dot: mean. '
   'Thick and blue: the mean log loss differs from {baseline}’s (Welch, '
   'two-sided, adjusted by Holm, 5 %). Gray bars: mean number of parameters in '
-  'use. The trials are chosen and compared on one held-out set, the paper had two. '
-  'Chosen trials are no random sample: the test is a description with a '
+  'use. The trials are chosen and compared on one held-out set, the paper had '
+  'two. Chosen trials are no random sample: the test is a description with a '
   'threshold.'
 )
 MARGINALS = (
