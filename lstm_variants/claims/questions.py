@@ -75,18 +75,39 @@ def _plain(value: Any) -> Any:
   return None if value == math.inf else value
 
 
-def solves(of: Arm, share: float = 1.0) -> claim.Question:
+def solves(of: Arm) -> claim.Question:
+  """Ask whether every run meets the task's rule."""
+
+  def ask(runs: Sequence[claim.Run]) -> claim.Finding:
+    solved, count = _solved(select(runs, of))
+    return claim.Finding(
+      f'{of.words}: {_share(solved, count)}', solved == count
+    )
+
+  return ask
+
+
+def as_often(of: Arm, successes: int, trials: int) -> claim.Question:
   """Ask whether the task's rule is met as often as was published.
 
-  Holds if some run is solved and the 95 % interval of the share (Clopper &
-  Pearson 1934) reaches `share`; for a share of 1 all runs must be solved.
+  Holds if some run is solved and the share is not significantly below the
+  published one: not lower, or not told apart by Fisher's exact test.
+
+  Args:
+    of: our runs.
+    successes: that were published.
+    trials: of the paper.
   """
 
   def ask(runs: Sequence[claim.Run]) -> claim.Finding:
     solved, count = _solved(select(runs, of))
-    bounds = shares.interval(solved, count)
-    holds = solved > 0 and bounds.high >= share
-    return claim.Finding(f'{of.words}: {_share(solved, count)}', holds)
+    p_value = shares.fisher(solved, count, successes, trials)
+    fewer = solved * trials < successes * count and p_value < ALPHA
+    text = (
+      f'{of.words}: {_share(solved, count)} against {successes}/{trials}; '
+      f'p {tables.p_value(p_value)}'
+    )
+    return claim.Finding(text, solved > 0 and not fewer)
 
   return ask
 

@@ -30,22 +30,28 @@ LSTM, RNN = questions.model('vanilla'), questions.model('simple_rnn', 'RNN')
 FAST, SLOW = [100, 120, 140, 160, 180, 200], [700, 720, 740, 760, 780, None]
 
 
-def test_a_share_of_one_needs_every_run():
+def test_every_run_is_to_be_solved():
   assert questions.solves(LSTM)(runs('vanilla', [1] * 5)).holds
   found = questions.solves(LSTM)(runs('vanilla', [1] * 4 + [None]))
   # 4 of 5, exactly: 1 - betainv gives 28.4 % to 99.5 %.
   assert not found.holds and found.ours == 'vanilla: 4/5 solved [28, 99 %]'
 
 
-def test_no_success_reproduces_no_share():
-  found = questions.solves(LSTM, share=0.18)(runs('vanilla', [None] * 10))
-  assert not found.holds and '0/10' in found.ours  # up to 31 %
+def test_a_published_share_is_compared_by_fishers_exact_test():
+  nine = runs('vanilla', [1] * 9 + [None])
+  found = questions.as_often(LSTM, 10, 10)(nine)
+  # One failure of twenty falls on our ten with probability 1/2, either way: 1.
+  assert found.holds and found.ours.endswith('against 10/10; p 1.000')
+  five = runs('vanilla', [1] * 5 + [None] * 5)
+  # Two-sided: 2 C(10, 5) C(10, 10) / C(20, 15) = 0.0325.
+  found = questions.as_often(LSTM, 10, 10)(five)
+  assert not found.holds and found.ours.endswith('p 0.033')
+  assert questions.as_often(LSTM, 18, 100)(five).holds  # more often
 
 
-def test_a_published_share_within_the_interval_is_enough():
-  found = runs('vanilla', [1, None, None, None, None, None, None, None])
-  assert questions.solves(LSTM, share=0.5)(found).holds  # up to 53 %
-  assert not questions.solves(LSTM, share=0.62)(found).holds
+def test_no_success_is_as_often_as_nothing():
+  found = questions.as_often(LSTM, 18, 100)(runs('vanilla', [None] * 10))
+  assert not found.holds and '0/10' in found.ours
 
 
 def test_none_may_be_solved_where_the_claim_is_failure():
