@@ -184,9 +184,9 @@ def _build_hs97(
 
   The last 2,000 sequences are right, which is to have every output within 0.3
   of its target, and the mean training error is below 0.1. The paper's outputs
-  are logistic and its loss is the squared error, summed in a way it does not
-  tell; here they are softmax and cross-entropy, and the error of a sequence is
-  that of its worst output, for both parts of the rule.
+  are logistic and its loss is the squared error, summed over outputs (appendix
+  A.1, equation 16); here they are softmax and cross-entropy, and the error of a
+  sequence is that of its worst output, for both parts of the rule.
   """
   num_steps = spec.length + spec.length // 10
   return base.Task(

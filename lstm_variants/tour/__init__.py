@@ -36,7 +36,7 @@ PICTURES: Mapping[str, picture.Picture] = types.MappingProxyType(
     ),
     'vanishing': picture.Picture(
       'Vanishing and exploding',
-      'The largest singular value of R decides what becomes of the product.',
+      'A product of Jacobians vanishes or explodes; σ of R bounds it.',
       (),
       products.draw_vanishing,
     ),

@@ -8,8 +8,7 @@ import numpy as np
 from lstm_variants.analysis import sequence_axes
 from lstm_variants.tour import canvas
 
-# Of the unit's own colours in the first picture: what is farther below leaves
-# the panel.
+# Of the products in the first picture: what is farther below leaves the panel.
 _DECADES = 24
 _FAINT: dict[str, Any] = {'color': canvas.GRAY, 'linewidth': 0.4, 'alpha': 0.7}
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import pathlib
 import re
+import statistics
 import xml.etree.ElementTree
 
 import jax
@@ -330,6 +331,29 @@ def test_the_numbers_of_the_page_are_in_the_picture_or_its_table():
       assert near or token in drawn or plain in drawn, (name, token)
       checked += 1
   assert checked >= TEN
+
+
+def test_the_times_of_the_text_are_those_of_their_layers():
+  times: dict[tuple[str, str], list[float]] = {}
+  with open(FIGURES / 'stacking.csv', newline='') as file:
+    for row in csv.DictReader(file):
+      if row['what'] == 'time constant, steps':
+        key = row['run'], row['layer']
+        times.setdefault(key, []).append(float(row['value']))
+  one, low, high = (
+    times[key]
+    for key in (
+      ('1 layer of 43', '1'),
+      ('2 layers of 32', '1'),
+      ('2 layers of 32', '2'),
+    )
+  )
+  text = ' '.join(_sections()['stacking'].split())
+  assert (
+    f'a median of {statistics.median(low):.1f} characters in the first layer, '
+    f'of {statistics.median(high):.1f} in the second, the longest '
+    f'{max(high):.1f}; but the single layer has one of {max(one):.1f}.'
+  ) in text
 
 
 def _numbers(table: str) -> list[float]:
