@@ -4,10 +4,8 @@ Never how long anything takes.
 """
 
 import math
-import os
 import pathlib
 import re
-import subprocess
 import sys
 from typing import Any
 
@@ -56,17 +54,6 @@ def table_after(text: str, heading: str) -> list[list[str]]:
       break
     rows.append([cell.strip() for cell in line.strip('|').split('|')])
   return [rows[0], *rows[2:]]
-
-
-def run(*command: str) -> subprocess.CompletedProcess:
-  return subprocess.run(
-    command,
-    cwd=ROOT,
-    env={**os.environ, **conftest.QUICK},
-    capture_output=True,
-    text=True,
-    timeout=120,
-  )
 
 
 def medians(**values: float) -> dict[str, timing.Timing]:
@@ -233,7 +220,7 @@ def test_report_has_introduction_machine_and_every_page(tmp_path):
 
 def test_memory_prints_its_page_and_writes_it(tmp_path):
   command = [sys.executable, '-m', 'benchmarks.memory', '--quick']
-  done = run(*command, f'--output={tmp_path}')
+  done = conftest.run_quickly(*command, f'--output={tmp_path}', timeout=120)
   assert done.returncode == 0, done.stderr
   page = (tmp_path / 'memory.md').read_text()
   assert '\nMeasured at commit ' in page
@@ -252,7 +239,9 @@ def test_memory_prints_its_page_and_writes_it(tmp_path):
 def test_sampling_prints_what_a_batch_costs(tmp_path):
   command = [sys.executable, '-m', 'benchmarks.sampling', '--quick']
   tasks = '--tasks=adding_hs97,copy_urnn16'
-  done = run(*command, tasks, f'--output={tmp_path}')
+  done = conftest.run_quickly(
+    *command, tasks, f'--output={tmp_path}', timeout=120
+  )
   assert done.returncode == 0, done.stderr
   page = (tmp_path / 'sampling.md').read_text()
   for key in ('adding_hs97', 'copy_urnn16'):
@@ -265,7 +254,7 @@ def test_sampling_prints_what_a_batch_costs(tmp_path):
 @pytest.mark.parametrize('name', ['cells', 'newton'])
 def test_cells_and_newton_print_their_page(name, tmp_path):
   command = [sys.executable, '-m', f'benchmarks.{name}', '--quick']
-  done = run(*command, f'--output={tmp_path}')
+  done = conftest.run_quickly(*command, f'--output={tmp_path}', timeout=120)
   assert done.returncode == 0, done.stderr
   text = (tmp_path / f'{name}.md').read_text()
   header, *rows = table_after(text, '##')

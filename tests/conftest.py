@@ -94,11 +94,27 @@ HASTY = (
   'tests/models_test.py',
   'tests/evidence/',
   'tests/experiments/analyse_test.py',
+  'tests/experiments/tour_test.py',
   'tests/penalty_test.py',
   'tests/probes_test.py',
   'tests/segments_test.py',
+  'tests/tour/',
   'tests/training/',
 )
+
+
+def run_quickly(
+  *command: str, timeout: float = 300
+) -> subprocess.CompletedProcess:
+  """Run a program whose numbers no test looks at."""
+  return subprocess.run(
+    command,
+    cwd=REPOSITORY,
+    env={**os.environ, **QUICK},
+    capture_output=True,
+    text=True,
+    timeout=timeout,
+  )
 
 
 @pytest.fixture(scope='module', autouse=True)

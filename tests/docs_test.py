@@ -1,12 +1,10 @@
 """The papers of the house: generated pages are fresh, README's commands run."""
 
 import math
-import os
 import pathlib
 import re
 import runpy
 import shlex
-import subprocess
 import sys
 
 import pytest
@@ -42,17 +40,6 @@ def blocks(language: str) -> list[str]:
 def commands(start: str) -> list[list[str]]:
   lines = '\n'.join(blocks('bash')).splitlines()
   return [shlex.split(line, comments=True) for line in lines if start in line]
-
-
-def run(*command: str, cwd: pathlib.Path = ROOT) -> subprocess.CompletedProcess:
-  return subprocess.run(
-    command,
-    cwd=cwd,
-    env={**os.environ, **conftest.QUICK},
-    capture_output=True,
-    text=True,
-    timeout=300,
-  )
 
 
 @pytest.mark.parametrize('name', ['variants.md', 'tasks.md'])
@@ -99,7 +86,7 @@ def test_readme_python_examples_run():
 @pytest.mark.parametrize('target', ['compare', 'test'])
 def test_readme_make_commands_are_targets(target):
   assert ['make', target] in commands('make')
-  shown = run('make', '--dry-run', target)
+  shown = conftest.run_quickly('make', '--dry-run', target)
   assert shown.returncode == 0, shown.stderr
 
 
@@ -112,7 +99,9 @@ def test_ci_runs_the_test_command_and_nothing_else():
 
 def test_quickstart_of_make_compare_trains_and_reports(tmp_path):
   """The commands behind `make compare`, in small."""
-  shown = run('make', '--dry-run', 'compare', f'WORKDIR={tmp_path}/run').stdout
+  shown = conftest.run_quickly(
+    'make', '--dry-run', 'compare', f'WORKDIR={tmp_path}/run'
+  ).stdout
   lines = shown.replace('\\\n', ' ').splitlines()
   steps = [shlex.split(line) for line in lines if 'experiments.' in line]
   assert [step[2] for step in steps] == [
@@ -123,16 +112,16 @@ def test_quickstart_of_make_compare_trains_and_reports(tmp_path):
   # Sizes are part of the study's grid; what is left to shorten is the training.
   shorter = [flag for flag in SHORT if 'hidden_features' not in flag]
   sweep, analyse, compare = steps
-  done = run(sys.executable, *sweep[1:], *shorter)
+  done = conftest.run_quickly(sys.executable, *sweep[1:], *shorter)
   assert done.returncode == 0, done.stderr
   # One figure of one model, as each takes seconds of compiling.
   fewer = (
     *('--models=coupled', '--tasks=adding-urnn16-T50'),
     '--figure=gradient_flow',
   )
-  done = run(sys.executable, *analyse[1:], *fewer)
+  done = conftest.run_quickly(sys.executable, *analyse[1:], *fewer)
   assert done.returncode == 0, done.stderr
-  done = run(sys.executable, *compare[1:])
+  done = conftest.run_quickly(sys.executable, *compare[1:])
   assert done.returncode == 0, done.stderr
   for model in ('vanilla', 'peephole', 'coupled', 'simple_rnn'):
     assert done.stdout.count(model) >= 2, done.stdout  # on both tasks
@@ -156,7 +145,7 @@ def test_readme_experiments_run_as_written(tmp_path):
     if command[2] == 'experiments.reproduce':  # without its half an hour
       short = ('--budget=0', '--page=', f'--workdir={tmp_path}/reproduce')
     words = [word.replace('runs/', f'{tmp_path}/') for word in command[1:]]
-    done = run(sys.executable, *words, *short)
+    done = conftest.run_quickly(sys.executable, *words, *short)
     assert done.returncode == 0, (command, done.stderr)
 
 

@@ -26,13 +26,12 @@ _ONLINE = {
   # Ten networks of a few cells step together as fast as one.
   'training.lanes': 5,
 }
+# In the first experiment of the cells; in 2a to 2c of the gates, too.
+_NO_CELL_BIAS = {'model.cell.cell_bias': False}
+_NO_BIASES = {**_NO_CELL_BIAS, 'model.cell.gate_bias': False}
 
 
-# Of experiments 2a to 2c; in the first the cells alone.
-_NO_BIASES = {'model__cell__cell_bias': False, 'model__cell__gate_bias': False}
-
-
-def _experiment(task, dialect, blocks, size, rate, updates, seeds=10, **more):
+def _experiment(task, dialect, blocks, size, rate, updates, more=()):
   """Return an experiment with blocks of `size` cells each."""
   fields = {
     **_ONLINE,
@@ -42,23 +41,23 @@ def _experiment(task, dialect, blocks, size, rate, updates, seeds=10, **more):
     'model.cell.block_size': size,
     'optimizer.learning_rate': rate,
     'training.updates': updates,
-    **{name.replace('__', '.'): value for name, value in more.items()},
+    **dict(more),
   }
-  return experiment.Experiment(fields, [{}], seeds)
+  return experiment.Experiment(fields, [{}], 10)
 
 
 EXPERIMENTS = {
   'reber': _experiment(
-    'embedded_reber', 'hs97', 3, 2, 2.0, 40_000, model__cell__cell_bias=False
+    'embedded_reber', 'hs97', 3, 2, 2.0, 40_000, _NO_CELL_BIAS
   ),
   'long_lag_2a': _experiment(
-    'long_lag', 'hs97_2a', 1, 1, 20.0, 40_000, **_NO_BIASES
+    'long_lag', 'hs97_2a', 1, 1, 20.0, 40_000, _NO_BIASES
   ),
   'long_lag_2b': _experiment(
-    'long_lag', 'hs97_2b', 1, 1, 20.0, 40_000, **_NO_BIASES
+    'long_lag', 'hs97_2b', 1, 1, 20.0, 40_000, _NO_BIASES
   ),
   'long_lag_2c': _experiment(
-    'long_lag', 'hs97_2c', 2, 1, 0.01, 100_000, **_NO_BIASES
+    'long_lag', 'hs97_2c', 2, 1, 0.01, 100_000, _NO_BIASES
   ),
   'two_sequence_3a': _experiment('two_sequence', 'hs97_3a', 3, 1, 0.5, 80_000),
   'two_sequence_3b': _experiment('two_sequence', 'hs97_3b', 3, 1, 0.5, 150_000),

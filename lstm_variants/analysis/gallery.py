@@ -9,7 +9,6 @@ that it is about, and leaves out what was drawn before runs were added.
 
 from collections.abc import Iterable, Mapping, Sequence
 import csv
-import io
 import itertools
 import json
 import pathlib
@@ -17,7 +16,7 @@ import re
 from typing import Any, NamedTuple
 
 from lstm_variants import results, storage
-from lstm_variants.analysis import figures
+from lstm_variants.analysis import figures, tables
 
 INDEX = 'index.json'
 # Kinds of figures, in the order of the report.
@@ -110,7 +109,8 @@ def write(
     path = directory / f'{name}.svg'
     storage.write(path, figures.svg(drawing.figure, salt=name).encode())
     storage.write(directory / f'{name}.png', figures.png(drawing.figure))
-    storage.write(directory / f'{name}.csv', _csv(drawing).encode())
+    numbers = tables.as_csv(drawing.columns, drawing.rows)
+    storage.write(directory / f'{name}.csv', numbers.encode())
     entries.append({'name': name, **_words(drawing)})
     paths.append(path)
   if not entries:
@@ -171,11 +171,3 @@ def _read_csv(path: pathlib.Path) -> list[list[str]]:
 def _words(drawing: Drawing) -> dict[str, str]:
   words = drawing._asdict()
   return {name: words[name] for name in ('kind', 'task', 'heading', 'caption')}
-
-
-def _csv(drawing: Drawing) -> str:
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(drawing.columns)
-  writer.writerows(drawing.rows)
-  return text.getvalue()

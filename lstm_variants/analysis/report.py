@@ -1,14 +1,12 @@
 """Writes what a study shows: compare.csv, figures, report.html."""
 
 from collections.abc import Mapping, Sequence
-import csv
-import io
 import math
 import pathlib
 from typing import Any, NamedTuple
 
 from lstm_variants import results, storage
-from lstm_variants.analysis import comparison, figures, gallery, page
+from lstm_variants.analysis import comparison, figures, gallery, page, tables
 
 _CSV_COLUMNS = (
   'task',
@@ -84,9 +82,7 @@ def write(workdir: str, baseline: str) -> Report:
 
 def csv_text(rows: Sequence[comparison.Row]) -> str:
   """Return the rows as CSV: full numbers, missing ones empty, inf as `inf`."""
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(_CSV_COLUMNS)
+  lines = []
   for row in rows:
     values = (
       *(row.task, row.label, row.model, int(row.is_baseline)),
@@ -96,8 +92,8 @@ def csv_text(rows: Sequence[comparison.Row]) -> str:
       *(row.welch, row.holm),
       *(row.params_in_use, row.milliseconds),
     )
-    writer.writerow(['' if _is_nan(value) else value for value in values])
-  return text.getvalue()
+    lines.append(['' if _is_nan(value) else value for value in values])
+  return tables.as_csv(_CSV_COLUMNS, lines)
 
 
 def _draw(

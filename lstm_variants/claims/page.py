@@ -1,11 +1,10 @@
 """The table of claims: on the screen, as CSV, and within a page of the docs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-import csv
-import io
 import pathlib
 
 from lstm_variants import storage
+from lstm_variants.analysis import tables
 from lstm_variants.claims import budget, claim
 
 BEGIN = '<!-- experiments.reproduce writes from here -->'
@@ -40,19 +39,17 @@ def told(outcome: budget.Outcome) -> str:
 
 def csv_text(outcomes: Sequence[budget.Outcome]) -> str:
   """Return a line for each claim."""
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(_COLUMNS)
+  lines = []
   for outcome in outcomes:
     said = outcome.of
-    writer.writerow(
+    lines.append(
       (
         *(said.name, said.says, said.published, said.source),
         *('; '.join(_ours(outcome)), outcome.verdict.value),
         *(outcome.runs, f'{outcome.minutes:.2f}', _command(said)),
       )
     )
-  return text.getvalue()
+  return tables.as_csv(_COLUMNS, lines)
 
 
 def summary(outcomes: Sequence[budget.Outcome]) -> str:

@@ -1,8 +1,6 @@
 """From the simple RNN to the LSTM in ten pictures: docs/tour.md shows them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-import csv
-import io
 import pathlib
 import re
 import types
@@ -10,7 +8,7 @@ import types
 import numpy as np
 
 from lstm_variants import storage
-from lstm_variants.analysis import figures
+from lstm_variants.analysis import figures, tables
 from lstm_variants.evidence import subjects
 from lstm_variants.tour import (
   canvas,
@@ -145,11 +143,10 @@ def _shorten(path: re.Match[str]) -> str:
 
 
 def _table(drawn: picture.Drawn) -> str:
-  lines = io.StringIO()
-  writer = csv.writer(lines, lineterminator='\n')
-  writer.writerow(drawn.columns)
-  for row in drawn.rows:
-    writer.writerow(
-      f'{float(cell):.4g}' if isinstance(cell, _REAL) else cell for cell in row
-    )
-  return lines.getvalue()
+  return tables.as_csv(
+    drawn.columns,
+    (
+      [f'{float(c):.4g}' if isinstance(c, _REAL) else c for c in row]
+      for row in drawn.rows
+    ),
+  )

@@ -6,11 +6,9 @@ import pytest
 
 from lstm_variants import tour
 from tests.experiments import bad_input_test
-from tests.tour import conftest as tour_conftest
 from tests.tour import tiny
 
 fork = bad_input_test.fork
-compile_hastily_here = tour_conftest.compile_hastily_here
 
 
 @pytest.fixture(scope='module')
