@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lstm_variants.config import settings as settings_lib
 from lstm_variants.tasks import base
-from lstm_variants.training import settings as settings_lib
 from lstm_variants.training import step
 
 

@@ -7,7 +7,7 @@ import os
 import pathlib
 import platform
 
-from lstm_variants import provenance
+from lstm_variants.runs import provenance
 from lstm_variants.training import compiling
 from lstm_variants.training.memory import cores
 

@@ -18,8 +18,8 @@ import jax
 from benchmarks import flax_training, machine, pages, timing
 from configs import adding
 import lstm_variants as lv
+from lstm_variants.config import settings as settings_lib
 from lstm_variants.training import backend, population
-from lstm_variants.training import settings as settings_lib
 
 _GRID = flags.DEFINE_bool('grid', False, 'Train the grid too.')
 _UPDATES = flags.DEFINE_integer(

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 from benchmarks import pages, timing
 from configs import base
 from lstm_variants import tasks
-from lstm_variants.training import checks, settings, step
+from lstm_variants.config import checks, settings
+from lstm_variants.training import step
 
 _TASKS = flags.DEFINE_list(
   'tasks', [], 'NAME_DIALECT, …; nothing: all that need no files.'

@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks import flax_training, networks, pages, timing, torch_training
 from benchmarks.flax_training import Trainer
 from configs.studies import adding_hs97
+from lstm_variants.config import settings as settings_lib
 from lstm_variants.training import population
-from lstm_variants.training import settings as settings_lib
 
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
 _MAX_UPDATES = flags.DEFINE_integer(

@@ -7,8 +7,8 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.flax_training import Trainer
+from lstm_variants.config import settings as settings_lib
 from lstm_variants.tasks import base
-from lstm_variants.training import settings as settings_lib
 from lstm_variants.training import step
 
 

@@ -20,9 +20,10 @@ import jax
 
 from benchmarks import machine, masking, pages, timing
 from configs.studies import odyssey
-from lstm_variants.sweeps import hyper, study
+from lstm_variants.config import grid as hyper
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.launch import local
 from lstm_variants.training import backend, population
-from lstm_variants.training import settings as settings_lib
 
 _TRIALS = flags.DEFINE_integer('trials', 6, 'Of each variant.', lower_bound=1)
 _CHUNK = flags.DEFINE_integer(
@@ -103,7 +104,7 @@ def make_grid(trials: int, quick: bool) -> tuple[list[hyper.Setting], int]:
 
 def make_runs(grid: Iterable[hyper.Setting]) -> list[settings_lib.Run]:
   """Return the runs of a grid."""
-  return study.expand(odyssey.get_config(), lambda hyper: grid)
+  return local.expand(odyssey.get_config(), lambda hyper: grid)
 
 
 def compile_runs(runs: Sequence[settings_lib.Run]) -> population.Population:

@@ -23,7 +23,7 @@ import pathlib
 import sys
 from typing import Any
 
-from lstm_variants import results
+from lstm_variants.runs import results
 
 HEADER = ('task', 'published', 'loss without memory')
 

@@ -1,1 +1,1 @@
-"""Command-line programs: flags only; the work is in `lstm_variants`."""
+"""The programs, for whoever cloned: the work is in `lstm_variants/commands`."""

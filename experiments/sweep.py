@@ -1,64 +1,7 @@
-"""Train a study: every run of its grid, those of equal shape in one program.
+"""Train a study: every run of its grid, those of equal shape in one program."""
 
-    python -m experiments.sweep --config=configs/studies/variants.py \\
-        --workdir=runs/variants
-
-The config file states the grid in get_hyper(hyper), see
-lstm_variants/sweeps/hyper.py. Interrupted, repeat the command with --resume.
-
-What follows a colon goes to get_config(argument) and get_hyper(hyper,
-argument) as text, where a study takes one:
-
-    python -m experiments.sweep --config=configs/studies/odyssey.py:200 \\
-        --workdir=runs/odyssey_200
-"""
-
-from collections.abc import Callable, Iterable
-import pathlib
-from typing import Any
-
-from absl import flags
-from ml_collections import config_flags
-
-from experiments import command, config_file
-from lstm_variants.sweeps import study
-from lstm_variants.training import backend
-
-_CONFIG = command.define_config()
-_WORKDIR = command.define_workdir()
-_MODE = command.define_mode()
-
-
-def main() -> None:
-  """Check every run, then train them."""
-  mode = _MODE()
-  backend.use_every_core()
-  flag = flags.FLAGS[_CONFIG.name]
-  path = config_flags.get_config_filename(flag)
-  runs = study.expand(_CONFIG.value, _load_grid(path))
-  name = pathlib.Path(config_file.split_argument(path)[0]).stem
-  backend.check()
-  study.train(_WORKDIR.value, name, _CONFIG.value, runs, mode)
-
-
-def _load_grid(path: str) -> Callable[[Any], Iterable[Any]]:
-  """Return the `get_hyper` of FILE, or of FILE:ARGUMENT with its argument."""
-  file, argument = config_file.split_argument(path)
-  module = config_file.load_module(file)
-  if not hasattr(module, 'get_hyper'):
-    raise study.GridError(
-      f'--config={file}: has no get_hyper(hyper) to state a grid; nearest: '
-      'configs/studies/quickstart.py, or experiments.train for one run'
-    )
-  if not argument:
-    return module.get_hyper
-  if not config_file.takes(module.get_hyper, None, argument):
-    raise study.GridError(
-      f'--config={path}: its get_hyper(hyper) takes no argument; nearest: '
-      f'--config={file}'
-    )
-  return lambda hyper: module.get_hyper(hyper, argument)
-
+from lstm_variants.commands import command
+from lstm_variants.commands import sweep as program
 
 if __name__ == '__main__':
-  command.run(main, backend.BackendError, *study.ERRORS)
+  command.start(program)

@@ -1,72 +1,7 @@
-"""Draw the ten pictures of docs/tour.md, from the simple RNN to the LSTM.
+"""Draw the ten pictures of docs/tour.md, from the simple RNN to the LSTM."""
 
-    python -m experiments.sweep --config=configs/studies/tour.py \\
-        --workdir=runs/tour
-    python -m experiments.tour --workdir=runs/tour --only=gates
-
-Reads the trained models of that study, trains nothing. Writes NAME.svg, and the
-numbers behind it as NAME.csv. --list tells the names.
-"""
-
-import difflib
-import pathlib
-
-from absl import flags
-
-from experiments import command, config_file
-from lstm_variants import console, results, tour
-from lstm_variants.evidence import subjects
-from lstm_variants.tour import picture
-from lstm_variants.training import backend, checks
-
-_WORKDIR = flags.DEFINE_string('workdir', 'runs/tour', 'The run directory.')
-_ONLY = flags.DEFINE_list('only', [], 'Names of pictures; none: all.')
-_OUT = flags.DEFINE_string(
-  'out', None, 'Where they go; nothing: WORKDIR/figures/tour.'
-)
-_LIST = flags.DEFINE_bool('list', False, 'Tell the names and draw nothing.')
-
-
-def main() -> None:
-  """Tell what there is, or draw what is wanted."""
-  names = _chosen()
-  if _LIST.value:
-    console.say('\n'.join(map(_line, names)))
-    return
-  study = subjects.read(_WORKDIR.value)
-  backend.check()
-  out = pathlib.Path(_OUT.value or f'{_WORKDIR.value}/figures/tour')
-  for path in tour.write(study, names, out):
-    console.say(f'{path.stem}: {path}')
-
-
-def _chosen() -> list[str]:
-  """Return the names of --only in the order of the tour.
-
-  Raises:
-    UsageError: there is no such picture.
-  """
-  known = list(tour.PICTURES)
-  for name in _ONLY.value:
-    if name not in known:
-      nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
-      raise config_file.UsageError(
-        f'--only={name}: no such picture; nearest: {nearest[0]} '
-        f'(have: {", ".join(known)})'
-      )
-  return [name for name in known if not _ONLY.value or name in _ONLY.value]
-
-
-def _line(name: str) -> str:
-  return f'{name:<15} {tour.PICTURES[name].sentence}'
-
+from docs.tour import command as program
+from lstm_variants.commands import command
 
 if __name__ == '__main__':
-  command.run(
-    main,
-    backend.BackendError,
-    results.WorkdirError,
-    checks.InputError,
-    subjects.SubjectError,
-    picture.TourError,
-  )
+  command.start(program)

@@ -8,6 +8,7 @@ import importlib
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
+  from lstm_variants.bridges.onnx import export_onnx as export_onnx
   from lstm_variants.cells.lstm import Carry as Carry
   from lstm_variants.cells.lstm import init_params as init_params
   from lstm_variants.cells.lstm import Params as Params
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
   from lstm_variants.cells.lstm import unroll as unroll
   from lstm_variants.cells.variants import Variant as Variant
   from lstm_variants.cells.variants import VARIANTS as VARIANTS
-  from lstm_variants.export import export_onnx as export_onnx
-  from lstm_variants.modules import LSTMCell as LSTMCell
-  from lstm_variants.modules import SequenceModel as SequenceModel
+  from lstm_variants.models.modules import LSTMCell as LSTMCell
+  from lstm_variants.models.modules import SequenceModel as SequenceModel
   from lstm_variants.tasks import make_task as make_task
   from lstm_variants.tasks import TASKS as TASKS
   from lstm_variants.tasks.base import Batch as Batch
@@ -35,9 +35,9 @@ _HOMES = {
     'step',
     'unroll',
   ),
-  'export': ('export_onnx',),
+  'bridges.onnx': ('export_onnx',),
   'cells.variants': ('VARIANTS', 'Variant'),
-  'modules': ('LSTMCell', 'SequenceModel'),
+  'models.modules': ('LSTMCell', 'SequenceModel'),
   'tasks': ('TASKS', 'make_task'),
   'tasks.base': ('Batch', 'Task'),
 }

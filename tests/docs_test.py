@@ -14,11 +14,11 @@ from configs.studies import gradient_penalty, thousand_steps, timed_spikes
 from configs.studies import tasks as tasks_study
 from configs.studies import variants as variants_study
 from lstm_variants import cells, models, tasks
-from lstm_variants.analysis import report
 from lstm_variants.cells import variants
-from lstm_variants.sweeps import study
+from lstm_variants.launch import local
+from lstm_variants.report import write as report
 from tests import conftest
-from tests.analysis import study_fixture as fixture
+from tests.report import study_fixture as fixture
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -192,7 +192,7 @@ def test_the_table_of_models_shows_the_best_setting_of_each(tmp_path):
 
 
 def test_every_cell_has_as_many_parameters_as_can_be():
-  runs = study.expand(cells_study.get_config(), cells_study.get_hyper)
+  runs = local.expand(cells_study.get_config(), cells_study.get_hyper)
   used = {run.settings.cell for run in runs}
   assert used == set(cells.CELLS)
   tasks_used = {run.settings.task.name for run in runs}
@@ -224,19 +224,19 @@ def _count(run):
 
 
 def test_the_study_of_every_task_has_every_task():
-  runs = study.expand(tasks_study.get_config(), tasks_study.get_hyper)
+  runs = local.expand(tasks_study.get_config(), tasks_study.get_hyper)
   assert {run.settings.task.name for run in runs} == set(tasks.DIALECTS)
   models = {run.model for run in runs}
   assert models == {'vanilla', 'peephole', 'coupled', 'simple_rnn'}
 
 
 def test_the_other_studies_are_what_they_say():
-  runs = study.expand(thousand_steps.get_config(), thousand_steps.get_hyper)
+  runs = local.expand(thousand_steps.get_config(), thousand_steps.get_hyper)
   assert all(run.settings.task.length == 1000 for run in runs)
   assert {run.model for run in runs} == {'vanilla', 'simple_rnn'}
-  runs = study.expand(gradient_penalty.get_config(), gradient_penalty.get_hyper)
+  runs = local.expand(gradient_penalty.get_config(), gradient_penalty.get_hyper)
   assert {run.hyperparams.gradient_penalty for run in runs} == {0.0, 2.0}
   assert {run.settings.task.length for run in runs} == {50, 100}
-  runs = study.expand(timed_spikes.get_config(), timed_spikes.get_hyper)
+  runs = local.expand(timed_spikes.get_config(), timed_spikes.get_hyper)
   assert {run.settings.hidden_features for run in runs} == {1, 4}
   assert {run.settings.task_fields.period for run in runs} == {10, 30}

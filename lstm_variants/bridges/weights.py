@@ -11,8 +11,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from lstm_variants import storage
 from lstm_variants.cells import lstm
+from lstm_variants.runs import files
 
 # What a safetensors file calls numbers; the halves of BF16 are widened.
 _TYPES = {
@@ -56,7 +56,7 @@ def save(path: str | os.PathLike[str], weights: Mapping[str, Any]) -> None:
     if found.dtype == jnp.bfloat16:
       found = found.astype(np.float32)
     arrays[name] = np.ascontiguousarray(found)
-  storage.write(place, safetensors.numpy.save(arrays))
+  files.write(place, safetensors.numpy.save(arrays))
 
 
 def file_path(path: str | os.PathLike[str]) -> pathlib.Path:

@@ -12,8 +12,8 @@ import sys
 import time
 from typing import NamedTuple
 
-from lstm_variants import results, storage
 from lstm_variants.claims import claim, questions
+from lstm_variants.runs import files, results
 
 # What tells how a finished study was made.
 STAMP = 'claim.json'
@@ -97,7 +97,7 @@ def reproduce(
       said = f'{said}; or remove {workdir} to train anew'
     if status not in (0, _DIVERGED):
       return Outcome(wanted, claim.Verdict.FAILED, why=said)
-    storage.write_json(workdir / STAMP, _stamp(wanted))
+    files.write_json(workdir / STAMP, _stamp(wanted))
   return read(wanted, workdir)
 
 
@@ -135,8 +135,8 @@ def is_finished(wanted: claim.Claim, workdir: pathlib.Path) -> bool:
   with: that ends at once if its own runs are as they were.
   """
   try:
-    return storage.read_json(workdir / STAMP) == _stamp(wanted)
-  except (OSError, storage.DamagedError):
+    return files.read_json(workdir / STAMP) == _stamp(wanted)
+  except (OSError, files.DamagedError):
     return False
 
 
@@ -168,7 +168,7 @@ def _train(
   if (workdir / 'study.json').is_file():
     command.append('--resume')
   log = workdir.with_suffix('.log')
-  with storage.refusals(log):
+  with files.refusals(log):
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, 'wb') as file:
       # A session of its own: a Ctrl-C here is passed on once, as SIGTERM.

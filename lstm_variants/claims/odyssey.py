@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from lstm_variants.analysis import best_trials
 from lstm_variants.claims import claim
+from lstm_variants.statistics import best_trials
 
 V = 'peephole'
 

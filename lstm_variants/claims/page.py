@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 import pathlib
 
-from lstm_variants import storage
-from lstm_variants.analysis import tables
 from lstm_variants.claims import budget, claim
+from lstm_variants.report import tables
+from lstm_variants.runs import files
 
 BEGIN = '<!-- experiments.reproduce writes from here -->'
 END = '<!-- to here -->'
@@ -104,7 +104,7 @@ def fill(page: pathlib.Path, text: str) -> None:
     StorageError: it cannot be written.
   """
   before, after = _around(page)
-  storage.write(page, f'{before}{BEGIN}\n\n{text}\n\n{END}{after}'.encode())
+  files.write(page, f'{before}{BEGIN}\n\n{text}\n\n{END}{after}'.encode())
 
 
 def check(page: pathlib.Path) -> None:

@@ -9,15 +9,9 @@ from collections.abc import Mapping, Sequence
 import math
 from typing import Any, NamedTuple
 
-from lstm_variants.analysis import (
-  comparison,
-  log_rank,
-  shares,
-  statistics,
-  survival,
-  tables,
-)
 from lstm_variants.claims import claim
+from lstm_variants.report import comparison, tables
+from lstm_variants.statistics import intervals, log_rank, shares, survival
 
 ALPHA = 0.05
 
@@ -204,7 +198,7 @@ def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
 
   def ask(runs: Sequence[claim.Run]) -> claim.Finding:
     ends = [_end(select(runs, each), metric) for each in (of, than)]
-    p_value = statistics.welch(*(end.values for end in ends))
+    p_value = intervals.welch(*(end.values for end in ends))
     text = '; '.join(
       f'{each.words} {end.words}'
       for each, end in zip((of, than), ends, strict=True)
@@ -251,7 +245,7 @@ class _End(NamedTuple):
   """
 
   values: Sequence[float]
-  mean: statistics.Interval
+  mean: intervals.Interval
   diverged: int
   words: str
 
@@ -260,7 +254,7 @@ def _end(runs: Sequence[claim.Run], metric: str) -> _End:
   whole = [run['final'] for run in runs if run['status'] != 'diverged']
   known = (final.get(metric) for final in whole)
   values = [value for value in known if value is not None]
-  mean = statistics.mean_interval(values)
+  mean = intervals.mean_interval(values)
   middle, low, high = map(tables.number, mean)
   diverged = len(runs) - len(whole)
   words = f'{middle} [{low}, {high}]'
@@ -282,7 +276,7 @@ def _solved(runs: Sequence[claim.Run]) -> tuple[int, int]:
   return sum(_successes(runs)), len(runs)
 
 
-def _median(runs: Sequence[claim.Run]) -> statistics.Interval:
+def _median(runs: Sequence[claim.Run]) -> intervals.Interval:
   return survival.median_to_success(
     comparison.times_to_success(runs), _successes(runs)
   )
@@ -296,7 +290,7 @@ def _share(solved: int, count: int) -> str:
   )
 
 
-def _sequences(median: statistics.Interval) -> str:
+def _sequences(median: intervals.Interval) -> str:
   """Return a median; with few runs its interval has no upper end."""
   if math.isinf(median.estimate):
     low = '' if math.isinf(median.low) else f' [{_count(median.low)}, ∞]'

@@ -3,15 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 import types
 
-from lstm_variants.analysis import gallery
-from lstm_variants.evidence import (
-  gates,
-  gradient_flow,
-  importance,
-  lengths,
-  subjects,
-  survival,
-)
+from lstm_variants.evidence import subjects
+from lstm_variants.evidence.gates import draw as gates
+from lstm_variants.evidence.gradient_flow import draw as gradient_flow
+from lstm_variants.evidence.importance import draw as importance
+from lstm_variants.evidence.lengths import draw as lengths
+from lstm_variants.evidence.survival import draw as survival
+from lstm_variants.report import gallery
 
 Draw = Callable[[subjects.Study, str], Iterator[gallery.Drawing]]
 # Kind of figure -> what draws it of a study, beside a baseline.

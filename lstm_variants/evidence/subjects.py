@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_variants import console, results
-from lstm_variants.analysis import comparison
+from lstm_variants import console
 from lstm_variants.cells import remedies
-from lstm_variants.sweeps import trained
+from lstm_variants.config import checks
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.report import comparison
+from lstm_variants.runs import results
 from lstm_variants.tasks import base
-from lstm_variants.training import checks, records, step
-from lstm_variants.training import settings as settings_lib
+from lstm_variants.training import records, step, trained
 
 # Moments of training that are shown: before, between, at the end.
 MOST_MOMENTS = 4

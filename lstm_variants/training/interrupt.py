@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 
-from lstm_variants import storage
+from lstm_variants.runs import files
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
@@ -109,7 +109,7 @@ def _notice(number: int) -> None:
       _tell(f'{name}: saving after this chunk; once more ends at once')
       return
   _tell(f'{name}: ended at once; what was saved before is whole')
-  storage.release_locks()
+  files.release_locks()
   os._exit(128 + number)
 
 

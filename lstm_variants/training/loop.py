@@ -9,26 +9,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_variants import (
-  population_files,
-  provenance,
-)
-from lstm_variants.training import (
-  checkpoint,
-  interrupt,
-  records,
-  resume,
-  step,
-  tensorboard,
-)
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.runs import checkpoint, provenance
+from lstm_variants.runs import writer as writer_lib
+from lstm_variants.training import interrupt, records, resume, step, tensorboard
 from lstm_variants.training import (
   population as population_lib,
 )
 from lstm_variants.training import (
   progress as progress_lib,
-)
-from lstm_variants.training import (
-  settings as settings_lib,
 )
 
 _State = step.State
@@ -58,9 +47,7 @@ def train_population(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
   name = records.population_name(runs)
   started = _now()
   with contextlib.ExitStack() as stack:
-    writer = stack.enter_context(
-      population_files.PopulationWriter(workdir, name)
-    )
+    writer = stack.enter_context(writer_lib.PopulationWriter(workdir, name))
     stack.enter_context(jax.enable_x64(settings.dtype == 'float64'))
     start = resume.begin(writer, runs)
     progress = stack.enter_context(
@@ -107,7 +94,7 @@ class _Saver:
   def __init__(
     self,
     runs: Sequence[settings_lib.Run],
-    writer: population_files.PopulationWriter,
+    writer: writer_lib.PopulationWriter,
     start: resume.Start,
   ):
     self._runs, self._settings = runs, runs[0].settings

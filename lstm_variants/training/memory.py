@@ -13,10 +13,10 @@ import jax
 
 from lstm_variants import cells, tasks
 from lstm_variants.cells import lstm
-from lstm_variants.training import checks
+from lstm_variants.config import checks
 
 if TYPE_CHECKING:
-  from lstm_variants.training.settings import Settings
+  from lstm_variants.config.settings import Settings
 
 # Bytes of one run that the gradient may keep before `auto` saves them.
 _MUCH = 2**30

@@ -11,8 +11,9 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from lstm_variants.cells import lstm
-from lstm_variants.training import checks, compiling, step
-from lstm_variants.training import settings as settings_lib
+from lstm_variants.config import checks
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.training import compiling, step
 
 AXIS = 'population'
 # From this width on a run is faster with its batch shared by CPU devices.

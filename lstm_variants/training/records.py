@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_variants import directory, models, results
+from lstm_variants import models
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.runs import directory, results
 from lstm_variants.training import progress, step
-from lstm_variants.training import settings as settings_lib
 
 Record = dict[str, np.ndarray]
 

@@ -7,17 +7,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from lstm_variants import (
-  console,
-  directory,
-  population_files,
-  provenance,
-  results,
-  storage,
-)
-from lstm_variants.training import checkpoint, records, step
+from lstm_variants import console
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.runs import checkpoint, directory, files, provenance, results
+from lstm_variants.runs import writer as writer_lib
 from lstm_variants.training import population as population_lib
-from lstm_variants.training import settings as settings_lib
+from lstm_variants.training import records, step
 
 CHECKPOINTS = 'checkpoints'
 
@@ -57,9 +52,7 @@ def check_left(workdir: str, runs: Sequence[settings_lib.Run]) -> None:
       trained longer, and there are none.
     WorkdirError: what it left cannot be read, or it was trained longer.
   """
-  writer = population_files.PopulationWriter(
-    workdir, records.population_name(runs)
-  )
+  writer = writer_lib.PopulationWriter(workdir, records.population_name(runs))
   if is_done(workdir, runs):
     return
   found = _load(writer, runs, warn=lambda text: None)
@@ -71,7 +64,7 @@ def check_left(workdir: str, runs: Sequence[settings_lib.Run]) -> None:
 
 
 def _load(
-  writer: population_files.PopulationWriter,
+  writer: writer_lib.PopulationWriter,
   runs: Sequence[settings_lib.Run],
   warn: Callable[[str], None],
 ) -> tuple[step.State, checkpoint.Progress] | None:
@@ -93,10 +86,10 @@ def _load(
       f'at update {made.update}; nearest: {made.update}'
     )
   try:
-    population_files.check_metrics(
+    writer_lib.check_metrics(
       place / results.METRICS, made.metrics_bytes, made.metrics_sha256
     )
-  except storage.DamagedError as error:
+  except files.DamagedError as error:
     raise checkpoint.CheckpointError(
       f'{error}: it does not go with checkpoint {made.update}; put it back, or '
       'repeat the command with --overwrite to start anew'
@@ -105,7 +98,7 @@ def _load(
 
 
 def begin(
-  writer: population_files.PopulationWriter, runs: Sequence[settings_lib.Run]
+  writer: writer_lib.PopulationWriter, runs: Sequence[settings_lib.Run]
 ) -> Start:
   """Take up what an earlier session left, or begin anew."""
   saved = _load(writer, runs, console.warn)

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_variants import models, penalty
+from lstm_variants import models
 from lstm_variants.cells import remedies
+from lstm_variants.config import checks
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.models import penalty
 from lstm_variants.tasks import base
-from lstm_variants.training import checks
-from lstm_variants.training import settings as settings_lib
 from lstm_variants.training import success as success_lib
 
 # Streams of random numbers derived from one seed.

@@ -5,7 +5,7 @@ import math
 import pathlib
 from typing import Any
 
-from lstm_variants import storage
+from lstm_variants.runs import files
 
 
 class Events:
@@ -26,7 +26,7 @@ class Events:
       return
     import tensorboardX  # an optional extra
 
-    with storage.refusals(directory):
+    with files.refusals(directory):
       self._writers = {
         run: tensorboardX.SummaryWriter(
           str(directory / 'tensorboard' / run), purge_step=after + 1

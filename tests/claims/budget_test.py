@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from lstm_variants import results, storage
 from lstm_variants.claims import budget, claim, questions
+from lstm_variants.runs import files, results
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = """
@@ -99,7 +99,7 @@ def test_what_is_stopped_is_gone_on_with(config, tmp_path):
 def test_a_damaged_study_is_told_and_the_rest_goes_on(config, tmp_path):
   workdir = tmp_path / 'tiny'
   workdir.mkdir()
-  storage.write_json(workdir / budget.STAMP, budget._stamp(asked(config)))
+  files.write_json(workdir / budget.STAMP, budget._stamp(asked(config)))
   outcome = budget.reproduce(asked(config), workdir, budget.Budget(0), never)
   assert outcome.verdict is claim.Verdict.FAILED
   assert 'holds no study' in outcome.why
@@ -107,7 +107,7 @@ def test_a_damaged_study_is_told_and_the_rest_goes_on(config, tmp_path):
 
 def test_where_nothing_can_be_written_a_line_says_so(config, tmp_path):
   (tmp_path / 'tiny.log').mkdir()
-  with pytest.raises(storage.StorageError, match='tiny.log'):
+  with pytest.raises(files.StorageError, match='tiny.log'):
     budget.reproduce(asked(config), tmp_path / 'tiny', budget.Budget(9), never)
 
 

@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from lstm_variants import storage
 from lstm_variants.claims import budget, claim, page
+from lstm_variants.runs import files
 
 
 def outcome(name='one', verdict=claim.Verdict.PARTLY, **fields):
@@ -81,9 +81,9 @@ def test_a_page_that_cannot_be_written_is_as_before(tmp_path, monkeypatch):
   path.write_text(f'{page.BEGIN}{page.END}')
 
   def refuse(*unused):
-    raise storage.StorageError('no space')
+    raise files.StorageError('no space')
 
-  monkeypatch.setattr(storage, 'sync', refuse)
-  with pytest.raises(storage.StorageError):
+  monkeypatch.setattr(files, 'sync', refuse)
+  with pytest.raises(files.StorageError):
     page.fill(path, 'new')
   assert path.read_text() == f'{page.BEGIN}{page.END}'

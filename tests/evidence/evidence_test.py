@@ -6,15 +6,17 @@ import jax
 import numpy as np
 import pytest
 
-from lstm_variants import evidence, models, results, tasks
-from lstm_variants.analysis import comparison, gallery, gradient_flow
-from lstm_variants.analysis import lengths as analysis_lengths
+from lstm_variants import evidence, models, tasks
 from lstm_variants.cells import remedies
-from lstm_variants.evidence import lengths, subjects
-from lstm_variants.sweeps import study as study_lib
-from lstm_variants.sweeps import trained
-from lstm_variants.training import settings as settings_lib
-from lstm_variants.training import step
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.evidence import subjects
+from lstm_variants.evidence.gradient_flow import gradient_flow
+from lstm_variants.evidence.lengths import draw
+from lstm_variants.evidence.lengths import lengths as analysis_lengths
+from lstm_variants.launch import local as study_lib
+from lstm_variants.report import comparison, gallery
+from lstm_variants.runs import results
+from lstm_variants.training import step, trained
 from tests import conftest
 
 MODELS = ('vanilla', 'coupled', 'simple_rnn')
@@ -264,7 +266,7 @@ def test_errors_at_a_length_are_those_of_the_model(study, drawings):
         tasks.make_task(task.name, task.dialect, 64, held_out=True),
         [8],
         key=root,
-        batch_size=lengths.SEQUENCES,
+        batch_size=draw.SEQUENCES,
       )['loss']
       (row,) = (
         row
@@ -279,7 +281,7 @@ def test_errors_at_a_length_are_those_of_the_model(study, drawings):
 def test_lengths_are_multiples_of_what_makes_other_sequences():
   dialect = tasks.DIALECTS['modular_arithmetic']['deletang23']
   dialect = dialect._replace(shortest=3, stride=2)
-  points = lengths.grid(dialect, 11)
+  points = draw.grid(dialect, 11)
   assert points[0] == 3 and 11 in points and points[-1] in (87, 88, 89)
   assert all((point - 3) % 2 == 0 for point in points)
   assert points == sorted(set(points))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from lstm_variants import results
+from lstm_variants.runs import results
 from tests.faults import harness
 
 TERM, INT = signal.SIGTERM, signal.SIGINT

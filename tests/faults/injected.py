@@ -25,8 +25,9 @@ import threading
 import time
 from typing import Any
 
-from lstm_variants import population_files, storage
-from lstm_variants.training import checkpoint, population
+from lstm_variants.runs import checkpoint, files
+from lstm_variants.runs import writer as writer_lib
+from lstm_variants.training import population
 
 # Into a chunk or a compilation, in seconds.
 _DELAY = 0.02
@@ -101,13 +102,13 @@ def _wrap_advance(compile_population):
 def _plant() -> None:
   population.compile_population = _wrap_advance(population.compile_population)
   checkpoint.save = _wrap('save', checkpoint.save)
-  writer = population_files.PopulationWriter
+  writer = writer_lib.PopulationWriter
   writer.finish = _wrap('finish', writer.finish)
   # `storage` finds an `open` of its own before the builtin.
   homes: dict[str, Any] = {
     'fsync': (os, os.fsync),
     'replace': (os, os.replace),
-    'open': (storage, open),
+    'open': (files, open),
   }
   for name, (home, function) in homes.items():
     if _FAULT['at'] == name:

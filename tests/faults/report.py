@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_variants import provenance, storage
-from lstm_variants.sweeps import study
-from lstm_variants.training import checkpoint, population, records, resume
+from lstm_variants.launch import local
+from lstm_variants.runs import checkpoint, files, provenance
+from lstm_variants.training import population, records, resume
 from tests import conftest
-from tests.experiments import matrix
+from tests.commands import matrix
 from tests.faults import harness, soak
 from tests.faults import study as study_config
 
@@ -194,7 +194,7 @@ def refusals(folder: pathlib.Path, digest: str) -> list[str]:
 def damage(folder: pathlib.Path, digest: str) -> list[str]:
   """Damage a real checkpoint in every way."""
   del digest
-  runs = study.expand(study_config.get_config(), study_config.get_hyper)[:3]
+  runs = local.expand(study_config.get_config(), study_config.get_hyper)[:3]
   template = population.describe_state(
     runs[0].settings, [run.hyperparams for run in runs]
   )
@@ -288,7 +288,7 @@ def cost(folder: pathlib.Path, digest: str) -> list[str]:
   subprocess.run(
     arguments, cwd=harness.REPOSITORY, check=True, stdout=subprocess.DEVNULL
   )
-  made = [storage.read_json(path) for path in workdir.rglob('provenance.json')]
+  made = [files.read_json(path) for path in workdir.rglob('provenance.json')]
   saving = sum(entry['save_seconds'] for entry in made)
   training = sum(entry['train_seconds'] for entry in made)
   return [

@@ -12,8 +12,8 @@ import sys
 
 import jax
 
-from lstm_variants.sweeps import study
-from lstm_variants.training import checkpoint
+from lstm_variants.launch import local
+from lstm_variants.runs import checkpoint
 from tests.faults import study as study_config
 
 EVERY = 1000
@@ -47,8 +47,8 @@ def soak(workdir: str, updates: int) -> dict[str, list]:
       'training.save_interval': _INTERVAL,
     }
   )
-  runs = study.expand(config, study_config.get_hyper)[:3]
-  study.train(workdir, 'soak', config, runs)
+  runs = local.expand(config, study_config.get_hyper)[:3]
+  local.train(workdir, 'soak', config, runs)
   return {'memory': memory, 'files': files, 'compiled': compiled}
 
 

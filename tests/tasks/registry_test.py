@@ -9,7 +9,7 @@ import pytest
 
 import lstm_variants as lv
 from lstm_variants import tasks
-from lstm_variants.analysis import samples
+from lstm_variants.plots import samples
 from lstm_variants.tasks import base, data
 
 # Needs files of the user's.

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 
+from docs.tour import gating
 import lstm_variants as lv
-from lstm_variants.analysis import gates
-from lstm_variants.architecture import Architecture
-from lstm_variants.tour import gating
+from lstm_variants.evidence.gates import gates
+from lstm_variants.models.architecture import Architecture
 
 
 def _sigmoid(x):

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_variants.analysis import jacobians
-from lstm_variants.architecture import Architecture
+from docs.tour import products
 from lstm_variants.cells import simple_rnn
-from lstm_variants.tour import products
+from lstm_variants.evidence.gradient_flow import jacobians
+from lstm_variants.models.architecture import Architecture
 
 
 def _rnn(size=5, time=9):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstm_variants.tour import sequences
+from docs.tour import sequences
 
 STOP, RARE = 0, 9
 STRANGE = np.arange(10) == RARE

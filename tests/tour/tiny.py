@@ -8,10 +8,12 @@ import numpy as np
 
 from configs import base
 from configs.studies import tour as tour_study
-from lstm_variants import directory, population_files
-from lstm_variants.sweeps import hyper, study
-from lstm_variants.training import checkpoint, population, records
-from tests.analysis import study_fixture
+from lstm_variants.config import grid as hyper
+from lstm_variants.launch import local
+from lstm_variants.runs import checkpoint, directory
+from lstm_variants.runs import writer as writer_lib
+from lstm_variants.training import population, records
+from tests.report import study_fixture
 
 # task -> what makes its runs small.
 _SMALL = {
@@ -34,18 +36,18 @@ SEEDS = (0, 1)
 
 def train(workdir: str, *tasks: str) -> None:
   """Train that part of the study which is of some tasks."""
-  study.train(workdir, 'tour', base.get_config(), _runs(tasks))
+  local.train(workdir, 'tour', base.get_config(), _runs(tasks))
 
 
 def write(workdir: str) -> None:
   """Write the study as `train` does, untrained."""
   runs = _runs(tuple(_SMALL))
-  facts = {r.settings.task_label: study.describe_task(r.settings) for r in runs}
+  facts = {r.settings.task_label: local.describe_task(r.settings) for r in runs}
   with directory.open_study(
     *(workdir, 'tour', base.get_config().to_dict(), facts),
     [run.config for run in runs],
   ):
-    for members in study.split(runs):
+    for members in local.split(runs):
       _write_population(workdir, members)
 
 
@@ -79,7 +81,7 @@ def _write_population(workdir, members) -> None:
     }
     for index, (run, run_name) in enumerate(zip(members, names, strict=True))
   ]
-  with population_files.PopulationWriter(workdir, name) as writer:
+  with writer_lib.PopulationWriter(workdir, name) as writer:
     writer.start()
     for update in range(3):
       writer.append_metrics(
@@ -96,7 +98,7 @@ def _runs(tasks):
     for setting in tour_study.get_hyper(hyper)
     if setting['config.task.name'] in tasks and setting['config.seed'] in SEEDS
   ]
-  return study.expand(base.get_config(), lambda _: grid)
+  return local.expand(base.get_config(), lambda _: grid)
 
 
 def _dotted(fields):

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 
 from configs.studies import tour as tour_study
-from lstm_variants import models, tour
-from lstm_variants.analysis import gradient_flow, jacobians
+from docs import tour
+from docs.tour import depth, picture, sequences
+from lstm_variants import models
 from lstm_variants.cells import variants
 from lstm_variants.evidence import subjects
-from lstm_variants.sweeps import study as study_lib
-from lstm_variants.sweeps import trained
+from lstm_variants.evidence.gradient_flow import gradient_flow, jacobians
+from lstm_variants.launch import local as study_lib
 from lstm_variants.tasks import text
-from lstm_variants.tour import depth, picture, sequences
+from lstm_variants.training import trained
 from tests.tour import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -13,16 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_variants import directory, models, results
-from lstm_variants.sweeps import study
-from lstm_variants.training import (
-  checkpoint,
-  progress,
-  records,
-  settings,
-  step,
-)
+from lstm_variants import models
+from lstm_variants.config import settings
+from lstm_variants.launch import local
+from lstm_variants.runs import checkpoint, directory, results
 from lstm_variants.training import population as population_lib
+from lstm_variants.training import progress, records, step
 
 METRICS = ('train_loss', 'grad_norm', 'loss', 'wrong')
 
@@ -36,7 +32,7 @@ def trained(tmp_path_factory):
   from tests import conftest
 
   config = conftest.tiny_config({'model.hidden_features': 4})
-  runs = study.expand(
+  runs = local.expand(
     config,
     lambda hyper: hyper.product(
       [
@@ -51,7 +47,7 @@ def trained(tmp_path_factory):
     ),
   )
   workdir = tmp_path_factory.mktemp('runs') / 'study'
-  study.train(str(workdir), 'tiny', config, runs)
+  local.train(str(workdir), 'tiny', config, runs)
   return workdir, runs
 
 
@@ -230,10 +226,10 @@ def train(make_config, tmp_path):
 
   def train(changes=None, seeds=2, mode=directory.Mode.NEW):
     config = make_config(changes)
-    runs = study.expand(
+    runs = local.expand(
       config, lambda hyper: hyper.sweep('config.seed', range(seeds))
     )
-    study.train(str(tmp_path / 'study'), 'scripted', config, runs, mode)
+    local.train(str(tmp_path / 'study'), 'scripted', config, runs, mode)
     return str(tmp_path / 'study')
 
   return train
@@ -299,9 +295,9 @@ def test_training_stops_once_all_runs_have_diverged(
   if stop:
     train(changes)
   else:
-    with pytest.raises(study.DivergedError, match='every run diverged'):
+    with pytest.raises(local.DivergedError, match='every run diverged'):
       train(changes)
-    with pytest.raises(study.DivergedError, match='every run diverged'):
+    with pytest.raises(local.DivergedError, match='every run diverged'):
       train(changes, mode=directory.Mode.RESUME)
   assert script.chunks == ([0, 8] if stop else [0, 8, 8])
   rows = results.read_runs(str(tmp_path / 'study'))

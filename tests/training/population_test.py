@@ -11,9 +11,10 @@ import pytest
 from configs import base
 from configs.studies import variants as variants_study
 from lstm_variants.cells import lstm, variants
-from lstm_variants.sweeps import study
-from lstm_variants.training import checks, population
-from lstm_variants.training import settings as settings_lib
+from lstm_variants.config import checks
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.launch import local
+from lstm_variants.training import population
 
 # Between them every toggle differs, and every traced hyper-parameter.
 MEMBERS = (
@@ -199,13 +200,13 @@ def test_a_diverging_member_leaves_the_others_bit_unchanged(
 
 
 def test_every_variant_seed_and_rate_of_the_study_is_one_population():
-  runs = study.expand(variants_study.get_config(), variants_study.get_hyper)
+  runs = local.expand(variants_study.get_config(), variants_study.get_hyper)
   models = {run.model for run in runs}
   assert models == set(variants.VARIANTS)
   assert len({run.hyperparams.seed for run in runs}) >= 2
   assert len({run.hyperparams.learning_rate for run in runs}) >= 2
   assert len(runs) >= 4 * len(models)
-  (only,) = study.split(runs)
+  (only,) = local.split(runs)
   assert len(only) == len(runs)
 
 
@@ -221,8 +222,8 @@ def test_one_program_serves_all_variants_evaluation_chunks_and_the_rest(caplog):
       'training.evaluation_batches': 1,
     }
   )
-  runs = study.expand(config, variants_study.get_hyper)
-  (only,) = study.split(runs)
+  runs = local.expand(config, variants_study.get_hyper)
+  (only,) = local.split(runs)
   with jax.log_compiles(True), caplog.at_level('WARNING'):
     compiled = population.compile_population(
       only[0].settings, [run.hyperparams for run in only]

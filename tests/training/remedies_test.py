@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lstm_variants import cells, models
-from lstm_variants.training import population, settings, step
+from lstm_variants.config import settings
+from lstm_variants.training import population, step
 
 SMALL = {
   'task.length': 8,

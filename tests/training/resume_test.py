@@ -10,10 +10,13 @@ import sys
 
 import pytest
 
-from lstm_variants import console, directory, population_files, results, storage
-from lstm_variants.directory import Mode
-from lstm_variants.sweeps import study
-from lstm_variants.training import checkpoint, records, settings
+from lstm_variants import console
+from lstm_variants.config import settings
+from lstm_variants.launch import local
+from lstm_variants.runs import checkpoint, directory, files, results
+from lstm_variants.runs import writer as writer_lib
+from lstm_variants.runs.directory import Mode
+from lstm_variants.training import records
 
 MODELS = ['vanilla', 'peephole']
 
@@ -30,8 +33,8 @@ def train(make_config, tmp_path):
       {'config.model.variant': model, **((own or {}).get(model) or {})}
       for model in models
     ]
-    runs = study.expand(config, lambda hyper: grid)
-    study.train(str(tmp_path / 'study'), 'two', config, runs, mode)
+    runs = local.expand(config, lambda hyper: grid)
+    local.train(str(tmp_path / 'study'), 'two', config, runs, mode)
     return tmp_path / 'study'
 
   return train
@@ -114,12 +117,12 @@ def test_metrics_are_hashed_up_to_what_a_checkpoint_saw(tmp_path):
   path = tmp_path / 'metrics.jsonl'
   path.write_bytes(b'rows\nmore')
   digest = hashlib.sha256(b'rows\n').hexdigest()
-  assert population_files.check_metrics(path, 5, digest) == 4
+  assert writer_lib.check_metrics(path, 5, digest) == 4
   for size, other in ((4, digest), (6, digest), (50, digest), (5, 'x')):
-    with pytest.raises(storage.DamagedError):
-      population_files.check_metrics(path, size, other)
+    with pytest.raises(files.DamagedError):
+      writer_lib.check_metrics(path, size, other)
   os.truncate(path, 2**33)  # sparse: only what counts is read
-  assert population_files.check_metrics(path, 5, digest) == 2**33 - 5
+  assert writer_lib.check_metrics(path, 5, digest) == 2**33 - 5
 
 
 def test_nobody_to_read_does_not_end_a_run(monkeypatch):

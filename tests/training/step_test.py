@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lstm_variants import models
+from lstm_variants.config import settings as settings_lib
 from lstm_variants.tasks import base
-from lstm_variants.training import settings as settings_lib
 from lstm_variants.training import step
 from lstm_variants.training import success as success_lib
 

@@ -1,1 +1,0 @@
-"""What is read off finished runs: statistics, figures, the report."""

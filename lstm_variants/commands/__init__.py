@@ -1,0 +1,1 @@
+"""The programs: flags, bad input in one line, exit statuses."""

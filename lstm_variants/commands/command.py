@@ -1,0 +1,185 @@
+"""What the programs share: strict flags, and bad input in one line.
+
+Exit status, each but 0 with one line on stderr that tells why:
+
+    0    fine
+    2    bad input; nothing was written
+    3    every run diverged; their results are written
+    4    no checkpoint can be used, or --resume under another config
+    5    the directory is busy, or holds a study and neither --resume nor
+         --overwrite is given
+    6    no space, or not writable; what was saved before is whole
+    130  SIGINT, and
+    143  SIGTERM: saved after the chunk of updates; a second one, half a second
+         later or more, ends at once
+"""
+
+from collections.abc import Callable, Sequence
+import logging
+import sys
+import types
+from typing import Any
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from lstm_variants.commands import config_file
+from lstm_variants.runs import directory, files
+from lstm_variants.training import interrupt
+
+# The flags below are the programs', so that their --help lists them.
+flags.disclaim_key_flags()
+
+_HELP = ('help', 'helpshort', 'helpfull', 'helpxml', '?')
+_HELP_WANTED = {f'{dashes}{name}' for dashes in ('-', '--') for name in _HELP}
+
+
+# What any program may meet.
+_ANYWHERE = (
+  config_file.UsageError,
+  files.StorageError,
+  files.BusyError,
+  interrupt.Interrupted,
+)
+
+
+class _Defaults:
+  """What a program takes where its command line says nothing."""
+
+  config: str | None = None
+
+
+def define_config(default: str | None = None) -> flags.FlagHolder:
+  """Define --config, a config file whose fields --config.FIELD overrides.
+
+  Args:
+    default: the file that is taken where none is named; None: it is refused.
+  """
+  _Defaults.config = default
+  try:
+    return config_flags.DEFINE_config_file(
+      'config',
+      None,
+      'Config file, as configs/adding.py; configs/base.py explains every '
+      'field. Override fields as --config.model.variant=peephole.',
+      lock_config=True,
+    )
+  except flags.Error as error:  # it reads the command line: a missing flagfile
+    _refuse(error)
+  raise AssertionError('unreachable')
+
+
+def define_workdir() -> flags.FlagHolder[str]:
+  """Define --workdir, the run directory."""
+  # Never None after `_parse`; `required=True` would refuse less readably.
+  workdir: Any = flags.DEFINE_string('workdir', None, 'The run directory.')
+  return workdir
+
+
+def define_mode() -> Callable[[], directory.Mode]:
+  """Define --resume and --overwrite; the result tells which was given."""
+  resume = flags.DEFINE_bool(
+    'resume', False, 'Go on with the study in --workdir where it stopped.'
+  )
+  overwrite = flags.DEFINE_bool(
+    'overwrite', False, 'Remove the study in --workdir and begin anew.'
+  )
+
+  def mode() -> directory.Mode:
+    if resume.value and overwrite.value:
+      raise config_file.UsageError(
+        '--resume --overwrite: one goes on, the other begins anew; nearest: '
+        '--resume'
+      )
+    if resume.value:
+      return directory.Mode.RESUME
+    return directory.Mode.OVERWRITE if overwrite.value else directory.Mode.NEW
+
+  return mode
+
+
+def start(program: types.ModuleType) -> None:
+  """Run a program as if its module had been started.
+
+  Args:
+    program: has `main`, and `ERRORS`, exceptions whose message is a line for
+      the user; its docstring and its flags are what --help shows.
+  """
+  sys.modules['__main__'].__doc__ = program.__doc__
+  for flag in flags.FLAGS.get_flags_for_module(program.__name__):
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+  run(program.main, *program.ERRORS)
+
+
+def run(main: Callable[[], None], *errors: type[Exception]) -> None:
+  """Parse the flags and run a program.
+
+  Args:
+    main: the program, after its flags are parsed.
+    *errors: exceptions whose message is a line for the user; those of
+      storage, and a signal, are understood anyway.
+  """
+
+  def guarded(argv: Sequence[str]) -> None:
+    del argv
+    try:
+      main()
+    except (*errors, *_ANYWHERE) as error:
+      _refuse(error)
+
+  interrupt.install()
+  # jax tells which of its platforms are missing; what was found is recorded.
+  logging.getLogger('jax').setLevel(logging.WARNING)
+  app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+  """Parse the command line; refuse in one line what absl does not."""
+  known = flags.FLAGS
+  if _Defaults.config and config_file.value_of('--config', argv) is None:
+    argv = [argv[0], f'--config={_Defaults.config}', *argv[1:]]
+  if _HELP_WANTED & set(argv):
+    _help(argv)
+  fields: dict[str, type] = {}
+  try:
+    if 'config' in known:
+      fields = config_file.check(argv)
+    rest = known(argv)
+    if 'workdir' in known and known['workdir'].value is None:
+      raise config_file.UsageError(
+        '--workdir: missing; nearest: --workdir=runs/NAME'
+      )
+    if len(rest) > 1:
+      word = rest[1]
+      raise config_file.UsageError(
+        f'{word!r}: unexpected argument; fields and flags start with --'
+        + config_file.nearest_flag(word.lstrip('-'), fields)
+      )
+  except flags.UnrecognizedFlagError as error:
+    wrong = error.flagname
+    nearest = config_file.nearest_flag(wrong, fields)
+    _refuse(config_file.UsageError(f'--{wrong}: unknown flag{nearest}'))
+  except (flags.Error, config_file.UsageError) as error:
+    _refuse(error)
+  except Exception as error:  # whatever else a value may set off
+    _refuse(
+      config_file.UsageError(f'--config: {type(error).__name__}: {error}')
+    )
+  else:
+    return rest
+  raise AssertionError('unreachable')
+
+
+def _help(argv: Sequence[str]) -> None:
+  """Show the help that is asked for; absl's would exit with status 1."""
+  wanted = next(word for word in argv if word in _HELP_WANTED)
+  try:
+    flags.FLAGS([argv[0], wanted])
+  except SystemExit:
+    sys.exit(0)
+
+
+def _refuse(error: Exception) -> None:
+  """Print an error as one line and exit with its status, 2 if it has none."""
+  print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+  sys.exit(getattr(error, 'exit_status', 2))

@@ -1,0 +1,184 @@
+"""Write the model of a run for other tools.
+
+    python -m experiments.export --workdir=runs/adding \\
+        --run=peephole_seed0_0a1b2c3d --out=model.onnx
+
+Takes the final parameters of a run that is finished, and of one that is not the
+newest checkpoint that is whole; the ids of the runs are in runs.jsonl, and
+without --run they are listed. --out ends in .onnx, or in .safetensors for the
+weights as torch names them: those of an LSTM under `lstm.`, those of a Linear
+under `readout.`.
+"""
+
+from collections.abc import Sequence
+import contextlib
+import difflib
+import pathlib
+from typing import Any
+
+from absl import flags
+import numpy as np
+import safetensors.numpy
+
+from lstm_variants import bridges, console
+from lstm_variants.bridges import onnx as onnx_lib
+from lstm_variants.commands import command, config_file
+from lstm_variants.config import checks
+from lstm_variants.runs import checkpoint, files, results
+from lstm_variants.training import records, trained
+
+SUFFIXES = ('.onnx', '.safetensors')
+# Of the ids that a refusal lists.
+MOST_IDS = 8
+_WORKDIR = command.define_workdir()
+_RUN = flags.DEFINE_string('run', None, 'The id of the run, as in runs.jsonl.')
+_OUT = flags.DEFINE_string('out', None, 'The file, .onnx or .safetensors.')
+# What it may end with, each a line for the user.
+ERRORS = (
+  results.WorkdirError,
+  checkpoint.CheckpointError,
+  checks.InputError,
+  bridges.ExportError,
+)
+
+
+def main() -> None:
+  """Find the run, read its parameters, write them."""
+  out = _checked_out()
+  runs = trained.read_configs(_WORKDIR.value)
+  ids = [records.run_name(run) for run in runs]
+  index = _chosen(ids)
+  model = trained.load(_WORKDIR.value, runs, index)
+  data, shapes = _translate(out, model)
+  with files.refusals(out.parent):
+    out.parent.mkdir(parents=True, exist_ok=True)
+  files.write(out, data)
+  if model.diverged:
+    console.warn(
+      f'{ids[index]}: {model.diverged}; its last finite weights are written'
+    )
+  run = model.run
+  console.say(
+    '\n'.join(
+      [
+        f'{out}: {ids[index]} after update {model.update:,}',
+        f'  model         {run.model} on {run.settings.task_label}',
+        *shapes,
+      ]
+    )
+  )
+
+
+def _checked_out() -> pathlib.Path:
+  if not _OUT.value:
+    raise config_file.UsageError('--out: missing; nearest: --out=model.onnx')
+  out = pathlib.Path(_OUT.value)
+  if out.name in ('', '..'):
+    raise config_file.UsageError(
+      f'--out={out}: is a directory; nearest: {out / "model.onnx"}'
+    )
+  if out.suffix not in SUFFIXES:
+    raise config_file.UsageError(
+      f'--out={out}: must end in {" or ".join(SUFFIXES)}; nearest: '
+      f'{out.with_suffix(SUFFIXES[0])}'
+    )
+  try:
+    taken = out.is_dir()
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+      # The name it has while it is written is longer.
+      out.with_name(out.name + files.ASIDE).lstat()
+  except (OSError, ValueError) as error:
+    reason = getattr(error, 'strerror', None) or error
+    raise config_file.UsageError(
+      f'--out={out}: {reason}; nearest: --out=model{out.suffix}'
+    ) from error
+  if taken:
+    raise config_file.UsageError(
+      f'--out={out}: is a directory; nearest: {out / "model"}{out.suffix}'
+    )
+  return out
+
+
+def _chosen(ids: Sequence[str]) -> int:
+  """Return the place of --run among the ids.
+
+  Raises:
+    UsageError: it is missing, or none of them.
+  """
+  if _RUN.value in ids:
+    return ids.index(_RUN.value)
+  close = difflib.get_close_matches(_RUN.value or '', ids, 1, 0.4)
+  more = f', … ({len(ids)})' * (len(ids) > MOST_IDS)
+  raise config_file.UsageError(
+    ('--run: missing' if _RUN.value is None else f'--run={_RUN.value}: unknown')
+    + f'; nearest: --run={(close or ids)[0]}'
+    + f'; choices: {", ".join(ids[:MOST_IDS])}{more}'
+  )
+
+
+def _translate(
+  out: pathlib.Path, model: trained.Trained
+) -> tuple[bytes, list[str]]:
+  """Return the file, and a line for each of its inputs and outputs or arrays.
+
+  Raises:
+    ExportError: the model cannot be put so.
+  """
+  run, params = model.run, model.params
+  for rate in ('zoneout_c', 'zoneout_h'):
+    if getattr(run.hyperparams, rate):
+      raise bridges.ExportError(
+        f'{rate}={getattr(run.hyperparams, rate):g}: at test time a state is '
+        'mixed with the one before, which other tools do not; nearest: '
+        f'{rate}=0'
+      )
+  sizes = run.settings.architecture
+  if out.suffix == '.safetensors':
+    arrays = _torch(out, sizes, params, run.hyperparams.toggles)
+    return safetensors.numpy.save(arrays), [
+      f'  {name:<24}{list(leaf.shape)}' for name, leaf in arrays.items()
+    ]
+  graph = onnx_lib.export_onnx(
+    params,
+    run.hyperparams.toggles,
+    None,
+    cell=sizes.cell,
+    residual=sizes.residual,
+  )
+  named = [('input', value) for value in graph.graph.input]
+  named += [('output', value) for value in graph.graph.output]
+  return graph.SerializeToString(), [
+    f'  {kind:<14}{value.name} {_shape(value)}' for kind, value in named
+  ]
+
+
+def _torch(
+  out: pathlib.Path, sizes: Any, params: Any, toggles: Any
+) -> dict[str, np.ndarray]:
+  """Return the arrays of a model as torch names them."""
+  if sizes.cell != 'lstm':
+    raise bridges.ExportError(
+      f'--out={out}: torch.nn.LSTM is not {sizes.cell}; nearest: '
+      f'{out.with_suffix(".onnx")}'
+    )
+  for name in ('layer_norm', 'learned_carry', 'residual'):
+    if getattr(sizes, name):
+      raise bridges.ExportError(
+        f'{name}=True: torch.nn.LSTM has none; nearest: {name}=False'
+      )
+  arrays = bridges.to_torch(
+    params['layers'],
+    toggles,
+    backward=params['backward']['layers'] if sizes.bidirectional else None,
+    prefix='lstm.',
+  )
+  readout = params['readout']
+  arrays['readout.weight'] = np.ascontiguousarray(readout['kernel'].T)
+  arrays['readout.bias'] = readout['bias']
+  return arrays
+
+
+def _shape(value: Any) -> str:
+  """Return the shape of an input or output of ONNX."""
+  dims = value.type.tensor_type.shape.dim
+  return f'[{", ".join(dim.dim_param or str(dim.dim_value) for dim in dims)}]'

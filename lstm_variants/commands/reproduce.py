@@ -1,0 +1,144 @@
+"""Test published claims: theirs, ours, and the verdict.
+
+    python -m experiments.reproduce --list
+    python -m experiments.reproduce --only=hs97_adding,tallec18_copy
+    python -m experiments.reproduce --budget=30
+
+Trains the study of each claim into its directory under --workdir, cheap ones
+first; one that is finished is read, one that was stopped is gone on with. What
+does not fit the budget is told as out of budget. Writes claims.csv there, with
+all claims, and the same table into --page, unless --only chooses some.
+"""
+
+from collections.abc import Mapping
+import difflib
+import math
+import pathlib
+
+from absl import flags
+
+from lstm_variants import claims, console
+from lstm_variants.claims import budget as budget_lib
+from lstm_variants.claims import claim, page
+from lstm_variants.commands import config_file
+from lstm_variants.runs import files
+from lstm_variants.training import interrupt
+
+_WORKDIR = flags.DEFINE_string(
+  'workdir', 'runs/reproduce', 'Where the studies of the claims are.'
+)
+_LIST = flags.DEFINE_bool('list', False, 'List the claims and train nothing.')
+_ONLY = flags.DEFINE_list('only', [], 'Names of claims; none: all.')
+_BUDGET = flags.DEFINE_float(
+  'budget', math.inf, 'Minutes to train at most; 0 reads what is there.'
+)
+_PAGE = flags.DEFINE_string(
+  'page',
+  'docs/results.md',
+  'The page that gets the table, without --only; empty: none.',
+)
+
+
+class FailedError(Exception):
+  """A study could not be trained; the message is one line."""
+
+  exit_status = 1
+
+
+class StoppedError(Exception):
+  """A signal asked for the end."""
+
+  def __init__(self, exit_status: int):
+    super().__init__(
+      'stopped; what was trained is saved, the same command goes on'
+    )
+    self.exit_status = exit_status
+
+
+# What it may end with, each a line for the user.
+ERRORS = (page.PageError, FailedError, StoppedError)
+
+
+def main() -> None:
+  """Test the claims that are wanted, then write the table of all."""
+  wanted = _wanted()
+  if _LIST.value:
+    console.say(page.listed(wanted.values()))
+    return
+  if not _BUDGET.value >= 0:
+    raise config_file.UsageError(
+      f'--budget={_BUDGET.value}: must be 0 or more minutes; nearest: '
+      '--budget=30'
+    )
+  target = pathlib.Path(_PAGE.value) if _PAGE.value else None
+  if target:
+    page.check(target)
+  workdir = pathlib.Path(_WORKDIR.value)
+  with files.refusals(workdir):
+    workdir.mkdir(parents=True, exist_ok=True)
+  with files.lock(workdir, console.warn), interrupt.deferred():
+    outcomes = _test(wanted, workdir)
+    every = [
+      outcomes.get(name) or budget_lib.read(each, workdir / name)
+      for name, each in claims.CLAIMS.items()
+    ]
+    files.write(workdir / 'claims.csv', page.csv_text(every).encode())
+    if target and not _ONLY.value and not interrupt.requested():
+      page.fill(target, page.markdown(every))
+    console.say(page.summary(every))
+    _end(outcomes)
+
+
+def _test(
+  wanted: Mapping[str, claim.Claim], workdir: pathlib.Path
+) -> dict[str, budget_lib.Outcome]:
+  """Test claims, cheap ones first, until a signal asks for the end."""
+  left = budget_lib.Budget(_BUDGET.value)
+  outcomes = {}
+  for name in sorted(wanted, key=lambda name: wanted[name].minutes):
+    if interrupt.requested():
+      break
+    outcomes[name] = budget_lib.reproduce(
+      wanted[name], workdir / name, left, interrupt.requested
+    )
+    console.say(page.told(outcomes[name]))
+  return outcomes
+
+
+def _end(outcomes: Mapping[str, budget_lib.Outcome]) -> None:
+  """End with the status of a signal, or of a study that failed.
+
+  Raises:
+    StoppedError: a signal asked for the end.
+    FailedError: a study ended with an error.
+  """
+  try:
+    interrupt.check(saved=True)
+  except interrupt.Interrupted as error:
+    raise StoppedError(error.exit_status) from error
+  failed = [
+    name
+    for name, outcome in outcomes.items()
+    if outcome.verdict is claim.Verdict.FAILED
+  ]
+  if failed:
+    raise FailedError(
+      f'--only={",".join(failed)}: the studies end with errors, told above; '
+      'the rest is written'
+    )
+
+
+def _wanted() -> Mapping[str, claim.Claim]:
+  """Return the claims that are asked for, in the order of the registry."""
+  for name in _ONLY.value:
+    if name not in claims.CLAIMS:
+      nearest = difflib.get_close_matches(name, claims.CLAIMS, n=1, cutoff=0)
+      raise config_file.UsageError(
+        f'--only={name}: unknown claim; nearest: --only={nearest[0]} '
+        f'(--list shows all)'
+      )
+  return {
+    name: each
+    for name, each in claims.CLAIMS.items()
+    if not _ONLY.value or name in _ONLY.value
+  }

@@ -1,0 +1,173 @@
+"""Show a task: a few sequences, its chance level, its rule, what was published.
+
+    python -m experiments.show --task=adding_hs97 --config.task.length=20
+
+Prints the sequences step by step and writes a picture of them. --task is a
+task, or a task and a dialect, of docs/tasks.md; the fields of --config.task
+choose among what the dialect leaves open.
+"""
+
+import bisect
+import difflib
+import pathlib
+import sys
+from typing import Any
+
+from absl import flags
+import jax
+import numpy as np
+
+from lstm_variants import console, tasks
+from lstm_variants.commands import command, config_file
+from lstm_variants.config import checks
+from lstm_variants.plots import figures, samples
+from lstm_variants.runs import files
+from lstm_variants.tasks import base
+from lstm_variants.training import backend
+
+# Of a batch: what is drawn in some seconds, and held in memory.
+MOST_MARKS = 4 * 10**5
+MOST_NUMBERS = 10**7
+_CONFIG = command.define_config(default='configs/base.py')
+_TASK = flags.DEFINE_string(
+  'task', None, 'NAME or NAME_DIALECT; nothing: the task of the config.'
+)
+_SAMPLES = flags.DEFINE_integer(
+  'samples', 3, 'How many sequences.', lower_bound=1, upper_bound=100
+)
+_SEED = flags.DEFINE_integer(
+  'seed', 0, 'What they are drawn from.', lower_bound=0, upper_bound=2**32 - 1
+)
+_OUT = flags.DEFINE_string(
+  'out', None, 'The picture, .svg or .png; nothing: runs/show/TASK.svg.'
+)
+# What it may end with, each a line for the user.
+ERRORS = (backend.BackendError, checks.InputError)
+
+
+def main() -> None:
+  """Check everything, draw, print."""
+  fields = _chosen_fields()
+  task = checks.make_task(checks.resolve_task(fields), held_out=False)
+  out = pathlib.Path(_OUT.value or f'runs/show/{task.label}.svg')
+  if out.suffix not in ('.svg', '.png'):
+    raise config_file.UsageError(
+      f'--out={out}: must end in .svg or .png; nearest: {out}.svg'
+    )
+  _check_room(fields, task)
+  backend.check()
+  with files.refusals(out.parent):
+    out.parent.mkdir(parents=True, exist_ok=True)
+  batch = jax.jit(task.sample, static_argnums=1)(
+    jax.random.key(_SEED.value), _SAMPLES.value
+  )
+  shown = [_sample(task, batch, n) for n in range(_SAMPLES.value)]
+  drawing = samples.draw(f'{task.label}: {task.summary}', shown)
+  files.write(
+    out,
+    figures.png(drawing)
+    if out.suffix == '.png'
+    else figures.svg(drawing, task.label).encode(),
+  )
+  parts = [_describe(task), *map(samples.as_text, shown), f'picture: {out}']
+  console.say('\n\n'.join(parts))
+
+
+def _chosen_fields() -> dict[str, Any]:
+  """Return the fields of the task of --task, or of the config.
+
+  Raises:
+    UsageError: an unknown task, or one that is named twice.
+    InputError: a choice that the task does not have.
+  """
+  fields = _CONFIG.value.to_dict()
+  if _TASK.value is not None:
+    try:
+      name, dialect = tasks.TASKS.choice(_TASK.value)
+    except KeyError:
+      close = difflib.get_close_matches(_TASK.value, tasks.TASKS, 1, 0.4)
+      nearest = f'nearest: {close[0]}; ' if close else ''
+      raise config_file.UsageError(
+        f'--task={_TASK.value}: unknown; {nearest}choices: '
+        f'{", ".join(tasks.TASKS)}'
+      ) from None
+    given = {field for field, _ in config_file.overrides(sys.argv)}
+    for field in ('task.name', 'task.dialect'):
+      if field in given:
+        raise config_file.UsageError(
+          f'--config.{field} and --task={_TASK.value}: both name the task; '
+          'leave one out'
+        )
+    fields['task'] |= {'name': name, 'dialect': dialect}
+  checks.check_fields(fields)
+  return fields['task']
+
+
+def _check_room(fields: dict[str, Any], task: base.Task) -> None:
+  """Refuse what is too much to draw.
+
+  Raises:
+    UsageError: with the samples, or the length, that can be drawn.
+  """
+  count, fits = _SAMPLES.value, _drawable(task)
+  if count <= fits:
+    return
+  much = f'of {task.num_steps:,} steps: too much to draw'
+  if fits:
+    raise config_file.UsageError(
+      f'--samples={count}: {much}; nearest: --samples={fits}'
+    )
+  lengths = range(1, task.length)
+  longest = bisect.bisect(
+    lengths, False, key=lambda n: _drawable_at(fields, n) == 0
+  )
+  raise config_file.UsageError(
+    f'--config.task.length={task.length}: {much}; nearest: '
+    f'--config.task.length={longest} --samples=1'
+  )
+
+
+def _drawable(task: base.Task) -> int:
+  """Return how many sequences of a task can be drawn."""
+  sides = task.inputs, task.outputs
+  marks = sum(1 if one_hot else len(names) for names, one_hot in sides)
+  numbers = task.in_features + task.out_features
+  return min(
+    MOST_MARKS // (task.num_steps * marks),
+    MOST_NUMBERS // (task.num_steps * numbers),
+  )
+
+
+def _drawable_at(fields: dict[str, Any], length: int) -> int | None:
+  """Return how many can be drawn at a T; None if the task needs a longer."""
+  unset = dict.fromkeys((n for n in fields if n.endswith('length')), 0)
+  try:
+    chosen = checks.resolve_task({**fields, **unset, 'length': length})
+  except checks.InputError:
+    return None
+  return _drawable(checks.make_task(chosen, held_out=False))
+
+
+def _describe(task: base.Task) -> str:
+  """Return what there is to know of a task, a line each."""
+  chance = ', '.join(f'{k} {v:.4g}' for k, v in task.baselines.items())
+  lines = [
+    f'{task.label}: {task.summary}',
+    f'  from            {task.reference}',
+    f'  time axis       {task.num_steps:,} steps',
+    f'  features        {task.in_features} in, {task.out_features} out',
+    f'  without memory  {chance}',
+    f'  solved          {task.success}',
+  ]
+  lines += [f'  published       {result}' for result in task.published]
+  return '\n'.join(lines)
+
+
+def _sample(task: base.Task, batch: base.Batch, n: int) -> samples.Sample:
+  return samples.Sample(
+    np.asarray(batch.inputs[n]),
+    np.asarray(batch.targets[n]),
+    np.asarray(batch.mask[n]),
+    samples.Axis(*task.inputs),
+    samples.Axis(*task.outputs),
+  )

@@ -1,0 +1,29 @@
+"""Train one run.
+
+    python -m experiments.train --config=configs/adding.py \\
+        --config.model.variant=peephole --config.optimizer.learning_rate=1e-3 \\
+        --workdir=runs/adding
+
+The results are in the run directory: metrics.jsonl, runs.jsonl, params.npz
+(see lstm_variants/runs/results.py). Interrupted, repeat the command with --resume.
+"""
+
+from lstm_variants.commands import command
+from lstm_variants.config import settings
+from lstm_variants.launch import local
+from lstm_variants.training import backend
+
+_CONFIG = command.define_config()
+_WORKDIR = command.define_workdir()
+_MODE = command.define_mode()
+# What it may end with, each a line for the user.
+ERRORS = (backend.BackendError, *local.ERRORS)
+
+
+def main() -> None:
+  """Check everything, then train."""
+  mode = _MODE()
+  backend.use_every_core()
+  run = settings.from_config(_CONFIG.value)
+  backend.check()
+  local.train(_WORKDIR.value, 'train', _CONFIG.value, [run], mode)

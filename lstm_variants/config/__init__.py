@@ -1,0 +1,1 @@
+"""From the fields of a config to checked settings and grids of runs."""

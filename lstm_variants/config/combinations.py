@@ -1,0 +1,100 @@
+"""The rules that fields of a config must keep together."""
+
+import importlib.util
+from typing import Any
+
+from lstm_variants import tasks
+from lstm_variants.config import checks
+from lstm_variants.config.rules import InputError
+
+
+def check(fields: dict[str, Any]) -> None:
+  """Refuse fields that contradict each other.
+
+  Args:
+    fields: nested, each checked by itself (`checks.check_fields`).
+
+  Raises:
+    InputError: for the first that does not go with the others.
+  """
+  _check_optimizer(fields['optimizer'])
+  _check_batch(fields['training'])
+  _check_stack(fields['model'])
+  _check_directions(fields)
+  _check_drops(fields['model'], fields['training'])
+  _check_tensorboard(fields['training']['tensorboard'])
+
+
+def _check_optimizer(optimizer: dict[str, Any]) -> None:
+  """Refuse knobs that the optimizer does not have."""
+  for knob, users in (('momentum', ('sgd', 'rmsprop')), ('nesterov', ('sgd',))):
+    if optimizer[knob] and optimizer['name'] not in users:
+      raise InputError(
+        f'optimizer.{knob}',
+        optimizer[knob],
+        f'{optimizer["name"]} has none; nearest: --config.optimizer.name='
+        f'{users[0]}, or --config.optimizer.{knob}=0',
+      )
+
+
+def _check_batch(training: dict[str, Any]) -> None:
+  size, devices = training['batch_size'], training['batch_devices']
+  if size % devices:
+    fits = max(n for n in range(1, min(size, devices) + 1) if size % n == 0)
+    raise InputError(
+      'training.batch_devices',
+      devices,
+      f'must divide batch_size={size}; nearest: {fits}',
+    )
+
+
+def _check_stack(model: dict[str, Any]) -> None:
+  """Refuse what a stack of one layer cannot do."""
+  if model['residual'] and model['num_layers'] < 2:
+    raise InputError(
+      'model.residual',
+      True,
+      'needs --config.model.num_layers of 2 or more: the first layer has '
+      'inputs of another size; nearest: false',
+    )
+
+
+def _check_directions(fields: dict[str, Any]) -> None:
+  """Refuse what a model that sees both ways cannot do, or should not."""
+  task = fields['task']
+  if not fields['model']['bidirectional']:
+    return
+  if fields['training']['remat'] == 'sqrt':
+    raise InputError(
+      'training.remat',
+      'sqrt',
+      'a bidirectional model goes over a sequence both ways; nearest: auto',
+    )
+  if tasks.DIALECTS[task['name']][task['dialect']].causal:
+    raise InputError(
+      'model.bidirectional',
+      True,
+      f'the later inputs of {task["name"]} ({task["dialect"]}) tell its '
+      'answers, a model that looks ahead would read them off; nearest: false',
+    )
+
+
+def _check_drops(model: dict[str, Any], training: dict[str, Any]) -> None:
+  """Refuse what each device would have to draw for its part of a batch."""
+  for rate in checks.RATES:
+    if model[rate] and training['batch_devices'] > 1:
+      raise InputError(
+        f'model.{rate}',
+        model[rate],
+        'devices that share a batch would draw the same; nearest: '
+        '--config.training.batch_devices=1',
+      )
+
+
+def _check_tensorboard(wanted: bool) -> None:
+  if wanted and importlib.util.find_spec('tensorboardX') is None:
+    raise InputError(
+      'training.tensorboard',
+      wanted,
+      "needs an extra: pip install 'lstm-variants[tensorboard]'",
+    )

@@ -1,0 +1,1 @@
+"""What gates and states of a study's models do."""

@@ -1,0 +1,272 @@
+"""What a random search shows: best trials, and which hyper-parameter mattered.
+
+The protocol and the figures of Greff et al., IEEE TNNLS 28(10), 2017,
+arXiv:1503.04069: LSTM: A Search Space Odyssey.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm_variants import console
+from lstm_variants.evidence import subjects
+from lstm_variants.evidence.importance import (
+  best_trials_figures,
+  importance,
+  importance_figures,
+  search_space,
+)
+from lstm_variants.report import gallery
+from lstm_variants.statistics import best_trials
+
+# Numeric hyper-parameters that must have been searched.
+LEAST_AXES = 2
+POOLED = 'all models'
+# Model -> what the paper found beside V on speech, handwriting and music.
+PAPER: Mapping[str, str] = {
+  'nfg': 'worse on all three',
+  'noaf': 'worse on all three',
+  'nig': 'worse on two of three',
+  'nog': 'worse on two of three',
+  'niaf': 'worse on two of three',
+  'np': 'no significant difference',
+  'cifg': 'no significant difference',
+  'fgr': 'not better',
+}
+V = 'peephole'
+BEST = (
+  'Final held-out loss of the best trials of each model’s random search, as in '
+  'Greff et al. (2017), figure 3: the best tenth, at least {least} trials. '
+  'Boxes: quartiles; whiskers: the whole range; line: median; red dot: mean. '
+  'Thick and blue: the mean log loss differs from {baseline}’s (Welch, '
+  'two-sided, adjusted by Holm, 5 %). Gray bars: mean number of parameters in '
+  'use. The trials are chosen and compared on one held-out set, the paper had '
+  'two. Chosen trials are no random sample: the test is a description with a '
+  'threshold.'
+)
+MARGINALS = (
+  'Expected final loss against each hyper-parameter, averaged over all others '
+  '(geometric mean): what a random forest predicts that was fitted to the '
+  'trials, with one standard deviation over its trees. Trials that diverged '
+  'count as the worst finite loss. The forest explains {fit:.0%} of the '
+  'variance of trials its trees did not see. Last panel: functional ANOVA of '
+  'log10 of the loss; dotted: the share that a hyper-parameter without '
+  'influence gets from so many trials.'
+)
+SHARES = (
+  'Functional ANOVA (Hutter et al. 2014) of log10 of the final loss: what each '
+  'hyper-parameter explains alone of the variance over the searched box, each '
+  'in the scale in which it was drawn. Hatched: what none explains alone, '
+  'interactions and chance that the trees learned. Floor: what one without '
+  'influence gets (the losses shuffled). R²: of the forest, on trials its '
+  'trees did not see; near 0 or below (pale), the shares describe chance, as '
+  'they do where trials are few. The table adds PED-ANOVA’s opinion (Watanabe '
+  'et al. 2023: what tells the best trials from the others, as shares of 1).'
+)
+_BEST_COLUMNS = (
+  *('model', 'trials', 'diverged', 'best', 'median_loss', 'mean_loss'),
+  *('params', 'welch_p', 'holm_p', 'verdict', 'paper', 'agrees'),
+)
+_MARGINAL_COLUMNS = (
+  *('trials_of', 'hyperparameter', 'value', 'loss', 'low', 'high'),
+)
+_SHARE_COLUMNS = (
+  *('trials_of', 'trials', 'diverged', 'hyperparameter', 'share', 'floor'),
+  *('ped_anova', 'fit'),
+)
+
+
+class _Search(NamedTuple):
+  """The random search of one task."""
+
+  task: str
+  rows: Sequence[Mapping[str, Any]]
+  axes: Sequence[search_space.Axis]
+  memoryless: float | None
+
+
+def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
+  """Draw best trials, marginal losses and shares of each task.
+
+  Nothing is drawn of a task where fewer than two numeric hyper-parameters were
+  searched (`search_space.axes`), or trials are too few.
+
+  Args:
+    study: whose finished runs are looked at; also those that diverged.
+    baseline: the model that the others are compared with.
+  """
+  wanted = {(subject.task, subject.model) for subject in study.subjects}
+  tasks = dict.fromkeys(subject.task for subject in study.subjects)
+  for task in tasks:
+    rows = [
+      row
+      for row in study.rows
+      if row['task'] == task and (task, row['model']) in wanted
+    ]
+    axes = search_space.axes(rows)
+    if len(axes) < LEAST_AXES:
+      continue
+    levels = study.tasks.get(task, {}).get('baselines', {})
+    search = _Search(task, rows, axes, levels.get('loss'))
+    yield _draw_best(search, baseline)
+    try:
+      yield from _draw_importance(search, baseline)
+    except importance.ImportanceError as error:
+      console.warn(f'{task}: importance left out: {error}')
+
+
+def _draw_best(search: _Search, baseline: str) -> gallery.Drawing:
+  found = best_trials.best_trials(search.rows, baseline)
+  return gallery.Drawing(
+    kind='importance',
+    task=search.task,
+    part='best',
+    heading='The best trials of each model',
+    caption=BEST.format(least=best_trials.LEAST, baseline=baseline),
+    figure=best_trials_figures.draw_best(search.task, {search.task: found}),
+    columns=_BEST_COLUMNS,
+    rows=[_best_row(best, baseline) for best in found],
+  )
+
+
+def _best_row(best: best_trials.Best, baseline: str) -> tuple[Any, ...]:
+  paper = PAPER.get(best.model, '') if baseline == V else ''
+  empty = not len(best.losses)
+  return (
+    *(best.model, best.trials, best.diverged, len(best.losses)),
+    math.nan if empty else float(np.median(best.losses)),
+    math.nan if empty else float(np.mean(best.losses)),
+    *(best.params, best.welch, best.holm, best.verdict),
+    *(paper, agrees(paper, best.verdict) if paper else ''),
+  )
+
+
+def agrees(paper: str, verdict: str) -> str:
+  """Tell whether a verdict is what the paper's was.
+
+  Args:
+    paper: a value of `PAPER`.
+    verdict: of `best_trials.Best`.
+
+  Returns:
+    'yes'; 'in part', of what the paper saw on some data sets alone; 'not seen',
+    a difference that these trials do not show; 'no'; 'unknown'.
+  """
+  if verdict == best_trials.UNKNOWN:
+    return 'unknown'
+  if verdict == best_trials.BETTER:
+    return 'no'
+  if 'two' in paper:
+    return 'in part'
+  if 'worse' in paper:
+    return 'yes' if verdict == best_trials.WORSE else 'not seen'
+  if verdict == best_trials.EQUAL or paper == 'not better':
+    return 'yes'
+  return 'no'
+
+
+def _draw_importance(
+  search: _Search, baseline: str
+) -> Iterator[gallery.Drawing]:
+  models = list(dict.fromkeys(row['model'] for row in search.rows))
+  models.sort(key=lambda model: model != baseline)
+  axes = list(search.axes)
+  if len(models) > 1:
+    axes.append(search_space.model_axis(search.rows))
+  pooled = importance.gather(search.rows, axes)
+  bars = {POOLED: importance.shares(pooled)}
+  curves = {POOLED: importance.marginals(pooled)}
+  for model in models if len(models) > 1 else ():
+    try:
+      trials = importance.gather(
+        [row for row in search.rows if row['model'] == model], search.axes
+      )
+      bars[model] = importance.shares(trials)
+      if model == baseline:
+        curves[model] = importance.marginals(trials)
+    except importance.ImportanceError as error:
+      console.warn(f'{search.task}, {model}: left out: {error}')
+  yield _draw_marginals(search, baseline, curves, bars[POOLED])
+  yield _draw_shares(search, bars)
+
+
+def _draw_marginals(
+  search: _Search,
+  baseline: str,
+  curves: Mapping[str, Sequence[importance.Marginal]],
+  shares: importance.Shares,
+) -> gallery.Drawing:
+  alone = (baseline, curves[baseline]) if baseline in curves else None
+  rows = [
+    (name, marginal.axis.label, shown, *losses)
+    for name, marginals in curves.items()
+    for marginal in marginals
+    for shown, *losses in zip(
+      marginal.axis.levels or marginal.values.tolist(),
+      marginal.loss.tolist(),
+      marginal.low.tolist(),
+      marginal.high.tolist(),
+      strict=True,
+    )
+  ]
+  return gallery.Drawing(
+    kind='importance',
+    task=search.task,
+    part='marginals',
+    heading='What each hyper-parameter does to the loss',
+    caption=MARGINALS.format(fit=max(0.0, shares.fit)),
+    figure=importance_figures.draw_marginals(
+      search.task,
+      curves[POOLED],
+      shares,
+      other=alone,
+      seconds=_seconds(search),
+      memoryless=search.memoryless,
+    ),
+    columns=_MARGINAL_COLUMNS,
+    rows=rows,
+  )
+
+
+def _seconds(search: _Search) -> tuple[str, Mapping[float, float]] | None:
+  """Return width -> mean seconds of a run; other fields do not change them.
+
+  Runs of one program share their time, and a program is of one width.
+  """
+  for axis in search.axes:
+    if axis.name == 'model.hidden_features':
+      times: dict[float, list[float]] = {}
+      for row in search.rows:
+        width = float(row['config']['model']['hidden_features'])
+        if row['seconds_per_update'] is not None:
+          times.setdefault(width, []).append(
+            row['seconds_per_update'] * row['updates']
+          )
+      means = {width: float(np.mean(of)) for width, of in times.items()}
+      return (axis.label, means) if means else None
+  return None
+
+
+def _draw_shares(
+  search: _Search, bars: Mapping[str, importance.Shares]
+) -> gallery.Drawing:
+  rows = []
+  for name, bar in bars.items():
+    facts = name, bar.trials, bar.diverged
+    for label, share, second in zip(
+      bar.labels, bar.alone.tolist(), bar.second.tolist(), strict=True
+    ):
+      rows.append((*facts, label, share, bar.floor, second, bar.fit))
+    rows.append((*facts, 'rest', bar.rest, math.nan, math.nan, bar.fit))
+  return gallery.Drawing(
+    kind='importance',
+    task=search.task,
+    part='shares',
+    heading='Which hyper-parameter mattered',
+    caption=SHARES,
+    figure=importance_figures.draw_shares(search.task, bars),
+    columns=_SHARE_COLUMNS,
+    rows=rows,
+  )

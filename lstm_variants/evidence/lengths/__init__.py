@@ -1,0 +1,1 @@
+"""Errors on sequences longer than those of training."""

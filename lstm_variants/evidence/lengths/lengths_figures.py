@@ -1,0 +1,177 @@
+"""A picture of length generalisation: error against length."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib import axes as axes_lib
+from matplotlib import figure, lines, patches, style, ticker
+import numpy as np
+import numpy.typing as npt
+
+from lstm_variants.plots import figures
+
+_WIDTH = 7.5  # inches
+_LINE = 0.21  # inches, of a line of the legend
+_TRAINED: dict[str, Any] = {'facecolor': '#e8e8e8', 'edgecolor': 'none'}
+_CHANCE: dict[str, Any] = {
+  'color': '#666666',
+  'linestyle': '--',
+  'linewidth': 1.0,
+}
+# Lengths, or values, whose largest is so many times the smallest are spread by
+# their logarithms.
+_WIDE = 10
+
+
+def draw_lengths(
+  title: str,
+  models: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]],
+  *,
+  metric: str,
+  trained: tuple[int, int],
+  chance: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+) -> figure.Figure:
+  """Draw a metric against the length, one line for each model.
+
+  Args:
+    title: of the figure: the task.
+    models: label -> (lengths `[lengths]`, values `[runs, lengths]`); a value
+      that is not finite is left out.
+    metric: what the values are, with its unit.
+    trained: the smallest and the largest length of training, shaded.
+    chance: (lengths, levels) of the best predictor without memory; None: no
+      line.
+
+  Returns:
+    A figure: lines are medians over runs, bands span all of them.
+
+  Raises:
+    ValueError: no models, values that do not fit their lengths.
+  """
+  curves = {label: _summarise(label, *curve) for label, curve in models.items()}
+  if not curves:
+    raise ValueError('no models to draw')
+  every = [curve for curve, _ in curves.values()]
+  labels = list(curves)
+  with style.context(['default', figures.STYLE]):
+    drawing, axes = _new_figure(
+      title, len(labels) + 1 + (chance is not None), labels
+    )
+    axes.axvspan(trained[0] - 0.5, trained[1] + 0.5, zorder=0, **_TRAINED)
+    handles: list[Any] = []
+    for n, (lengths, values) in enumerate(curves.values()):
+      look = _look(n)
+      handles.append(lines.Line2D([], [], **look))
+      _draw_curve(axes, lengths, values, look, min(0.15, 1 / len(curves)))
+    handles.append(patches.Patch(**_TRAINED))
+    low, high = trained
+    labels.append(f'trained: {low:,}' + (f' to {high:,}' if high > low else ''))
+    if chance is not None:
+      level = np.broadcast_arrays(*map(np.asarray, chance))
+      axes.plot(*level, **_CHANCE)
+      handles.append(lines.Line2D([], [], **_CHANCE))
+      labels.append('without memory')
+    _scale(axes, np.concatenate([*every, np.asarray(trained)]), curves.values())
+    axes.set_xlabel('length T (steps)')
+    axes.set_ylabel(_plain(metric))
+    _add_legend(drawing, handles, labels)
+  return drawing
+
+
+def _summarise(label: str, lengths: Any, values: Any):
+  """Return sorted lengths, and the values of their order.
+
+  Raises:
+    ValueError: values that do not fit.
+  """
+  lengths, values = np.asarray(lengths), np.asarray(values, float)
+  if values.ndim != 2 or not values.size or values.shape[1:] != lengths.shape:
+    raise ValueError(
+      f'values of {label} {values.shape} must be (runs, {lengths.size}), of at '
+      'least one run and one length'
+    )
+  order = np.argsort(lengths, kind='stable')
+  return lengths[order], np.where(np.isfinite(values), values, np.nan)[:, order]
+
+
+def _draw_curve(
+  axes: axes_lib.Axes,
+  lengths: np.ndarray,
+  values: np.ndarray,
+  look: Mapping[str, Any],
+  alpha: float,
+) -> None:
+  """Draw median and range over the runs that have a finite value."""
+  seen = np.any(np.isfinite(values), axis=0)
+  lengths, values = lengths[seen], values[:, seen]
+  if not len(lengths):
+    return
+  band = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+  axes.fill_between(
+    lengths, *band, color=look['color'], alpha=alpha, linewidth=0
+  )
+  axes.plot(lengths, np.nanmedian(values, axis=0), **look)
+
+
+def _scale(axes: axes_lib.Axes, lengths: np.ndarray, curves: Any) -> None:
+  """Choose linear or logarithmic axes."""
+  if np.max(lengths) >= _WIDE * np.min(lengths):
+    axes.set_xscale('log')
+    axes.xaxis.set_major_formatter('{x:,.0f}')
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+  values = np.concatenate([values.ravel() for _, values in curves])
+  above = values[values > 0]
+  if len(above) and np.max(above) >= 10 * _WIDE * np.min(above):
+    if np.nanmin(values) > 0:
+      axes.set_yscale('log')
+      axes.yaxis.set_major_formatter('{x:,g}')
+  elif np.all((values >= 0) | np.isnan(values)):
+    axes.set_ylim(bottom=0)
+
+
+def _new_figure(
+  title: str, entries: int, labels: Sequence[str]
+) -> tuple[figure.Figure, axes_lib.Axes]:
+  rows = -(-entries // _columns(labels))
+  drawing = figure.Figure(
+    figsize=(_WIDTH, 4.3 + _LINE * rows), layout='constrained'
+  )
+  axes = drawing.add_subplot()
+  axes.set_title(_plain(title), loc='left', fontweight='bold')
+  return drawing, axes
+
+
+def _add_legend(
+  drawing: figure.Figure, handles: Sequence[Any], labels: Sequence[str]
+) -> None:
+  drawing.legend(
+    handles,
+    [_plain(label) for label in labels],
+    loc='outside lower left',
+    ncols=_columns(labels),
+    frameon=False,
+    fontsize=8,
+    handlelength=3.2,
+  )
+
+
+def _columns(labels: Sequence[str]) -> int:
+  longest = max(14, *(len(label) for label in labels)) + 8  # its handle, a gap
+  return max(1, 100 // longest)
+
+
+def _look(index: int) -> dict[str, Any]:
+  """Return colour, line and marker of a model; the colour changes first."""
+  palette, kinds = figures.PALETTE, figures.LINE_STYLES
+  return {
+    'color': palette[index % len(palette)],
+    'linestyle': kinds[index // len(palette) % len(kinds)],
+    'linewidth': 1.3,
+    'marker': 'o',
+    'markersize': 3,
+  }
+
+
+def _plain(text: str) -> str:
+  """Keep Matplotlib from reading dollars as mathematics."""
+  return text.replace('$', r'\$')

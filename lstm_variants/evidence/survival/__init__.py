@@ -1,0 +1,1 @@
+"""Whether one model solves a task sooner than another."""

@@ -1,0 +1,250 @@
+"""Figure of one task: which share of each model's runs is not yet solved."""
+
+from collections.abc import Mapping, Sequence
+import math
+import textwrap
+from typing import Any
+
+from matplotlib import axes as axes_lib
+from matplotlib import figure, lines, style, transforms
+import numpy as np
+
+from lstm_variants.plots import figures
+from lstm_variants.statistics import survival
+
+_WIDTH = 7.5  # inches
+_LINE_HEIGHT = 0.2  # inches, of the legend
+_LEGEND_CHARACTERS = 105  # in the width of the legend
+_TITLE_CHARACTERS = 38  # in the width of a panel
+# More lines with their bands are a tangle in one panel.
+_TOGETHER = 4
+_COLUMNS = 3
+# Lines upon each other are drawn this many points beside each other.
+_GAP = 1.7
+# From this ratio of the end to a typical first success on, steps of most models
+# would lie upon the axis.
+_LOGARITHMIC = 30.0
+_OTHER = {'color': '#bbbbbb', 'linewidth': 0.7}
+_PANEL = {'color': figures.PALETTE[1], 'linewidth': 1.4}
+_MARK = 'training ended unsolved'
+
+
+def draw_survival(
+  task: str,
+  curves: Mapping[str, survival.Curve],
+  *,
+  p_values: Mapping[str, float] | None = None,
+  baseline: str | None = None,
+) -> figure.Figure:
+  """Draw the share of runs not yet solved against training sequences.
+
+  Args:
+    task: label of the task, the title.
+    curves: label of a model -> its `survival.kaplan_meier`, in the order
+      wanted; one without points has no runs and no line.
+    p_values: label -> p value of the log-rank test; NaN is not shown.
+    baseline: the label that the tests compare with, if it is among the curves.
+
+  Returns:
+    A figure: a line steps down at each success, `|` marks runs whose training
+    ended unsolved, and the band is pointwise. Up to four models share a panel;
+    of more each has its own, beside the baseline and upon all others in gray.
+    Lines of a panel are shifted by a few points, so that equal ones show.
+
+  Raises:
+    ValueError: there are no curves.
+  """
+  if not curves:
+    raise ValueError('curves={}: must hold one model at least')
+  labels = {
+    name: _label(name, curve, (p_values or {}).get(name, math.nan))
+    for name, curve in curves.items()
+  }
+  if baseline not in labels:
+    baseline = None
+  if baseline is not None:
+    labels[baseline] += ' (baseline)'
+  with style.context(['default', figures.STYLE]):
+    if len(curves) <= _TOGETHER:
+      return _draw_together(task, curves, labels, baseline)
+    return _draw_apart(task, curves, labels, baseline)
+
+
+def _draw_together(
+  task: str,
+  curves: Mapping[str, survival.Curve],
+  labels: Mapping[str, str],
+  baseline: str | None,
+) -> figure.Figure:
+  words = [*labels.values(), _MARK]
+  drawing = _new_figure(task, 4.5, words)
+  axes = drawing.add_subplot()
+  handles = []
+  for index, (name, curve) in enumerate(curves.items()):
+    look = _look(index, name == baseline)
+    _draw_curve(axes, curve, look, index)
+    handles.append(lines.Line2D([], [], **look))
+  _scale(axes, curves)
+  axes.set_xlabel(_x_label(axes))
+  axes.set_ylabel('share of runs not yet solved')
+  _add_legend(drawing, handles, words)
+  return drawing
+
+
+def _draw_apart(
+  task: str,
+  curves: Mapping[str, survival.Curve],
+  labels: Mapping[str, str],
+  baseline: str | None,
+) -> figure.Figure:
+  shown = [name for name in curves if name != baseline]
+  words = ['model of the panel', 'the other models', _MARK]
+  looks = [_PANEL, _OTHER]
+  if baseline is not None:
+    words.insert(0, labels[baseline])
+    looks.insert(0, _look(0, True))
+  rows = -(-len(shown) // _COLUMNS)
+  drawing = _new_figure(task, 0.5 + 1.75 * rows, words)
+  grid = drawing.subplots(
+    rows, _COLUMNS, sharex=True, sharey=True, squeeze=False
+  ).ravel()
+  for axes, name in zip(grid, shown, strict=False):
+    for other in shown:
+      _draw_curve(axes, curves[other], _OTHER, None)
+    if baseline is not None:
+      _draw_curve(axes, curves[baseline], _look(0, True), 0)
+    _draw_curve(axes, curves[name], _PANEL, 1)
+    axes.set_title(_wrap(name, labels[name]), loc='left', fontsize=8)
+  _scale(grid[0], curves)
+  for axes in grid[max(0, len(shown) - _COLUMNS) : len(shown)]:
+    # The lowest of its column, where the last row is not full.
+    axes.tick_params(labelbottom=True)
+    axes.set_xlabel(_x_label(axes))
+    if axes.get_xscale() == 'linear':
+      axes.locator_params(axis='x', nbins=4)
+  for axes in grid[len(shown) :]:
+    axes.set_visible(False)
+  drawing.supylabel('share of runs not yet solved', fontsize=9)
+  _add_legend(drawing, [lines.Line2D([], [], **look) for look in looks], words)
+  return drawing
+
+
+def _new_figure(
+  task: str, height: float, words: Sequence[str]
+) -> figure.Figure:
+  rows = -(-len(words) // _columns(words))
+  drawing = figure.Figure(
+    figsize=(_WIDTH, height + _LINE_HEIGHT * rows), layout='constrained'
+  )
+  drawing.suptitle(
+    _plain(task), x=0.01, ha='left', fontsize='large', fontweight='bold'
+  )
+  return drawing
+
+
+def _draw_curve(
+  axes: axes_lib.Axes,
+  curve: survival.Curve,
+  look: Mapping[str, Any],
+  index: int | None,
+) -> None:
+  """Draw a curve, with band, marks and shift unless it has no index."""
+  if not curve.times.size:
+    return
+  times = np.concatenate(([0.0], curve.times))
+  share, low, high = (
+    np.concatenate(([1.0], edge))
+    for edge in (curve.survival, curve.low, curve.high)
+  )
+  if index is None:
+    axes.step(times, share, where='post', **look)
+    return
+  color = look['color']
+  axes.fill_between(
+    times, low, high, step='post', color=color, alpha=0.13, linewidth=0
+  )
+  # The first stays, the others go to both sides of it in turn.
+  side = 1 if index % 2 else -1
+  inches = side * ((index + 1) // 2) * _GAP / 72
+  figure_ = axes.get_figure()
+  assert figure_ is not None
+  moved = axes.transData + transforms.ScaledTranslation(
+    inches, inches, figure_.dpi_scale_trans
+  )
+  axes.step(times, share, where='post', transform=moved, **look)
+  ended = curve.censored > 0
+  mark = {'linestyle': 'none', 'marker': '|', 'markersize': 8, 'color': color}
+  axes.plot(curve.times[ended], curve.survival[ended], transform=moved, **mark)
+
+
+def _scale(axes: axes_lib.Axes, curves: Mapping[str, survival.Curve]) -> None:
+  """Let sequences begin at 0, or be logarithmic where most steps come early."""
+  ends = [curve.times[-1] for curve in curves.values() if curve.times.size]
+  finite = [end for end in ends if math.isfinite(end)]
+  first = [
+    curve.times[curve.solved > 0].min()
+    for curve in curves.values()
+    if curve.solved.any()
+  ]
+  last = max([*finite, 1.0])
+  if first and 0 < np.median(first) * _LOGARITHMIC <= last:
+    axes.set_xscale('log', nonpositive='clip')
+    axes.set_xlim(max(min(first), last / 1e6) / 1.5, last * 1.15)
+  else:
+    axes.set_xlim(0, last * 1.04)
+  axes.xaxis.set_major_formatter('{x:,.0f}')
+  axes.set_ylim(-0.06, 1.06)
+
+
+def _x_label(axes: axes_lib.Axes) -> str:
+  log = ', logarithmic' * (axes.get_xscale() == 'log')
+  return f'training sequences{log}'
+
+
+def _label(name: str, curve: survival.Curve, p_value: float) -> str:
+  runs = curve.at_risk[0] if curve.times.size else 0
+  text = f'{_plain(name)}: {curve.solved.sum()} of {runs} solved'
+  if math.isnan(p_value):
+    return text
+  shown = f'= {p_value:.3f}' if p_value >= 0.0005 else '< 0.001'
+  return f'{text}, log-rank p {shown}'
+
+
+def _wrap(name: str, label: str) -> str:
+  """Give the name lines of its own above what is said of it."""
+  start = len(_plain(name)) + 1
+  parts = (textwrap.fill(label[:start], _TITLE_CHARACTERS), label[start:])
+  return '\n'.join(part.strip() for part in parts)
+
+
+def _look(index: int, is_baseline: bool) -> dict[str, Any]:
+  return {
+    'color': figures.PALETTE[index],
+    'linestyle': figures.LINE_STYLES[index],
+    'linewidth': 2.2 if is_baseline else 1.4,
+  }
+
+
+def _add_legend(
+  drawing: figure.Figure, handles: Sequence[lines.Line2D], words: Sequence[str]
+) -> None:
+  mark = lines.Line2D([], [], linestyle='none', marker='|', color='#444444')
+  drawing.legend(
+    [*handles, mark],
+    words,
+    loc='outside lower left',
+    ncols=_columns(words),
+    frameon=False,
+    fontsize=8,
+    handlelength=3.2,
+  )
+
+
+def _columns(words: Sequence[str]) -> int:
+  longest = max(len(word) for word in words) + 8  # its handle and a gap
+  return max(1, min(len(words), _LEGEND_CHARACTERS // longest))
+
+
+def _plain(text: str) -> str:
+  """Keep Matplotlib from reading dollars as mathematics."""
+  return text.replace('$', r'\$')

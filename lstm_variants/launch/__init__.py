@@ -1,0 +1,1 @@
+"""Who trains the populations of a study."""

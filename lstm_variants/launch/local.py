@@ -1,0 +1,240 @@
+"""A study: a config, its grid of runs, and their training by populations."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import copy
+import functools
+from typing import Any
+
+from ml_collections import config_dict
+
+from lstm_variants import console
+from lstm_variants.config import checks, rules
+from lstm_variants.config import grid as hyper
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.runs import checkpoint, directory, results
+from lstm_variants.training import interrupt, loop, memory, records, resume
+from lstm_variants.training import population as population_lib
+
+MOST_RUNS = 100_000
+
+
+class GridError(ValueError):
+  """A study's grid cannot be used; the message is one line for the user."""
+
+
+class DivergedError(Exception):
+  """Every run of a study diverged; the message is one line for the user."""
+
+  exit_status = 3
+
+
+# What a study may end with, each a line for the user.
+ERRORS = (
+  GridError,
+  DivergedError,
+  results.WorkdirError,
+  checkpoint.CheckpointError,
+  checks.InputError,
+)
+
+
+def expand(
+  config: config_dict.ConfigDict, get_hyper: Callable[[Any], Iterable[Any]]
+) -> list[settings_lib.Run]:
+  """Return the checked runs of a grid.
+
+  Args:
+    config: the base config.
+    get_hyper: called with the module `hyper`; returns settings that map
+      'config.…' fields to values.
+
+  Returns:
+    One `Run` per setting, in order.
+
+  Raises:
+    GridError: an empty grid, a setting that is none, an unknown field, a value
+      of the wrong type, or a run that is there twice.
+    InputError: a setting that is refused (`settings.from_config`).
+  """
+  try:
+    grid = list(get_hyper(hyper))
+  except Exception as error:  # whatever a config's own code raises
+    name = type(error).__name__
+    raise GridError(f'get_hyper: {name}: {_one_line(error)}') from error
+  if not grid:
+    raise GridError('get_hyper: the grid is empty; give every sweep a value')
+  if len(grid) > MOST_RUNS:
+    raise GridError(
+      f'get_hyper: {len(grid):,} settings, at most {MOST_RUNS:,} make a study; '
+      'split it'
+    )
+  runs, seen = [], {}
+  for number, setting in enumerate(grid):
+    run = settings_lib.from_config(_apply(config, setting))
+    key = records.population_identity([run])
+    if key in seen:
+      raise GridError(
+        f'get_hyper: settings {seen[key]} and {number} are the same run '
+        f'{setting}, but for how long it trains and when it is looked at; '
+        'leave one out'
+      )
+    seen[key] = number
+    runs.append(run)
+  return runs
+
+
+def split(
+  runs: Iterable[settings_lib.Run],
+) -> list[list[settings_lib.Run]]:
+  """Split runs into populations: those that share their static settings."""
+  populations: dict[settings_lib.Settings, list[settings_lib.Run]] = {}
+  for run in runs:
+    populations.setdefault(run.settings, []).append(run)
+  return list(populations.values())
+
+
+def train(
+  workdir: str,
+  name: str,
+  config: config_dict.ConfigDict,
+  runs: Sequence[settings_lib.Run],
+  mode: directory.Mode = directory.Mode.NEW,
+) -> None:
+  """Train every population of a study that is not finished yet.
+
+  Args:
+    workdir: where the results go.
+    name: of the study.
+    config: the base config.
+    runs: from `expand`, or a single run.
+    mode: what to do with a study that is there.
+
+  Raises:
+    WorkdirError: the directory cannot be used.
+    BusyError: another process trains there.
+    StorageError: something could not be written.
+    InputError: a population needs more memory than there is, or a batch more
+      devices.
+    CheckpointError: an interrupted population has no checkpoint that is whole.
+    Interrupted: a signal asked for the end; everything is saved.
+    DivergedError: every run diverged; their results are written.
+  """
+  populations = split(runs)
+  configs = [run.config for run in runs]
+  directory.check(workdir, configs, mode)
+  for population in populations:
+    memory.check_memory([run.settings for run in population])
+    if not results.is_finished(workdir, records.population_name(population)):
+      population_lib.check_devices(population[0].settings)
+  tasks = {run.settings.task_label: describe_task(run.settings) for run in runs}
+  with directory.open_study(
+    workdir,
+    name,
+    config.to_dict(),
+    tasks,
+    configs,
+    mode,
+    functools.partial(_check_left, workdir, populations, tasks),
+  ):
+    console.say(
+      f'{name}: {len(runs)} runs in {len(populations)} compiled programs'
+    )
+    diverged = [_train_one(workdir, population) for population in populations]
+  if all(diverged):
+    raise DivergedError(
+      f'--workdir={workdir}: every run diverged; the results are written; try '
+      'a smaller --config.optimizer.learning_rate'
+    )
+
+
+def _check_left(
+  workdir: str,
+  populations: Sequence[Sequence[settings_lib.Run]],
+  tasks: Mapping[str, Any],
+) -> None:
+  """Check what earlier sessions left, before anything is changed."""
+  before = results.read_study(workdir)['tasks']
+  for task in tasks:
+    if task not in before:
+      raise directory.ResumeError(
+        f'--workdir={workdir}: is of {", ".join(before)}; {task} is of other '
+        f'data: --config.task.path leads to another file now; choose '
+        f'{workdir}_2'
+      )
+  ours = {records.population_name(population) for population in populations}
+  for name in results.populations(workdir):
+    if name not in ours:
+      raise directory.ResumeError(
+        f'--workdir={workdir}: holds the population {name}, which this grid '
+        'does not make: its runs were together with others; choose '
+        f'{workdir}_2'
+      )
+  for population in populations:
+    resume.check_left(workdir, population)
+
+
+def _train_one(workdir: str, population: Sequence[settings_lib.Run]) -> bool:
+  """Train a population unless it is done; tell whether every run diverged."""
+  name = records.population_name(population)
+  if resume.is_done(workdir, population):
+    console.say(f'{name}: already finished')
+    return results.is_all_diverged(workdir, name)
+  hint = population_lib.idle_devices_hint(
+    population[0].settings, len(population)
+  )
+  if hint:
+    console.say(f'{name}: {hint}')
+  diverged = loop.train_population(workdir, population)
+  interrupt.check(saved=True)
+  return diverged
+
+
+def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:
+  """Return what analysis needs to know of a task, as plain data."""
+  task, held_out = settings.task, settings.held_out_task
+  return {
+    'summary': task.summary,
+    'reference': task.reference,
+    'success': str(held_out.success),
+    'baselines': dict(held_out.baselines),
+    'published': [
+      result._asdict()
+      for result in task.published
+      if result.length == task.length
+    ],
+  }
+
+
+def _apply(
+  config: config_dict.ConfigDict, setting: Any
+) -> config_dict.ConfigDict:
+  if not isinstance(setting, dict):
+    raise GridError(
+      f'get_hyper: {setting!r} is not a setting; use hyper.sweep and the like'
+    )
+  changed = copy.deepcopy(config)
+  changed.lock()
+  known = [field for field, _ in directory.flatten(config.to_dict())]
+  for field, value in setting.items():
+    prefix, _, dotted = str(field).partition('.')
+    if prefix != 'config' or not dotted:
+      raise GridError(
+        f'get_hyper: {field!r} does not start with "config."; nearest: '
+        f"'config.{field}'"
+      )
+    if dotted not in known:
+      raise GridError(
+        f'get_hyper: {field}={value!r}: unknown field; '
+        f'{rules.nearest_field(dotted, known)}'
+      )
+    try:
+      changed.update_from_flattened_dict({dotted: value})
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+      raise GridError(
+        f'get_hyper: {field}={value!r}: {_one_line(error)}'
+      ) from error
+  return changed
+
+
+def _one_line(error: Exception) -> str:
+  return ' '.join(str(error).split())

@@ -1,0 +1,272 @@
+"""Models on top of cells, as pure functions: what training runs."""
+
+from collections.abc import Sequence
+import functools
+from typing import Any
+
+import chex
+from flax import nnx
+import jax
+import jax.numpy as jnp
+
+from lstm_variants import cells
+from lstm_variants.cells import contract, remedies, unroll
+from lstm_variants.models.architecture import Architecture as Architecture
+from lstm_variants.models.architecture import (
+  check_architecture as check_architecture,
+)
+from lstm_variants.models.architecture import count_params as count_params
+from lstm_variants.models.architecture import settings_of, width_of
+
+# Of the keys of the cells that run backwards.
+_BACKWARD = 0x6261636B
+
+
+def init_model(
+  key: jax.Array,
+  architecture: Architecture,
+  toggles: Any = None,
+  *,
+  forget_bias: float | jax.Array = 1.0,
+  chrono_t_max: float | jax.Array = 0.0,
+  dtype: jnp.dtype = jnp.float32,
+) -> dict[str, Any]:
+  """Draw the parameters of a model.
+
+  Args:
+    key: a PRNG key.
+    architecture: static.
+    toggles: of the cell, static or traced.
+    forget_bias: see `lstm.init_params`.
+    chrono_t_max: see `lstm.init_params`.
+    dtype: of every leaf.
+
+  Returns:
+    `{'layers': (cell parameters, ...), 'readout': {'kernel', 'bias'}}`; the
+    readout has a LeCun-normal kernel `[width, out_features]` and a zero bias.
+    Beside the layers there are 'gains', of layer normalisation, and 'carries',
+    the learned states `{name: [H]}`, where the architecture has them, for each
+    layer; and all three again in 'backward' of a bidirectional model.
+  """
+  sizes = architecture
+  init = functools.partial(
+    cells.CELLS[sizes.cell].init_params,
+    toggles=settings_of(architecture, toggles),
+    forget_bias=forget_bias,
+    chrono_t_max=chrono_t_max,
+    recurrent_init=sizes.recurrent_init,
+    dtype=dtype,
+  )
+  keys = jax.random.split(key, sizes.num_layers + 1)
+  params = _init_direction(keys[1:], sizes, init, dtype)
+  kernel = nnx.initializers.lecun_normal()(
+    keys[0], (width_of(sizes), sizes.out_features), dtype
+  )
+  bias = jnp.zeros((sizes.out_features,), dtype)
+  params['readout'] = {'kernel': kernel, 'bias': bias}
+  if sizes.bidirectional:
+    # A stream that no cell draws from: they fold in the numbers of leaves.
+    keys = jax.random.split(jax.random.fold_in(key, _BACKWARD), len(keys) - 1)
+    params['backward'] = _init_direction(keys, sizes, init, dtype)
+  return params
+
+
+def _init_direction(keys, sizes, init, dtype) -> dict[str, Any]:
+  """Draw what the layers have in one direction."""
+  cell, hidden = cells.CELLS[sizes.cell], sizes.hidden_features
+  params: dict[str, Any] = {
+    'layers': tuple(
+      init(key, width_of(sizes) if layer else sizes.in_features, hidden)
+      for layer, key in enumerate(keys)
+    )
+  }
+  if sizes.layer_norm:
+    params['gains'] = tuple(
+      remedies.init_gains(cell.gains, hidden, dtype) for _ in keys
+    )
+  if sizes.learned_carry:
+    params['carries'] = tuple(
+      {name: jnp.zeros((hidden,), dtype) for name in cell.zones} for _ in keys
+    )
+  return params
+
+
+def apply_model(
+  params: dict[str, Any],
+  architecture: Architecture,
+  toggles: Any,
+  inputs: jax.Array,
+  carries: Sequence[Any] | None = None,
+  *,
+  mask: jax.Array | None = None,
+  segment: int | None = None,
+  gradient: unroll.Gradient = 'fused',
+  noise: remedies.Noise | None = None,
+) -> tuple[tuple[Any, ...], jax.Array]:
+  """Run a model over a batch of sequences.
+
+  Args:
+    params: from `init_model`.
+    architecture: static.
+    toggles: of the cell, static or traced.
+    inputs: `[batch, time, in_features]`.
+    carries: one carry per layer, of a bidirectional model a pair; those that
+      the model begins with if None.
+    mask: None, or boolean `[batch, time]`; see `lstm.unroll`.
+    segment: None, or a number of steps: the gradient then keeps only the
+      carries between segments and computes each segment again (Chen et al.
+      2016, arXiv:1604.06174). √time needs the least memory, below 3/√time of
+      what None needs where time is long.
+    gradient: see `unroll.scan`; 'autodiff' is for forward mode.
+    noise: None, or zoneout and recurrent dropout.
+
+  Returns:
+    The carries after the last step and the outputs,
+    `[batch, time, out_features]`. Backward, the last step is the first.
+
+  Raises:
+    AssertionError: inputs or a mask that do not fit the architecture.
+    ValueError: a number of carries that is not that of the layers, a `segment`
+      that is not an integer of at least 1 or of a bidirectional model, an
+      unknown `gradient`.
+  """
+  chex.assert_shape(inputs, (None, None, architecture.in_features))
+  settings = settings_of(architecture, toggles)
+  x, mask = unroll.time_first(inputs, mask, time_major=False)
+  if carries is None:
+    carries = first_carries(params, architecture, settings, inputs)
+  if len(carries) != architecture.num_layers:
+    raise ValueError(
+      f'{len(carries)} carries for num_layers={architecture.num_layers}; '
+      'give one for each layer, or None'
+    )
+  run = functools.partial(_run, params, architecture, settings, gradient, noise)
+  xs = x, mask, jnp.arange(len(x)) if noise is not None else None
+  if segment is None:
+    last, outputs = run(tuple(carries), xs)
+  elif architecture.bidirectional:
+    raise ValueError(
+      f'segment={segment}: a bidirectional model has none; nearest: None'
+    )
+  else:
+    last, outputs = unroll.in_segments(run, segment, tuple(carries), xs)
+  return last, jnp.swapaxes(outputs, 0, 1)
+
+
+def first_carries(
+  params: dict[str, Any],
+  architecture: Architecture,
+  settings: Any,
+  inputs: jax.Array,
+) -> tuple[Any, ...]:
+  """Return the states before the first step: zero, or learned.
+
+  Args:
+    params: from `init_model`.
+    architecture: static.
+    settings: of the cell.
+    inputs: `[batch, ...]`.
+
+  Returns:
+    A carry per layer, of a bidirectional model a pair.
+  """
+  sizes = architecture
+  dtype = jnp.result_type(inputs, params['readout']['kernel'])
+  zero = cells.CELLS[sizes.cell].init_carry(
+    settings, inputs.shape[:1], sizes.hidden_features, dtype
+  )
+
+  def of_direction(params):
+    if not sizes.learned_carry:
+      return (zero,) * sizes.num_layers
+    return tuple(
+      remedies.replace(
+        zero,
+        **{
+          name: jnp.broadcast_to(state, zero.h.shape).astype(dtype)
+          for name, state in states.items()
+        },
+      )
+      for states in params['carries']
+    )
+
+  forward = of_direction(params)
+  if not sizes.bidirectional:
+    return forward
+  return tuple(zip(forward, of_direction(params['backward']), strict=True))
+
+
+def _run(params, architecture, settings, gradient, noise, carries, xs):
+  """Run the layers and the readout over inputs and mask, time major."""
+  hiddens, mask, steps = xs
+  last = []
+  for layer, carry in enumerate(carries):
+    below = hiddens
+    run = functools.partial(
+      _run_layer, architecture, settings, gradient, noise, layer
+    )
+    if architecture.bidirectional:
+      ahead, forward = run(params, carry[0], below, mask, steps)
+      flipped = jax.tree.map(lambda x: x[::-1], (below, mask, steps))
+      back, backward = run(params['backward'], carry[1], *flipped, turned=True)
+      carry = ahead, back
+      hiddens = jnp.concatenate((forward, backward[::-1]), axis=-1)
+    else:
+      carry, hiddens = run(params, carry, below, mask, steps)
+    if architecture.residual and layer:
+      hiddens = hiddens + below
+    last.append(carry)
+  readout = params['readout']
+  return tuple(last), hiddens @ readout['kernel'] + readout['bias']
+
+
+def _run_layer(
+  architecture: Architecture,
+  settings: Any,
+  gradient: unroll.Gradient,
+  noise: remedies.Noise | None,
+  layer: int,
+  params: dict[str, Any],
+  carry: Any,
+  inputs: jax.Array,
+  mask: jax.Array | None,
+  steps: jax.Array | None,
+  *,
+  turned: bool = False,
+) -> tuple[Any, jax.Array]:
+  """Run one layer in one direction, `turned` if it is the second."""
+  cell = cells.CELLS[architecture.cell]
+  of_layer = params['layers'][layer]
+  if noise is None and not architecture.layer_norm:
+    return cell.unroll(
+      of_layer,
+      settings,
+      inputs,
+      carry,
+      mask=mask,
+      time_major=True,
+      gradient=gradient,
+    )
+  unroll.check_gradient(gradient)
+  if noise is not None and noise.key is not None:
+    # Of each layer and direction its own.
+    key = jax.random.fold_in(noise.key, 2 * layer + turned)
+    noise = noise._replace(key=key)
+  return remedies.unroll(
+    cell,
+    of_layer,
+    settings,
+    inputs,
+    contract.start(
+      cell.init_carry,
+      settings,
+      architecture.hidden_features,
+      of_layer,
+      inputs,
+      carry,
+    ),
+    steps,
+    mask,
+    params['gains'][layer] if architecture.layer_norm else None,
+    noise,
+  )

@@ -1,0 +1,1 @@
+"""What a study shows: the comparison, its tables, the page."""

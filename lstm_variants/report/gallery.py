@@ -1,0 +1,174 @@
+"""The figures of a study beyond its tables: written, and read back.
+
+    WORKDIR/figures/NAME.svg, .png, .csv     a figure, and its numbers
+    WORKDIR/figures/index.json               what each of them shows
+
+`experiments.analyse` writes them; the report shows those that are of the runs
+that it is about, and leaves out what was drawn before runs were added.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+import csv
+import itertools
+import json
+import pathlib
+import re
+from typing import Any, NamedTuple
+
+from lstm_variants.plots import figures
+from lstm_variants.report import tables
+from lstm_variants.runs import files, results
+
+INDEX = 'index.json'
+# Kinds of figures, in the order of the report.
+KINDS = ('gradient_flow', 'gates', 'lengths', 'importance', 'survival')
+# Lines of a table that can be read.
+MOST_LINES = 40
+
+
+class Drawing(NamedTuple):
+  """A figure and the numbers behind it.
+
+  Attributes:
+    kind: of figure, as 'gradient_flow'.
+    task: its label.
+    part: tells the figures of one kind and task apart; may be empty.
+    heading: a few words.
+    caption: what is drawn, and how it is computed.
+    figure: of Matplotlib.
+    columns: of the numbers.
+    rows: the numbers.
+  """
+
+  kind: str
+  task: str
+  part: str
+  heading: str
+  caption: str
+  figure: Any
+  columns: Sequence[str]
+  rows: Iterable[Sequence[Any]]
+
+
+class Shown(NamedTuple):
+  """A drawing as it is on the disk.
+
+  Attributes:
+    kind: of figure.
+    task: its label.
+    name: of its files, without their ending.
+    heading: a few words.
+    caption: what is drawn.
+    svg: the figure.
+    numbers: its CSV file, headings first, if it is short.
+  """
+
+  kind: str
+  task: str
+  name: str
+  heading: str
+  caption: str
+  svg: str
+  numbers: Sequence[Sequence[str]]
+
+
+def file_name(*words: str) -> str:
+  """Return words as the name of a file."""
+  return re.sub(r'[^A-Za-z0-9._-]+', '_', '-'.join(filter(None, words)))
+
+
+def digest(runs: Sequence[Mapping[str, Any]]) -> str:
+  """Return a hash of finished runs, however they are ordered."""
+  told = sorted(json.dumps(files.jsonable(dict(run))) for run in runs)
+  return results.fingerprint([{'runs': told}])
+
+
+def write(
+  workdir: str,
+  drawings: Iterable[Drawing],
+  runs: Sequence[Mapping[str, Any]],
+) -> list[pathlib.Path]:
+  """Write drawings one by one, then name them in the index.
+
+  Args:
+    workdir: of the study.
+    drawings: replace those of their kinds that are there.
+    runs: rows of `results.read_runs`, which are drawn.
+
+  Returns:
+    The SVG files; where there are none, nothing is changed.
+
+  Raises:
+    StorageError: something could not be written.
+  """
+  directory = pathlib.Path(workdir) / 'figures'
+  entries, paths = [], []
+  for drawing in drawings:
+    with files.refusals(directory):
+      directory.mkdir(exist_ok=True)
+    name = file_name(drawing.task, drawing.kind, drawing.part)
+    path = directory / f'{name}.svg'
+    files.write(path, figures.svg(drawing.figure, salt=name).encode())
+    files.write(directory / f'{name}.png', figures.png(drawing.figure))
+    numbers = tables.as_csv(drawing.columns, drawing.rows)
+    files.write(directory / f'{name}.csv', numbers.encode())
+    entries.append({'name': name, **_words(drawing)})
+    paths.append(path)
+  if not entries:
+    return []
+  fresh = digest(runs)
+  kinds = {entry['kind'] for entry in entries}
+  kept = [e for e in _entries(directory, fresh) if e['kind'] not in kinds]
+  shown = sorted([*kept, *entries], key=lambda e: KINDS.index(e['kind']))
+  files.write_json(directory / INDEX, {'runs': fresh, 'drawings': shown})
+  return paths
+
+
+def read(workdir: str, runs: Sequence[Mapping[str, Any]]) -> list[Shown]:
+  """Return the drawings that show these runs; damaged ones are left out.
+
+  Args:
+    workdir: of the study.
+    runs: rows of `results.read_runs`.
+  """
+  directory = pathlib.Path(workdir) / 'figures'
+  found = []
+  for entry in _entries(directory, digest(runs)):
+    try:
+      svg = (directory / f'{entry["name"]}.svg').read_text()
+      if '<svg' not in svg:
+        continue
+      fields = {field: str(entry[field]) for field in Shown._fields[:-2]}
+      numbers = _read_csv(directory / f'{entry["name"]}.csv')
+    except (OSError, ValueError, LookupError, csv.Error):
+      continue
+    found.append(Shown(**fields, svg=svg, numbers=numbers))
+  return found
+
+
+def _entries(directory: pathlib.Path, fresh: str) -> list[dict[str, Any]]:
+  """Return the entries of the index, none if it is of other runs."""
+  try:
+    index = files.read_json(directory / INDEX)
+    if index['runs'] != fresh:
+      return []
+    entries = [dict(entry) for entry in index['drawings']]
+    return [
+      e
+      for e in entries
+      if e['kind'] in KINDS and e['name'] == file_name(e['name'])
+    ]
+  except (OSError, files.DamagedError, LookupError, TypeError, ValueError):
+    return []
+
+
+def _read_csv(path: pathlib.Path) -> list[list[str]]:
+  """Return the lines of a table, none if there are many."""
+  with open(path, newline='') as file:
+    lines = list(itertools.islice(csv.reader(file), MOST_LINES + 1))
+  return lines if len(lines) <= MOST_LINES else []
+
+
+def _words(drawing: Drawing) -> dict[str, str]:
+  words = drawing._asdict()
+  return {name: words[name] for name in ('kind', 'task', 'heading', 'caption')}

@@ -1,0 +1,264 @@
+"""Renders report.html: one file, nothing loaded from elsewhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import html
+import json
+import re
+import shlex
+from typing import Any
+
+from lstm_variants.report import (
+  comparison,
+  gallery,
+  page_notes,
+  page_style,
+  tables,
+)
+
+# Positions in `tables.COLUMNS`: an interval stands below its estimate.
+_STACKS = ((0,), (1,), (2,), (3,), (4, 5), (6, 7), (8,), (9,), (10,), (11,))
+
+
+def render(
+  study: Mapping[str, Any],
+  rows: Sequence[comparison.Row],
+  drawings: Mapping[tuple[str, str], str],
+  provenance: Mapping[str, Mapping[str, Any]],
+  baseline: str,
+  shown: Sequence[gallery.Shown] = (),
+) -> str:
+  """Return the report as a page that needs nothing beside itself.
+
+  Args:
+    study: what `results.read_study` returns.
+    rows: what `comparison.compare` returns.
+    drawings: (task, 'loss' or 'success') -> SVG text.
+    provenance: what `results.read_provenance` returns.
+    baseline: the model that others are compared with.
+    shown: what `experiments.analyse` has drawn of these runs.
+  """
+  tasks = list(dict.fromkeys(row.task for row in rows))
+  finished = sum(row.runs for row in rows)
+  sections = [
+    _task_section(
+      index,
+      task,
+      study,
+      rows,
+      drawings,
+      [drawing for drawing in shown if drawing.task == task],
+    )
+    for index, task in enumerate(tasks)
+  ]
+  links = _links(tasks)
+  name = _escape(study['name'])
+  return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{page_style.policy()}">
+<title>{name}: comparison</title>
+<style>{page_style.CSS}</style>
+</head>
+<body>
+<h1>{name}</h1>
+<p class="lead">{finished:,} of {len(study['runs']):,} runs finished, compared
+with <strong>{_escape(baseline)}</strong>. Study of
+{_escape(study['created'])}.</p>
+<nav><ul>{links}</ul></nav>
+{''.join(sections)}
+<section><h2>How to read the tables</h2>
+{_definitions(page_notes.NOTES)}</section>
+<section><h2>Provenance</h2>{_provenance(provenance)}
+<details><summary>Config of the study, before its grid</summary>
+<pre>{_escape(json.dumps(study['config'], indent=2))}</pre></details>
+</section>
+<script>{page_style.SCRIPT}</script>
+</body>
+</html>
+"""
+
+
+def _links(tasks: Sequence[str]) -> str:
+  return ''.join(
+    f'<li><a href="#task-{index}">{_escape(task)}</a></li>'
+    for index, task in enumerate(tasks)
+  )
+
+
+def _task_section(
+  index: int,
+  task: str,
+  study: Mapping[str, Any],
+  rows: Sequence[comparison.Row],
+  drawings: Mapping[tuple[str, str], str],
+  more: Sequence[gallery.Shown],
+) -> str:
+  captions = {
+    'loss': 'Held-out loss during training: median over the runs of a row '
+    'that have a finite loss, and the range of those runs.',
+    'success': 'Sequences to success, each run a dot; unsolved runs hollow, '
+    'at the sequences they were trained on (diverged: the longest of its row).',
+  }
+  figures = ''.join(
+    _figure(drawings[task, kind], f'task-{index}-{kind}', caption)
+    for kind, caption in captions.items()
+  )
+  figures += ''.join(
+    f'<h3>{_escape(drawing.heading)}</h3>'
+    + _figure(drawing.svg, f'task-{index}-more-{place}', drawing.caption)
+    + _numbers(drawing)
+    for place, drawing in enumerate(more)
+  )
+  return (
+    f'<section id="task-{index}"><h2>{_escape(task)}</h2>'
+    f'{_definitions(tables.facts(study["tasks"].get(task, {})))}'
+    f'{_table([row for row in rows if row.task == task])}{figures}</section>\n'
+  )
+
+
+def _figure(svg: str, prefix: str, caption: str) -> str:
+  return (
+    f'<figure><div class="card">{_inline(svg, prefix, caption)}</div>'
+    f'<figcaption>{_escape(caption)}</figcaption></figure>'
+  )
+
+
+def _numbers(drawing: gallery.Shown) -> str:
+  """Return the numbers of a drawing as a table that can be sorted."""
+  if not drawing.numbers:
+    return ''
+  columns, *rows = drawing.numbers
+  head = ''.join(
+    f'<th scope="col">{_escape(column.replace("_", " "))}</th>'
+    for column in columns
+  )
+  body = ''.join(
+    '<tr>' + ''.join(map(_number, row)) + '</tr>\n' for row in rows
+  )
+  table = _scroll(
+    f'<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>', table='sorted'
+  )
+  return f'<details><summary>The numbers</summary>{table}</details>'
+
+
+def _number(text: str) -> str:
+  """Return a cell of a CSV file as one of a table."""
+  try:
+    value = float(text)
+  except ValueError:
+    return f'<td data-sort="{_escape(text)}">{_escape(text)}</td>'
+  names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': 'NaN'}
+  key = names.get(repr(value), repr(value))
+  whole = value.is_integer() and abs(value) < 1e9
+  shown = f'{value:,.0f}' if whole else tables.number(value)
+  return f'<td data-sort="{key}">{shown}</td>'
+
+
+def _table(rows: Iterable[comparison.Row]) -> str:
+  head = ''
+  for first, *below in _STACKS:
+    heading, unit = tables.COLUMNS[first]
+    words = (unit, *(tables.COLUMNS[position][0] for position in below))
+    head += f'<th scope="col">{_escape(heading)}{_small(words)}</th>'
+  body = ''
+  for row in rows:
+    cells, keys = tables.cells(row), tables.keys(row)
+    mark = ' class="baseline"' if row.is_baseline else ''
+    key = f' data-sort="{_escape(keys[0])}"'
+    body += f'<tr{mark}><th scope="row"{key}>{_escape(cells[0])}</th>'
+    for first, *below in _STACKS[1:]:
+      words = [cells[p] for p in below if cells[p] != tables.MISSING]
+      key = f' data-sort="{_escape(keys[first])}"'
+      body += f'<td{key}>{_escape(cells[first])}{_small(words)}</td>'
+    body += '</tr>\n'
+  return _scroll(
+    f'<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>', table='sorted'
+  )
+
+
+def _small(words: Iterable[str]) -> str:
+  return ''.join(f' <small>{_escape(word)}</small>' for word in words)
+
+
+def _provenance(provenance: Mapping[str, Mapping[str, Any]]) -> str:
+  """Describe each program once, then each population in a line."""
+  programs: dict[str, list[tuple[str, str]]] = {}
+  for entry in provenance.values():
+    described = _program(entry)
+    programs.setdefault(json.dumps(described), described)
+  numbers = {key: number for number, key in enumerate(programs, 1)}
+  headings = ('population', 'program', 'devices', 'compile, s', 'train, s')
+  head = (*headings, 'started', 'finished')
+  lines = ''
+  for name, entry in provenance.items():
+    words = (
+      str(numbers[json.dumps(_program(entry))]),
+      ', '.join(str(device) for device in entry.get('devices') or ()),
+      _seconds(entry.get('compile_seconds')),
+      _seconds(entry.get('train_seconds')),
+      *(str(entry.get(key) or '') for key in ('started', 'finished')),
+    )
+    cells = ''.join(f'<td>{_escape(word)}</td>' for word in words)
+    lines += f'<tr><th scope="row">{_escape(name)}</th>{cells}</tr>\n'
+  columns = ''.join(f'<th scope="col">{word}</th>' for word in head)
+  described = (
+    f'<h3>Program {number}</h3>{_definitions(programs[key])}'
+    for key, number in numbers.items()
+  )
+  return ''.join(described) + _scroll(
+    f'<thead><tr>{columns}</tr></thead>\n<tbody>{lines}</tbody>', 'scroll text'
+  )
+
+
+def _program(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+  commit = entry.get('commit') or 'unknown'
+  changed = ' with uncommitted changes' * bool(entry.get('uncommitted_changes'))
+  packages = (entry.get('packages') or {}).items()
+  versions = ', '.join(f'{name} {version}' for name, version in packages)
+  return [
+    ('command', shlex.join(str(word) for word in entry.get('command') or ())),
+    ('commit', commit + changed),
+    ('versions', f'Python {entry.get("python")}; {versions}'),
+    (
+      'machine',
+      f'{entry.get("system")} {entry.get("machine")}, {entry.get("cpus")} CPUs',
+    ),
+  ]
+
+
+def _inline(svg: str, prefix: str, description: str) -> str:
+  """Prepare an SVG file's text for a page that holds others.
+
+  Its ids get a prefix, as every drawing has the same; the XML prologue goes.
+  """
+  text = svg[svg.index('<svg') :]
+  text = re.sub(r'\bid="', f'id="{prefix}-', text)
+  text = re.sub(r'href="#', f'href="#{prefix}-', text)
+  text = re.sub(r'url\(#', f'url(#{prefix}-', text)
+  label = f'<svg role="img" aria-label="{_escape(description)}"'
+  return text.replace('<svg', label, 1)
+
+
+def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
+  items = (
+    f'<dt>{_escape(name)}</dt><dd>{_escape(words)}</dd>'
+    for name, words in pairs
+  )
+  return f'<dl>{"".join(items)}</dl>'
+
+
+def _scroll(content: str, classes: str = 'scroll', table: str = '') -> str:
+  return (
+    f'<div class="{classes}" tabindex="0"><table class="{table}">{content}'
+    '</table></div>\n'
+  )
+
+
+def _seconds(value: float | None) -> str:
+  return tables.MISSING if value is None else f'{value:,.1f}'
+
+
+def _escape(value: Any) -> str:
+  return html.escape(str(value), quote=True)

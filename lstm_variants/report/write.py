@@ -1,0 +1,134 @@
+"""Writes what a study shows: compare.csv, figures, report.html."""
+
+from collections.abc import Mapping, Sequence
+import math
+import pathlib
+from typing import Any, NamedTuple
+
+from lstm_variants.plots import figures
+from lstm_variants.report import comparison, gallery, page, tables
+from lstm_variants.runs import files, results
+
+_CSV_COLUMNS = (
+  'task',
+  'label',
+  'model',
+  'is_baseline',
+  'runs',
+  'solved',
+  'diverged',
+  'median_sequences_to_success',
+  'median_low',
+  'median_high',
+  'budget_sequences',
+  'final_loss_mean',
+  'final_loss_low',
+  'final_loss_high',
+  'final_loss_runs',
+  'welch_p',
+  'holm_p',
+  'params_in_use',
+  'milliseconds_per_update',
+)
+
+
+class Report(NamedTuple):
+  """The files of a report, and the rows of its tables."""
+
+  html: pathlib.Path
+  csv: pathlib.Path
+  figures: Sequence[pathlib.Path]
+  rows: Sequence[comparison.Row]
+
+
+def write(workdir: str, baseline: str) -> Report:
+  """Compare the finished runs of a study and write the report beside them.
+
+  Args:
+    workdir: the run directory.
+    baseline: the model to compare with.
+
+  Returns:
+    The files, each written aside and renamed when it is whole, and the rows.
+
+  Raises:
+    results.WorkdirError: no study, or no finished run.
+    comparison.BaselineError: no run is of the baseline's model.
+  """
+  study, runs = results.read_study(workdir), results.read_runs(workdir)
+  rows = comparison.compare(study['tasks'], runs, baseline)
+  path = pathlib.Path(workdir)
+  with files.refusals(path / 'figures'):
+    (path / 'figures').mkdir(exist_ok=True)
+  table = _replace(path / 'compare.csv', csv_text(rows).encode())
+  drawings = _draw(study, runs, rows, results.read_metrics(workdir))
+  texts, written = {}, []
+  for (task, kind), drawing in drawings.items():
+    name = gallery.file_name(task, kind)
+    texts[task, kind] = figures.svg(drawing, salt=name)
+    svg, png = (path / 'figures' / f'{name}.{end}' for end in ('svg', 'png'))
+    written.append(_replace(svg, texts[task, kind].encode()))
+    written.append(_replace(png, figures.png(drawing)))
+  html = page.render(
+    study,
+    rows,
+    texts,
+    results.read_provenance(workdir),
+    baseline,
+    gallery.read(workdir, runs),
+  )
+  html_path = _replace(path / 'report.html', html.encode())
+  return Report(html_path, table, written, rows)
+
+
+def csv_text(rows: Sequence[comparison.Row]) -> str:
+  """Return the rows as CSV: full numbers, missing ones empty, inf as `inf`."""
+  lines = []
+  for row in rows:
+    values = (
+      *(row.task, row.label, row.model, int(row.is_baseline)),
+      *(row.runs, row.solved, row.diverged),
+      *(*row.median, row.budget),
+      *(*row.loss, row.finite),
+      *(row.welch, row.holm),
+      *(row.params_in_use, row.milliseconds),
+    )
+    lines.append(['' if _is_nan(value) else value for value in values])
+  return tables.as_csv(_CSV_COLUMNS, lines)
+
+
+def _draw(
+  study: Mapping[str, Any],
+  runs: Sequence[comparison.Run],
+  rows: Sequence[comparison.Row],
+  metrics: Sequence[Mapping[str, Any]],
+) -> dict[tuple[str, str], Any]:
+  """Draw both figures of each task, keyed by task and kind."""
+  by_run: dict[str, list[Mapping[str, Any]]] = {}
+  for evaluation in metrics:
+    by_run.setdefault(evaluation['run'], []).append(evaluation)
+  groups = {
+    (group.task, group.label): group
+    for group in comparison.group_runs(study['tasks'], runs)
+  }
+  drawings = {}
+  for task in dict.fromkeys(row.task for row in rows):
+    chosen = [row for row in rows if row.task == task]
+    ordered = [groups[task, row.label] for row in chosen]
+    baselines = study['tasks'].get(task, {}).get('baselines') or {}
+    drawings[task, 'loss'] = figures.draw_learning_curves(
+      task, ordered, by_run, baselines.get('loss')
+    )
+    drawings[task, 'success'] = figures.draw_successes(
+      task, ordered, {row.label: row.median.estimate for row in chosen}
+    )
+  return drawings
+
+
+def _replace(path: pathlib.Path, content: bytes) -> pathlib.Path:
+  files.write(path, content)
+  return path
+
+
+def _is_nan(value: Any) -> bool:
+  return isinstance(value, float) and math.isnan(value)

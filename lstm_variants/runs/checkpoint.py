@@ -1,0 +1,246 @@
+"""Checkpoints: all that a population needs to go on, in one file.
+
+    DIRECTORY/000000400.safetensors      after update 400
+
+A file is a safetensors file: a JSON header of names, types and shapes, then
+the bytes of the arrays; data only, and other tools can open it. Its metadata
+holds this format's version, the population's identity, the progress, and the
+SHA-256 of the whole file, taken with zeros in its place.
+"""
+
+from collections.abc import Callable
+import contextlib
+import hashlib
+import json
+import pathlib
+import re
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from lstm_variants import console
+from lstm_variants.runs import files
+
+FORMAT = 1
+SUFFIX = '.safetensors'
+# Bytes of a header of ours, at most.
+_HEADER = 2**20
+_UNSET = '0' * 64
+_NAME = re.compile(r'\d{9,}\.safetensors')
+_DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
+
+
+class CheckpointError(ValueError):
+  """No checkpoint can be used; the message is one line for the user."""
+
+  exit_status = 4
+
+
+class Progress(NamedTuple):
+  """What a checkpoint tells beside the state.
+
+  Attributes:
+    update: updates done.
+    seconds: trained so far, over all sessions.
+    metrics_bytes: length of metrics.jsonl.
+    metrics_sha256: of those bytes.
+    made_by: versions and device; another one may round differently.
+  """
+
+  update: int
+  seconds: float
+  metrics_bytes: int
+  metrics_sha256: str
+  made_by: str
+
+
+def save(
+  directory: pathlib.Path,
+  identity: str,
+  state: Any,
+  progress: Progress,
+  keep: int,
+) -> None:
+  """Write a checkpoint, then remove all but the newest `keep`.
+
+  Args:
+    directory: made if missing.
+    identity: of the population.
+    state: a pytree of NumPy arrays.
+    progress: where the population stands.
+    keep: at least 1.
+
+  Raises:
+    StorageError: it could not be written; those before are untouched.
+  """
+  text = json.dumps(
+    {'format': FORMAT, 'identity': identity, **progress._asdict()}
+  )
+  blob = safetensors.numpy.save(
+    named_leaves(state), {'lstm_variants': text, 'sha256': _UNSET}
+  )
+  blob = blob.replace(_UNSET.encode(), _digest(blob).encode(), 1)
+  path = directory / f'{progress.update:09}{SUFFIX}'
+  with files.refusals(directory):
+    directory.mkdir(exist_ok=True)
+    files.sync_directory(directory.parent)
+  files.write(path, blob)
+  with files.refusals(directory):
+    _remove_old(directory, progress.update, keep)
+
+
+def load(
+  directory: pathlib.Path,
+  identity: str,
+  template: Any,
+  warn: Callable[[str], None] = console.warn,
+) -> tuple[Any, Progress] | None:
+  """Read the newest checkpoint that is whole.
+
+  Args:
+    directory: where `save` wrote.
+    identity: of the population.
+    template: a pytree of arrays or their shapes and dtypes.
+    warn: told which checkpoints are damaged, and which is used instead.
+
+  Returns:
+    The state as NumPy arrays, and the progress; None if there are none.
+
+  Raises:
+    CheckpointError: there are some, and none can be used.
+  """
+  damaged = []
+  for path in _newest_first(directory) if directory.is_dir() else []:
+    try:
+      found = _read(path, identity, template)
+    except (OSError, files.DamagedError) as error:
+      damaged.append(f'{path}: {error}')
+      continue
+    for line in damaged:
+      warn(f'{line}; using {path.name} instead')
+    return found
+  if damaged:
+    more = f' (and {len(damaged) - 1} older)' if damaged[1:] else ''
+    raise CheckpointError(
+      f'{damaged[0]}{more}; no checkpoint is left to go on from: repeat the '
+      'command with --overwrite to start anew'
+    )
+  return None
+
+
+def load_all(
+  directory: pathlib.Path, identity: str, template: Any
+) -> list[tuple[Any, Progress]]:
+  """Read every checkpoint that is whole, oldest first; see `load`."""
+  found = []
+  for path in _newest_first(directory) if directory.is_dir() else []:
+    with contextlib.suppress(OSError, files.DamagedError):
+      found.append(_read(path, identity, template))
+  return found[::-1]
+
+
+def named_leaves(tree: Any) -> dict[str, np.ndarray]:
+  """Return leaves by path, as 'layers/0/kernel'."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+  }
+
+
+def _newest_first(directory: pathlib.Path) -> list[pathlib.Path]:
+  """Return what has the name of a checkpoint; other files are not ours."""
+  found = [p for p in directory.iterdir() if _NAME.fullmatch(p.name)]
+  return sorted(found, key=_update_of, reverse=True)
+
+
+def _update_of(path: pathlib.Path) -> int:
+  return int(path.name.removesuffix(SUFFIX))
+
+
+def _remove_old(directory: pathlib.Path, update: int, keep: int) -> None:
+  """Remove all but the newest up to `update`; later ones were not usable."""
+  found = _newest_first(directory)
+  kept = [path for path in found if _update_of(path) <= update][:keep]
+  aside = directory.glob(f'*{SUFFIX}{files.ASIDE}')  # of a killed save
+  for path in [*found, *aside]:
+    if path not in kept:
+      path.unlink(missing_ok=True)
+
+
+def _digest(blob: bytes) -> str:
+  return hashlib.sha256(blob).hexdigest()
+
+
+def _read(
+  path: pathlib.Path, identity: str, template: Any
+) -> tuple[Any, Progress]:
+  """Read a checkpoint, each step only after the one before has held.
+
+  Raises:
+    DamagedError: the file is not what was saved, or not of this population.
+  """
+  expected = named_leaves(template)
+  largest = _HEADER + sum(
+    leaf.size * leaf.dtype.itemsize for leaf in expected.values()
+  )
+  if not path.is_file():
+    raise files.DamagedError('is not a file')
+  with open(path, 'rb') as file:
+    blob = file.read(largest + 1)
+  if len(blob) > largest:
+    raise files.DamagedError(f'has more than {largest:,} bytes')
+  match = _DIGEST.search(blob, 0, _HEADER)
+  if not match:
+    raise files.DamagedError('is no checkpoint, or cut short')
+  start, end = match.span(1)
+  if _digest(blob[:start] + _UNSET.encode() + blob[end:]) != match[1].decode():
+    raise files.DamagedError('is damaged (its checksum differs)')
+  progress = _check_metadata(path, blob, identity)
+  try:
+    arrays = safetensors.numpy.load(blob)
+  except (safetensors.SafetensorError, ValueError, KeyError) as error:
+    raise files.DamagedError(f'is no checkpoint ({error})') from error
+  _check_leaves(arrays, expected)
+  leaves = [arrays[name] for name in expected]
+  return jax.tree.unflatten(jax.tree.structure(template), leaves), progress
+
+
+def _check_metadata(path: pathlib.Path, blob: bytes, identity: str) -> Progress:
+  size = int.from_bytes(blob[:8], 'little')
+  header = files.parse_json(blob[8 : 8 + size])
+  try:
+    text = header['__metadata__']['lstm_variants']
+    fields = files.parse_json(text.encode(errors='replace'))
+    version, owner = fields.pop('format'), fields.pop('identity')
+  except (KeyError, TypeError, AttributeError) as error:
+    raise files.DamagedError('is no checkpoint of this program') from error
+  if version != FORMAT:
+    raise files.DamagedError(f'has format {version!r:.20}, not {FORMAT}')
+  types = Progress.__annotations__
+  if fields.keys() != types.keys() or not all(
+    type(fields[name]) is kind for name, kind in types.items()
+  ):
+    raise files.DamagedError('has other fields than a checkpoint')
+  progress = Progress(**fields)
+  if owner != identity:
+    raise files.DamagedError('belongs to another population')
+  if path.name != f'{progress.update:09}{SUFFIX}':
+    raise files.DamagedError(f'is that of update {progress.update}, renamed')
+  return progress
+
+
+def _check_leaves(arrays: dict[str, Any], expected: dict[str, Any]) -> None:
+  found = {name: (a.shape, a.dtype) for name, a in arrays.items()}
+  wanted = {name: (a.shape, a.dtype) for name, a in expected.items()}
+  differing = sorted(
+    name
+    for name in found.keys() | wanted.keys()
+    if found.get(name) != wanted.get(name)
+  )
+  if differing:
+    raise files.DamagedError(
+      f'holds other arrays than this population: {", ".join(differing[:5])}'
+    )

@@ -1,0 +1,227 @@
+"""A study's directory: begun, gone on with, or begun anew; never mixed up."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+import datetime
+import enum
+import os
+import pathlib
+import shutil
+from typing import Any
+
+from lstm_variants import console
+from lstm_variants.runs import results, files
+from lstm_variants.runs.results import WorkdirError
+
+# What a study leaves beside its directory of populations.
+_LEFT = ('compare.csv', 'report.html', 'figures')
+# Populations on their way out: half removed, they must not count as finished.
+_OUT = '.overwritten'
+
+
+class Mode(enum.Enum):
+  """What to do with a study that is there."""
+
+  NEW = 'refuse'
+  RESUME = '--resume'
+  OVERWRITE = '--overwrite'
+
+
+class ExistsError(WorkdirError):
+  """A study is there, and nobody said what to do with it."""
+
+  exit_status = 5
+
+
+class ResumeError(WorkdirError):
+  """There is nothing to go on with, or it was another study."""
+
+  exit_status = 4
+
+
+def check(
+  workdir: str, runs: Sequence[Mapping[str, Any]], mode: Mode = Mode.NEW
+) -> None:
+  """Refuse a directory that cannot hold the study of `runs`; write nothing.
+
+  Args:
+    workdir: the directory; it need not exist.
+    runs: the resolved config of every run.
+    mode: what to do with a study that is there.
+
+  Raises:
+    WorkdirError: `workdir` is empty, a file, not writable, or holds other
+      files.
+    ExistsError: it holds a study, and `mode` is NEW.
+    ResumeError: it holds no study to go on with, or one of other runs.
+  """
+  path = pathlib.Path(workdir)
+  _check_place(workdir)
+  if not path.exists() or _is_fresh(path):
+    if mode is Mode.RESUME:
+      raise ResumeError(
+        f'--workdir={workdir}: holds nothing to go on with; leave out --resume '
+        'to start'
+      )
+    return
+  if not (path / 'study.json').is_file():
+    raise WorkdirError(
+      f'--workdir={workdir}: not empty and holds no study; choose a new '
+      f'directory, as {path / "study"}'
+    )
+  study = results.read_study(workdir)  # whatever the mode: is it one of ours?
+  if mode is Mode.OVERWRITE:
+    return
+  if mode is Mode.RESUME:
+    _check_same(workdir, study['runs'], files.jsonable(list(runs)))
+    return
+  raise ExistsError(
+    f'--workdir={workdir}: holds a study ({study["name"]}, '
+    f'{len(study["runs"])} run(s)); --resume goes on with it, --overwrite '
+    f'begins anew; or choose {path}_2'
+  )
+
+
+@contextlib.contextmanager
+def open_study(
+  workdir: str,
+  name: str,
+  config: Mapping[str, Any],
+  tasks: Mapping[str, Mapping[str, Any]],
+  runs: Sequence[Mapping[str, Any]],
+  mode: Mode = Mode.NEW,
+  check_left: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+  """Create a study's directory, or take it up; alone until the block ends.
+
+  Args:
+    workdir: the directory; made if missing.
+    name: of the study.
+    config: the base config before the grid.
+    tasks: label -> baselines, success, summary, reference, published results.
+    runs: the resolved config of every run.
+    mode: what to do with a study that is there.
+    check_left: called before anything is changed in a study that is gone on
+      with; raises where its populations cannot be.
+
+  Raises:
+    WorkdirError: see `check`.
+    BusyError: another process trains there.
+    StorageError: something cannot be written.
+  """
+  check(workdir, runs, mode)
+  path = pathlib.Path(workdir)
+  with files.refusals(path):
+    path.mkdir(parents=True, exist_ok=True)
+  with files.lock(path, console.warn):
+    # Again: another process may have begun or changed it in between.
+    check(workdir, runs, mode)
+    if mode is Mode.RESUME:
+      check_left()
+    if mode is Mode.OVERWRITE:
+      _clear(path)
+    _write_study(path, name, config, tasks, runs, mode)
+    yield
+
+
+def _write_study(path, name, config, tasks, runs, mode: Mode) -> None:
+  """Write study.json, unless it is there and says the same."""
+  now = datetime.datetime.now(datetime.UTC)
+  study = {
+    'format': results.FORMAT,
+    'name': name,
+    'created': now.isoformat('T', 'seconds'),
+    'fingerprint': results.fingerprint(runs),
+    'config': config,
+    'tasks': tasks,
+    'runs': list(runs),
+  }
+  if mode is Mode.RESUME:
+    before = results.read_study(str(path))
+    study['created'] = before['created']
+    if study['fingerprint'] == before['fingerprint']:
+      return
+  with files.refusals(path):
+    (path / 'populations').mkdir(exist_ok=True)
+  files.write_json(path / 'study.json', study)
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+  """Return what of a run's config decides what it trains, by dotted field."""
+  fields = dict(flatten(config))
+  return {key: fields[key] for key in fields if key not in results.HARMLESS}
+
+
+def _check_place(workdir: str) -> None:
+  if not workdir:
+    raise WorkdirError("--workdir='': a directory is needed, as /tmp/study")
+  path = pathlib.Path(workdir)
+  try:
+    existing = next(p for p in (path, *path.absolute().parents) if p.exists())
+  except OSError as error:
+    raise WorkdirError(
+      f'--workdir={workdir}: {error.strerror}; choose another directory'
+    ) from error
+  if not existing.is_dir():
+    raise WorkdirError(
+      f'--workdir={workdir}: {existing} is a file, a directory is needed; '
+      f'nearest: {existing}_runs'
+    )
+  if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
+    raise files.StorageError(
+      f'--workdir={workdir}: {existing} is not writable; choose a directory of '
+      'your own'
+    )
+
+
+def _is_fresh(path: pathlib.Path) -> bool:
+  """Tell whether a directory is empty, but for what a killed start leaves."""
+  left = {files.LOCK, 'study.json' + files.ASIDE, 'populations', _OUT}
+  names = {entry.name for entry in path.iterdir()}
+  populations = path / 'populations'
+  return names <= left and not (
+    populations.is_dir() and any(populations.iterdir())
+  )
+
+
+def _check_same(workdir: str, old: Sequence[Any], new: Sequence[Any]) -> None:
+  """Refuse to go on with other runs; name every difference."""
+  differences: dict[str, str] = {}
+  if len(old) != len(new):
+    differences['runs'] = f'{len(old)} before, {len(new)} now'
+    old = new = ()  # one by one, they would be compared with others
+  for before, after in zip(old, new, strict=False):
+    one, two = dict(flatten(before)), dict(flatten(after))
+    for field in [*one, *(field for field in two if field not in one)]:
+      was, now = one.get(field), two.get(field)
+      if was != now and field not in results.HARMLESS:
+        differences.setdefault(field, f'{was} before, {now} now')
+  if differences:
+    named = '; '.join(f'{field}: {text}' for field, text in differences.items())
+    raise ResumeError(
+      f'--workdir={workdir}: --resume needs the same runs; {named}; '
+      f'set them back, or choose {workdir}_2'
+    )
+
+
+def flatten(fields: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
+  """Yield the fields of a nested config, by dotted name."""
+  for key, value in fields.items() if isinstance(fields, Mapping) else ():
+    if isinstance(value, Mapping):
+      yield from flatten(value, f'{prefix}{key}.')
+    else:
+      yield prefix + key, value
+
+
+def _clear(path: pathlib.Path) -> None:
+  """Remove what a study left; study.json is replaced by the next."""
+  with files.refusals(path):
+    if (path / 'populations').exists():
+      os.replace(path / 'populations', path / _OUT)
+      files.sync_directory(path)
+    for name in (_OUT, *_LEFT):
+      entry = path / name
+      if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+      else:
+        entry.unlink(missing_ok=True)

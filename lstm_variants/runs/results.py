@@ -1,0 +1,222 @@
+"""The run directory: what a study leaves on disk, and all that analysis reads.
+
+    WORKDIR/
+      study.json                   name, fingerprint, config, tasks, runs
+      populations/NAME/            one per population, there once it is finished
+        runs.jsonl                 one row per run: config, status, metrics
+        metrics.jsonl              one row per run and evaluation
+        params.npz                 parameters, leading axis: the population
+        provenance.json            command, commit, versions, device, wall time
+        checkpoints/               what `training.checkpoint` reads
+      populations/NAME.partial/    a population in training
+
+A population is written aside and renamed when it is whole, a single file
+likewise. Plain JSON and arrays: no jax is needed to read them, nothing is
+executed. Numbers that are not finite are null in JSON.
+"""
+
+from collections.abc import Mapping, Sequence
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from lstm_variants.runs import files
+
+FORMAT = 1
+# Fields of a run that may change when a study is gone on with: they say for how
+# long it trains, and when it is looked at and saved. (Success on held-out data
+# is seen at evaluations, and so depends on their interval.)
+HARMLESS = (
+  'training.updates',
+  'training.evaluation_interval',
+  'training.save_interval',
+  'training.save_minutes',
+  'training.keep_checkpoints',
+  'training.tensorboard',
+)
+PARTIAL = '.partial'
+METRICS = 'metrics.jsonl'
+_Types = dict[str, type | tuple[type, ...]]
+# What readers rely on.
+_STUDY: _Types = {
+  'name': str,
+  'created': str,
+  'fingerprint': str,
+  'config': dict,
+  'tasks': dict,
+  'runs': list,
+}
+_RUN: _Types = {
+  'id': str,
+  'population': str,
+  'task': str,
+  'model': str,
+  'config': dict,
+  'status': str,
+  'sequences_to_success': (int, type(None)),
+  'sequences': int,
+  'updates': int,
+  'final': dict,
+  'params_in_use': int,
+  'params': int,
+  'seconds_per_update': (int, float, type(None)),
+}
+_RUNS = ('runs.jsonl', _RUN)
+_LOSS: _Types = {'loss': (int, float, type(None))}
+_EVALUATION: _Types = {'run': str, 'update': int, 'sequences': int, **_LOSS}
+
+
+class WorkdirError(ValueError):
+  """A directory cannot be used; the message is one line for the user."""
+
+
+def fingerprint(runs: Sequence[Mapping[str, Any]]) -> str:
+  """Return a hash of the resolved run configs, in their order."""
+  text = json.dumps(
+    files.jsonable(list(runs)), sort_keys=True, allow_nan=False
+  )
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_finished(workdir: str, population: str) -> bool:
+  """Tell whether a population has been trained to its end."""
+  return (pathlib.Path(workdir) / 'populations' / population).is_dir()
+
+
+def read_study(workdir: str) -> dict[str, Any]:
+  """Read study.json.
+
+  Raises:
+    WorkdirError: there is none, or it is not one of ours.
+  """
+  path = pathlib.Path(workdir) / 'study.json'
+  try:
+    study = files.read_json(path, files.LARGEST_STUDY)
+    _check_types(study, {'format': int, **_STUDY})
+    for entry in (*study['tasks'].values(), *study['runs']):
+      _check_types(entry, {})
+  except FileNotFoundError as error:
+    raise WorkdirError(
+      f'--workdir={workdir}: holds no study (no study.json); make one with '
+      'experiments.train or experiments.sweep'
+    ) from error
+  except (OSError, files.DamagedError) as error:
+    raise WorkdirError(
+      f'{path}: not a study of format {FORMAT}: {error}'
+    ) from error
+  if study['format'] != FORMAT:
+    raise WorkdirError(f'{path}: not a study of format {FORMAT}')
+  return study
+
+
+def read_runs(workdir: str) -> list[dict[str, Any]]:
+  """Read the rows of all finished runs, in the order of their populations.
+
+  Raises:
+    WorkdirError: no study, or no finished run.
+  """
+  read_study(workdir)
+  rows = _read_rows(workdir, *_RUNS)
+  if not rows:
+    raise WorkdirError(
+      f'--workdir={workdir}: holds no finished runs; repeat the command that '
+      'made it with --resume'
+    )
+  return rows
+
+
+def read_metrics(workdir: str) -> list[dict[str, Any]]:
+  """Read the rows of all evaluations of all finished runs."""
+  return _read_rows(workdir, METRICS, _EVALUATION)
+
+
+def read_params(workdir: str, population: str) -> dict[str, np.ndarray]:
+  """Read the parameters of a population, every leaf with its leading axis."""
+  path = pathlib.Path(workdir) / 'populations' / population / 'params.npz'
+  with np.load(path, allow_pickle=False) as arrays:
+    return dict(arrays)
+
+
+def read_provenance(workdir: str) -> dict[str, dict[str, Any]]:
+  """Read the provenance of every finished population."""
+  return {
+    path.name: read_population_provenance(workdir, path.name)
+    for path in _finished(workdir)
+  }
+
+
+def read_population_provenance(workdir: str, population: str) -> dict[str, Any]:
+  """Read the provenance of one finished population.
+
+  Raises:
+    WorkdirError: it cannot be read.
+  """
+  path = pathlib.Path(workdir) / 'populations' / population / 'provenance.json'
+  try:
+    found = files.read_json(path)
+    _check_types(found, {})
+  except (OSError, files.DamagedError) as error:
+    raise WorkdirError(
+      f'{path}: cannot be read: {error}; remove {path.parent} and repeat the '
+      'command with --resume'
+    ) from error
+  return found
+
+
+def is_all_diverged(workdir: str, population: str) -> bool:
+  """Tell whether every run of a finished population diverged."""
+  path = pathlib.Path(workdir) / 'populations' / population
+  return all(row['status'] == 'diverged' for row in _read_file(path, *_RUNS))
+
+
+def populations(workdir: str) -> list[str]:
+  """Return the names of all populations, finished or not."""
+  directory = pathlib.Path(workdir) / 'populations'
+  if not directory.is_dir():
+    return []
+  entries = [path for path in directory.iterdir() if path.is_dir()]
+  return sorted({path.name.removesuffix(PARTIAL) for path in entries})
+
+
+def _finished(workdir: str) -> list[pathlib.Path]:
+  directory = pathlib.Path(workdir) / 'populations'
+  if not directory.is_dir():
+    return []
+  paths = (p for p in directory.iterdir() if p.suffix != PARTIAL)
+  return sorted(p for p in paths if p.is_dir())
+
+
+def _check_types(row: Any, types: _Types) -> None:
+  """Refuse what readers would stumble over."""
+  if not isinstance(row, dict):
+    raise files.DamagedError(f'holds a {type(row).__name__}, not an object')
+  for name, wanted in types.items():
+    if not isinstance(row.get(name), wanted):
+      text = repr(row.get(name))[:40]
+      raise files.DamagedError(f'its {name} is {text}')
+
+
+def _read_rows(workdir: str, name: str, types: _Types) -> list[dict[str, Any]]:
+  return [
+    row for path in _finished(workdir) for row in _read_file(path, name, types)
+  ]
+
+
+def _read_file(
+  path: pathlib.Path, name: str, types: _Types
+) -> list[dict[str, Any]]:
+  rows = []
+  try:
+    for row in files.read_json_lines(path / name):
+      _check_types(row, types)
+      _check_types(row.get('final', {}), _LOSS)
+      rows.append(row)
+  except (OSError, files.DamagedError) as error:
+    raise WorkdirError(
+      f'{path / name}: cannot be read: {error}; remove {path} and repeat the '
+      'command with --resume'
+    ) from error
+  return rows

@@ -1,0 +1,152 @@
+"""Writes one population's results beside their final place."""
+
+from collections.abc import Iterable, Mapping
+import contextlib
+import hashlib
+import io
+import os
+import pathlib
+import shutil
+from typing import Any
+
+import numpy as np
+
+from lstm_variants.runs import results, files
+
+
+class PopulationWriter:
+  """Collects one population's results beside its final place.
+
+      with PopulationWriter(workdir, name) as writer:
+        writer.start()
+        writer.append_metrics(rows)
+        writer.finish(runs, params, provenance)
+
+  Without `finish` nothing appears under the final name.
+
+  Attributes:
+    final, partial: the directory's last name, and the one until then.
+    metrics_bytes: length of metrics.jsonl.
+  """
+
+  def __init__(self, workdir: str, population: str):
+    self.final = pathlib.Path(workdir) / 'populations' / population
+    self.partial = self.final.with_name(population + results.PARTIAL)
+    self.metrics_bytes = 0
+    self._hash = hashlib.sha256()
+    self._metrics: Any = None
+
+  def __enter__(self) -> 'PopulationWriter':
+    return self
+
+  def __exit__(self, *exc_info) -> None:
+    if self._metrics is not None:
+      with contextlib.suppress(OSError):
+        self._metrics.close()
+
+  @property
+  def metrics_sha256(self) -> str:
+    """Of metrics.jsonl so far."""
+    return self._hash.hexdigest()
+
+  def start(self) -> None:
+    """Begin anew; what an interrupted writer left is removed.
+
+    Raises:
+      StorageError: the directory cannot be made.
+    """
+    shutil.rmtree(self.partial, ignore_errors=True)
+    with files.refusals(self.partial):
+      self.partial.mkdir(parents=True)
+      self._metrics = open(self.partial / results.METRICS, 'wb')
+      files.sync_directory(self.partial)
+      files.sync_directory(self.partial.parent)
+
+  def resume(self, size: int, sha256: str) -> int:
+    """Go on after the first `size` bytes of metrics.jsonl; drop the rest.
+
+    Returns:
+      The number of bytes dropped: rows that will come again, or a torn one.
+
+    Raises:
+      DamagedError: those bytes are not the ones with this SHA-256.
+      StorageError: the file cannot be cut.
+    """
+    path = self.partial / results.METRICS
+    dropped = check_metrics(path, size, sha256)
+    with files.refusals(path):
+      os.truncate(path, size)
+      with open(path, 'rb') as file:
+        self._hash = hashlib.file_digest(file, 'sha256')
+      self._metrics = open(path, 'ab')
+    self.metrics_bytes = size
+    return dropped
+
+  def reopen(self) -> None:
+    """Take a finished population up again, to train it longer."""
+    with files.refusals(self.final):
+      os.replace(self.final, self.partial)
+      files.sync_directory(self.final.parent)
+
+  def append_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Append rows to metrics.jsonl, flushed so that they can be followed.
+
+    Raises:
+      StorageError: they could not be written.
+    """
+    lines = b''.join(files.json_line(row) for row in rows)
+    with files.refusals(self.partial / results.METRICS, len(lines)):
+      self._metrics.write(lines)
+      self._metrics.flush()
+    self._hash.update(lines)
+    self.metrics_bytes += len(lines)
+
+  def sync(self) -> None:
+    """Have metrics.jsonl on the disk before a checkpoint counts on it."""
+    files.check_lock(self.final.parents[1])
+    with files.refusals(self.partial / results.METRICS):
+      files.sync(self._metrics)
+
+  def finish(
+    self,
+    runs: Iterable[Mapping[str, Any]],
+    params: Mapping[str, np.ndarray],
+    provenance: Mapping[str, Any],
+  ) -> None:
+    """Write the remaining files and give the directory its final name.
+
+    Raises:
+      StorageError: something could not be written.
+    """
+    files.check_lock(self.final.parents[1])
+    rows = b''.join(files.json_line(row) for row in runs)
+    files.write(self.partial / 'runs.jsonl', rows)
+    arrays = io.BytesIO()
+    np.savez(arrays, allow_pickle=False, **params)
+    files.write(self.partial / 'params.npz', arrays.getvalue())
+    files.write_json(self.partial / 'provenance.json', provenance)
+    self.sync()
+    self._metrics.close()
+    with files.refusals(self.final):
+      os.replace(self.partial, self.final)
+      files.sync_directory(self.final.parent)
+
+
+def check_metrics(path: pathlib.Path, size: int, sha256: str) -> int:
+  """Check the first `size` bytes of a file; return how many come after them.
+
+  Raises:
+    DamagedError: they are not those with this SHA-256.
+  """
+  found, left = hashlib.sha256(), size
+  try:
+    length = path.stat().st_size
+    with open(path, 'rb') as file:
+      while block := file.read(min(left, 2**20)):
+        found.update(block)
+        left -= len(block)
+  except OSError as error:
+    raise files.DamagedError(f'{path}: {error.strerror}') from error
+  if left or found.hexdigest() != sha256:
+    raise files.DamagedError(f'{path}: is not what was written')
+  return length - size

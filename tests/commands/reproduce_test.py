@@ -1,0 +1,133 @@
+"""The program that tests published claims."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lstm_variants import claims
+from lstm_variants.claims import page
+from tests import conftest
+from tests.commands import bad_input_test
+
+fork = bad_input_test.fork
+
+
+def test_the_claims_are_listed_with_number_source_and_minutes(fork):
+  done = fork('reproduce', '--list')
+  assert done['status'] == 0 and not done['stderr'], done
+  for name, each in claims.CLAIMS.items():
+    assert f'{name}  ({each.minutes:g} min)' in done['stdout']
+    assert each.published in done['stdout'] and each.source in done['stdout']
+    assert f'--config={each.config} --workdir=runs/{name}' in done['stdout']
+
+
+def test_without_time_nothing_is_trained_and_the_page_says_so(fork, tmp_path):
+  target = tmp_path / 'page.md'
+  target.write_text(f'# Title\n{page.BEGIN}\n{page.END}\n')
+  done = fork(
+    *('reproduce', '--budget=0', f'--workdir={tmp_path / "runs"}'),
+    f'--page={target}',
+  )
+  assert done['status'] == 0 and not done['stderr'], done
+  count = len(claims.CLAIMS)
+  assert f'{count} claims: {count} out of budget' in done['stdout']
+  text = target.read_text()
+  assert text.startswith('# Title\n') and text.count('out of budget') > count
+  left = {path.name for path in (tmp_path / 'runs').iterdir()}
+  assert left == {'claims.csv', '.lock'}
+
+
+def test_chosen_claims_leave_the_page_of_all_alone(fork, tmp_path):
+  name = next(iter(claims.CLAIMS))
+  target = tmp_path / 'page.md'
+  text = f'{page.BEGIN}\nold\n{page.END}\n'
+  target.write_text(text)
+  done = fork(
+    *('reproduce', '--budget=0', f'--only={name}', f'--page={target}'),
+    f'--workdir={tmp_path / "runs"}',
+  )
+  assert done['status'] == 0, done
+  assert f'{name}: out of budget' in done['stdout']
+  rest = len(claims.CLAIMS) - 1
+  assert f'1 out of budget, {rest} not run' in done['stdout']
+  assert target.read_text() == text
+
+
+def test_a_signal_ends_it_in_order_and_begins_no_other_claim(tmp_path):
+  """Ctrl-C goes to the whole group: the study must get one signal, not two."""
+  runs = tmp_path / 'runs'
+  target = tmp_path / 'page.md'
+  target.write_text(f'{page.BEGIN}\nold\n{page.END}\n')
+  flags = ('--budget=60', f'--workdir={runs}', f'--page={target}')
+  command = [sys.executable, '-m', 'experiments.reproduce', *flags]
+  process = subprocess.Popen(
+    command,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+    cwd=conftest.REPOSITORY,
+  )
+  try:
+    _wait_for(lambda: any(map(_trains, runs.rglob('metrics.jsonl'))))
+    second = subprocess.run(
+      command, capture_output=True, text=True, cwd=conftest.REPOSITORY
+    )
+    assert second.returncode == 5 and 'wait for it' in second.stderr
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+  finally:
+    process.kill()
+  assert process.returncode == 130, stderr
+  assert 'the same command goes on' in stderr
+  assert stdout.count('stopped before its end') == 1
+  (log,) = runs.glob('*.log')
+  assert 'SIGTERM' in log.read_text() and 'SIGINT' not in log.read_text()
+  assert any(log.with_suffix('').rglob('checkpoints/*'))
+  assert 'old' in target.read_text()
+
+
+def _trains(metrics) -> bool:
+  return '"update": 250' in metrics.read_text()
+
+
+def _wait_for(happens) -> None:
+  end = time.monotonic() + 120
+  while not happens():
+    assert time.monotonic() < end
+    time.sleep(0.1)
+
+
+def test_the_examples_name_claims():
+  program = conftest.REPOSITORY / 'lstm_variants/commands/reproduce.py'
+  text = program.read_text()
+  (named,) = re.findall(r'--only=([\w,]+)\n', text)
+  assert set(named.split(',')) <= set(claims.CLAIMS)
+
+
+@pytest.mark.parametrize(
+  'flags, words',
+  [
+    (('--only=hs97_addin',), ('--only=hs97_addin', 'nearest: --only=hs97_a')),
+    (('--budget=-1',), ('--budget=-1', 'nearest: --budget=30')),
+    (('--budget=nan',), ('--budget=nan', 'nearest: --budget=30')),
+    (('--budget=long',), ('--budget=long',)),
+    (('--page=nowhere.md',), ('nowhere.md', '--page= for none')),
+    (('--page=README.md',), ('README.md', 'nearest: --page=docs/results.md')),
+    (('--workdir=README.md',), ('README.md',)),
+  ],
+)
+def test_bad_input_gets_a_line_and_trains_nothing(fork, tmp_path, flags, words):
+  given = [f'--workdir={tmp_path / "runs"}', *flags]
+  done = fork('reproduce', *given)
+  assert done['status'] != 0 and not done['stdout'], done
+  assert done['stderr'].count('\n') == 1
+  assert done['stderr'].startswith('error: ')
+  for word in words:
+    assert word in done['stderr']
+  assert not (tmp_path / 'runs').exists()

@@ -1,0 +1,83 @@
+"""The programs end to end: train, repeat, compare; and their help."""
+
+import csv
+
+import pytest
+
+from lstm_variants.runs import results
+
+TINY = (
+  '--config=configs/adding.py',
+  '--config.task.length=4',
+  '--config.model.hidden_features=2',
+  '--config.model.recurrent_init=uniform',
+  '--config.training.batch_size=2',
+  '--config.training.updates=3',
+  '--config.training.evaluation_interval=2',
+  '--config.training.evaluation_batches=1',
+)
+
+
+def test_train_then_compare(run_command, tmp_path):
+  workdir = tmp_path / 'new' / 'run'
+  arguments = (
+    *TINY,
+    '--config.model.variant=peephole',
+    # Two words, and a flag without a value.
+    *('--config.optimizer.learning_rate', '3e-3'),
+    '--config.model.toggles.gate_recurrence',
+    f'--workdir={workdir}',
+  )
+  done = run_command('train', *arguments)
+  assert (done.status, done.stderr) == (0, '')
+  assert 'train: 1 runs in 1 compiled programs' in done.stdout
+  assert 'update 3/3' in done.stdout
+  (row,) = results.read_runs(str(workdir))
+  assert row['model'] == 'peephole+gate_recurrence'
+  assert row['config']['optimizer']['learning_rate'] == 3e-3
+  assert (row['updates'], row['sequences']) == (3, 6)
+  rows = results.read_metrics(str(workdir))
+  assert [row['update'] for row in rows] == [0, 2, 3]
+  (provenance,) = results.read_provenance(str(workdir)).values()
+  assert f'--workdir={workdir}' in provenance['command']
+
+  refused = run_command('train', *arguments)
+  assert refused.status == 5 and '--resume' in refused.stderr
+  again = run_command('train', *arguments, '--resume')
+  assert (again.status, again.stderr) == (0, '')
+  assert 'already finished' in again.stdout
+  assert results.read_metrics(str(workdir)) == rows
+
+  model = '--baseline=peephole+gate_recurrence'
+  done = run_command('compare', f'--workdir={workdir}', model, COLUMNS='200')
+  assert (done.status, done.stderr) == (0, '')
+  assert 'peephole+gate_recurrence' in done.stdout
+  assert done.stdout.rstrip().endswith(f'report: {workdir}/report.html')
+  with open(workdir / 'compare.csv') as file:
+    (line,) = csv.DictReader(file)
+  assert float(line['final_loss_mean']) == row['final']['loss']
+  assert (workdir / 'report.html').stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+  'program, flags',
+  [
+    ('train', ('--config', '--workdir')),
+    ('sweep', ('--config', '--workdir')),
+    ('compare', ('--workdir', '--baseline')),
+  ],
+)
+def test_help_shows_an_example_and_the_flags_and_exits_with_0(
+  run_command, program, flags
+):
+  done = run_command(program, '--help')
+  assert (done.status, done.stderr) == (0, '')
+  assert f'python -m experiments.{program} --' in done.stdout
+  for flag in flags:
+    assert f'\n  {flag}: ' in done.stdout
+  assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_help_needs_no_valid_command_line(run_command):
+  done = run_command('train', '--config=nowhere.py', '--hiden=1', '-?')
+  assert (done.status, done.stderr) == (0, '')

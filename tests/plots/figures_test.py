@@ -1,0 +1,89 @@
+"""Figures: what is drawn, and that many groups stay legible."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_variants.plots import figures
+from lstm_variants.report import comparison
+from tests.report import study_fixture as fixture
+
+ADDING, COPY = fixture.TASKS
+
+
+def test_learning_curve_is_the_median_and_range_of_the_runs_still_there():
+  runs = [{'id': 'a'}, {'id': 'b'}, {'id': 'c'}, {'id': 'silent'}]
+  losses = {'a': [4, 3, None], 'b': [8, 1, None, 2], 'c': [7, None, math.inf]}
+  metrics = {
+    name: [
+      {'sequences': 10 * (k + 1), 'loss': loss} for k, loss in enumerate(values)
+    ]
+    for name, values in losses.items()
+  }
+  curve = figures.learning_curve(runs, metrics)
+  np.testing.assert_array_equal(curve.sequences, [10, 20, 30, 40])
+  np.testing.assert_array_equal(curve.median, [7, 2, np.nan, 2])
+  np.testing.assert_array_equal(curve.low, [4, 1, np.nan, 2])
+  np.testing.assert_array_equal(curve.high, [8, 3, np.nan, 2])
+
+
+def _groups(count, loss=0.1):
+  groups = []
+  for index in range(count):
+    run = {
+      'id': str(index),
+      **fixture.run(ADDING, f'$m_{index}$', 0, 1600, loss),
+    }
+    groups.append(
+      comparison.Group(ADDING, run['model'], {}, run['model'], [run])
+    )
+  metrics = {
+    group.runs[0]['id']: fixture.evaluations(group.runs[0]) for group in groups
+  }
+  return groups, metrics
+
+
+def test_sixty_four_groups_are_told_apart_in_the_legend():
+  groups, metrics = _groups(64)
+  drawing = figures.draw_learning_curves(ADDING, groups, metrics, 0.2)
+  text = figures.svg(drawing, 'salt')
+  (legend,) = drawing.legends
+  handles: list[Any] = list(legend.legend_handles)
+  looks = {(h.get_color(), str(h._unscaled_dash_pattern)) for h in handles}
+  assert len(looks) == 65
+  axes = drawing.axes[0]
+  assert legend.get_window_extent().y1 < axes.bbox.y0
+  assert legend.get_window_extent().x1 <= drawing.bbox.x1
+  assert axes.bbox.height > 250
+  # Labels are words, not mathematics.
+  assert '>$m_63$<' in text
+  assert axes.get_yscale() == 'log'
+
+
+@pytest.mark.parametrize('loss', [None, 0.0, -1.0])
+def test_figures_of_losses_without_a_logarithm(loss):
+  groups, metrics = _groups(2, loss)
+  if loss is None:
+    metrics = {}
+  drawing = figures.draw_learning_curves(ADDING, groups, metrics, None)
+  assert figures.svg(drawing, 'salt')
+  assert drawing.axes[0].get_yscale() == 'linear'
+
+
+def test_unsolved_runs_are_hollow_and_unreached_medians_not_drawn():
+  runs = [
+    fixture.run(ADDING, 'vanilla', 0, 1600, 0.1),
+    fixture.run(ADDING, 'vanilla', 1, None, 0.1),
+  ]
+  group = comparison.Group(ADDING, 'vanilla', {}, 'vanilla', runs)
+  axes = figures.draw_successes(ADDING, [group], {'vanilla': math.inf}).axes[0]
+  dots: list[Any] = list(axes.collections)
+  solved, unsolved = dots  # and no line for the median
+  assert solved.get_offsets()[:, 0].tolist() == [1600]
+  assert unsolved.get_offsets()[:, 0].tolist() == [fixture.BUDGET]
+  assert len(solved.get_facecolors()) == 1
+  assert len(unsolved.get_facecolors()) == 0
+  drawing = figures.draw_successes(ADDING, [group], {'vanilla': 1600.0})
+  assert len(drawing.axes[0].collections) == 3

@@ -1,0 +1,253 @@
+"""Grouping, labels and comparisons on run directories written by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from lstm_variants.report import comparison
+from lstm_variants.runs import results
+from lstm_variants.statistics import intervals
+from tests.report import study_fixture as fixture
+
+ADDING, COPY = fixture.TASKS
+
+
+def _compare(tmp_path, runs, baseline='vanilla'):
+  fixture.write(tmp_path / 'study', runs)
+  study = results.read_study(str(tmp_path / 'study'))
+  runs = results.read_runs(str(tmp_path / 'study'))
+  return comparison.compare(study['tasks'], runs, baseline)
+
+
+def _grid(rates=(0.1, 0.01), models=('peephole', 'vanilla'), **optimizer):
+  runs = []
+  for seed in range(3):
+    for model in models:
+      for rate in rates:
+        run = fixture.run(ADDING, model, seed, 1600, rate + seed / 100)
+        run['config'] = fixture.config(
+          ADDING, model, seed, learning_rate=rate, **optimizer
+        )
+        runs.append(run)
+  return runs
+
+
+def test_runs_that_differ_by_seed_alone_share_a_row(tmp_path):
+  rows = _compare(tmp_path, fixture.example())
+  assert [(row.task, row.label, row.runs) for row in rows] == [
+    (ADDING, 'vanilla', 8),
+    (ADDING, 'peephole', 8),
+    (ADDING, 'vanilla <no input_gate>', 8),
+    (COPY, 'vanilla', 2),
+    (COPY, 'peephole', 1),
+  ]
+
+
+def test_varying_fields_are_appended_and_the_baseline_comes_first(tmp_path):
+  rows = _compare(tmp_path, _grid())
+  assert [row.label for row in rows] == [
+    'vanilla, learning_rate=0.1',
+    'vanilla, learning_rate=0.01',
+    'peephole, learning_rate=0.1',
+    'peephole, learning_rate=0.01',
+  ]
+  assert [row.is_baseline for row in rows] == [True, True, False, False]
+  assert [row.model for row in rows] == ['vanilla'] * 2 + ['peephole'] * 2
+
+
+def test_ambiguous_fields_keep_their_full_names(tmp_path):
+  runs = _grid()
+  for run in runs:
+    run['config']['schedule'] = {
+      'learning_rate': 1,
+      'kind': 'cosine' if run['model'] == 'vanilla' else None,
+    }
+  runs[0]['config']['schedule']['learning_rate'] = 2
+  rows = _compare(tmp_path, runs)
+  assert (
+    'peephole, optimizer.learning_rate=0.01, schedule.learning_rate=1, '
+    'kind=null'
+  ) in [row.label for row in rows]
+
+
+def test_toggles_and_task_fields_do_not_enter_labels(tmp_path):
+  runs = [
+    fixture.run(ADDING, model, seed, None, 0.1 * seed)
+    for seed in (1, 2)
+    for model in ('vanilla', 'vanilla input_gate=off')
+  ]
+  runs[0]['config']['task']['note'] = 'x'
+  assert runs[0]['config']['model'] != runs[1]['config']['model']
+  rows = _compare(tmp_path, runs)
+  assert [row.label for row in rows] == ['vanilla', 'vanilla input_gate=off']
+
+
+def test_when_a_run_was_looked_at_and_saved_does_not_enter_labels(tmp_path):
+  runs = [
+    fixture.run(ADDING, model, seed, None, 0.1 * seed)
+    for model in ('vanilla', 'peephole')
+    for seed in (1, 2)
+  ]
+  for row in runs[2:]:
+    row['config']['training'] |= {'save_interval': 7, 'evaluation_interval': 3}
+  rows = _compare(tmp_path, runs)
+  assert [row.label for row in rows] == ['vanilla', 'peephole']
+  assert not math.isnan(rows[1].welch)
+
+
+def test_groups_are_compared_with_the_baseline_of_equal_other_fields(tmp_path):
+  rows = {row.label: row for row in _compare(tmp_path, _grid())}
+  for rate in (0.1, 0.01):
+    row = rows[f'peephole, learning_rate={rate}']
+    # Equal losses at equal rates: no difference at all.
+    assert row.welch == pytest.approx(1)
+    assert row.holm == pytest.approx(1)
+    assert math.isnan(rows[f'vanilla, learning_rate={rate}'].welch)
+
+
+def test_no_p_value_without_a_baseline_group_of_equal_fields(tmp_path):
+  runs = [
+    *_grid((0.1,), ('vanilla',)),
+    *_grid((0.01,), ('peephole',)),
+    fixture.run(COPY, 'peephole', 0, None, 0.1),
+    fixture.run(COPY, 'peephole', 1, None, 0.2),
+  ]
+  rows = _compare(tmp_path, runs)
+  assert len(rows) == 3
+  assert all(math.isnan(row.welch) and math.isnan(row.holm) for row in rows)
+
+
+def test_numbers_of_a_row_come_from_its_runs(tmp_path):
+  rows = _compare(tmp_path, fixture.example())
+  vanilla, peephole, failing = rows[:3]
+  losses = [1e-4 * k for k in range(1, 9)]
+  assert (vanilla.solved, vanilla.diverged, vanilla.finite) == (8, 0, 8)
+  assert vanilla.loss == intervals.mean_interval(losses)
+  assert vanilla.median.estimate == 1600 + 400 * 3
+  assert vanilla.params_in_use == 4480
+  assert vanilla.milliseconds == pytest.approx(2)
+  # The last peephole diverged.
+  doubled = [2 * loss for loss in losses[:7]]
+  p = scipy.stats.ttest_ind(doubled, losses, equal_var=False)[1]
+  assert peephole.welch == pytest.approx(p)
+  # Two comparisons in the task, this one the larger.
+  assert peephole.holm == pytest.approx(p)
+  assert failing.holm == pytest.approx(2 * failing.welch)
+  assert failing.solved == 0
+  assert failing.median == (math.inf,) * 3
+  assert failing.budget == fixture.BUDGET
+
+
+def test_diverged_runs_are_counted_and_leave_the_loss(tmp_path):
+  runs = [
+    fixture.run(ADDING, 'vanilla', seed, 1600, 0.25 * (seed + 1))
+    for seed in range(3)
+  ]
+  # Solved before it diverged: it is both.
+  runs[2].update(status='diverged', final={'loss': None})
+  (row,) = _compare(tmp_path, runs)
+  assert (row.runs, row.solved, row.diverged, row.finite) == (3, 3, 1, 2)
+  assert row.loss.estimate == pytest.approx(0.375)
+
+
+def test_a_diverged_run_is_censored_where_the_longest_run_ended(tmp_path):
+  diverged = {'status': 'diverged', 'sequences': 32}
+  runs = [
+    fixture.run(ADDING, 'vanilla', 0, 1600, 0.1),
+    fixture.run(ADDING, 'vanilla', 1, None, None, **diverged),
+    fixture.run(ADDING, 'vanilla', 2, None, None, **diverged),
+  ]
+  # Censored at 32 they would leave one run, solved: a median of 1600.
+  (row,) = _compare(tmp_path, runs)
+  assert row.median.estimate == math.inf
+
+
+def test_an_unsolved_run_is_censored_where_it_ended(tmp_path):
+  runs = [
+    fixture.run(ADDING, 'vanilla', 0, 1600, 0.1),
+    fixture.run(ADDING, 'vanilla', 1, None, 0.1, sequences=800),
+    fixture.run(ADDING, 'vanilla', 2, None, 0.1, sequences=800),
+  ]
+  (row,) = _compare(tmp_path, runs)
+  assert row.median.estimate == 1600
+
+
+def test_unknown_timing_is_nan(tmp_path):
+  runs = [
+    fixture.run(ADDING, 'vanilla', seed, 1600, 0.1, seconds_per_update=None)
+    for seed in range(2)
+  ]
+  (row,) = _compare(tmp_path, runs)
+  assert math.isnan(row.milliseconds)
+
+
+def test_an_unknown_baseline_is_refused_with_the_nearest(tmp_path):
+  with pytest.raises(comparison.BaselineError) as error:
+    _compare(tmp_path, fixture.example(), 'vanila')
+  assert str(error.value) == (
+    "--baseline='vanila': no runs of that model; nearest: 'vanilla' "
+    '(have: vanilla, peephole, vanilla <no input_gate>)'
+  )
+  assert isinstance(error.value, ValueError)
+
+
+def test_the_frozen_loss_of_a_diverged_run_does_not_count(tmp_path):
+  runs = [
+    fixture.run(ADDING, 'vanilla', seed, 1600, 0.1 + seed / 100)
+    for seed in range(3)
+  ]
+  runs.append(fixture.run(ADDING, 'vanilla', 3, None, 9.0, status='diverged'))
+  (row,) = _compare(tmp_path, runs)
+  assert (row.runs, row.diverged, row.finite) == (4, 1, 3)
+  assert row.loss.estimate == pytest.approx(0.11)
+
+
+def _trials(count: int, **fields) -> list[dict]:
+  """Return trials of a random search of two models."""
+  rng = np.random.default_rng(0)
+  return [
+    {
+      **fixture.run(task, model, seed, None, 0.1),
+      'config': fixture.config(
+        task,
+        model,
+        seed,
+        learning_rate=float(rng.uniform()),
+        momentum=float(rng.uniform()),
+        **{name: values[seed % len(values)] for name, values in fields.items()},
+      ),
+    }
+    for task in list(fixture.TASKS)[:1]
+    for model in ('vanilla', 'peephole')
+    for seed in range(count)
+  ]
+
+
+def test_the_trials_of_a_random_search_are_one_group_of_each_model():
+  runs = _trials(12, eps=(1, 2, 3, 4), b1=(0.1, 0.2))
+  groups = comparison.group_runs([], runs)
+  # A field of few values is told: those are compared.
+  assert [(group.label, len(group.runs)) for group in groups] == [
+    (f'{model}, b1={value}', 6)
+    for model in ('vanilla', 'peephole')
+    for value in (0.1, 0.2)
+  ]
+  apart = comparison.group_runs([], runs, pooled=False)
+  assert len(apart) == len(runs)
+
+
+def test_a_grid_is_no_random_search():
+  grid = [
+    {
+      **fixture.run(task, 'vanilla', 0, None, 0.1),
+      'config': fixture.config(
+        task, 'vanilla', 0, learning_rate=rate, momentum=momentum
+      ),
+    }
+    for task in list(fixture.TASKS)[:1]
+    for rate in (0.1, 0.2, 0.3, 0.4)
+    for momentum in (0.5, 0.6, 0.7, 0.8)
+  ]
+  assert len(comparison.group_runs([], grid)) == len(grid)

@@ -1,0 +1,218 @@
+"""The report: CSV, figures, the page and the terminal, from a run directory."""
+
+import base64
+import csv
+import hashlib
+import html.parser
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+import pytest
+
+from lstm_variants.report import comparison, page_style
+from lstm_variants.report import write as report
+from lstm_variants.runs import results
+from tests.report import study_fixture as fixture
+
+ADDING, COPY = fixture.TASKS
+_VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  path = tmp_path_factory.mktemp('runs') / 'study'
+  fixture.write(path, fixture.example(), name='first <study>')
+  report.write(str(path), 'vanilla')
+  return path
+
+
+class _Page(html.parser.HTMLParser):
+  """Checks that tags balance; collects the addresses, ids and words."""
+
+  def __init__(self):
+    super().__init__()
+    self.open, self.addresses, self.ids, self.words = [], [], [], ''
+    self.tags = set()
+
+  def handle_starttag(self, tag, attrs):
+    self.tags.add(tag)
+    if tag not in _VOID:
+      self.open.append(tag)
+    for name, value in attrs:
+      if name == 'id':
+        self.ids.append(value)
+      if name in ('src', 'href', 'xlink:href', 'srcset', 'action', 'data'):
+        self.addresses.append(value)
+
+  def handle_startendtag(self, tag, attrs):
+    self.handle_starttag(tag, attrs)
+    if tag not in _VOID:
+      self.handle_endtag(tag)
+
+  def handle_endtag(self, tag):
+    assert self.open and self.open.pop() == tag, tag
+
+  def handle_data(self, data):
+    self.words += data
+
+
+def _parse(workdir) -> _Page:
+  page = _Page()
+  page.feed((workdir / 'report.html').read_text())
+  page.close()
+  return page
+
+
+def test_csv_has_full_numbers_and_empty_or_inf_for_what_is_missing(workdir):
+  with open(workdir / 'compare.csv') as file:
+    rows = list(csv.DictReader(file))
+  assert [(row['task'], row['label']) for row in rows] == [
+    (ADDING, 'vanilla'),
+    (ADDING, 'peephole'),
+    (ADDING, 'vanilla <no input_gate>'),
+    (COPY, 'vanilla'),
+    (COPY, 'peephole'),
+  ]
+  runs = results.read_runs(str(workdir))
+  expected = comparison.compare(fixture.TASKS, runs, 'vanilla')
+  assert float(rows[2]['welch_p']) == expected[2].welch
+  assert float(rows[2]['holm_p']) == expected[2].holm != expected[2].welch
+  assert float(rows[0]['final_loss_mean']) == expected[0].loss.estimate
+  assert float(rows[0]['final_loss_low']) == expected[0].loss.low
+  assert float(rows[0]['final_loss_high']) == expected[0].loss.high
+  assert rows[0]['welch_p'] == rows[0]['holm_p'] == ''
+  assert rows[2]['median_sequences_to_success'] == 'inf'
+  assert rows[2]['budget_sequences'] == str(fixture.BUDGET)
+  assert rows[2]['final_loss_runs'] == '8'
+  assert rows[2]['diverged'] == '0'
+  assert rows[1]['final_loss_runs'] == '7'
+  assert rows[1]['diverged'] == '1'
+
+
+def test_page_is_balanced_and_its_ids_are_unique(workdir):
+  page = _parse(workdir)
+  assert page.open == []
+  assert len(page.ids) == len(set(page.ids))
+  targets = {address[1:] for address in page.addresses if address[0] == '#'}
+  assert targets <= set(page.ids)
+
+
+def test_page_loads_nothing(workdir):
+  page = _parse(workdir)
+  assert page.addresses
+  assert all(address.startswith('#') for address in page.addresses)
+  assert not page.tags & {'link', 'img', 'iframe', 'object'}
+  text = (workdir / 'report.html').read_text()
+  assert '@import' not in text
+  # The only script is ours, and a browser is told to run no other.
+  assert re.findall(r'<script>(.*?)</script>', text, re.DOTALL) == [
+    page_style.SCRIPT
+  ]
+  digest = hashlib.sha256(page_style.SCRIPT.encode()).digest()
+  assert f"'sha256-{base64.b64encode(digest).decode()}'" in text
+  assert "default-src 'none'" in text
+  assert all(url.startswith('#') for url in re.findall(r'url\(([^)]*)', text))
+
+
+def test_page_escapes_what_comes_from_the_study(workdir):
+  text = (workdir / 'report.html').read_text()
+  assert 'vanilla &lt;no input_gate&gt;' in text
+  for raw in ('<no input_gate>', '<b>exactly', '<script>alert', '<study>'):
+    assert raw not in text
+
+
+def test_page_tells_groups_tasks_criteria_and_provenance(workdir):
+  words = _parse(workdir).words
+  for expected in (
+    *('vanilla (baseline)', 'peephole', 'vanilla <no input_gate>'),
+    *(ADDING, COPY, 'held-out loss below 0.001', 'loss 0.1667'),
+    '74,000 sequences to success, table 7, LSTM, 10 trials (T = 100)',
+    *("sweep.py '--config=a b.py'", 'c0ffee with uncommitted changes'),
+    *('Python 3.11.7; jax 0.10.2', 'TFRT_CPU_0', '41.0', '3.2'),
+    *('> 6,400', 'memoryless baseline', '27 of 27 runs finished'),
+    '"note": "</pre><script>alert(1)</script>"',
+  ):
+    assert expected in words, expected
+
+
+def test_page_tells_how_much_of_the_study_is_finished(tmp_path):
+  fixture.write(tmp_path / 'study', fixture.example(), finished=24)
+  report.write(str(tmp_path / 'study'), 'vanilla')
+  words = _parse(tmp_path / 'study').words
+  assert '24 of 27 runs finished' in words
+  assert COPY not in words
+
+
+def test_report_is_equal_when_written_again_and_leaves_nothing_aside(workdir):
+  before = {p: p.read_bytes() for p in workdir.rglob('*') if p.is_file()}
+  paths = report.write(str(workdir), 'vanilla')
+  after = {p: p.read_bytes() for p in workdir.rglob('*') if p.is_file()}
+  assert before == after
+  assert {paths.html, paths.csv, *paths.figures} <= set(after)
+  assert len(paths.figures) == 8
+  assert not list(workdir.rglob('*.tmp'))
+
+
+def test_unknown_baseline_writes_nothing(tmp_path):
+  fixture.write(tmp_path / 'study', fixture.example())
+  before = sorted(tmp_path.rglob('*'))
+  with pytest.raises(comparison.BaselineError):
+    report.write(str(tmp_path / 'study'), 'peephol')
+  assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_figures_are_svg_with_every_group_and_no_date(workdir):
+  for kind, extra in (('loss', 'memoryless baseline'), ('success', 'unsolved')):
+    text = (workdir / 'figures' / f'{ADDING}-{kind}.svg').read_text()
+    root = xml.etree.ElementTree.fromstring(text)
+    words = ' '.join(
+      ''.join(element.itertext())
+      for element in root.iter('{http://www.w3.org/2000/svg}text')
+    )
+    for label in (ADDING, 'vanilla', 'peephole', 'vanilla <no input_gate>'):
+      assert label in words
+    assert extra in words
+    assert 'training sequences' in words
+    assert 'date' not in text.lower()
+    png = (workdir / 'figures' / f'{ADDING}-{kind}.png').read_bytes()
+    assert png.startswith(b'\x89PNG')
+
+
+def test_comparing_imports_no_jax():
+  # The package itself imports jax, so its __init__ is left out.
+  code = (
+    'import sys, types, pathlib\n'
+    'package = types.ModuleType("lstm_variants")\n'
+    'package.__path__ = ["lstm_variants"]\n'
+    'sys.modules["lstm_variants"] = package\n'
+    'from experiments import compare\n'
+    'assert "jax" not in sys.modules\n'
+    'assert "matplotlib.pyplot" not in sys.modules\n'
+  )
+  subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_compare_prints_tables_and_says_where_the_report_is(tmp_path):
+  fixture.write(tmp_path / 'study', fixture.example())
+  command = [sys.executable, '-m', 'experiments.compare']
+  command.append(f'--workdir={tmp_path / "study"}')
+  done = subprocess.run(
+    command,
+    capture_output=True,
+    check=True,
+    env={**os.environ, 'LC_ALL': 'C'},
+  )
+  assert b'vanilla (baseline)' in done.stdout
+  last = done.stdout.decode().splitlines()[-1]
+  assert last == f'report: {tmp_path / "study" / "report.html"}'
+  assert (tmp_path / 'study' / 'report.html').exists()
+  done = subprocess.run(
+    [*command, '--baseline=vanila'], capture_output=True, text=True
+  )
+  assert done.returncode == 2
+  assert done.stdout == ''
+  assert len(done.stderr.splitlines()) == 1
+  assert "nearest: 'vanilla'" in done.stderr

@@ -1,0 +1,86 @@
+"""Shares of solved runs against SciPy, statsmodels and brute force."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from statsmodels.stats import proportion
+
+from lstm_variants.statistics import shares
+
+
+@pytest.mark.parametrize(('solved', 'runs'), [(0, 5), (3, 7), (7, 7), (1, 40)])
+def test_interval_is_clopper_and_pearsons(solved, runs):
+  interval = shares.interval(solved, runs, confidence=0.9)
+  bounds = proportion.proportion_confint(solved, runs, 0.1, method='beta')
+  assert interval == pytest.approx((solved / runs, *bounds))
+
+
+def test_interval_of_all_runs_is_the_closed_form():
+  assert shares.interval(6, 6) == pytest.approx((1, 0.025 ** (1 / 6), 1))
+
+
+def test_no_runs_say_nothing():
+  assert all(map(math.isnan, shares.interval(0, 0)))
+  assert math.isnan(shares.fisher(0, 0, 1, 2))
+  assert math.isnan(shares.power(0.5, 0.9, 0))
+
+
+@pytest.mark.parametrize(('solved', 'runs'), [(-1, 3), (4, 3)])
+def test_impossible_numbers_are_refused(solved, runs):
+  with pytest.raises(ValueError, match=rf'solved={solved}: must be 0 to runs'):
+    shares.interval(solved, runs)
+  with pytest.raises(ValueError, match=rf'solved={solved}: must be 0 to runs'):
+    shares.fisher(1, 2, solved, runs)
+  with pytest.raises(ValueError, match=r'share=1\.2: must be 0 to 1'):
+    shares.power(0.5, 1.2, 3)
+  with pytest.raises(ValueError, match=r'power=1: must be between 0 and 1'):
+    shares.seeds_needed(0.5, 0.8, 1)
+
+
+def test_fisher_of_the_lady_tasting_tea():
+  assert shares.fisher(3, 4, 1, 4) == pytest.approx(34 / 70)
+  # As many seeds as it takes: three against none of three is not enough.
+  assert shares.fisher(3, 3, 0, 3) == pytest.approx(0.1)
+  assert shares.fisher(4, 4, 0, 4) == pytest.approx(2 / 70)
+
+
+@pytest.mark.parametrize('seeds', [1, 4, 9, 15])
+@pytest.mark.parametrize('alpha', [0.01, 0.1, 0.3])
+def test_power_enumerates_scipys_test(seeds, alpha):
+  expected = 0.0
+  for ours in range(seeds + 1):
+    for theirs in range(seeds + 1):
+      table = [[ours, seeds - ours], [theirs, seeds - theirs]]
+      if np.asarray(scipy.stats.fisher_exact(table)[1]) <= alpha:
+        expected += scipy.stats.binom.pmf(
+          ours, seeds, 0.95
+        ) * scipy.stats.binom.pmf(theirs, seeds, 0.3)
+  power = shares.power(0.95, 0.3, seeds, alpha=alpha)
+  assert power == pytest.approx(expected, abs=1e-12)
+
+
+def test_type_1_error_is_below_the_level_and_sides_are_alike():
+  for seeds in (5, 20, 300):
+    assert 0 < shares.power(0.5, 0.5, seeds) <= 0.05
+    assert shares.power(0.2, 0.7, seeds) == pytest.approx(
+      shares.power(0.7, 0.2, seeds)
+    )
+
+
+@pytest.mark.parametrize(
+  ('share', 'baseline'), [(1, 0), (0.9, 0.5), (0.0, 0.3), (0.99, 0.8), (1, 0.5)]
+)
+@pytest.mark.parametrize('power', [0.1, 0.8])
+def test_seeds_needed_is_the_first_number_that_suffices(share, baseline, power):
+  seeds = 1
+  while shares.power(share, baseline, seeds) < power:
+    seeds += 1
+  assert shares.seeds_needed(share, baseline, power) == seeds
+
+
+def test_no_number_of_seeds_shows_no_difference():
+  assert shares.seeds_needed(0.5, 0.5) == math.inf
+  assert shares.seeds_needed(0.5, 0.501) == math.inf
+  assert np.isfinite(shares.seeds_needed(0.5, 0.62))
