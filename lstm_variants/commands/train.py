@@ -5,7 +5,8 @@
         --workdir=runs/adding
 
 The results are in the run directory: metrics.jsonl, runs.jsonl, params.npz
-(see lstm_variants/runs/results.py). Interrupted, repeat the command with --resume.
+(see lstm_variants/runs/results.py). Interrupted, repeat the command with
+--resume.
 """
 
 from lstm_variants.commands import command
