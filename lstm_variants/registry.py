@@ -1,0 +1,101 @@
+"""Registries: what is there by name, of the house and from outside.
+
+A registry is a live mapping: what is registered shows at once, in the house's
+order first. An entry remembers which module registered it, so that a run
+directory can name the module that a reader needs (`--import=MODULE`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+import re
+import sys
+from typing import Any, TypeVar
+
+T = TypeVar('T')
+# A name goes into file names, labels and flags.
+_NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
+HOUSE = 'lstm_variants'
+
+
+class RegistryError(ValueError):
+  """Something cannot be registered; the message is one line."""
+
+
+class Registry(Mapping[str, T]):
+  """A live mapping from names to what is registered under them."""
+
+  def __init__(self, kind: str, house: Mapping[str, T]):
+    """Begin with what the house has.
+
+    Args:
+      kind: what is registered, in one word, for messages, as 'cell'.
+      house: name -> entry, in the order in which they are listed.
+    """
+    self.kind = kind
+    self._entries = dict(house)
+    self._modules = dict.fromkeys(house, HOUSE)
+
+  def register(
+    self,
+    name: str,
+    entry: T,
+    check: Callable[[T], None] = lambda entry: None,
+  ) -> None:
+    """Add an entry under a new name.
+
+    Registering the same object again under its name does nothing, so that a
+    module may be imported twice.
+
+    Args:
+      name: a letter, then letters, digits or underscores.
+      entry: what is registered.
+      check: refuses an entry that cannot be used, with a `ValueError`.
+
+    Raises:
+      RegistryError: a name that is taken or cannot be one, or what `check`
+        refuses.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+      raise RegistryError(
+        f'{self.kind} {name!r}: a name is a letter, then letters, digits or '
+        'underscores; nearest: my_' + self.kind
+      )
+    if name in self._entries:
+      if self._entries[name] is entry:
+        return
+      raise RegistryError(
+        f'{self.kind} {name!r}: the name is taken (by '
+        f'{self._modules[name]}); nearest: my_{name}'
+      )
+    try:
+      check(entry)
+    except ValueError as error:
+      raise RegistryError(f'{self.kind} {name!r}: {error}') from error
+    self._entries[name] = entry
+    self._modules[name] = calling_module()
+
+  def module_of(self, name: str) -> str:
+    """Return the module that registered an entry; `HOUSE` for the house's."""
+    return self._modules[name]
+
+  def __getitem__(self, name: str) -> T:
+    return self._entries[name]
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self._entries)
+
+  def __len__(self) -> int:
+    return len(self._entries)
+
+  def __repr__(self) -> str:
+    return f'{self.kind}s({", ".join(self._entries)})'
+
+
+def calling_module() -> str:
+  """Return the name of the first module on the stack outside of the house."""
+  frame: Any = sys._getframe(1)
+  while frame is not None:
+    name = frame.f_globals.get('__name__', '')
+    if name.partition('.')[0] != HOUSE:
+      return name
+    frame = frame.f_back
+  return HOUSE
