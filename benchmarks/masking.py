@@ -93,8 +93,8 @@ def unstack(tree: Any) -> list[Any]:
 
 
 def mask_population(
-  program: population.Population, narrow: Sequence[Any], widths: Sequence[int]
-) -> population.Population:
+  program: population.Compiled, narrow: Sequence[Any], widths: Sequence[int]
+) -> population.Compiled:
   """Return the program with other initial states: those of narrow models.
 
   Args:

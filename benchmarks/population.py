@@ -75,7 +75,7 @@ class Training:
   def __call__(self) -> None:
     """Make the updates and wait for them."""
     advanced = self._program.advance(self._state, self._updates)
-    ours = isinstance(self._program, population.Population)
+    ours = isinstance(self._program, population.Compiled)
     self._state = jax.block_until_ready(advanced[0] if ours else advanced)
 
 
@@ -102,7 +102,7 @@ def measure(
   )
 
 
-def compile_runs(runs: Sequence[settings_lib.Run]) -> population.Population:
+def compile_runs(runs: Sequence[settings_lib.Run]) -> population.Compiled:
   """Compile runs as one population."""
   return population.compile_population(
     runs[0].settings, [run.hyperparams for run in runs]

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from benchmarks import pages, timing
 from configs import base
 from lstm_variants import tasks
-from lstm_variants.config import checks, settings
+from lstm_variants.config import rules, settings
 from lstm_variants.training import step
 
 _TASKS = flags.DEFINE_list(
@@ -96,7 +96,7 @@ def page() -> list[str]:
     pages.progress(key)
     try:
       run = configure(key)
-    except checks.InputError as error:
+    except rules.InputError as error:
       skipped[key] = str(error)
       continue
     measured = timing.measure(contestants(run), pages.repeats(), UPDATES)

@@ -51,7 +51,7 @@ class Cost(NamedTuple):
 class Training:
   """A program and the state that its calls hand on."""
 
-  def __init__(self, program: population.Population, updates: int):
+  def __init__(self, program: population.Compiled, updates: int):
     self._program, self._updates = program, updates
     self.state = program.state
 
@@ -107,7 +107,7 @@ def make_runs(grid: Iterable[hyper.Setting]) -> list[settings_lib.Run]:
   return local.expand(odyssey.get_config(), lambda hyper: grid)
 
 
-def compile_runs(runs: Sequence[settings_lib.Run]) -> population.Population:
+def compile_runs(runs: Sequence[settings_lib.Run]) -> population.Compiled:
   """Compile runs of one width as one population."""
   return population.compile_population(
     runs[0].settings, [run.hyperparams for run in runs]

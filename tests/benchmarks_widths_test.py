@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import masking, timing, widths
 from configs.studies import odyssey
-from lstm_variants.launch import local
+from lstm_variants.config import populations
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -85,7 +85,7 @@ def test_groups_are_the_populations_of_the_study():
   drawn = [setting[widths.WIDTH] for setting in grid]
   found = {
     runs[0].settings.hidden_features: len(runs)
-    for runs in local.split(widths.make_runs(grid))
+    for runs in populations.split(widths.make_runs(grid))
   }
   assert found == {width: drawn.count(width) for width in odyssey.WIDTHS}
   assert min(found.values()) > 0

@@ -17,7 +17,7 @@ from docs import tour
 from docs.tour import picture
 from lstm_variants import console
 from lstm_variants.commands import config_file
-from lstm_variants.config import checks
+from lstm_variants.config import rules
 from lstm_variants.evidence import subjects
 from lstm_variants.runs import results
 from lstm_variants.training import backend
@@ -32,7 +32,7 @@ _LIST = flags.DEFINE_bool('list', False, 'Tell the names and draw nothing.')
 ERRORS = (
   backend.BackendError,
   results.WorkdirError,
-  checks.InputError,
+  rules.InputError,
   subjects.SubjectError,
   picture.TourError,
 )

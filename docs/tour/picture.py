@@ -13,7 +13,6 @@ from lstm_variants.evidence.gates import gate_statistics, gates
 from lstm_variants.plots import figures
 from lstm_variants.runs import results
 from lstm_variants.tasks import base
-from lstm_variants.training import records
 
 # Steps before and after a mark, in which a state is seen to be kept.
 SETTLE = 12
@@ -107,7 +106,7 @@ def rows_of(
   study: subjects.Study, subject: subjects.Subject
 ) -> list[Mapping[str, Any]]:
   """Return what was recorded of the runs of a model, seed by seed."""
-  ids = [records.run_name(study.runs[place]) for place in subject.places]
+  ids = [study.saved.names[place] for place in subject.places]
   found = {row['id']: row for row in study.rows}
   return [found[name] for name in ids]
 

@@ -17,7 +17,7 @@ from absl import flags
 
 from lstm_variants import console, evidence
 from lstm_variants.commands import command, config_file
-from lstm_variants.config import checks
+from lstm_variants.config import rules
 from lstm_variants.evidence import subjects
 from lstm_variants.report import comparison, gallery
 from lstm_variants.report import write as report
@@ -40,7 +40,7 @@ _BASELINE = flags.DEFINE_string(
 ERRORS = (
   backend.BackendError,
   results.WorkdirError,
-  checks.InputError,
+  rules.InputError,
   comparison.BaselineError,
   subjects.SubjectError,
 )

@@ -23,9 +23,9 @@ import safetensors.numpy
 from lstm_variants import bridges, console
 from lstm_variants.bridges import onnx as onnx_lib
 from lstm_variants.commands import command, config_file
-from lstm_variants.config import checks
+from lstm_variants.config import rules
 from lstm_variants.runs import checkpoint, files, results
-from lstm_variants.training import records, trained
+from lstm_variants.training import trained
 
 SUFFIXES = ('.onnx', '.safetensors')
 # Of the ids that a refusal lists.
@@ -37,7 +37,7 @@ _OUT = flags.DEFINE_string('out', None, 'The file, .onnx or .safetensors.')
 ERRORS = (
   results.WorkdirError,
   checkpoint.CheckpointError,
-  checks.InputError,
+  rules.InputError,
   bridges.ExportError,
 )
 
@@ -45,10 +45,10 @@ ERRORS = (
 def main() -> None:
   """Find the run, read its parameters, write them."""
   out = _checked_out()
-  runs = trained.read_configs(_WORKDIR.value)
-  ids = [records.run_name(run) for run in runs]
+  saved = trained.read(_WORKDIR.value)
+  ids = saved.names
   index = _chosen(ids)
-  model = trained.load(_WORKDIR.value, runs, index)
+  model = trained.load(saved, index)
   data, shapes = _translate(out, model)
   with files.refusals(out.parent):
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,8 @@ import numpy as np
 
 from lstm_variants import console, tasks
 from lstm_variants.commands import command, config_file
-from lstm_variants.config import checks
+from lstm_variants.config import fields as fields_lib
+from lstm_variants.config import rules, schema, task_fields
 from lstm_variants.plots import figures, samples
 from lstm_variants.runs import files
 from lstm_variants.tasks import base
@@ -42,13 +43,13 @@ _OUT = flags.DEFINE_string(
   'out', None, 'The picture, .svg or .png; nothing: runs/show/TASK.svg.'
 )
 # What it may end with, each a line for the user.
-ERRORS = (backend.BackendError, checks.InputError)
+ERRORS = (backend.BackendError, rules.InputError)
 
 
 def main() -> None:
   """Check everything, draw, print."""
   fields = _chosen_fields()
-  task = checks.make_task(checks.resolve_task(fields), held_out=False)
+  task = task_fields.make_task(task_fields.resolve_task(fields), held_out=False)
   out = pathlib.Path(_OUT.value or f'runs/show/{task.label}.svg')
   if out.suffix not in ('.svg', '.png'):
     raise config_file.UsageError(
@@ -80,7 +81,7 @@ def _chosen_fields() -> dict[str, Any]:
     UsageError: an unknown task, or one that is named twice.
     InputError: a choice that the task does not have.
   """
-  fields = _CONFIG.value.to_dict()
+  config = _CONFIG.value.to_dict()
   if _TASK.value is not None:
     try:
       name, dialect = tasks.TASKS.choice(_TASK.value)
@@ -98,9 +99,10 @@ def _chosen_fields() -> dict[str, Any]:
           f'--config.{field} and --task={_TASK.value}: both name the task; '
           'leave one out'
         )
-    fields['task'] |= {'name': name, 'dialect': dialect}
-  checks.check_fields(fields)
-  return fields['task']
+    config['task'] |= {'name': name, 'dialect': dialect}
+  schema.check(dict(fields_lib.flatten(config)), schema.table())
+  task_fields.check_task(task_fields.resolve_task(config['task']))
+  return config['task']
 
 
 def _check_room(fields: dict[str, Any], task: base.Task) -> None:
@@ -142,10 +144,10 @@ def _drawable_at(fields: dict[str, Any], length: int) -> int | None:
   """Return how many can be drawn at a T; None if the task needs a longer."""
   unset = dict.fromkeys((n for n in fields if n.endswith('length')), 0)
   try:
-    chosen = checks.resolve_task({**fields, **unset, 'length': length})
-  except checks.InputError:
+    chosen = task_fields.resolve_task({**fields, **unset, 'length': length})
+  except rules.InputError:
     return None
-  return _drawable(checks.make_task(chosen, held_out=False))
+  return _drawable(task_fields.make_task(chosen, held_out=False))
 
 
 def _describe(task: base.Task) -> str:

@@ -10,7 +10,6 @@ The results are in the run directory: metrics.jsonl, runs.jsonl, params.npz
 """
 
 from lstm_variants.commands import command
-from lstm_variants.config import settings
 from lstm_variants.launch import local
 from lstm_variants.training import backend
 
@@ -25,6 +24,6 @@ def main() -> None:
   """Check everything, then train."""
   mode = _MODE()
   backend.use_every_core()
-  run = settings.from_config(_CONFIG.value)
+  run = local.check(_CONFIG.value)
   backend.check()
   local.train(_WORKDIR.value, 'train', _CONFIG.value, [run], mode)

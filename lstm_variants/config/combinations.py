@@ -4,37 +4,24 @@ import importlib.util
 from typing import Any
 
 from lstm_variants import tasks
-from lstm_variants.config import checks
+from lstm_variants.config import fields
 from lstm_variants.config.rules import InputError
 
 
-def check(fields: dict[str, Any]) -> None:
+def check(config: dict[str, Any]) -> None:
   """Refuse fields that contradict each other.
 
   Args:
-    fields: nested, each checked by itself (`checks.check_fields`).
+    config: nested, each field checked by itself (`schema.check`).
 
   Raises:
     InputError: for the first that does not go with the others.
   """
-  _check_optimizer(fields['optimizer'])
-  _check_batch(fields['training'])
-  _check_stack(fields['model'])
-  _check_directions(fields)
-  _check_drops(fields['model'], fields['training'])
-  _check_tensorboard(fields['training']['tensorboard'])
-
-
-def _check_optimizer(optimizer: dict[str, Any]) -> None:
-  """Refuse knobs that the optimizer does not have."""
-  for knob, users in (('momentum', ('sgd', 'rmsprop')), ('nesterov', ('sgd',))):
-    if optimizer[knob] and optimizer['name'] not in users:
-      raise InputError(
-        f'optimizer.{knob}',
-        optimizer[knob],
-        f'{optimizer["name"]} has none; nearest: --config.optimizer.name='
-        f'{users[0]}, or --config.optimizer.{knob}=0',
-      )
+  _check_batch(config['training'])
+  _check_stack(config['model'])
+  _check_directions(config)
+  _check_drops(config['model'], config['training'])
+  _check_tensorboard(config['training']['tensorboard'])
 
 
 def _check_batch(training: dict[str, Any]) -> None:
@@ -59,12 +46,12 @@ def _check_stack(model: dict[str, Any]) -> None:
     )
 
 
-def _check_directions(fields: dict[str, Any]) -> None:
+def _check_directions(config: dict[str, Any]) -> None:
   """Refuse what a model that sees both ways cannot do, or should not."""
-  task = fields['task']
-  if not fields['model']['bidirectional']:
+  task = config['task']
+  if not config['model']['bidirectional']:
     return
-  if fields['training']['remat'] == 'sqrt':
+  if config['training']['remat'] == 'sqrt':
     raise InputError(
       'training.remat',
       'sqrt',
@@ -81,7 +68,7 @@ def _check_directions(fields: dict[str, Any]) -> None:
 
 def _check_drops(model: dict[str, Any], training: dict[str, Any]) -> None:
   """Refuse what each device would have to draw for its part of a batch."""
-  for rate in checks.RATES:
+  for rate in fields.RATES:
     if model[rate] and training['batch_devices'] > 1:
       raise InputError(
         f'model.{rate}',

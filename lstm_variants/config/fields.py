@@ -1,28 +1,38 @@
 """Every field of a config, once: its name, default, rule, role and sentence.
 
-    Field('optimizer.learning_rate', 1e-3, Real(above=0), RUN, 'Step size.')
+    Field('optimizer.learning_rate', 1e-3, Real(1e-3, above=0), RUN, 'Step…')
 
-The table makes the default config, the refusals, `Settings`, `Hyperparams`,
-docs/config.md and the list that --help shows. A component that others may
-choose (a cell, an optimizer, a schedule) brings the fields that it reads; `of`
-tells which choices read a field. Set to anything but its default elsewhere, a
-field is refused. No jax, and nothing of ours but the rules.
+The rows make the default config, the refusals, `Settings` and `Hyperparams`,
+docs/config.md and what --help lists. Here stand those that several components
+share; a cell, an optimizer or a schedule brings the rows that are its own
+(`schema.table` has them all). No jax, and nothing of ours but the rules.
 """
 
+from collections.abc import Iterator, Mapping
 import enum
 from typing import Any, NamedTuple
 
 from lstm_variants.config import rules
+from lstm_variants.config.rules import (
+  Boolean,
+  Choice,
+  Integer,
+  Real,
+  Registered,
+  Text,
+)
 
 
 class Role(enum.Enum):
   """What a field is to a run.
 
-  PROGRAM: the compiled program is specialised to it; runs that differ in it
+  PROGRAM: the compiled program is specialised to it: runs that differ in it
     are of different populations.
-  RUN: a number that is traced; the runs of one population may differ in it.
+  RUN: a number that is traced: the runs of one population may differ in it.
   CONDUCT: for how long a run trains, and when it is looked at and saved. Not
     part of the run's identity: it may change when a study is gone on with.
+    (Success on held-out data is seen at evaluations, and so depends on their
+    interval.)
   """
 
   PROGRAM = 'program'
@@ -38,17 +48,14 @@ class Field(NamedTuple):
 
   Attributes:
     name: dotted, as 'optimizer.learning_rate'.
-    default: what it is where nobody says anything. None: left open, the
-      component that reads it has a default of its own.
-    rule: of `rules`: refuses a value, and knows its type.
+    default: where nobody says anything. None: left open, the component that
+      reads it has a default of its own.
+    rule: of `rules`; refuses a value, and knows its type.
     role: see `Role`.
-    doc: what it is, with its unit; whole sentences.
-    of: names of the choices that read it (optimizers for 'optimizer.…', cells
-      for 'model.…', schedules for 'optimizer.schedule…'); empty: all do.
-    since: the first format of run directories that recorded it; where an older
-      one lacks it, it had its default, or `before`.
-    before: the value that directories without the field were trained with, if
-      that is not the default.
+    doc: what it is, with its unit, in whole sentences.
+    by: the field whose choice decides who reads this one, as 'optimizer.name'.
+      Set to anything but its default where the chosen component does not read
+      it, it is refused. '': it is always read.
   """
 
   name: str
@@ -56,6 +63,441 @@ class Field(NamedTuple):
   rule: rules.Rule
   role: Role
   doc: str
-  of: tuple[str, ...] = ()
-  since: int = 1
-  before: Any = None
+  by: str = ''
+
+
+# Of what is left out at random.
+RATES = ('zoneout_c', 'zoneout_h', 'recurrent_dropout')
+DTYPES = {'float32': 4, 'bfloat16': 2, 'float64': 8}  # bytes
+# `config.model.recurrence` of a variant of the LSTM -> its cell.
+LSTMS = {'full': 'lstm', 'diagonal': 'diagonal_lstm'}
+_LONGEST, _MANY = 10**7, 2**20
+
+_TASK = (
+  Field(
+    'task.name',
+    'adding',
+    Registered('task'),
+    PROGRAM,
+    'The task; docs/tasks.md lists them, `show --task=adding` draws one.',
+  ),
+  Field(
+    'task.dialect',
+    '',
+    Text(),
+    PROGRAM,
+    "Whose version of the task; '' is the first of its dialects.",
+  ),
+  Field(
+    'task.length',
+    0,
+    Integer(0, _LONGEST),
+    PROGRAM,
+    "T in steps, as the dialect's paper counts it; 0: the usual one, mostly "
+    '100.',
+  ),
+  Field(
+    'task.shortest_length',
+    0,
+    Integer(0, _LONGEST),
+    PROGRAM,
+    'T of each batch is drawn from U{shortest_length, …, length}; 0: as in '
+    'the paper, which mostly has T = length.',
+  ),
+  Field(
+    'task.evaluation_length',
+    0,
+    Integer(0, _LONGEST),
+    PROGRAM,
+    'T of the held-out set, the longest; 0: as in training. Of a task that '
+    'draws T, a longer one is judged from the first T on that was never seen.',
+  ),
+  Field(
+    'task.evaluation_shortest_length',
+    0,
+    Integer(0, _LONGEST),
+    PROGRAM,
+    'T of the held-out set, the shortest; 0: decided by evaluation_length.',
+  ),
+  Field(
+    'task.symbols',
+    0,
+    Integer(0, _MANY),
+    PROGRAM,
+    'Symbols in the alphabet, where the dialect leaves it open; 0: as in the '
+    'paper.',
+  ),
+  Field(
+    'task.items',
+    0,
+    Integer(0, _MANY),
+    PROGRAM,
+    "Things to remember, where the dialect leaves it open; 0: the paper's.",
+  ),
+  Field(
+    'task.period',
+    0,
+    Integer(0, _LONGEST),
+    PROGRAM,
+    "F of the timing tasks, in steps; 0: the paper's.",
+  ),
+  Field(
+    'task.horizon',
+    0,
+    Integer(0, _LONGEST),
+    PROGRAM,
+    "How far ahead is forecast, in steps; 0: the dialect's.",
+  ),
+  Field(
+    'task.path',
+    '',
+    Text(),
+    PROGRAM,
+    "A file or directory with data; '': what comes with the dialect.",
+  ),
+  Field('task.column', '', Text(), PROGRAM, 'The column of a CSV file.'),
+)
+
+_MODEL = (
+  Field(
+    'model.variant',
+    'vanilla',
+    Registered('model'),
+    PROGRAM,
+    'A variant of the LSTM, or another cell; docs/variants.md lists them.',
+  ),
+  Field(
+    'model.recurrence',
+    'full',
+    Choice(tuple(LSTMS)),
+    PROGRAM,
+    "full; or diagonal: the units of an LSTM's layer do not see each other.",
+    by='model.variant',
+  ),
+  Field(
+    'model.hidden_features',
+    32,
+    Integer(1, 2**16),
+    PROGRAM,
+    'Width of every recurrent layer, in units.',
+  ),
+  Field(
+    'model.num_layers',
+    1,
+    Integer(1, 64),
+    PROGRAM,
+    'Recurrent layers below the linear readout.',
+  ),
+  Field(
+    'model.forget_bias',
+    1.0,
+    Real(1.0),
+    RUN,
+    'The gate that keeps the state starts near σ(forget_bias).',
+    by='model.variant',
+  ),
+  Field(
+    'model.chrono_t_max',
+    0.0,
+    Real(3.0, least=3, off=0),
+    RUN,
+    'T_max of the chrono initialisation in steps, which replaces the forget '
+    'bias; 0: off.',
+    by='model.variant',
+  ),
+  Field(
+    'model.recurrent_init',
+    'orthogonal',
+    Registered('initializer'),
+    PROGRAM,
+    'orthogonal (per gate; LeCun-normal input weights) or uniform (±1/√H). '
+    'Peepholes and gate_kernel are uniform in both.',
+    by='model.variant',
+  ),
+  Field(
+    'model.layer_norm',
+    False,
+    Boolean(),
+    PROGRAM,
+    'Layer normalisation (Ba et al. 2016) of simple_rnn, gru and full LSTMs.',
+    by='model.variant',
+  ),
+  Field(
+    'model.zoneout_c',
+    0.0,
+    Real(0.1, least=0, below=1),
+    RUN,
+    'The share of cell states that stay as they were (zoneout, Krueger et al. '
+    '2017); 0: off.',
+    by='model.variant',
+  ),
+  Field(
+    'model.zoneout_h',
+    0.0,
+    Real(0.1, least=0, below=1),
+    RUN,
+    'The share of hidden states that stay as they were; 0: off.',
+    by='model.variant',
+  ),
+  Field(
+    'model.recurrent_dropout',
+    0.0,
+    Real(0.1, least=0, below=1),
+    RUN,
+    'The share of candidates g left out (Semeniuta et al. 2016); 0: off.',
+    by='model.variant',
+  ),
+  Field(
+    'model.learned_carry',
+    False,
+    Boolean(),
+    PROGRAM,
+    'The state before the first step is learned, from zero on.',
+    by='model.variant',
+  ),
+  Field(
+    'model.residual',
+    False,
+    Boolean(),
+    PROGRAM,
+    'What a layer above the first gets is added to what it puts out.',
+  ),
+  Field(
+    'model.bidirectional',
+    False,
+    Boolean(),
+    PROGRAM,
+    'Each layer has a second cell that goes from the last step to the first.',
+  ),
+  Field(
+    'model.dtype',
+    'float32',
+    Choice(tuple(DTYPES)),
+    PROGRAM,
+    'float32, float64, or bfloat16 (computation only; parameters stay '
+    'float32).',
+  ),
+)
+
+_OPTIMIZER = (
+  Field(
+    'optimizer.name',
+    'adam',
+    Registered('optimizer'),
+    PROGRAM,
+    'The optimizer.',
+  ),
+  Field(
+    'optimizer.learning_rate',
+    1e-3,
+    Real(1e-3, above=0),
+    RUN,
+    'Step size, at the top of the schedule.',
+  ),
+  Field(
+    'optimizer.momentum',
+    0.0,
+    Real(0.9, least=0, below=1),
+    RUN,
+    'Share of the last step in the next; 0: off.',
+    by='optimizer.name',
+  ),
+  Field(
+    'optimizer.nesterov',
+    False,
+    Boolean(),
+    PROGRAM,
+    "Whether the momentum is Nesterov's.",
+    by='optimizer.name',
+  ),
+  Field(
+    'optimizer.b1',
+    0.9,
+    Real(0.9, least=0, below=1),
+    PROGRAM,
+    'Decay of the first moment.',
+    by='optimizer.name',
+  ),
+  Field(
+    'optimizer.b2',
+    0.999,
+    Real(0.999, least=0, below=1),
+    PROGRAM,
+    'Decay of the second moment.',
+    by='optimizer.name',
+  ),
+  Field(
+    'optimizer.eps',
+    1e-8,
+    Real(1e-8, above=0),
+    PROGRAM,
+    'Added to the denominator.',
+    by='optimizer.name',
+  ),
+  Field(
+    'optimizer.clip_norm',
+    1.0,
+    Real(1.0, above=0, infinite=True),
+    RUN,
+    'The gradient is scaled down to this global norm; inf: off.',
+  ),
+  Field(
+    'optimizer.clip_value',
+    float('inf'),
+    Real(1.0, above=0, infinite=True),
+    RUN,
+    'Each component of the gradient is then cut to ± this; inf: off.',
+  ),
+  Field(
+    'optimizer.gradient_penalty',
+    0.0,
+    Real(1.0, least=0),
+    RUN,
+    'α of the penalty αΩ on gradients that shrink or grow from step to step '
+    '(Pascanu et al. 2013); 0: off.',
+    by='model.variant',
+  ),
+)
+
+_TRAINING = (
+  Field(
+    'training.batch_size',
+    32,
+    Integer(1, _MANY),
+    PROGRAM,
+    'Sequences per update.',
+  ),
+  Field(
+    'training.updates', 2000, Integer(0, 10**9), CONDUCT, 'Updates at most.'
+  ),
+  Field(
+    'training.evaluation_interval',
+    100,
+    Integer(1, 10**9),
+    CONDUCT,
+    'Updates per compiled call, each followed by an evaluation.',
+  ),
+  Field(
+    'training.evaluation_batches',
+    32,
+    Integer(1, _MANY),
+    PROGRAM,
+    'Batches in the held-out set.',
+  ),
+  Field(
+    'training.evaluation_seed',
+    0,
+    Integer(0, 2**32 - 1),
+    PROGRAM,
+    'Of the held-out set, which is the same for every run.',
+  ),
+  Field(
+    'training.remat',
+    'auto',
+    Choice(('auto', 'none', 'sqrt')),
+    PROGRAM,
+    'What the gradient keeps of a sequence. none: every step. sqrt: √T '
+    'states; the steps between are computed again. auto: sqrt where none '
+    'would keep more than 1 GiB for one run.',
+  ),
+  Field(
+    'training.lanes',
+    0,
+    Integer(0, _MANY),
+    PROGRAM,
+    'Runs that one device computes side by side; 0: one on a CPU, where a run '
+    'with the caches to itself is the fastest, all on an accelerator.',
+  ),
+  Field(
+    'training.batch_devices',
+    1,
+    Integer(1, _MANY),
+    PROGRAM,
+    'Devices that share the sequences of each batch of a run: more than 1 '
+    'make a run alone faster, and its sums end in other roundings. Divides '
+    'batch_size.',
+  ),
+  Field(
+    'training.input_noise',
+    0.0,
+    Real(0.1, least=0),
+    RUN,
+    'Standard deviation of Gaussian noise that is added to the inputs in '
+    'training (Greff et al. 2017); 0: off.',
+  ),
+  Field(
+    'training.stop_when_solved',
+    True,
+    Boolean(),
+    PROGRAM,
+    "Stop once every run of the population has met the task's rule of success.",
+  ),
+  Field(
+    'training.save_interval',
+    1000,
+    Integer(0, 10**9),
+    CONDUCT,
+    'A checkpoint is saved after the first evaluation that is this many '
+    'updates after the last checkpoint; 0: no matter how many.',
+  ),
+  Field(
+    'training.save_minutes',
+    5.0,
+    Real(5.0, least=0),
+    CONDUCT,
+    'A checkpoint is saved after so many minutes; 0: no matter how many.',
+  ),
+  Field(
+    'training.keep_checkpoints',
+    2,
+    Integer(1, 1000),
+    CONDUCT,
+    'Checkpoints kept; older ones serve where the newest is damaged.',
+  ),
+  Field(
+    'training.tensorboard',
+    False,
+    Boolean(),
+    CONDUCT,
+    'Write TensorBoard event files too; needs the extra `tensorboard`.',
+  ),
+)
+
+# In the order of a config and of docs/config.md; the rows of components come
+# behind those of their part.
+ROWS: tuple[Field, ...] = (
+  Field(
+    'seed',
+    0,
+    Integer(0, 2**32 - 1),
+    RUN,
+    'Fixes the initial weights and the training data: runs with equal seeds '
+    'are paired across variants.',
+  ),
+  *_TASK,
+  *_MODEL,
+  *_OPTIMIZER,
+  *_TRAINING,
+)
+CONDUCT_FIELDS = tuple(row.name for row in ROWS if row.role is CONDUCT)
+
+
+def flatten(config: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
+  """Yield the fields of a nested config, by dotted name."""
+  for key, value in config.items() if isinstance(config, Mapping) else ():
+    if isinstance(value, Mapping):
+      yield from flatten(value, f'{prefix}{key}.')
+    else:
+      yield prefix + key, value
+
+
+def nest(values: Mapping[str, Any]) -> dict[str, Any]:
+  """Return dotted fields as a nested config."""
+  config: dict[str, Any] = {}
+  for name, value in values.items():
+    *parts, last = name.split('.')
+    place = config
+    for part in parts:
+      place = place.setdefault(part, {})
+    place[last] = value
+  return config

@@ -1,9 +1,16 @@
-"""The kinds of values that the fields of a config have, and their refusals."""
+"""The rules that values of config fields keep, and their refusals in one line.
 
+A rule knows its type, says itself in words, and refuses a value. Numbers are
+judged after rounding to the precision in which the program reads them: 1e-50
+is 0 in 32 bits, 0.9999999999 is 1.
+"""
+
+from collections.abc import Iterable
+import dataclasses
 import difflib
 import math
 import numbers
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,65 +26,250 @@ class InputError(ValueError):
     super().__init__(f'--config.{field}={value!r}: {rule}')
 
 
-def nearest(value: Any, names: Any, shown: Any = ()) -> str:
-  """Name the choice closest to `value`, then all of them, or those `shown`."""
+class Rule(Protocol):
+  """What a value must be.
+
+  Attributes:
+    kind: the type of its values.
+  """
+
+  @property
+  def kind(self) -> type:
+    """The type of its values."""
+    ...
+
+  def check(self, field: str, value: Any, precision: str) -> None:
+    """Refuse a value.
+
+    Args:
+      field: dotted name.
+      value: that was given.
+      precision: a NumPy dtype; the one in which the program reads numbers.
+
+    Raises:
+      InputError: field, value, rule, nearest valid choice.
+    """
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Boolean:
+  """True or false."""
+
+  kind: type = bool
+
+  def __str__(self) -> str:
+    return 'true or false'
+
+  def check(self, field: str, value: Any, precision: str) -> None:
+    """Refuse what is no Python bool; see `Rule`."""
+    del precision
+    if not isinstance(value, bool):
+      raise InputError(field, value, 'not true or false; nearest: false')
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+  """Text in UTF-8."""
+
+  kind: type = str
+
+  def __str__(self) -> str:
+    return 'text'
+
+  def check(self, field: str, value: Any, precision: str) -> None:
+    """Refuse what is no text; see `Rule`."""
+    del precision
+    if not isinstance(value, str):
+      raise InputError(field, value, f"not text; nearest: '{value}'")
+    try:
+      value.encode()
+    except UnicodeEncodeError as error:
+      raise InputError(field, value, 'must be in UTF-8') from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Integer:
+  """An integer from `least` to `most`."""
+
+  least: int
+  most: int
+  kind: type = int
+
+  def __str__(self) -> str:
+    return f'{self.least:,} to {self.most:,}'
+
+  def check(self, field: str, value: Any, precision: str) -> None:
+    """Refuse what is no such integer; see `Rule`."""
+    del precision
+    if not isinstance(value, int) or isinstance(value, bool):
+      raise InputError(field, value, f'not an integer; nearest: {self.least}')
+    if not self.least <= value <= self.most:
+      nearest = self.least if value < self.least else self.most
+      raise InputError(
+        field,
+        value,
+        f'must be {self.least} to {self.most}; nearest: {nearest}',
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Real:
+  """A number within bounds; finite unless `infinite`.
+
+  Attributes:
+    example: a valid value, for refusals.
+    above: it is larger than this.
+    least: it is at least this.
+    below: it is smaller than this.
+    off: a value outside of the bounds that is valid too and stands for none.
+    infinite: inf is valid and stands for none.
+  """
+
+  example: float
+  above: float | None = None
+  least: float | None = None
+  below: float | None = None
+  off: float | None = None
+  infinite: bool = False
+  kind: type = float
+
+  def __str__(self) -> str:
+    bounds = [
+      text.format(bound)
+      for text, bound in (
+        ('> {:g}', self.above),
+        ('at least {:g}', self.least),
+        ('below {:g}', self.below),
+      )
+      if bound is not None
+    ]
+    rule = ' and '.join(bounds) or 'finite'
+    if self.off is not None:
+      rule = f'{self.off:g} (off) or {rule}'
+    return f'{rule}, or inf for none' if self.infinite else rule
+
+  def allows(self, value: float) -> bool:
+    """Tell whether a number keeps the rule."""
+    if self.off is not None and value == self.off:
+      return True
+    if not math.isfinite(value):
+      return self.infinite and value > 0
+    return (
+      (self.above is None or value > self.above)
+      and (self.least is None or value >= self.least)
+      and (self.below is None or value < self.below)
+    )
+
+  def check(self, field: str, value: Any, precision: str) -> None:
+    """Refuse what is no such number, as given or as rounded; see `Rule`."""
+    example = f'for example {self.example:g}'
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+      raise InputError(field, value, f'not a number; {example}')
+    if not self.allows(float(value)):
+      raise InputError(field, value, f'must be {self}; {example}')
+    size = abs(float(value))
+    if LARGEST < size < math.inf or 0 < size < SMALLEST:
+      raise InputError(
+        field,
+        value,
+        f'beyond float32, {SMALLEST:.2g} to {LARGEST:.2g}; {example}',
+      )
+    rounded = float(np.dtype(precision).type(value))
+    if not self.allows(rounded):
+      raise InputError(
+        field,
+        value,
+        f'is {rounded:g} in {precision}, must be {self}; {example}',
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+  """One of some names, which may be a live registry."""
+
+  names: Iterable[str]
+  kind: type = str
+
+  def __str__(self) -> str:
+    return ', '.join(self.names)
+
+  def check(self, field: str, value: Any, precision: str) -> None:
+    """Refuse what is none of the names; see `Rule`."""
+    del precision
+    if not isinstance(value, str) or value not in tuple(self.names):
+      raise InputError(field, value, f'unknown; {nearest(value, self.names)}')
+
+
+@dataclasses.dataclass(frozen=True)
+class Registered:
+  """One of the names of a registry, which `schema` looks up."""
+
+  registry: str
+  kind: type = str
+
+  def __str__(self) -> str:
+    return f'a {self.registry}'
+
+  def check(self, field: str, value: Any, precision: str) -> None:
+    """Refuse what is no text; the table of `schema` refuses unknown names."""
+    Text().check(field, value, precision)
+
+
+@dataclasses.dataclass(frozen=True)
+class Open:
+  """A value that may be left open, None: whoever reads it has a default."""
+
+  rule: Rule
+
+  @property
+  def kind(self) -> type:
+    """The type of its values."""
+    return self.rule.kind
+
+  def __str__(self) -> str:
+    return f'open, or {self.rule}'
+
+  def check(self, field: str, value: Any, precision: str) -> None:
+    """Refuse what `rule` refuses, but None; see `Rule`."""
+    if value is not None:
+      self.rule.check(field, value, precision)
+
+
+@dataclasses.dataclass(frozen=True)
+class Unchecked:
+  """A value of a type that its reader checks: the rule needs other values."""
+
+  kind: type
+  text: str
+
+  def __str__(self) -> str:
+    return self.text
+
+  def check(self, field: str, value: Any, precision: str) -> None:
+    """Refuse nothing; see `Rule`."""
+    del field, value, precision
+
+
+def nearest(
+  value: Any, names: Iterable[str], listed: Iterable[str] = ()
+) -> str:
+  """Name the choice closest to `value`, then all of them, or those `listed`."""
   names = list(names)
   close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
   prefix = f'nearest: {close[0]!r}; ' if close else ''
-  return f'{prefix}choices: {", ".join(shown or names)}'
+  return f'{prefix}choices: {", ".join(list(listed) or names)}'
 
 
-def nearest_field(field: str, known: Any) -> str:
+def nearest_field(field: str, known: Iterable[str]) -> str:
   """Name the field closest to an unknown one, then those of its part."""
-  part = field.rpartition('.')[0]
+  known, part = list(known), field.rpartition('.')[0]
   beside = [name for name in known if name.rpartition('.')[0] == part]
   return nearest(field, known, beside)
 
 
-def check_boolean(field: str, value: Any) -> None:
-  """Refuse what is not true or false."""
-  if not isinstance(value, bool):
-    raise InputError(field, value, 'not true or false; nearest: false')
-
-
-def check_text(field: str, value: Any) -> None:
-  """Refuse what is not text in UTF-8."""
-  if not isinstance(value, str):
-    raise InputError(field, value, f"not text; nearest: '{value}'")
-  try:
-    value.encode()
-  except UnicodeEncodeError as error:
-    raise InputError(field, value, 'must be in UTF-8') from error
-
-
-def check_integer(field: str, value: Any, smallest: int, largest: int) -> None:
-  """Refuse what is not an integer from `smallest` to `largest`."""
-  if not isinstance(value, int) or isinstance(value, bool):
-    raise InputError(field, value, f'not an integer; nearest: {smallest}')
-  if not smallest <= value <= largest:
-    bound = smallest if value < smallest else largest
-    raise InputError(
-      field, value, f'must be {smallest} to {largest}; nearest: {bound}'
-    )
-
-
-def check_real(field: str, value: Any, test, rule: str, example: float):
-  """Refuse what breaks the rule, or would in the program's float32."""
-  if not isinstance(value, numbers.Real) or isinstance(value, bool):
-    raise InputError(field, value, f'not a number; for example {example:g}')
-  if not test(value):
-    raise InputError(field, value, f'must be {rule}; for example {example:g}')
-  size = abs(float(value))
-  if LARGEST < size < math.inf or 0 < size < SMALLEST:
-    raise InputError(
-      field,
-      value,
-      f'beyond float32, {SMALLEST:.2g} to {LARGEST:.2g}; for example '
-      f'{example:g}',
-    )
-
-
-def check_name(field: str, value: Any, names: Any) -> None:
-  """Refuse what is not one of `names`."""
-  if value not in names:
-    raise InputError(field, value, f'unknown; {nearest(value, names)}')
+def some(names: Iterable[str], most: int = 8) -> str:
+  """Return names in a row, the rest of many counted."""
+  names = list(names)
+  rest = f', … ({len(names)})' if len(names) > most else ''
+  return ', '.join(names[:most]) + rest

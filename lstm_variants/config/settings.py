@@ -1,85 +1,132 @@
 """From a config to checked, frozen settings; `ml_collections` stops here."""
 
+import collections
+from collections.abc import Iterator, Mapping
 import dataclasses
 from typing import Any, NamedTuple
 
-from ml_collections import config_dict
-
-from lstm_variants import models
-from lstm_variants.config import checks, combinations, naming
+from lstm_variants import models, optimizers
+from lstm_variants.config import (
+  combinations,
+  fields,
+  model_fields,
+  schema,
+  task_fields,
+)
 from lstm_variants.tasks import base
-from lstm_variants.training import memory
+
+# `config.task`: its fields by their last word.
+TaskFields = collections.namedtuple(
+  'TaskFields',
+  [
+    row.name.removeprefix('task.')
+    for row in fields.ROWS
+    if row.name.startswith('task.')
+  ],
+)
+# What a choice is made of (`model_fields`, `task_fields`) stands elsewhere.
+_CHOSEN = (
+  *('task.', 'model.toggles.', 'model.cell.'),
+  *('model.variant', 'model.recurrence'),
+)
+_PARTS = ('model', 'optimizer', 'training')
 
 
-class TaskFields(NamedTuple):
-  """`config.task`; configs/base.py explains the fields."""
+class Values(Mapping[str, Any]):
+  """Values by dotted field that do not change: a mapping that is hashable."""
 
-  name: str
-  dialect: str
-  length: int
-  shortest_length: int
-  evaluation_length: int
-  evaluation_shortest_length: int
-  symbols: int
-  items: int
-  period: int
-  horizon: int
-  path: str
-  column: str
+  def __init__(self, values: Mapping[str, Any]):
+    self._values = dict(values)
+    self._hash = hash(tuple(sorted(self._values.items())))
+
+  def __getitem__(self, name: str) -> Any:
+    return self._values[name]
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self._values)
+
+  def __len__(self) -> int:
+    return len(self._values)
+
+  def __hash__(self) -> int:
+    return self._hash
+
+  def __eq__(self, other: object) -> bool:
+    return isinstance(other, Values) and self._values == other._values
+
+  def __repr__(self) -> str:
+    return f'Values({self._values!r})'
+
+
+def _find(values: Mapping[str, Any], word: str) -> str:
+  """Return the field whose last word is `word`.
+
+  Raises:
+    AttributeError: there is none.
+  """
+  for part in _PARTS:
+    if f'{part}.{word}' in values:
+      return f'{part}.{word}'
+  raise AttributeError(word)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
   """What a compiled program is specialised to: runs that share it can share it.
 
-  Fields are those of configs/base.py; `cell` comes from `model.variant`,
-  `cell_settings` from `model.cell`, and `task_fields` are those of `task`.
-  `noisy`: there is zoneout or recurrent dropout; `noisy_inputs`: noise is added
-  to the inputs; `penalised`: there is a penalty.
+  A field of the config with the role PROGRAM or CONDUCT is an attribute by its
+  last word: `settings.batch_size` is training.batch_size. Beside them:
+
+  Attributes:
+    values: those fields, by dotted name.
+    task_fields: `config.task`.
+    cell: a name from `cells.CELLS`.
+    cell_settings: of a cell that is no LSTM; None if it has none.
+    noisy: there is zoneout or recurrent dropout.
+    noisy_inputs: noise is added to the inputs.
+    penalised: there is a penalty on gradients.
   """
 
-  task_fields: TaskFields
+  values: Values
+  task_fields: Any
   cell: str
   cell_settings: Any
-  num_layers: int
-  hidden_features: int
-  recurrent_init: str
-  layer_norm: bool
-  learned_carry: bool
-  residual: bool
-  bidirectional: bool
   noisy: bool
   noisy_inputs: bool
   penalised: bool
-  dtype: str
-  optimizer: str
-  nesterov: bool
-  b1: float
-  b2: float
-  eps: float
-  batch_size: int
-  updates: int
-  evaluation_interval: int
-  evaluation_batches: int
-  evaluation_seed: int
-  remat: str
-  lanes: int
-  batch_devices: int
-  stop_when_solved: bool
-  save_interval: int
-  save_minutes: float
-  keep_checkpoints: int
-  tensorboard: bool
+
+  def __getattr__(self, word: str) -> Any:
+    if word.startswith('_') or word == 'values':
+      raise AttributeError(word)
+    return self.values[_find(self.values, word)]
+
+  def replace(self, **changes: Any) -> 'Settings':
+    """Return settings with other values, by attribute."""
+    own = {field.name for field in dataclasses.fields(self)}
+    values = {
+      _find(self.values, word): value
+      for word, value in changes.items()
+      if word not in own
+    }
+    others = {word: changes[word] for word in changes if word in own}
+    return dataclasses.replace(
+      self, values=Values({**self.values, **values}), **others
+    )
+
+  @property
+  def optimizer(self) -> str:
+    """The name of the optimizer."""
+    return self.values['optimizer.name']
 
   @property
   def task(self) -> base.Task:
     """The task that is trained."""
-    return checks.make_task(self.task_fields._asdict(), held_out=False)
+    return task_fields.make_task(self.task_fields._asdict(), held_out=False)
 
   @property
   def held_out_task(self) -> base.Task:
     """The task of the held-out set: other data, lengths of its own."""
-    return checks.make_task(self.task_fields._asdict(), held_out=True)
+    return task_fields.make_task(self.task_fields._asdict(), held_out=True)
 
   @property
   def task_label(self) -> str:
@@ -108,36 +155,39 @@ class Settings:
       self.bidirectional,
     )
 
-  @property
-  def segment(self) -> int | None:
-    """Steps that the gradient computes again together; None: it keeps all."""
-    if self.remat == 'none' or self.bidirectional:
-      return None
-    if self.remat == 'auto' and not memory.is_much(self):
-      return None
-    return memory.root(self.task.num_steps)
-
 
 class Hyperparams(NamedTuple):
   """What may differ between the runs of one compiled program.
 
-  In a population every leaf is an array `[population]`; toggles that are the
-  same in all its runs stay Python bools (`population.stack`).
+  A field of the config with the role RUN is an attribute by its last word:
+  `hyperparams.learning_rate` is optimizer.learning_rate. In a population every
+  leaf is an array `[population]`; toggles that are the same in all its runs
+  stay Python bools (`population.stack`).
+
+  Attributes:
+    seed: of the run.
+    toggles: of an LSTM, else None.
+    values: dotted field -> number.
   """
 
   seed: Any
   toggles: Any
-  learning_rate: Any
-  momentum: Any
-  clip_norm: Any
-  clip_value: Any
-  forget_bias: Any
-  chrono_t_max: Any
-  zoneout_c: Any
-  zoneout_h: Any
-  recurrent_dropout: Any
-  gradient_penalty: Any
-  input_noise: Any
+  values: dict[str, Any]
+
+  def __getattr__(self, word: str) -> Any:
+    if word.startswith('_'):
+      raise AttributeError(word)
+    return self.values[_find(self.values, word)]
+
+  def replace(self, **changes: Any) -> 'Hyperparams':
+    """Return hyper-parameters with other values, by attribute."""
+    own = {word: changes[word] for word in changes if word in self._fields}
+    values = {
+      _find(self.values, word): value
+      for word, value in changes.items()
+      if word not in own
+    }
+    return self._replace(values={**self.values, **values})._replace(**own)
 
 
 class Run(NamedTuple):
@@ -149,70 +199,101 @@ class Run(NamedTuple):
   config: dict[str, Any]
 
 
-# Config fields by what becomes of them.
-_STATIC = {
-  'model': (
-    'num_layers',
-    'hidden_features',
-    'recurrent_init',
-    'layer_norm',
-    'learned_carry',
-    'residual',
-    'bidirectional',
-    'dtype',
-  ),
-  'optimizer': ('nesterov', 'b1', 'b2', 'eps'),
-}
-_TRACED = {
-  'model': ('forget_bias', 'chrono_t_max', *checks.RATES),
-  'optimizer': (
-    'learning_rate',
-    'momentum',
-    'clip_norm',
-    'clip_value',
-    'gradient_penalty',
-  ),
-  'training': ('input_noise',),
-}
-
-
-def from_config(config: config_dict.ConfigDict) -> Run:
+def from_config(config: Any) -> Run:
   """Check a config and split it into what is static and what is traced.
 
   Args:
-    config: of the form of configs/base.py.
+    config: a `ConfigDict` or a nested dict, of the form of configs/base.py.
 
   Returns:
     A `Run`.
 
   Raises:
-    InputError: a value out of its range, an unknown name, a toggle that
-      contradicts another, a task too short, a size beyond the memory.
+    InputError: a value out of its range, an unknown name, a field that the
+      chosen component does not read, toggles or settings that contradict each
+      other, a task too short.
   """
-  fields = checks.check_fields(config.to_dict())
-  combinations.check(fields)
-  task, model = fields['task'], fields['model']
-  optimizer, training = fields['optimizer'], fields['training']
-  chosen = naming.choose(model)
-  naming.check_penalty(chosen, fields)
+  rows = schema.table()
+  values = schema.check(_flat(config), rows)
+  run, choice = _make(values)
+  able = {
+    'optimizer.name': {
+      name: _reads_of(optimizer)
+      for name, optimizer in optimizers.OPTIMIZERS.items()
+    },
+    'model.variant': model_fields.readers(),
+  }
+  chosen = {
+    'optimizer.name': able['optimizer.name'][values['optimizer.name']],
+    'model.variant': choice.reads,
+  }
+  schema.check_read(values, rows, chosen, able)
+  return run
+
+
+def from_record(record: Any) -> Run:
+  """Return the run that a run directory recorded, maybe long ago.
+
+  What was trained once stays readable: a field that the record lacks had its
+  default, and one that nothing reads (refused today) changed nothing.
+
+  Args:
+    record: a nested dict.
+
+  Raises:
+    InputError: a field that this version does not know, or a value that no
+      program can be made of.
+  """
+  rows = schema.table()
+  defaults = {name: row.default for name, row in rows.items()}
+  values = schema.check({**defaults, **_flat(record)}, rows, rounded=False)
+  return _make(values)[0]
+
+
+def _flat(config: Any) -> dict[str, Any]:
+  nested = config if isinstance(config, dict) else config.to_dict()
+  return dict(fields.flatten(nested))
+
+
+def _reads_of(optimizer: optimizers.Optimizer) -> frozenset[str]:
+  own = (row.name for row in optimizer.fields)
+  return frozenset((*optimizer.reads, *own))
+
+
+def _make(values: Mapping[str, Any]) -> tuple[Run, model_fields.Choice]:
+  """Return the run of values that are each checked by themselves.
+
+  Raises:
+    InputError: values that contradict each other.
+  """
+  config = fields.nest(values)
+  config['task'] = task_fields.resolve_task(config['task'])
+  task_fields.check_task(config['task'])
+  combinations.check(config)
+  choice = model_fields.choose(config['model'])
+  model_fields.check_penalty(config)
+  roles = {name: row.role for name, row in schema.table().items()}
+  chosen = {
+    name: value
+    for name, value in fields.flatten(config)
+    if not name.startswith(_CHOSEN)
+  }
   settings = Settings(
-    task_fields=TaskFields(**task),
-    cell=chosen.cell,
-    cell_settings=chosen.cell_settings,
-    noisy=any(model[rate] for rate in checks.RATES),
-    noisy_inputs=training['input_noise'] > 0,
-    penalised=optimizer['gradient_penalty'] > 0,
-    optimizer=optimizer['name'],
-    **{key: model[key] for key in _STATIC['model']},
-    **{key: optimizer[key] for key in _STATIC['optimizer']},
-    **{k: v for k, v in training.items() if k not in _TRACED['training']},
+    values=Values(
+      {k: v for k, v in chosen.items() if roles[k] is not fields.RUN}
+    ),
+    task_fields=TaskFields(**config['task']),
+    cell=choice.cell,
+    cell_settings=choice.cell_settings,
+    noisy=any(config['model'][rate] for rate in fields.RATES),
+    noisy_inputs=config['training']['input_noise'] > 0,
+    penalised=config['optimizer']['gradient_penalty'] > 0,
   )
   hyperparams = Hyperparams(
-    seed=fields['seed'],
-    toggles=chosen.toggles,
-    **{key: model[key] for key in _TRACED['model']},
-    **{key: optimizer[key] for key in _TRACED['optimizer']},
-    **{key: training[key] for key in _TRACED['training']},
+    seed=config['seed'],
+    toggles=choice.toggles,
+    values={
+      k: v for k, v in chosen.items() if roles[k] is fields.RUN and k != 'seed'
+    },
   )
-  memory.check_memory([settings])
-  return Run(settings, hyperparams, chosen.name, fields)
+  return Run(settings, hyperparams, choice.name, config), choice

@@ -10,12 +10,12 @@ import numpy as np
 
 from lstm_variants import console
 from lstm_variants.cells import remedies
-from lstm_variants.config import checks
+from lstm_variants.config import fields, task_fields
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.report import comparison
 from lstm_variants.runs import results
 from lstm_variants.tasks import base
-from lstm_variants.training import records, step, trained
+from lstm_variants.training import step, trained
 
 # Moments of training that are shown: before, between, at the end.
 MOST_MOMENTS = 4
@@ -35,7 +35,7 @@ class Study(NamedTuple):
     tasks: facts of each task, by its label, in the order of the study.
     rows: of `results.read_runs`, of the tasks and models that are wanted.
     every_row: of all of them.
-    runs: all of the study's, finished or not.
+    saved: all of its runs, finished or not.
     subjects: its models, task by task.
   """
 
@@ -43,7 +43,7 @@ class Study(NamedTuple):
   tasks: dict[str, Any]
   rows: Sequence[Mapping[str, Any]]
   every_row: Sequence[Mapping[str, Any]]
-  runs: list[settings_lib.Run]
+  saved: trained.Saved
   subjects: list['Subject']
 
 
@@ -99,8 +99,9 @@ def read(
     SubjectError: no finished run is of a task or model that is wanted.
   """
   study, rows = results.read_study(workdir), results.read_runs(workdir)
-  runs = trained.read_configs(workdir)
-  place = {records.run_name(run): index for index, run in enumerate(runs)}
+  saved = trained.read(workdir)
+  runs = saved.runs
+  place = {name: index for index, name in enumerate(saved.names)}
   groups = comparison.group_runs(study['tasks'], rows, pooled=False)
   _check('tasks', tasks, [group.task for group in groups])
   _check('models', models, [group.model for group in groups])
@@ -128,7 +129,7 @@ def read(
     if _is_wanted(group, tasks, models)
     for row in group.runs
   ]
-  return Study(workdir, study['tasks'], wanted, rows, runs, subjects)
+  return Study(workdir, study['tasks'], wanted, rows, saved, subjects)
 
 
 def _is_wanted(
@@ -187,7 +188,7 @@ def moments(study: Study, family: Sequence[Subject]) -> list[list[Moment]]:
   read = [
     [
       {moment.update: moment.params for moment in found}
-      for found in trained.moments(study.workdir, study.runs, subject.places)
+      for found in trained.moments(study.saved, subject.places)
     ]
     for subject in family
   ]
@@ -224,9 +225,7 @@ def end(study: Study, subject: Subject) -> Moment:
   Raises:
     WorkdirError: what was written at the end cannot be read.
   """
-  found = [
-    trained.load(study.workdir, study.runs, index) for index in subject.places
-  ]
+  found = [trained.load(study.saved, index) for index in subject.places]
   return _moment(
     'at the end', [({r.update: r.params}, r.update) for r in found]
   )
@@ -290,12 +289,12 @@ def _new_task(settings: settings_lib.Settings) -> base.Task:
     'evaluation_length': fields.length,
     'evaluation_shortest_length': fields.shortest_length,
   }
-  return checks.make_task(fields._asdict() | lengths, held_out=True)
+  return task_fields.make_task(fields._asdict() | lengths, held_out=True)
 
 
 def noise(study: Study, subject: Subject) -> remedies.Noise | None:
   """Return the zoneout of a model as it is at test time."""
   if not subject.settings.noisy:
     return None
-  rates = study.runs[subject.places[0]].hyperparams
-  return remedies.Noise(None, *(getattr(rates, rate) for rate in checks.RATES))
+  rates = study.saved.runs[subject.places[0]].hyperparams
+  return remedies.Noise(None, *(getattr(rates, rate) for rate in fields.RATES))

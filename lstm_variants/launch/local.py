@@ -8,11 +8,11 @@ from typing import Any
 from ml_collections import config_dict
 
 from lstm_variants import console
-from lstm_variants.config import checks, rules
+from lstm_variants.config import fields, populations, rules, schema
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.runs import checkpoint, directory, results
-from lstm_variants.training import interrupt, loop, memory, records, resume
+from lstm_variants.runs import checkpoint, directory, record, results
+from lstm_variants.training import interrupt, loop, memory, resume
 from lstm_variants.training import population as population_lib
 
 MOST_RUNS = 100_000
@@ -34,7 +34,7 @@ ERRORS = (
   DivergedError,
   results.WorkdirError,
   checkpoint.CheckpointError,
-  checks.InputError,
+  rules.InputError,
 )
 
 
@@ -69,9 +69,10 @@ def expand(
       'split it'
     )
   runs, seen = [], {}
+  form = record.new(schema.defaults())
   for number, setting in enumerate(grid):
-    run = settings_lib.from_config(_apply(config, setting))
-    key = records.population_identity([run])
+    run = check(_apply(config, setting))
+    key = form.hash([run.config])
     if key in seen:
       raise GridError(
         f'get_hyper: settings {seen[key]} and {number} are the same run '
@@ -83,14 +84,16 @@ def expand(
   return runs
 
 
-def split(
-  runs: Iterable[settings_lib.Run],
-) -> list[list[settings_lib.Run]]:
-  """Split runs into populations: those that share their static settings."""
-  populations: dict[settings_lib.Settings, list[settings_lib.Run]] = {}
-  for run in runs:
-    populations.setdefault(run.settings, []).append(run)
-  return list(populations.values())
+def check(config: Any) -> settings_lib.Run:
+  """Return the run of a config, which this machine has the memory for.
+
+  Raises:
+    InputError: what is refused (`settings.from_config`), or a size beyond the
+      memory.
+  """
+  run = settings_lib.from_config(config)
+  memory.check_memory([run.settings])
+  return run
 
 
 def train(
@@ -119,13 +122,16 @@ def train(
     Interrupted: a signal asked for the end; everything is saved.
     DivergedError: every run diverged; their results are written.
   """
-  populations = split(runs)
-  configs = [run.config for run in runs]
-  directory.check(workdir, configs, mode)
-  for population in populations:
-    memory.check_memory([run.settings for run in population])
-    if not results.is_finished(workdir, records.population_name(population)):
-      population_lib.check_devices(population[0].settings)
+  configs, defaults = [run.config for run in runs], schema.defaults()
+  directory.check(workdir, configs, defaults, mode)
+  form = record.new(defaults)
+  if mode is directory.Mode.RESUME:
+    form = record.of_study(results.read_study(workdir), defaults)
+  members = populations.split(runs, form)
+  for population in members:
+    memory.check_memory([run.settings for run in population.runs])
+    if not results.is_finished(workdir, population.name):
+      population_lib.check_devices(population.settings)
   tasks = {run.settings.task_label: describe_task(run.settings) for run in runs}
   with directory.open_study(
     workdir,
@@ -133,13 +139,12 @@ def train(
     config.to_dict(),
     tasks,
     configs,
+    form,
     mode,
-    functools.partial(_check_left, workdir, populations, tasks),
+    functools.partial(_check_left, workdir, members, tasks),
   ):
-    console.say(
-      f'{name}: {len(runs)} runs in {len(populations)} compiled programs'
-    )
-    diverged = [_train_one(workdir, population) for population in populations]
+    console.say(f'{name}: {len(runs)} runs in {len(members)} compiled programs')
+    diverged = [_train_one(workdir, population) for population in members]
   if all(diverged):
     raise DivergedError(
       f'--workdir={workdir}: every run diverged; the results are written; try '
@@ -149,7 +154,7 @@ def train(
 
 def _check_left(
   workdir: str,
-  populations: Sequence[Sequence[settings_lib.Run]],
+  members: Sequence[populations.Population],
   tasks: Mapping[str, Any],
 ) -> None:
   """Check what earlier sessions left, before anything is changed."""
@@ -161,7 +166,7 @@ def _check_left(
         f'data: --config.task.path leads to another file now; choose '
         f'{workdir}_2'
       )
-  ours = {records.population_name(population) for population in populations}
+  ours = {population.name for population in members}
   for name in results.populations(workdir):
     if name not in ours:
       raise directory.ResumeError(
@@ -169,18 +174,18 @@ def _check_left(
         'does not make: its runs were together with others; choose '
         f'{workdir}_2'
       )
-  for population in populations:
+  for population in members:
     resume.check_left(workdir, population)
 
 
-def _train_one(workdir: str, population: Sequence[settings_lib.Run]) -> bool:
+def _train_one(workdir: str, population: populations.Population) -> bool:
   """Train a population unless it is done; tell whether every run diverged."""
-  name = records.population_name(population)
+  name = population.name
   if resume.is_done(workdir, population):
     console.say(f'{name}: already finished')
     return results.is_all_diverged(workdir, name)
   hint = population_lib.idle_devices_hint(
-    population[0].settings, len(population)
+    population.settings, len(population.runs)
   )
   if hint:
     console.say(f'{name}: {hint}')
@@ -214,7 +219,7 @@ def _apply(
     )
   changed = copy.deepcopy(config)
   changed.lock()
-  known = [field for field, _ in directory.flatten(config.to_dict())]
+  known = [field for field, _ in fields.flatten(config.to_dict())]
   for field, value in setting.items():
     prefix, _, dotted = str(field).partition('.')
     if prefix != 'config' or not dotted:

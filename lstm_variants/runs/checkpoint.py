@@ -8,15 +8,14 @@ holds this format's version, the population's identity, the progress, and the
 SHA-256 of the whole file, taken with zeros in its place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import contextlib
 import hashlib
 import json
 import pathlib
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -30,6 +29,7 @@ SUFFIX = '.safetensors'
 _HEADER = 2**20
 _UNSET = '0' * 64
 _NAME = re.compile(r'\d{9,}\.safetensors')
+Arrays = dict[str, np.ndarray]
 _DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 
 
@@ -57,10 +57,32 @@ class Progress(NamedTuple):
   made_by: str
 
 
+class Leaf(NamedTuple):
+  """Shape and NumPy dtype of an array."""
+
+  shape: tuple[int, ...]
+  dtype: np.dtype
+
+
+class Expected(NamedTuple):
+  """What a state consists of.
+
+  Attributes:
+    leaves: name -> shape and dtype.
+    translate: makes the arrays of now of those that the directory's format
+      has.
+    largest_bytes: of all arrays as they may be on the disk.
+  """
+
+  leaves: Mapping[str, Leaf]
+  translate: Callable[[Arrays], Arrays]
+  largest_bytes: int
+
+
 def save(
   directory: pathlib.Path,
   identity: str,
-  state: Any,
+  arrays: Mapping[str, np.ndarray],
   progress: Progress,
   keep: int,
 ) -> None:
@@ -69,7 +91,7 @@ def save(
   Args:
     directory: made if missing.
     identity: of the population.
-    state: a pytree of NumPy arrays.
+    arrays: the state of all runs, by the name of each leaf.
     progress: where the population stands.
     keep: at least 1.
 
@@ -80,7 +102,7 @@ def save(
     {'format': FORMAT, 'identity': identity, **progress._asdict()}
   )
   blob = safetensors.numpy.save(
-    named_leaves(state), {'lstm_variants': text, 'sha256': _UNSET}
+    dict(arrays), {'lstm_variants': text, 'sha256': _UNSET}
   )
   blob = blob.replace(_UNSET.encode(), _digest(blob).encode(), 1)
   path = directory / f'{progress.update:09}{SUFFIX}'
@@ -95,19 +117,19 @@ def save(
 def load(
   directory: pathlib.Path,
   identity: str,
-  template: Any,
+  expected: Expected,
   warn: Callable[[str], None] = console.warn,
-) -> tuple[Any, Progress] | None:
+) -> tuple[Arrays, Progress] | None:
   """Read the newest checkpoint that is whole.
 
   Args:
     directory: where `save` wrote.
     identity: of the population.
-    template: a pytree of arrays or their shapes and dtypes.
+    expected: what the state consists of.
     warn: told which checkpoints are damaged, and which is used instead.
 
   Returns:
-    The state as NumPy arrays, and the progress; None if there are none.
+    The arrays of the state, and the progress; None if there are none.
 
   Raises:
     CheckpointError: there are some, and none can be used.
@@ -115,7 +137,7 @@ def load(
   damaged = []
   for path in _newest_first(directory) if directory.is_dir() else []:
     try:
-      found = _read(path, identity, template)
+      found = _read(path, identity, expected)
     except (OSError, files.DamagedError) as error:
       damaged.append(f'{path}: {error}')
       continue
@@ -132,22 +154,14 @@ def load(
 
 
 def load_all(
-  directory: pathlib.Path, identity: str, template: Any
-) -> list[tuple[Any, Progress]]:
+  directory: pathlib.Path, identity: str, expected: Expected
+) -> list[tuple[Arrays, Progress]]:
   """Read every checkpoint that is whole, oldest first; see `load`."""
   found = []
   for path in _newest_first(directory) if directory.is_dir() else []:
     with contextlib.suppress(OSError, files.DamagedError):
-      found.append(_read(path, identity, template))
+      found.append(_read(path, identity, expected))
   return found[::-1]
-
-
-def named_leaves(tree: Any) -> dict[str, np.ndarray]:
-  """Return leaves by path, as 'layers/0/kernel'."""
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
-  }
 
 
 def _newest_first(directory: pathlib.Path) -> list[pathlib.Path]:
@@ -175,17 +189,14 @@ def _digest(blob: bytes) -> str:
 
 
 def _read(
-  path: pathlib.Path, identity: str, template: Any
-) -> tuple[Any, Progress]:
+  path: pathlib.Path, identity: str, expected: Expected
+) -> tuple[Arrays, Progress]:
   """Read a checkpoint, each step only after the one before has held.
 
   Raises:
     DamagedError: the file is not what was saved, or not of this population.
   """
-  expected = named_leaves(template)
-  largest = _HEADER + sum(
-    leaf.size * leaf.dtype.itemsize for leaf in expected.values()
-  )
+  largest = _HEADER + expected.largest_bytes
   if not path.is_file():
     raise files.DamagedError('is not a file')
   with open(path, 'rb') as file:
@@ -203,9 +214,9 @@ def _read(
     arrays = safetensors.numpy.load(blob)
   except (safetensors.SafetensorError, ValueError, KeyError) as error:
     raise files.DamagedError(f'is no checkpoint ({error})') from error
-  _check_leaves(arrays, expected)
-  leaves = [arrays[name] for name in expected]
-  return jax.tree.unflatten(jax.tree.structure(template), leaves), progress
+  arrays = expected.translate(arrays)
+  _check_leaves(arrays, expected.leaves)
+  return {name: arrays[name] for name in expected.leaves}, progress
 
 
 def _check_metadata(path: pathlib.Path, blob: bytes, identity: str) -> Progress:
@@ -232,9 +243,9 @@ def _check_metadata(path: pathlib.Path, blob: bytes, identity: str) -> Progress:
   return progress
 
 
-def _check_leaves(arrays: dict[str, Any], expected: dict[str, Any]) -> None:
+def _check_leaves(arrays: Arrays, expected: Mapping[str, Leaf]) -> None:
   found = {name: (a.shape, a.dtype) for name, a in arrays.items()}
-  wanted = {name: (a.shape, a.dtype) for name, a in expected.items()}
+  wanted = {name: (leaf.shape, leaf.dtype) for name, leaf in expected.items()}
   differing = sorted(
     name
     for name in found.keys() | wanted.keys()

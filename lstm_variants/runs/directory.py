@@ -10,7 +10,8 @@ import shutil
 from typing import Any
 
 from lstm_variants import console
-from lstm_variants.runs import results, files
+from lstm_variants.config import fields
+from lstm_variants.runs import files, record, results
 from lstm_variants.runs.results import WorkdirError
 
 # What a study leaves beside its directory of populations.
@@ -40,13 +41,17 @@ class ResumeError(WorkdirError):
 
 
 def check(
-  workdir: str, runs: Sequence[Mapping[str, Any]], mode: Mode = Mode.NEW
+  workdir: str,
+  runs: Sequence[Mapping[str, Any]],
+  defaults: Mapping[str, Any],
+  mode: Mode = Mode.NEW,
 ) -> None:
   """Refuse a directory that cannot hold the study of `runs`; write nothing.
 
   Args:
     workdir: the directory; it need not exist.
     runs: the resolved config of every run.
+    defaults: of every field, by its dotted name.
     mode: what to do with a study that is there.
 
   Raises:
@@ -73,7 +78,8 @@ def check(
   if mode is Mode.OVERWRITE:
     return
   if mode is Mode.RESUME:
-    _check_same(workdir, study['runs'], files.jsonable(list(runs)))
+    now = files.jsonable(list(runs))
+    _check_same(workdir, study['runs'], now, files.jsonable(defaults))
     return
   raise ExistsError(
     f'--workdir={workdir}: holds a study ({study["name"]}, '
@@ -89,6 +95,7 @@ def open_study(
   config: Mapping[str, Any],
   tasks: Mapping[str, Mapping[str, Any]],
   runs: Sequence[Mapping[str, Any]],
+  form: record.Form,
   mode: Mode = Mode.NEW,
   check_left: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
@@ -100,6 +107,7 @@ def open_study(
     config: the base config before the grid.
     tasks: label -> baselines, success, summary, reference, published results.
     runs: the resolved config of every run.
+    form: how the directory records them.
     mode: what to do with a study that is there.
     check_left: called before anything is changed in a study that is gone on
       with; raises where its populations cannot be.
@@ -109,47 +117,38 @@ def open_study(
     BusyError: another process trains there.
     StorageError: something cannot be written.
   """
-  check(workdir, runs, mode)
+  check(workdir, runs, form.defaults, mode)
   path = pathlib.Path(workdir)
   with files.refusals(path):
     path.mkdir(parents=True, exist_ok=True)
   with files.lock(path, console.warn):
     # Again: another process may have begun or changed it in between.
-    check(workdir, runs, mode)
+    check(workdir, runs, form.defaults, mode)
     if mode is Mode.RESUME:
       check_left()
     if mode is Mode.OVERWRITE:
       _clear(path)
-    _write_study(path, name, config, tasks, runs, mode)
+    recorded = [form.record(config) for config in runs]
+    study = {'name': name, 'config': config, 'tasks': tasks, 'runs': recorded}
+    _write_study(path, study, form.format, mode)
     yield
 
 
-def _write_study(path, name, config, tasks, runs, mode: Mode) -> None:
+def _write_study(
+  path: pathlib.Path, study: Mapping[str, Any], version: int, mode: Mode
+) -> None:
   """Write study.json, unless it is there and says the same."""
-  now = datetime.datetime.now(datetime.UTC)
-  study = {
-    'format': results.FORMAT,
-    'name': name,
-    'created': now.isoformat('T', 'seconds'),
-    'fingerprint': results.fingerprint(runs),
-    'config': config,
-    'tasks': tasks,
-    'runs': list(runs),
-  }
+  created = datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds')
+  fingerprint = results.fingerprint(study['runs'])
   if mode is Mode.RESUME:
     before = results.read_study(str(path))
-    study['created'] = before['created']
-    if study['fingerprint'] == before['fingerprint']:
+    created = before['created']
+    if fingerprint == before['fingerprint']:
       return
   with files.refusals(path):
     (path / 'populations').mkdir(exist_ok=True)
-  files.write_json(path / 'study.json', study)
-
-
-def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-  """Return what of a run's config decides what it trains, by dotted field."""
-  fields = dict(flatten(config))
-  return {key: fields[key] for key in fields if key not in results.HARMLESS}
+  head = {'format': version, 'created': created, 'fingerprint': fingerprint}
+  files.write_json(path / 'study.json', {**head, **study})
 
 
 def _check_place(workdir: str) -> None:
@@ -184,17 +183,26 @@ def _is_fresh(path: pathlib.Path) -> bool:
   )
 
 
-def _check_same(workdir: str, old: Sequence[Any], new: Sequence[Any]) -> None:
-  """Refuse to go on with other runs; name every difference."""
+def _check_same(
+  workdir: str,
+  old: Sequence[Any],
+  new: Sequence[Any],
+  defaults: Mapping[str, Any],
+) -> None:
+  """Refuse to go on with other runs; name every difference.
+
+  A field that one of them lacks, being older, had its default there.
+  """
   differences: dict[str, str] = {}
   if len(old) != len(new):
     differences['runs'] = f'{len(old)} before, {len(new)} now'
     old = new = ()  # one by one, they would be compared with others
   for before, after in zip(old, new, strict=False):
-    one, two = dict(flatten(before)), dict(flatten(after))
-    for field in [*one, *(field for field in two if field not in one)]:
-      was, now = one.get(field), two.get(field)
-      if was != now and field not in results.HARMLESS:
+    one, two = dict(fields.flatten(before)), dict(fields.flatten(after))
+    for field in dict.fromkeys((*one, *two)):
+      default = defaults.get(field)
+      was, now = one.get(field, default), two.get(field, default)
+      if was != now and field not in fields.CONDUCT_FIELDS:
         differences.setdefault(field, f'{was} before, {now} now')
   if differences:
     named = '; '.join(f'{field}: {text}' for field, text in differences.items())
@@ -202,15 +210,6 @@ def _check_same(workdir: str, old: Sequence[Any], new: Sequence[Any]) -> None:
       f'--workdir={workdir}: --resume needs the same runs; {named}; '
       f'set them back, or choose {workdir}_2'
     )
-
-
-def flatten(fields: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
-  """Yield the fields of a nested config, by dotted name."""
-  for key, value in fields.items() if isinstance(fields, Mapping) else ():
-    if isinstance(value, Mapping):
-      yield from flatten(value, f'{prefix}{key}.')
-    else:
-      yield prefix + key, value
 
 
 def _clear(path: pathlib.Path) -> None:

@@ -23,20 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from lstm_variants.config import fields
 from lstm_variants.runs import files
 
-FORMAT = 1
-# Fields of a run that may change when a study is gone on with: they say for how
-# long it trains, and when it is looked at and saved. (Success on held-out data
-# is seen at evaluations, and so depends on their interval.)
-HARMLESS = (
-  'training.updates',
-  'training.evaluation_interval',
-  'training.save_interval',
-  'training.save_minutes',
-  'training.keep_checkpoints',
-  'training.tensorboard',
-)
+FORMAT = 2
+# Those that can be read; `record` tells how they differ.
+FORMATS = (1, 2)
+HARMLESS = fields.CONDUCT_FIELDS
 PARTIAL = '.partial'
 METRICS = 'metrics.jsonl'
 _Types = dict[str, type | tuple[type, ...]]
@@ -75,9 +68,7 @@ class WorkdirError(ValueError):
 
 def fingerprint(runs: Sequence[Mapping[str, Any]]) -> str:
   """Return a hash of the resolved run configs, in their order."""
-  text = json.dumps(
-    files.jsonable(list(runs)), sort_keys=True, allow_nan=False
-  )
+  text = json.dumps(files.jsonable(list(runs)), sort_keys=True, allow_nan=False)
   return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -105,11 +96,22 @@ def read_study(workdir: str) -> dict[str, Any]:
     ) from error
   except (OSError, files.DamagedError) as error:
     raise WorkdirError(
-      f'{path}: not a study of format {FORMAT}: {error}'
+      f'{path}: not a study of ours: {error}; choose another --workdir'
     ) from error
-  if study['format'] != FORMAT:
-    raise WorkdirError(f'{path}: not a study of format {FORMAT}')
+  _check_format(path, study['format'])
   return study
+
+
+def _check_format(path: pathlib.Path, version: int) -> None:
+  """Refuse a format that this version does not know."""
+  if version in FORMATS:
+    return
+  known = ' and '.join(map(str, FORMATS))
+  age = 'of a newer version' if version > FORMAT else 'no format of ours'
+  raise WorkdirError(
+    f'{path}: is of format {version}, {age}; this one reads {known}; nearest: '
+    'the version of lstm_variants that made it'
+  )
 
 
 def read_runs(workdir: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_variants.runs import results, files
+from lstm_variants.runs import files, results
 
 
 class PopulationWriter:

@@ -1,6 +1,6 @@
 """The host's side of training: chunks, evaluations, checkpoints, the end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import contextlib
 import datetime
 import time
@@ -9,10 +9,18 @@ from typing import Any
 import jax
 import numpy as np
 
+from lstm_variants.config import populations
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import checkpoint, provenance
 from lstm_variants.runs import writer as writer_lib
-from lstm_variants.training import interrupt, records, resume, step, tensorboard
+from lstm_variants.training import (
+  interrupt,
+  records,
+  resume,
+  states,
+  step,
+  tensorboard,
+)
 from lstm_variants.training import (
   population as population_lib,
 )
@@ -24,14 +32,14 @@ _State = step.State
 Observer = Callable[[_State, records.Record], None]
 
 
-def train_population(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
+def train_population(workdir: str, population: populations.Population) -> bool:
   """Train runs that share their settings, and write what they leave.
 
   A population that was interrupted goes on from its newest checkpoint.
 
   Args:
     workdir: an open study (`directory.open_study`).
-    runs: all with equal `settings`.
+    population: from `populations.split`.
 
   Returns:
     Whether every run diverged.
@@ -41,41 +49,42 @@ def train_population(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
     StorageError: something could not be written.
     Interrupted: a signal asked for the end; everything is saved.
   """
-  settings = runs[0].settings
-  hyperparams = [run.hyperparams for run in runs]
-  names = [records.run_name(run) for run in runs]
-  name = records.population_name(runs)
+  settings, name = population.settings, population.name
   started = _now()
   with contextlib.ExitStack() as stack:
     writer = stack.enter_context(writer_lib.PopulationWriter(workdir, name))
     stack.enter_context(jax.enable_x64(settings.dtype == 'float64'))
-    start = resume.begin(writer, runs)
+    start = resume.begin(writer, population)
     progress = stack.enter_context(
-      progress_lib.Progress(name, len(runs), settings.updates)
+      progress_lib.Progress(name, len(population.runs), settings.updates)
     )
     before = start.update * settings.batch_size
     events = stack.enter_context(
-      tensorboard.Events(writer.partial, names, settings.tensorboard, before)
+      tensorboard.Events(
+        writer.partial, population.run_names, settings.tensorboard, before
+      )
     )
-    population = population_lib.compile_population(settings, hyperparams)
+    compiled = population_lib.compile_population(
+      settings, [run.hyperparams for run in population.runs]
+    )
     progress.start(start.update)
     stack.enter_context(interrupt.deferred())
-    saver = _Saver(runs, writer, start)
+    saver = _Saver(population, writer, start)
 
     def observe(state: _State, record: records.Record) -> None:
-      rows = records.metric_rows(settings, names, state, record)
+      rows = records.metric_rows(population, state, record)
       writer.append_metrics(rows)
       events.write(rows)
       progress.show(records.report(state, record))
 
-    state, final = _train(settings, population, start, observe, saver)
+    state, final = _train(settings, compiled, start, observe, saver)
     progress.show(records.report(state, final), last=True)
     seconds = saver.seconds()
     writer.finish(
-      records.run_rows(runs, names, name, state, final, seconds),
-      checkpoint.named_leaves(state.params),
+      records.run_rows(population, state, final, seconds),
+      states.named_leaves(state.params),
       {
-        **_describe(population, saver, settings),
+        **_describe(compiled, saver, settings),
         'started': started,
         'finished': _now(),
       },
@@ -93,12 +102,11 @@ class _Saver:
 
   def __init__(
     self,
-    runs: Sequence[settings_lib.Run],
+    population: populations.Population,
     writer: writer_lib.PopulationWriter,
     start: resume.Start,
   ):
-    self._runs, self._settings = runs, runs[0].settings
-    self._identity = records.population_identity(runs)
+    self._population, self._settings = population, population.settings
     self._writer = writer
     self._before = start.seconds
     self._clock = self._saved_at = time.monotonic()
@@ -124,13 +132,13 @@ class _Saver:
   def save(self, on_device: _State) -> None:
     """Save the state of all runs."""
     started = time.monotonic()
-    state = _to_host(on_device, len(self._runs))
+    state = _to_host(on_device, len(self._population.runs))
     update = int(state.update[0])
     self._writer.sync()
     checkpoint.save(
       self._writer.partial / resume.CHECKPOINTS,
-      self._identity,
-      state,
+      self._population.identity,
+      states.named_leaves(state),
       checkpoint.Progress(
         update=update,
         seconds=self.seconds(),
@@ -146,7 +154,7 @@ class _Saver:
 
 def _train(
   settings: settings_lib.Settings,
-  population: population_lib.Population,
+  compiled: population_lib.Compiled,
   start: resume.Start,
   observe: Observer,
   saver: _Saver,
@@ -156,26 +164,26 @@ def _train(
   Returns:
     The last state and record, on the host, without padding.
   """
-  done, on_device = start.update, population.state
+  done, on_device = start.update, compiled.state
   if start.state is not None:
-    on_device = population.place(start.state)
-  on_device, record = population.advance(on_device, 0)
-  marks, record = _marks(on_device, record, population.size)
+    on_device = compiled.place(start.state)
+  on_device, record = compiled.advance(on_device, 0)
+  marks, record = _marks(on_device, record, compiled.size)
   if start.state is None:
     observe(marks, record)
   interrupt.check(saver.saved_update > 0)
   while not (done >= settings.updates or _is_settled(settings, marks)):
     chunk = _chunk(settings, done)
-    on_device, record = population.advance(on_device, chunk)
+    on_device, record = compiled.advance(on_device, chunk)
     done += chunk
-    marks, record = _marks(on_device, record, population.size)
+    marks, record = _marks(on_device, record, compiled.size)
     observe(marks, record)
     if interrupt.requested() or saver.is_due(done):
       saver.save(on_device)
     interrupt.check(saver.saved_update > 0)
   if saver.saved_update != done:
     saver.save(on_device)
-  return _to_host(on_device, population.size), record
+  return _to_host(on_device, compiled.size), record
 
 
 def _chunk(settings: settings_lib.Settings, done: int) -> int:
@@ -209,12 +217,12 @@ def _is_settled(settings: settings_lib.Settings, state: _State) -> bool:
   )
 
 
-def _describe(population, saver: _Saver, settings) -> dict[str, Any]:
+def _describe(compiled, saver: _Saver, settings) -> dict[str, Any]:
   return {
     **provenance.describe(),
     'devices': [device.device_kind for device in jax.devices()],
     'platform': jax.default_backend(),
-    'compile_seconds': population.compile_seconds,
+    'compile_seconds': compiled.compile_seconds,
     'train_seconds': saver.seconds(),
     'save_seconds': saver.save_seconds,
     'updates_at_most': settings.updates,

@@ -2,29 +2,33 @@
 
 import bisect
 from collections.abc import Mapping, Sequence
-import dataclasses
 import functools
 import math
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import jax
 
 from lstm_variants import cells, tasks
 from lstm_variants.cells import lstm
-from lstm_variants.config import checks
-
-if TYPE_CHECKING:
-  from lstm_variants.config.settings import Settings
+from lstm_variants.config import fields, rules, task_fields
+from lstm_variants.config.settings import Settings
 
 # Bytes of one run that the gradient may keep before `auto` saves them.
 _MUCH = 2**30
 
 
-def is_much(settings: 'Settings') -> bool:
-  """Tell whether the gradient of one run would keep more than 1 GiB."""
-  return _kept_bytes(settings, settings.task.num_steps) > _MUCH
+def segment(settings: Settings) -> int | None:
+  """Return the steps that the gradient computes again together.
+
+  None: it keeps every step. See training.remat.
+  """
+  if settings.remat == 'none' or settings.bidirectional:
+    return None
+  steps = settings.task.num_steps
+  if settings.remat == 'auto' and _kept_bytes(settings, steps) <= _MUCH:
+    return None
+  return root(steps)
 
 
 def root(steps: int) -> int:
@@ -39,7 +43,8 @@ def cores() -> int:
   return os.cpu_count() or 1
 
 
-def estimate_bytes(settings: 'Settings', runs: int = 1) -> int:
+@functools.lru_cache(maxsize=4096)
+def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   """Estimate the memory of training `runs` runs in one program, in bytes.
 
   Parameters ten times over (values, gradient and two moments, before and after
@@ -55,15 +60,16 @@ def estimate_bytes(settings: 'Settings', runs: int = 1) -> int:
   weights = 4 * width * inputs + 9 * width**2 * sizes.num_layers
   # Wide or deep states have as many weights more.
   weights *= max(1, _states_a_unit(settings) // 2) * (1 + sizes.bidirectional)
-  number = max(checks.DTYPES[settings.dtype], 4)
+  number = max(fields.DTYPES[settings.dtype], 4)
   rows = max(cores() // settings.batch_devices, 1)
   together = min(runs, (settings.lanes or 1) * rows)
   steps = settings.task.num_steps
-  kept = _kept_bytes(settings, settings.segment or steps)
+  again = segment(settings)
+  kept = _kept_bytes(settings, again or steps)
   kept += _ends_bytes(settings, steps) + _penalty_bytes(settings)
-  if settings.segment:
+  if again:
     # The states between the segments.
-    states = 4 * width * sizes.num_layers * -(-steps // settings.segment)
+    states = 4 * width * sizes.num_layers * -(-steps // again)
     kept += settings.batch_size * states * number
   # An evaluation keeps about two arrays of the hidden size in place of twelve.
   steps = settings.held_out_task.num_steps
@@ -72,7 +78,7 @@ def estimate_bytes(settings: 'Settings', runs: int = 1) -> int:
   return 10 * weights * number * copies + together * max(kept, evaluated)
 
 
-def check_memory(population: Sequence['Settings']) -> None:
+def check_memory(population: Sequence[Settings]) -> None:
   """Refuse runs that together exceed the memory of this machine.
 
   Args:
@@ -87,8 +93,9 @@ def check_memory(population: Sequence['Settings']) -> None:
   needed = estimate_bytes(settings, runs)
   if needed <= memory:
     return
-  fields = settings.task_fields
-  shortest = tasks.find_dialect(fields.name, fields.dialect).shortest
+  task_choice = settings.task_fields
+  dialect = tasks.find_dialect(task_choice.name, task_choice.dialect)
+  shortest = dialect.shortest
   # Where it is in the config, smallest and usual: of the sizes that could mend
   # it, the most unusual one is named.
   sizes = {
@@ -100,13 +107,13 @@ def check_memory(population: Sequence['Settings']) -> None:
   values = {
     'batch_size': settings.batch_size,
     'hidden_features': settings.hidden_features,
-    'length': fields.length,
-    'evaluation_length': fields.evaluation_length,
+    'length': task_choice.length,
+    'evaluation_length': task_choice.evaluation_length,
   }
   name, nearest = _find_cure(settings, runs, sizes, values, memory)
   judged = name == 'evaluation_length'
   task = settings.held_out_task if judged else settings.task
-  raise checks.InputError(
+  raise rules.InputError(
     f'{sizes[name][0]}.{name}',
     values[name],
     f'{runs} run(s) of width {settings.hidden_features}, '
@@ -117,7 +124,7 @@ def check_memory(population: Sequence['Settings']) -> None:
 
 
 def _find_cure(
-  settings: 'Settings',
+  settings: Settings,
   runs: int,
   sizes: Mapping[str, tuple[str, int, int]],
   values: Mapping[str, int],
@@ -145,20 +152,20 @@ def _find_cure(
 
 
 def _needed_bytes(
-  settings: 'Settings', runs: int, name: str, size: int
+  settings: Settings, runs: int, name: str, size: int
 ) -> int | None:
   """Estimate the memory with another size; None: too short for the task."""
   try:
     return estimate_bytes(_resized(settings, name, size), runs)
-  except checks.InputError:
+  except rules.InputError:
     return None
 
 
-def _resized(settings: 'Settings', name: str, size: int) -> 'Settings':
+def _resized(settings: Settings, name: str, size: int) -> Settings:
   """Return settings with another size; lengths are not drawn."""
   before = settings.task_fields
   if name not in before._fields:
-    return dataclasses.replace(settings, **{name: size})
+    return settings.replace(**{name: size})
   lengths = {'length': before.length}
   lengths['evaluation_length'] = before.evaluation_length
   if before.evaluation_length == before.length:
@@ -168,16 +175,16 @@ def _resized(settings: 'Settings', name: str, size: int) -> 'Settings':
   lengths['evaluation_shortest_length'] = lengths['evaluation_length']
   # A period that follows from T follows from the other T.
   left = before._replace(period=0)
-  if checks.resolve_task(left._asdict())['period'] != before.period:
+  if task_fields.resolve_task(left._asdict())['period'] != before.period:
     left = before
-  task = checks.resolve_task(left._replace(**lengths)._asdict())
-  return dataclasses.replace(settings, task_fields=type(before)(**task))
+  task = task_fields.resolve_task(left._replace(**lengths)._asdict())
+  return settings.replace(task_fields=type(before)(**task))
 
 
-def _ends_bytes(settings: 'Settings', steps: int) -> int:
+def _ends_bytes(settings: Settings, steps: int) -> int:
   """Estimate the inputs and outputs of the whole batch on each device."""
   sizes = settings.architecture
-  number = max(checks.DTYPES[settings.dtype], 4)
+  number = max(fields.DTYPES[settings.dtype], 4)
   ends = 3 * steps * (sizes.in_features + sizes.out_features)
   return settings.batch_size * ends * settings.batch_devices * number
 
@@ -186,7 +193,7 @@ def _ends_bytes(settings: 'Settings', steps: int) -> int:
 _FUSED = ('lstm', 'simple_rnn', 'irnn')
 
 
-def _states_a_unit(settings: 'Settings') -> int:
+def _states_a_unit(settings: Settings) -> int:
   """Return how many numbers a layer hands on, for each hidden unit."""
   sizes = settings.architecture
   cell = cells.CELLS[sizes.cell]
@@ -198,7 +205,7 @@ def _states_a_unit(settings: 'Settings') -> int:
   return -(-numbers // sizes.hidden_features)
 
 
-def _kept_a_unit(settings: 'Settings') -> int:
+def _kept_a_unit(settings: Settings) -> int:
   """Estimate the arrays of the hidden size that the gradient keeps of a step.
 
   As measured on CPU: 12 where the cell has a gradient of its own, up to 16 for
@@ -213,21 +220,21 @@ def _kept_a_unit(settings: 'Settings') -> int:
   return kept * (1 + settings.bidirectional)
 
 
-def _penalty_bytes(settings: 'Settings') -> int:
+def _penalty_bytes(settings: Settings) -> int:
   """Estimate what the gradient penalty keeps, of all the steps at once."""
   if not settings.penalised:
     return 0
   sizes = settings.architecture
   kept = 20 * _states_a_unit(settings) * sizes.hidden_features
-  number = max(checks.DTYPES[settings.dtype], 4)
+  number = max(fields.DTYPES[settings.dtype], 4)
   steps = settings.task.num_steps * sizes.num_layers
   return settings.batch_size * steps * kept * number
 
 
-def _kept_bytes(settings: 'Settings', steps: int) -> int:
+def _kept_bytes(settings: Settings, steps: int) -> int:
   """Estimate what the gradient of `steps` steps keeps of one run."""
   sizes = settings.architecture
   kept = _kept_a_unit(settings) * sizes.hidden_features * sizes.num_layers
   kept += sizes.in_features + sizes.out_features
-  number = checks.DTYPES[settings.dtype]
+  number = fields.DTYPES[settings.dtype]
   return settings.batch_size * steps * kept * number

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from lstm_variants.cells import lstm
-from lstm_variants.config import checks
+from lstm_variants.config import rules
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.training import compiling, step
 
@@ -20,7 +20,7 @@ AXIS = 'population'
 _WIDE = 64
 
 
-class Population(NamedTuple):
+class Compiled(NamedTuple):
   """A compiled population.
 
   Attributes:
@@ -59,13 +59,12 @@ def stack(
     without toggles both are None.
   """
   columns = settings_lib.Hyperparams._make(zip(*runs, strict=True))
-  stacked = columns._replace(
+  stacked = settings_lib.Hyperparams(
     seed=np.asarray(columns.seed, np.uint32),
     toggles=None,
-    **{
-      name: np.asarray(getattr(columns, name), np.float32)
-      for name in settings_lib.Hyperparams._fields
-      if name not in ('seed', 'toggles')
+    values={
+      name: np.asarray([run.values[name] for run in runs], np.float32)
+      for name in runs[0].values
     },
   )
   if columns.toggles[0] is None:
@@ -83,7 +82,7 @@ def stack(
 
 def compile_population(
   settings: settings_lib.Settings, runs: Sequence[settings_lib.Hyperparams]
-) -> Population:
+) -> Compiled:
   """Compile the training of `runs` and draw their initial states.
 
   The compiled unit is a chunk: any number of updates, then an evaluation. The
@@ -95,7 +94,7 @@ def compile_population(
     runs: their hyper-parameters.
 
   Returns:
-    A `Population`.
+    What was compiled.
 
   Raises:
     InputError: fewer devices than are to share a batch.
@@ -130,7 +129,7 @@ def compile_population(
     .compile()
   )
   seconds = time.monotonic() - started
-  return Population(
+  return Compiled(
     size=len(runs),
     state=state,
     advance=lambda state, updates: compiled(stacked, state, jnp.int32(updates)),
@@ -161,7 +160,7 @@ def check_devices(settings: settings_lib.Settings) -> None:
   wanted, found = settings.batch_devices, jax.device_count()
   if wanted <= found:
     return
-  raise checks.InputError(
+  raise rules.InputError(
     'training.batch_devices',
     wanted,
     f'only {found} device(s) are there (JAX_NUM_CPU_DEVICES makes more of a '

@@ -1,6 +1,6 @@
 """What earlier sessions left of a population: is it done, where to go on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import functools
 from typing import NamedTuple
 
@@ -8,11 +8,10 @@ import jax
 import numpy as np
 
 from lstm_variants import console
-from lstm_variants.config import settings as settings_lib
+from lstm_variants.config import populations
 from lstm_variants.runs import checkpoint, directory, files, provenance, results
 from lstm_variants.runs import writer as writer_lib
-from lstm_variants.training import population as population_lib
-from lstm_variants.training import records, step
+from lstm_variants.training import states, step
 
 CHECKPOINTS = 'checkpoints'
 
@@ -25,13 +24,13 @@ class Start(NamedTuple):
   seconds: float
 
 
-def is_done(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
+def is_done(workdir: str, population: populations.Population) -> bool:
   """Tell whether a population is finished, and no longer training is wanted.
 
   Raises:
     WorkdirError: what it left cannot be read, or it was trained longer.
   """
-  name, wanted = records.population_name(runs), runs[0].settings.updates
+  name, wanted = population.name, population.settings.updates
   if not results.is_finished(workdir, name):
     return False
   left = results.read_population_provenance(workdir, name)
@@ -44,7 +43,7 @@ def is_done(workdir: str, runs: Sequence[settings_lib.Run]) -> bool:
   return trained == wanted
 
 
-def check_left(workdir: str, runs: Sequence[settings_lib.Run]) -> None:
+def check_left(workdir: str, population: populations.Population) -> None:
   """Check that a population can be gone on with; change nothing.
 
   Raises:
@@ -52,10 +51,10 @@ def check_left(workdir: str, runs: Sequence[settings_lib.Run]) -> None:
       trained longer, and there are none.
     WorkdirError: what it left cannot be read, or it was trained longer.
   """
-  writer = writer_lib.PopulationWriter(workdir, records.population_name(runs))
-  if is_done(workdir, runs):
+  writer = writer_lib.PopulationWriter(workdir, population.name)
+  if is_done(workdir, population):
     return
-  found = _load(writer, runs, warn=lambda text: None)
+  found = _load(writer, population, warn=lambda text: None)
   if found is None and writer.final.exists():
     raise checkpoint.CheckpointError(
       f'{writer.final}: has no checkpoints to be trained longer from; set '
@@ -65,18 +64,13 @@ def check_left(workdir: str, runs: Sequence[settings_lib.Run]) -> None:
 
 def _load(
   writer: writer_lib.PopulationWriter,
-  runs: Sequence[settings_lib.Run],
+  population: populations.Population,
   warn: Callable[[str], None],
 ) -> tuple[step.State, checkpoint.Progress] | None:
   """Read the newest checkpoint, wherever the population is, and check it."""
-  settings = runs[0].settings
+  settings = population.settings
   place = writer.final if writer.final.exists() else writer.partial
-  with jax.enable_x64(settings.dtype == 'float64'):
-    template = population_lib.describe_state(
-      settings, [run.hyperparams for run in runs]
-    )
-  identity = records.population_identity(runs)
-  saved = checkpoint.load(place / CHECKPOINTS, identity, template, warn)
+  saved = states.load(place / CHECKPOINTS, population, warn)
   if saved is None:
     return None
   state, made = saved
@@ -98,10 +92,10 @@ def _load(
 
 
 def begin(
-  writer: writer_lib.PopulationWriter, runs: Sequence[settings_lib.Run]
+  writer: writer_lib.PopulationWriter, population: populations.Population
 ) -> Start:
   """Take up what an earlier session left, or begin anew."""
-  saved = _load(writer, runs, console.warn)
+  saved = _load(writer, population, console.warn)
   if saved is None:
     writer.start()
     return Start(None, 0, 0.0)

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_variants import models
+from lstm_variants import models, optimizers
 from lstm_variants.cells import remedies
-from lstm_variants.config import checks
+from lstm_variants.config import fields
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.models import penalty
 from lstm_variants.tasks import base
+from lstm_variants.training import memory
 from lstm_variants.training import success as success_lib
 
 # Streams of random numbers derived from one seed.
@@ -57,22 +58,17 @@ def make_optimizer(
 
   The hyper-parameters may be traced: each run of a population has its own.
   """
-  rate, momentum = hyperparams.learning_rate, hyperparams.momentum
-  optimizer = {
-    'adam': lambda: optax.adam(
-      rate, b1=settings.b1, b2=settings.b2, eps=settings.eps
-    ),
-    'rmsprop': lambda: optax.rmsprop(
-      rate, decay=settings.b2, eps=settings.eps, momentum=momentum
-    ),
-    'sgd': lambda: optax.sgd(
-      rate, momentum=momentum, nesterov=settings.nesterov
-    ),
-  }[settings.optimizer]()
+  optimizer = optimizers.OPTIMIZERS[settings.optimizer]
+  values = {**settings.values, **hyperparams.values}
+  options = {
+    name.removeprefix('optimizer.'): value
+    for name, value in values.items()
+    if name.startswith('optimizer.')
+  }
   return optax.chain(
     optax.clip_by_global_norm(hyperparams.clip_norm),
     optax.clip(hyperparams.clip_value),
-    optimizer,
+    optimizer.make(options),
   )
 
 
@@ -269,14 +265,14 @@ def _outputs(
   params = jax.tree.map(lambda leaf: leaf.astype(settings.dtype), params)
   noise = None
   if settings.noisy:
-    rates = (getattr(hyperparams, rate) for rate in checks.RATES)
+    rates = (getattr(hyperparams, rate) for rate in fields.RATES)
     noise = remedies.Noise(key, *rates)
   _, outputs = models.apply_model(
     params,
     settings.architecture,
     hyperparams.toggles,
     _part(settings, batch.inputs),
-    segment=settings.segment,
+    segment=memory.segment(settings),
     noise=noise,
   )
   return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))

@@ -8,12 +8,11 @@ import zipfile
 import zlib
 
 import jax
-from ml_collections import config_dict
 
-from lstm_variants.config import checks, settings
-from lstm_variants.launch import local
-from lstm_variants.runs import checkpoint, files, results
-from lstm_variants.training import population, records, resume, step
+from lstm_variants.config import populations, rules, schema, settings
+from lstm_variants.runs import checkpoint, files, record, results
+from lstm_variants.training import population as compiled
+from lstm_variants.training import resume, states
 
 _ADVICE = 'train it further, or choose another run'
 # What damaged arrays and rows set off.
@@ -39,44 +38,75 @@ class Trained(NamedTuple):
   diverged: str
 
 
-def read_configs(workdir: str) -> list[settings.Run]:
+class Saved(NamedTuple):
+  """The runs of a study as its directory has them.
+
+  Attributes:
+    workdir: of the study.
+    runs: in the order of study.json.
+    names: the id of each run.
+    populations: of the study.
+    places: of each run: its population's place, and its own within it.
+  """
+
+  workdir: str
+  runs: tuple[settings.Run, ...]
+  names: tuple[str, ...]
+  populations: tuple[populations.Population, ...]
+  places: tuple[tuple[int, int], ...]
+
+
+def read(workdir: str) -> Saved:
   """Return the runs of a study, from what it wrote of them.
 
   Raises:
     WorkdirError: there is no study, or what it holds are no runs of ours.
     InputError: a config that this version refuses.
   """
-  saved = results.read_study(workdir)['runs']
-  if not saved:
+  study = results.read_study(workdir)
+  if not study['runs']:
     raise results.WorkdirError(
       f'--workdir={workdir}: its study has no runs; choose another'
     )
   try:
-    return [_run_of(fields) for fields in saved]
-  except checks.InputError:
+    runs = [_run_of(record) for record in study['runs']]
+  except rules.InputError:
     raise
   except (TypeError, ValueError, LookupError, AttributeError) as error:
     raise results.WorkdirError(
       f'{pathlib.Path(workdir) / "study.json"}: holds a run that is none of '
       f'ours ({type(error).__name__}: {error}); choose another study'
     ) from error
+  form = record.of_study(study, schema.defaults())
+  members = populations.split(runs, form)
+  # `split` keeps the order of the runs within each population.
+  order: dict[settings.Settings, int] = {
+    population.settings: place for place, population in enumerate(members)
+  }
+  counts, places = [0] * len(members), []
+  for run in runs:
+    place = order[run.settings]
+    places.append((place, counts[place]))
+    counts[place] += 1
+  names = [members[place].run_names[lane] for place, lane in places]
+  return Saved(
+    workdir, tuple(runs), tuple(names), tuple(members), tuple(places)
+  )
 
 
-def _run_of(fields: dict[str, Any]) -> settings.Run:
+def _run_of(config: dict[str, Any]) -> settings.Run:
   """Return a run; JSON has no infinity, which only bounds that are off are."""
-  bounds = dict(fields.get('optimizer', {}))
+  bounds = dict(config.get('optimizer', {}))
   for name, value in bounds.items():
     bounds[name] = math.inf if value is None else value
-  config = config_dict.ConfigDict({**fields, 'optimizer': bounds})
-  return settings.from_config(config)
+  return settings.from_record({**config, 'optimizer': bounds})
 
 
-def load(workdir: str, runs: Sequence[settings.Run], index: int) -> Trained:
+def load(saved: Saved, index: int) -> Trained:
   """Read a run as it was last saved.
 
   Args:
-    workdir: of the study.
-    runs: all of it, from `read_configs`.
+    saved: from `read`.
     index: of the run.
 
   Returns:
@@ -86,35 +116,29 @@ def load(workdir: str, runs: Sequence[settings.Run], index: int) -> Trained:
     CheckpointError: it is not finished, and no checkpoint can be used.
     WorkdirError: it is finished, and what was written then cannot be read.
   """
-  run = runs[index]
-  members = next(p for p in local.split(runs) if run in p)
-  lane, name = members.index(run), records.population_name(members)
-  template = _template(members)
-  if results.is_finished(workdir, name):
-    return _finished(workdir, name, template.params, [run], [lane])[0]
-  directory = _checkpoints(workdir, name + results.PARTIAL)
-  identity = records.population_identity(members)
+  place, lane = saved.places[index]
+  population = saved.populations[place]
+  if results.is_finished(saved.workdir, population.name):
+    return _finished(saved.workdir, population, [lane])[0]
+  directory = _checkpoints(saved.workdir, population.name + results.PARTIAL)
   try:
-    saved = checkpoint.load(directory, identity, template)
+    newest = states.load(directory, population)
   except checkpoint.CheckpointError as error:
     # Its advice is for the programs that train.
     damage = str(error).partition('; no checkpoint is left')[0]
     raise checkpoint.CheckpointError(f'{damage}; {_ADVICE}') from error
-  if saved is None:
+  if newest is None:
     raise checkpoint.CheckpointError(
       f'{directory}: holds no checkpoint; {_ADVICE}'
     )
-  return _of_checkpoint(run, lane, *saved)
+  return _of_checkpoint(population.runs[lane], lane, *newest)
 
 
-def moments(
-  workdir: str, runs: Sequence[settings.Run], indices: Sequence[int]
-) -> list[list[Trained]]:
+def moments(saved: Saved, indices: Sequence[int]) -> list[list[Trained]]:
   """Return runs before, during and after their training.
 
   Args:
-    workdir: of the study.
-    runs: all of it, from `read_configs`.
+    saved: from `read`.
     indices: of the wanted runs, which are finished.
 
   Returns:
@@ -125,50 +149,44 @@ def moments(
   Raises:
     WorkdirError: what was written at an end cannot be read.
   """
-  found: dict[int, list[Trained]] = {}
-  for members in local.split(runs):
-    chosen = [index for index in indices if runs[index] in members]
-    if chosen:
-      wanted = [runs[index] for index in chosen]
-      found |= zip(chosen, _moments(workdir, members, wanted), strict=True)
-  return [found[index] for index in indices]
+  lanes: dict[int, list[int]] = {}
+  for index in indices:
+    place, lane = saved.places[index]
+    lanes.setdefault(place, []).append(lane)
+  read_back = {
+    (place, lane): of_run
+    for place, wanted in lanes.items()
+    for lane, of_run in zip(
+      wanted,
+      _moments(saved.workdir, saved.populations[place], wanted),
+      strict=True,
+    )
+  }
+  return [read_back[saved.places[index]] for index in indices]
 
 
 def _moments(
-  workdir: str,
-  members: Sequence[settings.Run],
-  wanted: Sequence[settings.Run],
+  workdir: str, population: populations.Population, lanes: Sequence[int]
 ) -> list[list[Trained]]:
   """Return the moments of some runs of one population, read once."""
-  name, template = records.population_name(members), _template(members)
-  lanes = [members.index(run) for run in wanted]
-  ends = _finished(workdir, name, template.params, wanted, lanes)
-  chosen = members[0].settings
+  ends = _finished(workdir, population, lanes)
+  chosen = population.settings
   with jax.enable_x64(chosen.dtype == 'float64'):
-    first = population.init_states(chosen, [run.hyperparams for run in wanted])
-  saved = checkpoint.load_all(
-    _checkpoints(workdir, name), records.population_identity(members), template
-  )
-  found = []
-  for place, (run, lane, end) in enumerate(
-    zip(wanted, lanes, ends, strict=True)
-  ):
-    params = jax.tree.map(lambda leaf, n=place: leaf[n], first.params)
+    first = compiled.init_states(
+      chosen, [run.hyperparams for run in population.runs]
+    )
+  kept = states.load_all(_checkpoints(workdir, population.name), population)
+  of_runs = []
+  for lane, end in zip(lanes, ends, strict=True):
+    run = population.runs[lane]
+    params = jax.tree.map(lambda leaf, n=lane: leaf[n], first.params)
     of_run = {0: Trained(run, params, 0, '')}
-    for state, progress in saved:
+    for state, progress in kept:
       moment = _of_checkpoint(run, lane, state, progress)
       of_run.setdefault(moment.update, moment)
     of_run[end.update] = end
-    found.append([of_run[update] for update in sorted(of_run)])
-  return found
-
-
-def _template(members: Sequence[settings.Run]) -> step.State:
-  chosen = members[0].settings
-  with jax.enable_x64(chosen.dtype == 'float64'):
-    return population.describe_state(
-      chosen, [member.hyperparams for member in members]
-    )
+    of_runs.append([of_run[update] for update in sorted(of_run)])
+  return of_runs
 
 
 def _checkpoints(workdir: str, population_directory: str) -> pathlib.Path:
@@ -189,21 +207,20 @@ def _of_checkpoint(
 
 
 def _finished(
-  workdir: str,
-  name: str,
-  template: Any,
-  runs: Sequence[settings.Run],
-  lanes: Sequence[int],
+  workdir: str, population: populations.Population, lanes: Sequence[int]
 ) -> list[Trained]:
   """Read runs of a population that has been trained to its end.
 
   Raises:
     WorkdirError: what was written then cannot be read, or is of other runs.
   """
-  wanted = checkpoint.named_leaves(template)
-  place = pathlib.Path(workdir) / 'populations' / name
+  template = states.describe(population).params
+  wanted = states.named_leaves(template)
+  place = pathlib.Path(workdir) / 'populations' / population.name
   try:
-    arrays = results.read_params(workdir, name)
+    arrays = states.translate(
+      template, results.read_params(workdir, population.name)
+    )
     for key, leaf in wanted.items():
       if (arrays[key].shape, arrays[key].dtype) != (leaf.shape, leaf.dtype):
         raise files.DamagedError(f'{key} is of another model')
@@ -211,16 +228,17 @@ def _finished(
       row['id']: (int(row['updates']), row['status'])
       for row in files.read_json_lines(place / 'runs.jsonl')
     }
-    told = [rows[records.run_name(run)] for run in runs]
+    ends = [rows[population.run_names[lane]] for lane in lanes]
   except _UNREADABLE as error:
     raise results.WorkdirError(
       f'{place}: its params.npz or runs.jsonl cannot be read '
       f'({type(error).__name__}: {error}); choose another run'
     ) from error
-  found = []
-  for run, lane, (update, status) in zip(runs, lanes, told, strict=True):
-    leaves = [arrays[key][lane] for key in wanted]
-    params = jax.tree.unflatten(jax.tree.structure(template), leaves)
-    diverged = 'diverged' * (status == 'diverged')
-    found.append(Trained(run, params, update, diverged))
-  return found
+  trained = []
+  for lane, (update, status) in zip(lanes, ends, strict=True):
+    params = states.restore(
+      template, {key: arrays[key][lane] for key in wanted}
+    )
+    diverged = 'diverged' if status == 'diverged' else ''
+    trained.append(Trained(population.runs[lane], params, update, diverged))
+  return trained

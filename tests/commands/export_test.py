@@ -12,9 +12,10 @@ import pytest
 
 import lstm_variants as lv
 from lstm_variants import bridges, models
+from lstm_variants.config import populations
 from lstm_variants.launch import local
 from lstm_variants.runs import checkpoint, directory, results
-from lstm_variants.training import population, records, resume
+from lstm_variants.training import population, resume
 from tests import conftest
 from tests.commands import bad_input_test
 
@@ -289,7 +290,7 @@ def save(path: pathlib.Path, **model: Any) -> Saved:
   """Make a study of one run with random weights."""
   config = conftest.tiny_config({f'model.{k}': v for k, v in model.items()})
   run = local.settings_lib.from_config(config)
-  name = records.population_name([run])
+  name = populations.split([run])[0].name
   with directory.open_study(
     str(path), 'one', config.to_dict(), {}, [run.config]
   ):
@@ -303,13 +304,15 @@ def save(path: pathlib.Path, **model: Any) -> Saved:
   )
   checkpoint.save(
     place / resume.CHECKPOINTS,
-    records.population_identity([run]),
+    populations.split([run])[0].identity,
     state,
     checkpoint.Progress(3, 0.0, 0, '', ''),
     1,
   )
   params = jax.tree.map(lambda leaf: leaf[0], state.params)
-  return Saved(records.run_name(run), run.settings.architecture, params)
+  return Saved(
+    populations.split([run])[0].run_names[0], run.settings.architecture, params
+  )
 
 
 @pytest.mark.parametrize(

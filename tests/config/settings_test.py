@@ -16,7 +16,7 @@ from configs import base
 from configs import copy as copy_config
 from lstm_variants import cells
 from lstm_variants.cells import lstm, variants
-from lstm_variants.config import checks, combinations, settings
+from lstm_variants.config import combinations, rules, schema, settings
 from lstm_variants.training import memory
 
 INF, NAN = math.inf, math.nan
@@ -117,7 +117,7 @@ def _config(changes: dict[str, Any] | None = None) -> Any:
 
 
 def _refusal(changes) -> str:
-  with pytest.raises(checks.InputError) as info:
+  with pytest.raises(rules.InputError) as info:
     settings.from_config(_config(changes))
   message = str(info.value)
   assert '\n' not in message
@@ -372,11 +372,11 @@ def test_an_override_that_changes_nothing_leaves_the_name():
   assert run.hyperparams.toggles == variants.VARIANTS['peephole'].toggles
 
 
-@pytest.mark.parametrize('variant', checks.MODELS)
+@pytest.mark.parametrize('variant', schema.MODELS)
 def test_every_model_of_the_registry_is_accepted(variant):
   run = settings.from_config(_config({'model.variant': variant}))
   assert run.model == variant
-  if variant in checks.OTHERS:
+  if variant in cells.CELLS:
     assert (run.settings.cell, run.hyperparams.toggles) == (variant, None)
     assert run.settings.cell_settings == cells.CELLS[variant].settings
   else:
@@ -657,7 +657,7 @@ def test_the_memory_of_a_population_is_that_of_all_its_runs(monkeypatch):
   pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': needed}
   monkeypatch.setattr(os, 'sysconf', pages.__getitem__)
   memory.check_memory([one] * 10)
-  with pytest.raises(checks.InputError, match='batch_size.*11 run.*nearest'):
+  with pytest.raises(rules.InputError, match='batch_size.*11 run.*nearest'):
     memory.check_memory([one] * 11)
 
 
@@ -668,12 +668,12 @@ def test_the_choice_named_for_too_large_a_size_fits(monkeypatch):
   monkeypatch.setattr(os, 'sysconf', pages.__getitem__)
   for factor in (0.9, 0.5, 0.01):
     pages['SC_PHYS_PAGES'] = int(memory.estimate_bytes(one) * factor)
-    with pytest.raises(checks.InputError) as info:
+    with pytest.raises(rules.InputError) as info:
       memory.check_memory([one])
     field = str(info.value).partition('=')[0].rpartition('.')[2]
     nearest = int(str(info.value).rpartition('nearest: ')[2])
     memory.check_memory([memory._resized(one, field, nearest)])
-    with pytest.raises(checks.InputError):
+    with pytest.raises(rules.InputError):
       memory.check_memory([memory._resized(one, field, nearest + 1)])
 
 
@@ -785,7 +785,7 @@ def test_a_config_that_lacks_a_field_is_refused(field):
   fields = config.to_dict()
   *path, name = field.split('.')
   del functools.reduce(dict.__getitem__, path, fields)[name]
-  with pytest.raises(checks.InputError, match=f'--config.{field}.*missing'):
+  with pytest.raises(rules.InputError, match=f'--config.{field}.*missing'):
     settings.from_config(config)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from configs import base as base_config
 from lstm_variants import tasks
-from lstm_variants.config import checks, settings
-from lstm_variants.training import memory, records
+from lstm_variants.config import populations, rules, settings
+from lstm_variants.training import memory
 
 SERIES = {
   'name': 'forecasting',
@@ -37,7 +37,7 @@ def run_of(task: dict[str, Any], **others: Any) -> settings.Run:
 
 
 def refusal(task: dict[str, Any], **others: Any) -> str:
-  with pytest.raises(checks.InputError) as info:
+  with pytest.raises(rules.InputError) as info:
     run_of(task, **others)
   return str(info.value)
 
@@ -119,7 +119,9 @@ def test_one_choice_has_one_record(one, two):
   first, second = run_of(one), run_of({**one, **two})
   assert first.settings == second.settings
   assert first.config == second.config
-  assert records.population_name([first]) == records.population_name([second])
+  assert (
+    populations.split([first])[0].name == populations.split([second])[0].name
+  )
 
 
 def test_what_the_paper_leaves_open_is_not_in_the_label():
@@ -189,7 +191,7 @@ def test_who_follows_the_nearest_arrives(task):
     try:
       run_of(chosen)
       return
-    except checks.InputError as error:
+    except rules.InputError as error:
       found = re.match(
         r'--config\.task\.(\w+)=(\d+): .*nearest: (\d+)$', str(error)
       )
@@ -267,7 +269,7 @@ def test_where_no_one_size_is_enough_the_nearest_is_smaller(machine):
     )
     value, nearest = re.findall(r'=(\d+): .*nearest: (\d+)$', message)[0]
     assert int(nearest) < int(value)
-  with pytest.raises(checks.InputError, match='nearest'):
+  with pytest.raises(rules.InputError, match='nearest'):
     memory.check_memory([run.settings] * 100)
 
 

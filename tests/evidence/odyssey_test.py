@@ -10,6 +10,7 @@ import pytest
 from configs.studies import odyssey
 from lstm_variants.cells import variants
 from lstm_variants.config import grid as hyper
+from lstm_variants.config import populations
 from lstm_variants.evidence import subjects
 from lstm_variants.evidence.importance import draw
 from lstm_variants.launch import local
@@ -115,7 +116,10 @@ def test_the_first_of_more_trials_are_the_same_runs(many):
   for one, other in zip(few, first, strict=True):
     assert one.config == other.config
     assert one.settings == other.settings
-    assert records.run_name(one) == records.run_name(other)
+    assert (
+      populations.split([one])[0].run_names[0]
+      == populations.split([other])[0].run_names[0]
+    )
   assert len(set(map(records.run_name, few))) == 20
 
 
@@ -174,7 +178,7 @@ def test_runs_of_a_task_and_width_are_accepted_and_share_a_program():
     chosen[kind[0], width, 'last'] = setting
   grid = list({id(setting): setting for setting in chosen.values()}.values())
   runs = local.expand(odyssey.get_config(), lambda hyper: grid)
-  assert len(local.split(runs)) == 18
+  assert len(populations.split(runs)) == 18
 
 
 def _study(trials, searched=True, baselines=None):

@@ -24,9 +24,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_variants.config import populations
 from lstm_variants.launch import local
 from lstm_variants.runs import checkpoint, files, provenance
-from lstm_variants.training import population, records, resume
+from lstm_variants.training import population, resume
 from tests import conftest
 from tests.commands import matrix
 from tests.faults import harness, soak
@@ -198,7 +199,7 @@ def damage(folder: pathlib.Path, digest: str) -> list[str]:
   template = population.describe_state(
     runs[0].settings, [run.hyperparams for run in runs]
   )
-  name = records.population_name(runs)
+  name = populations.split(runs)[0].name
   saved = folder / 'undisturbed' / 'populations' / name / resume.CHECKPOINTS
   newest = sorted(saved.iterdir())[-1]
   whole, here = newest.read_bytes(), folder / 'damaged'
@@ -218,7 +219,7 @@ def damage(folder: pathlib.Path, digest: str) -> list[str]:
     for data in versions:
       (here / newest.name).write_bytes(data)
       with contextlib.suppress(checkpoint.CheckpointError):
-        identity = records.population_identity(runs)
+        identity = populations.split(runs)[0].identity
         checkpoint.load(here, identity, template)
         continue
       detected += 1

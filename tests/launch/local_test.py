@@ -11,11 +11,11 @@ import pytest
 
 from configs import base
 from configs.studies import quickstart
-from lstm_variants.config import checks, settings
+from lstm_variants.config import populations, rules, settings
 from lstm_variants.launch import local
 from lstm_variants.runs import directory, results
 from lstm_variants.runs import writer as writer_lib
-from lstm_variants.training import loop, memory, records
+from lstm_variants.training import loop, memory
 from tests.report import study_fixture as fixture
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -26,7 +26,7 @@ def _grid(*settings_list):
 
 
 def _refusal(get_hyper) -> str:
-  with pytest.raises((local.GridError, checks.InputError)) as info:
+  with pytest.raises((local.GridError, rules.InputError)) as info:
     local.expand(base.get_config(), get_hyper)
   assert '\n' not in str(info.value)
   return str(info.value)
@@ -144,7 +144,7 @@ def test_runs_are_split_by_what_is_static():
     {'config.model.dtype': 'bfloat16'},
   ]
   runs = local.expand(base.get_config(), lambda hyper: grid)
-  populations = local.split(runs)
+  populations = populations.split(runs)
   places = [[runs.index(run) for run in group] for group in populations]
   assert places == [[0, 2, 6], [1, 4], [3], [5], [7]]
 
@@ -162,7 +162,7 @@ def test_the_quickstart_has_five_seeds_of_four_models_on_two_tasks():
     for seed in range(5)
   }
   # The LSTMs of a task in one program, the simple RNN in another.
-  assert sorted(map(len, local.split(runs))) == [5, 5, 15, 15]
+  assert sorted(map(len, populations.split(runs))) == [5, 5, 15, 15]
 
 
 def test_a_population_beyond_the_memory_is_refused_before_writing(
@@ -175,7 +175,7 @@ def test_a_population_beyond_the_memory_is_refused_before_writing(
   pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': nearly}
   monkeypatch.setattr(os, 'sysconf', pages.__getitem__)
   workdir = tmp_path / 'study'
-  with pytest.raises(checks.InputError, match='10 run'):
+  with pytest.raises(rules.InputError, match='10 run'):
     local.train(str(workdir), 'name', base.get_config(), runs)
   assert not workdir.exists()
 
@@ -198,7 +198,7 @@ def _two_populations(make_config):
 
 def _fake_training(workdir, population):
   """Stand in for the training of a population."""
-  name = records.population_name(population)
+  name = populations.split(population)[0].name
   with writer_lib.PopulationWriter(workdir, name) as writer:
     writer.start()
     row = {**fixture.run('adding-urnn16-T8', 'vanilla', 0, None, 0.1)}
@@ -227,10 +227,10 @@ def test_an_interrupted_population_is_trained_again_from_its_start(
   make_config, tmp_path, monkeypatch
 ):
   config, runs = _two_populations(make_config)
-  names = [records.population_name([run]) for run in runs]
+  names = [populations.split([run])[0].name for run in runs]
 
   def interrupted(workdir, population):
-    if records.population_name(population) == names[0]:
+    if populations.split(population)[0].name == names[0]:
       return _fake_training(workdir, population)
     with writer_lib.PopulationWriter(workdir, names[1]) as writer:
       writer.start()

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 import safetensors
 
-from lstm_variants.runs import files
-from lstm_variants.runs import checkpoint
+from lstm_variants.runs import checkpoint, files
 
 IDENTITY = 'f00d'
 STATE = {

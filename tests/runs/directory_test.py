@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from lstm_variants.runs import directory, results, files
+from lstm_variants.runs import directory, files, results
 from lstm_variants.runs.directory import Mode
 
 RESUME, OVERWRITE = Mode.RESUME, Mode.OVERWRITE

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_variants.runs import directory, writer as writer_lib, provenance, results
+from lstm_variants.runs import directory, provenance, results
+from lstm_variants.runs import writer as writer_lib
 
 RUNS = [{'seed': 0, 'x': 0.5}, {'seed': 1, 'x': math.inf}]
 
@@ -280,9 +281,7 @@ def test_hostile_json_is_refused_in_a_line(tmp_path, name, text):
 def test_a_row_without_what_readers_need_is_refused(tmp_path, name):
   _open(tmp_path)
   for number, value in enumerate((None, [1], {'x': 1}, '../../x', 1.5)):
-    with writer_lib.PopulationWriter(
-      str(tmp_path), f'p{number}'
-    ) as writer:
+    with writer_lib.PopulationWriter(str(tmp_path), f'p{number}') as writer:
       writer.start()
       writer.finish([{**ROW, name: value}], {}, {})
     try:

@@ -9,10 +9,11 @@ import numpy as np
 from configs import base
 from configs.studies import tour as tour_study
 from lstm_variants.config import grid as hyper
+from lstm_variants.config import populations
 from lstm_variants.launch import local
-from lstm_variants.runs import checkpoint, directory
+from lstm_variants.runs import directory
 from lstm_variants.runs import writer as writer_lib
-from lstm_variants.training import population, records
+from lstm_variants.training import population, states
 from tests.report import study_fixture
 
 # task -> what makes its runs small.
@@ -47,15 +48,15 @@ def write(workdir: str) -> None:
     *(workdir, 'tour', base.get_config().to_dict(), facts),
     [run.config for run in runs],
   ):
-    for members in local.split(runs):
+    for members in populations.split(runs):
       _write_population(workdir, members)
 
 
 def _write_population(workdir, members) -> None:
-  name, rng = records.population_name(members), np.random.default_rng(0)
+  name, rng = populations.split(members)[0].name, np.random.default_rng(0)
   settings = members[0].settings
-  names = [records.run_name(run) for run in members]
-  leaves = checkpoint.named_leaves(
+  names = [populations.split([run])[0].run_names[0] for run in members]
+  leaves = states.named_leaves(
     population.describe_state(settings, [m.hyperparams for m in members]).params
   )
   params = {

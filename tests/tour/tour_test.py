@@ -1,7 +1,6 @@
 """Every picture of the tour, from a tiny version of its study, in one go."""
 
 import csv
-import dataclasses
 import pathlib
 import re
 import statistics
@@ -93,7 +92,7 @@ def test_nothing_is_written_where_a_model_is_missing(study, tmp_path):
 
 def test_a_model_whose_gates_cannot_be_told_is_refused(study):
   subject = picture.find(study, picture.Need('adding_urnn16', 'vanilla'))
-  normalised = dataclasses.replace(subject.settings, layer_norm=True)
+  normalised = subject.settings.replace(layer_norm=True)
   with pytest.raises(picture.TourError) as error:
     picture.look(study, subject._replace(settings=normalised), 1)
   assert 'vanilla on adding' in str(error.value)

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from lstm_variants import models
-from lstm_variants.config import settings
+from lstm_variants.config import populations, settings
 from lstm_variants.launch import local
-from lstm_variants.runs import checkpoint, directory, results
+from lstm_variants.runs import directory, results
 from lstm_variants.training import population as population_lib
-from lstm_variants.training import progress, records, step
+from lstm_variants.training import progress, records, states, step
 
 METRICS = ('train_loss', 'grad_norm', 'loss', 'wrong')
 
@@ -53,7 +53,7 @@ def trained(tmp_path_factory):
 
 def test_a_study_leaves_the_files_of_its_description(trained):
   workdir, runs = trained
-  name = records.population_name(runs)
+  name = populations.split(runs)[0].name
   assert name.startswith('adding-urnn16-T8_lstm4_')
   assert {str(p.relative_to(workdir)) for p in workdir.rglob('*.*')} == {
     'study.json',
@@ -85,9 +85,9 @@ def test_a_row_tells_a_run(trained):
   assert [row['status'] for row in rows] == statuses
   assert len({row['id'] for row in rows}) == 4
   for row, run in zip(rows, runs, strict=True):
-    assert row['id'] == records.run_name(run)
+    assert row['id'] == populations.split([run])[0].run_names[0]
     assert row['id'].startswith(f'{run.model}_seed{run.hyperparams.seed}_')
-    assert row['population'] == records.population_name(runs)
+    assert row['population'] == populations.split(runs)[0].name
     assert row['task'] == 'adding-urnn16-T8'
     assert row['config'] == {
       **run.config,
@@ -104,7 +104,7 @@ def test_a_row_tells_a_run(trained):
 
 def test_the_number_of_parameters_is_that_of_the_arrays(trained):
   workdir, runs = trained
-  arrays = results.read_params(str(workdir), records.population_name(runs))
+  arrays = results.read_params(str(workdir), populations.split(runs)[0].name)
   size = sum(array[0].size for array in arrays.values())
   assert {row['params'] for row in results.read_runs(str(workdir))} == {size}
   assert all(len(array) == 4 for array in arrays.values())
@@ -113,7 +113,7 @@ def test_the_number_of_parameters_is_that_of_the_arrays(trained):
 def test_metrics_have_a_row_per_run_at_update_0_and_after_every_chunk(trained):
   workdir, runs = trained
   rows = results.read_metrics(str(workdir))
-  names = [records.run_name(run) for run in runs]
+  names = [populations.split([run])[0].run_names[0] for run in runs]
   assert [(row['update'], row['run']) for row in rows] == [
     (update, name) for update in (0, 8, 16, 20) for name in names
   ]
@@ -145,11 +145,11 @@ def test_files_are_strict_json(trained):
 
 def test_saved_parameters_give_the_saved_metrics(trained):
   workdir, runs = trained
-  arrays = results.read_params(str(workdir), records.population_name(runs))
+  arrays = results.read_params(str(workdir), populations.split(runs)[0].name)
   rows = results.read_runs(str(workdir))
   run = runs[0]
   template = step.init_state(run.settings, run.hyperparams)
-  names = checkpoint.named_leaves(template.params)
+  names = states.named_leaves(template.params)
   assert names.keys() == arrays.keys()
   assert {'layers/0/recurrent_kernel', 'readout/bias'} <= arrays.keys()
   leaves = [jnp.asarray(arrays[name][0]) for name in names]
@@ -439,7 +439,7 @@ def test_names_tell_runs_and_populations_apart(make_config):
     return settings.from_config(make_config(changes))
 
   names = {
-    records.run_name(run(changes))
+    populations.split([run(changes)])[0].run_names[0]
     for changes in (
       {},
       {'seed': 1},
@@ -448,7 +448,12 @@ def test_names_tell_runs_and_populations_apart(make_config):
     )
   }
   assert len(names) == 4
-  assert records.run_name(run()) == records.run_name(run())
+  assert (
+    populations.split([run()])[0].run_names[0]
+    == populations.split([run()])[0].run_names[0]
+  )
   one, two = run(), run({'seed': 1})
-  assert records.population_name([one]) != records.population_name([one, two])
-  assert records.population_name([one]) == records.population_name([run()])
+  assert (
+    populations.split([one])[0].name != populations.split([one, two])[0].name
+  )
+  assert populations.split([one])[0].name == records.population_name([run()])

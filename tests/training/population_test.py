@@ -11,7 +11,7 @@ import pytest
 from configs import base
 from configs.studies import variants as variants_study
 from lstm_variants.cells import lstm, variants
-from lstm_variants.config import checks
+from lstm_variants.config import fields, populations
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.launch import local
 from lstm_variants.training import population
@@ -124,7 +124,7 @@ def test_the_members_of_the_test_differ_in_every_toggle_and_number(build):
   assert static.coupling_shift is None
   for name, column in stacked._asdict().items():
     # Those that make another program have tests of their own.
-    apart = 'toggles', 'gradient_penalty', 'input_noise', *checks.RATES
+    apart = 'toggles', 'gradient_penalty', 'input_noise', *fields.RATES
     if name not in apart:
       assert len(set(column.tolist())) > 1, name
 
@@ -206,7 +206,7 @@ def test_every_variant_seed_and_rate_of_the_study_is_one_population():
   assert len({run.hyperparams.seed for run in runs}) >= 2
   assert len({run.hyperparams.learning_rate for run in runs}) >= 2
   assert len(runs) >= 4 * len(models)
-  (only,) = local.split(runs)
+  (only,) = populations.split(runs)
   assert len(only) == len(runs)
 
 
@@ -223,7 +223,7 @@ def test_one_program_serves_all_variants_evaluation_chunks_and_the_rest(caplog):
     }
   )
   runs = local.expand(config, variants_study.get_hyper)
-  (only,) = local.split(runs)
+  (only,) = populations.split(runs)
   with jax.log_compiles(True), caplog.at_level('WARNING'):
     compiled = population.compile_population(
       only[0].settings, [run.hyperparams for run in only]
@@ -413,7 +413,7 @@ def test_each_device_unrolls_its_part_and_keeps_the_same_parameters(build):
 
 def test_more_devices_for_a_batch_than_there_are_is_refused(build):
   run = build({'training.batch_devices': 4})
-  with pytest.raises(settings_lib.checks.InputError) as error:
+  with pytest.raises(settings_lib.rules.InputError) as error:
     population.compile_population(run.settings, [run.hyperparams])
   assert str(error.value) == (
     '--config.training.batch_devices=4: only 2 device(s) are there '

@@ -65,7 +65,7 @@ def test_what_is_left_out_follows_from_seed_and_update(build, rate):
   # Of the rates only that one is at work.
   quiet, _ = _train(
     run._replace(
-      hyperparams=run.hyperparams._replace(**{rate.split('.')[1]: 0.0})
+      hyperparams=run.hyperparams.replace(**{rate.split('.')[1]: 0.0})
     )
   )
   assert not _same(state, quiet)
@@ -155,7 +155,7 @@ def test_every_update_and_seed_draws_anew(build):
   drawn = [
     jax.random.key_data(
       step._noise(
-        run.hyperparams._replace(seed=np.uint32(seed)),
+        run.hyperparams.replace(seed=np.uint32(seed)),
         state._replace(update=np.int32(update)),
       )
     ).tolist()

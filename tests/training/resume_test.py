@@ -11,12 +11,11 @@ import sys
 import pytest
 
 from lstm_variants import console
-from lstm_variants.config import settings
+from lstm_variants.config import populations, settings
 from lstm_variants.launch import local
 from lstm_variants.runs import checkpoint, directory, files, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.runs.directory import Mode
-from lstm_variants.training import records
 
 MODELS = ['vanilla', 'peephole']
 
@@ -146,5 +145,5 @@ def test_names_do_not_depend_on_what_is_harmless(make_config):
     if field != 'training.tensorboard':
       number = float(value) if 'minutes' in field else value
       run = settings.from_config(make_config({field: number}))
-      names.add(records.run_name(run))
+      names.add(populations.split([run])[0].run_names[0])
   assert len(names) == 1

@@ -501,7 +501,7 @@ def test_a_run_that_diverges_keeps_its_last_finite_state(build):
 def test_an_update_with_parameters_that_are_not_finite_is_not_made(build):
   # The loss is finite, the step is not.
   run = build({'optimizer.name': 'sgd', 'optimizer.clip_norm': np.inf})
-  hyperparams = run.hyperparams._replace(learning_rate=np.float32(np.inf))
+  hyperparams = run.hyperparams.replace(learning_rate=np.float32(np.inf))
   states, totals = _train(run._replace(hyperparams=hyperparams), 2)
   assert [int(state.diverged_at) for state in states] == [-1, 1, 1]
   assert _equal(states[0].params, states[2].params)
@@ -515,7 +515,7 @@ def test_a_diverged_run_is_not_solved_by_its_training_stream(
   task = dataclasses.replace(build().settings.task, success=success)
   monkeypatch.setattr(settings_lib.Settings, 'task', task)
   run = build({'optimizer.name': 'sgd', 'model.hidden_features': 3})
-  hyperparams = run.hyperparams._replace(learning_rate=np.float32(np.inf))
+  hyperparams = run.hyperparams.replace(learning_rate=np.float32(np.inf))
   states, _ = _train(run._replace(hyperparams=hyperparams), 4)
   assert int(states[-1].solved_at) == -1
   assert np.all(np.isinf(states[-1].recent))

@@ -18,7 +18,6 @@ from lstm_variants.plots import samples
 from lstm_variants.report import gallery
 from lstm_variants.runs import results
 from lstm_variants.tasks import base
-from lstm_variants.training import records
 
 SEQUENCES = 128
 # Seeds whose time constants are drawn, and units whose averages are.
@@ -92,7 +91,7 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
 def _look(study: subjects.Study, subject: subjects.Subject) -> list[_Look]:
   """Return what is seen of the first runs; a solved one comes first."""
   settings = subject.settings
-  ids = [records.run_name(study.runs[place]) for place in subject.places]
+  ids = [study.saved.names[place] for place in subject.places]
   solved = {
     row['id'] for row in study.rows if row['sequences_to_success'] is not None
   }

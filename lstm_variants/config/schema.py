@@ -1,0 +1,181 @@
+"""The table of all fields: the shared rows, and those that components bring."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import functools
+from typing import Any
+
+from lstm_variants import cells, optimizers, tasks
+from lstm_variants.cells import initializers, lstm, variants
+from lstm_variants.config import fields, rules
+from lstm_variants.config.fields import Field
+from lstm_variants.config.rules import InputError
+
+_TOGGLE = 'model.toggles.'
+_SETTING = 'model.cell.'
+
+
+def models() -> tuple[str, ...]:
+  """Return what `config.model.variant` may name: variants and other cells."""
+  others = (name for name in cells.CELLS if name not in fields.LSTMS.values())
+  return (*variants.VARIANTS, *others)
+
+
+def table() -> Mapping[str, Field]:
+  """Return every field by its name, in the order of a config."""
+  return _table(tuple(tasks.DIALECTS), models(), tuple(optimizers.OPTIMIZERS))
+
+
+@functools.lru_cache(maxsize=4)
+def _table(*registered: tuple[str, ...]) -> Mapping[str, Field]:
+  """Return the table; made anew when something was registered."""
+  del registered
+  rows: dict[str, Field] = {}
+  parts = ('', 'task', 'model', 'optimizer', 'training')
+  brought = (*_toggles(), *_cell_settings(), *_optimizer_options())
+  for part in parts:
+    shared = (row for row in fields.ROWS if _part(row) == part)
+    own = (row for row in brought if _part(row) == part)
+    for row in (*shared, *own):
+      rows.setdefault(row.name, _resolved(row))
+  return rows
+
+
+def _part(row: Field) -> str:
+  head, dot, _ = row.name.partition('.')
+  return head if dot else ''
+
+
+def _resolved(row: Field) -> Field:
+  """Return a row whose rule knows the names of its registry."""
+  registries: dict[str, Iterable[str]] = {
+    'task': tasks.DIALECTS,
+    'model': models(),
+    'optimizer': optimizers.OPTIMIZERS,
+    'initializer': initializers.RECURRENT,
+  }
+  if isinstance(row.rule, rules.Registered):
+    names = registries[row.rule.registry]
+    return row._replace(rule=rules.Choice(tuple(names)))
+  return row
+
+
+def _toggles() -> Iterable[Field]:
+  for name, default in lstm.Toggles()._asdict().items():
+    rule = rules.Boolean() if isinstance(default, bool) else rules.Real(1.0)
+    yield Field(
+      _TOGGLE + name,
+      None,
+      rules.Open(rule),
+      fields.RUN,
+      f'The toggle {name} of an LSTM, on top of its variant; open: as the '
+      'variant has it.',
+      by='model.variant',
+    )
+
+
+def _cell_settings() -> Iterable[Field]:
+  """Yield the settings of the cells; one that several have comes once."""
+  for cell in cells.CELLS.values():
+    for name, known in cell.ranges.items():
+      kind = bool if known.smallest is None else type(known.smallest)
+      yield Field(
+        _SETTING + name,
+        None,
+        rules.Unchecked(kind, known.meaning),
+        fields.PROGRAM,
+        f"{known.meaning[:1].upper()}{known.meaning[1:]}; open: the cell's.",
+        by='model.variant',
+      )
+
+
+def _optimizer_options() -> Iterable[Field]:
+  for optimizer in optimizers.OPTIMIZERS.values():
+    yield from optimizer.fields
+
+
+def defaults() -> dict[str, Any]:
+  """Return the default of every field, by its name."""
+  return {name: row.default for name, row in table().items()}
+
+
+def check(
+  values: Mapping[str, Any],
+  rows: Mapping[str, Field],
+  *,
+  rounded: bool = True,
+) -> dict[str, Any]:
+  """Refuse a field that is missing, unknown, or breaks its own rule.
+
+  Args:
+    values: of a config, by dotted name.
+    rows: from `table`.
+    rounded: judge numbers in the precision in which the program reads them.
+
+  Returns:
+    The values in the order of the table.
+
+  Raises:
+    InputError: for the first field that breaks a rule.
+  """
+  for name in sorted(rows.keys() - values.keys()):
+    raise InputError(name, None, 'missing; start from configs/base.py')
+  for name in sorted(values.keys() - rows.keys()):
+    raise InputError(
+      name,
+      values[name],
+      f'unknown; {rules.nearest_field(name, sorted(rows))}',
+    )
+  for name, row in rows.items():
+    precision = 'float64'
+    if rounded and row.role is not fields.CONDUCT:
+      precision = _precision(row, values['model.dtype'])
+    row.rule.check(name, values[name], precision)
+  return {name: values[name] for name in rows}
+
+
+def _precision(row: Field, dtype: Any) -> str:
+  """Return the precision of a number: traced ones have 32 bits everywhere."""
+  wide = row.role is fields.PROGRAM and dtype == 'float64'
+  return 'float64' if wide else 'float32'
+
+
+def check_read(
+  values: Mapping[str, Any],
+  rows: Mapping[str, Field],
+  reads: Mapping[str, frozenset[str]],
+  readers: Mapping[str, Mapping[str, frozenset[str]]],
+) -> None:
+  """Refuse a field that is set and that the chosen component does not read.
+
+  Args:
+    values: by dotted name, each checked by itself.
+    rows: from `table`.
+    reads: choosing field, as 'optimizer.name' -> what the chosen one reads.
+    readers: choosing field -> every choice -> what it reads.
+
+  Raises:
+    InputError: for the first such field.
+  """
+  for name, row in rows.items():
+    value = values[name]
+    if not row.by or name in reads[row.by] or _is_default(value, row.default):
+      continue
+    chosen = values[row.by]
+    able = [one for one, read in readers[row.by].items() if name in read]
+    raise InputError(name, value, _unread(row, chosen, able))
+
+
+def _unread(row: Field, chosen: str, able: Sequence[str]) -> str:
+  """Say that a choice does not read a field, and which ones do."""
+  rule = f'{chosen} does not read it'
+  nearest = 'leave it out' if row.default is None else row.default
+  if not able or chosen in able:
+    return f'{rule}; nearest: {nearest}'
+  return (
+    f'{rule}, but {rules.some(able)}; nearest: {nearest}, or '
+    f'--config.{row.by}={able[0]}'
+  )
+
+
+def _is_default(value: Any, default: Any) -> bool:
+  return value is default or value == default

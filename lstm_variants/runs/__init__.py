@@ -1,0 +1,1 @@
+"""All that is on disk: files, the run directory, checkpoints; without jax."""

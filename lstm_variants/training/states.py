@@ -1,0 +1,97 @@
+"""The state of a population as named arrays, as they are on the disk."""
+
+from collections.abc import Callable, Sequence
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from lstm_variants import console
+from lstm_variants.config import populations
+from lstm_variants.runs import checkpoint
+from lstm_variants.training import population as population_lib
+from lstm_variants.training import step
+
+# Of the bytes of a state: as much as weights that no toggle used, which older
+# directories have, and their moments can add.
+_SLACK = 4
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+  """Return leaves by path, as 'layers/0/kernel'."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+  }
+
+
+def describe(population: populations.Population) -> step.State:
+  """Return shapes and dtypes of the state of all runs."""
+  settings = population.settings
+  with jax.enable_x64(settings.dtype == 'float64'):
+    return population_lib.describe_state(
+      settings, [run.hyperparams for run in population.runs]
+    )
+
+
+def load(
+  directory: pathlib.Path,
+  population: populations.Population,
+  warn: Callable[[str], None] = console.warn,
+) -> tuple[step.State, checkpoint.Progress] | None:
+  """Read the newest checkpoint that is whole; see `checkpoint.load`."""
+  template = describe(population)
+  saved = checkpoint.load(
+    directory, population.identity, _expected(template), warn
+  )
+  if saved is None:
+    return None
+  arrays, progress = saved
+  return restore(template, arrays), progress
+
+
+def load_all(
+  directory: pathlib.Path, population: populations.Population
+) -> list[tuple[step.State, checkpoint.Progress]]:
+  """Read every checkpoint that is whole, oldest first."""
+  template = describe(population)
+  saved = checkpoint.load_all(
+    directory, population.identity, _expected(template)
+  )
+  return [(restore(template, arrays), progress) for arrays, progress in saved]
+
+
+def restore(template: Any, arrays: dict[str, np.ndarray]) -> Any:
+  """Return a tree as `template` of named arrays."""
+  leaves: Sequence[Any] = [arrays[name] for name in named_leaves(template)]
+  return jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+
+def translate(
+  template: Any, arrays: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+  """Return arrays of any format as those of now.
+
+  Format 1 had weights of peepholes and of the gates' recurrence in every LSTM,
+  also where no toggle used them: they are left out.
+  """
+  wanted = named_leaves(template)
+  return {
+    name: leaf
+    for name, leaf in arrays.items()
+    if name in wanted or not name.endswith(('/peephole', '/gate_kernel'))
+  }
+
+
+def _expected(template: step.State) -> checkpoint.Expected:
+  leaves = {
+    name: checkpoint.Leaf(tuple(leaf.shape), np.dtype(leaf.dtype))
+    for name, leaf in named_leaves(template).items()
+  }
+  size = sum(
+    int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves.values()
+  )
+  return checkpoint.Expected(
+    leaves, lambda arrays: translate(template, arrays), _SLACK * size
+  )
