@@ -84,8 +84,8 @@ def test_groups_are_the_populations_of_the_study():
   assert len(grid) == 6 * len(odyssey.VARIANTS)
   drawn = [setting[widths.WIDTH] for setting in grid]
   found = {
-    runs[0].settings.hidden_features: len(runs)
-    for runs in populations.split(widths.make_runs(grid))
+    group.settings.hidden_features: len(group.runs)
+    for group in populations.split(widths.make_runs(grid))
   }
   assert found == {width: drawn.count(width) for width in odyssey.WIDTHS}
   assert min(found.values()) > 0

@@ -123,7 +123,7 @@ def train(
     DivergedError: every run diverged; their results are written.
   """
   configs, defaults = [run.config for run in runs], schema.defaults()
-  directory.check(workdir, configs, defaults, mode)
+  directory.check(workdir, configs, mode, defaults)
   form = record.new(defaults)
   if mode is directory.Mode.RESUME:
     form = record.of_study(results.read_study(workdir), defaults)
@@ -139,9 +139,9 @@ def train(
     config.to_dict(),
     tasks,
     configs,
-    form,
     mode,
     functools.partial(_check_left, workdir, members, tasks),
+    form,
   ):
     console.say(f'{name}: {len(runs)} runs in {len(members)} compiled programs')
     diverged = [_train_one(workdir, population) for population in members]

@@ -7,6 +7,7 @@ import enum
 import os
 import pathlib
 import shutil
+import types
 from typing import Any
 
 from lstm_variants import console
@@ -43,16 +44,17 @@ class ResumeError(WorkdirError):
 def check(
   workdir: str,
   runs: Sequence[Mapping[str, Any]],
-  defaults: Mapping[str, Any],
   mode: Mode = Mode.NEW,
+  defaults: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> None:
   """Refuse a directory that cannot hold the study of `runs`; write nothing.
 
   Args:
     workdir: the directory; it need not exist.
     runs: the resolved config of every run.
-    defaults: of every field, by its dotted name.
     mode: what to do with a study that is there.
+    defaults: of the fields, by dotted name: what one that an older directory
+      lacks had there.
 
   Raises:
     WorkdirError: `workdir` is empty, a file, not writable, or holds other
@@ -95,9 +97,9 @@ def open_study(
   config: Mapping[str, Any],
   tasks: Mapping[str, Mapping[str, Any]],
   runs: Sequence[Mapping[str, Any]],
-  form: record.Form,
   mode: Mode = Mode.NEW,
   check_left: Callable[[], None] = lambda: None,
+  form: record.Form = record.NEW,
 ) -> Iterator[None]:
   """Create a study's directory, or take it up; alone until the block ends.
 
@@ -107,23 +109,23 @@ def open_study(
     config: the base config before the grid.
     tasks: label -> baselines, success, summary, reference, published results.
     runs: the resolved config of every run.
-    form: how the directory records them.
     mode: what to do with a study that is there.
     check_left: called before anything is changed in a study that is gone on
       with; raises where its populations cannot be.
+    form: how the directory records the runs.
 
   Raises:
     WorkdirError: see `check`.
     BusyError: another process trains there.
     StorageError: something cannot be written.
   """
-  check(workdir, runs, form.defaults, mode)
+  check(workdir, runs, mode, form.defaults)
   path = pathlib.Path(workdir)
   with files.refusals(path):
     path.mkdir(parents=True, exist_ok=True)
   with files.lock(path, console.warn):
     # Again: another process may have begun or changed it in between.
-    check(workdir, runs, form.defaults, mode)
+    check(workdir, runs, mode, form.defaults)
     if mode is Mode.RESUME:
       check_left()
     if mode is Mode.OVERWRITE:

@@ -9,6 +9,7 @@ A directory keeps the format, and the fields, with which it was begun.
 """
 
 from collections.abc import Mapping, Sequence
+import types
 from typing import Any, NamedTuple
 
 from lstm_variants.config import fields
@@ -62,6 +63,10 @@ class Form(NamedTuple):
   def digits(self, runs: int) -> int:
     """Return how many digits of a hash are in the names of so many runs."""
     return _SHORT if self.format == 1 or runs <= _FEW_RUNS else _LONG
+
+
+# Of a directory that is begun now, by a program without defaults.
+NEW = Form(results.FORMAT, None, types.MappingProxyType({}))
 
 
 def new(defaults: Mapping[str, Any]) -> Form:

@@ -6,7 +6,7 @@ import re
 import string
 
 from configs import adding
-from lstm_variants.runs import directory
+from lstm_variants.config import fields
 from tests.commands import bad_input_test
 
 COUNT = 600
@@ -50,7 +50,7 @@ def _edited_lines():
 
 fork = bad_input_test.fork
 DEFAULTS = {
-  **dict(directory.flatten(adding.get_config().to_dict())),
+  **dict(fields.flatten(adding.get_config().to_dict())),
   'task.dialect': 'urnn16',  # what '' stands for
 }
 
@@ -70,7 +70,7 @@ def _assert_said(words, printed: str, what: str) -> None:
     wanted[f'task.{lengths}length'] = wanted['task.length']
   if wanted['task.name'] == 'copy':
     wanted |= {'task.symbols': 8, 'task.items': 10}
-  found = dict(directory.flatten(json.loads(printed)))
+  found = dict(fields.flatten(json.loads(printed)))
   # A toggle has no value until it is set.
   assert {key: str(value) for key, value in found.items()} == {
     key: str(value) for key, value in wanted.items()

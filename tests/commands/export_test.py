@@ -15,7 +15,7 @@ from lstm_variants import bridges, models
 from lstm_variants.config import populations
 from lstm_variants.launch import local
 from lstm_variants.runs import checkpoint, directory, results
-from lstm_variants.training import population, resume
+from lstm_variants.training import population, resume, states
 from tests import conftest
 from tests.commands import bad_input_test
 
@@ -305,7 +305,7 @@ def save(path: pathlib.Path, **model: Any) -> Saved:
   checkpoint.save(
     place / resume.CHECKPOINTS,
     populations.split([run])[0].identity,
-    state,
+    states.named_leaves(state),
     checkpoint.Progress(3, 0.0, 0, '', ''),
     1,
   )

@@ -372,7 +372,7 @@ def test_an_override_that_changes_nothing_leaves_the_name():
   assert run.hyperparams.toggles == variants.VARIANTS['peephole'].toggles
 
 
-@pytest.mark.parametrize('variant', schema.MODELS)
+@pytest.mark.parametrize('variant', schema.models())
 def test_every_model_of_the_registry_is_accepted(variant):
   run = settings.from_config(_config({'model.variant': variant}))
   assert run.model == variant
@@ -707,7 +707,7 @@ def test_remat_auto_saves_memory_where_a_run_would_keep_over_a_gibibyte():
   assert run.settings.segment is None
   long = settings.from_config(_config({'task.length': 100_000})).settings
   assert long.segment == 317
-  plain = dataclasses.replace(long, remat='none')
+  plain = long.replace(remat='none')
   assert memory.estimate_bytes(plain) > 2**30
   assert memory.estimate_bytes(long) < 0.2 * memory.estimate_bytes(plain)
 
@@ -716,7 +716,7 @@ def test_runs_that_take_turns_share_the_memory_of_the_gradient(monkeypatch):
   monkeypatch.setattr(memory, 'cores', lambda: 2)
   one = settings.from_config(_config({'task.length': 1000})).settings
   turns = memory.estimate_bytes(one, 100)
-  side_by_side = memory.estimate_bytes(dataclasses.replace(one, lanes=50), 100)
+  side_by_side = memory.estimate_bytes(one.replace(lanes=50), 100)
   assert side_by_side > 10 * turns
 
 
@@ -731,13 +731,13 @@ def test_devices_that_share_a_batch_share_its_memory_too(monkeypatch):
   monkeypatch.setattr(memory, 'cores', lambda: 4)
   changes = {'task.length': 1000, 'training.batch_size': 64}
   one = settings.from_config(_config(changes)).settings
-  two = dataclasses.replace(one, batch_devices=2)
-  four = dataclasses.replace(one, batch_devices=4)
+  two = one.replace(batch_devices=2)
+  four = one.replace(batch_devices=4)
   estimates = [memory.estimate_bytes(s, 8) for s in (one, two, four)]
   assert estimates[0] > 1.8 * estimates[1] > 2.9 * estimates[2]
   # The parameters are on each of the devices.
-  wide = dataclasses.replace(four, hidden_features=4096, batch_size=4)
-  alone = dataclasses.replace(wide, batch_devices=1)
+  wide = four.replace(hidden_features=4096, batch_size=4)
+  alone = wide.replace(batch_devices=1)
   assert memory.estimate_bytes(wide) > 3 * memory.estimate_bytes(alone)
 
 

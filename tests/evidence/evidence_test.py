@@ -68,7 +68,7 @@ def of(study, model):
 def params_of(study, model, seed):
   subject = of(study, model)
   place = subject.places[subject.seeds.index(seed)]
-  return subject, trained.load(study.workdir, study.runs, place).params
+  return subject, trained.load(study.saved, place).params
 
 
 def test_kinds_are_those_of_the_gallery():
@@ -79,7 +79,7 @@ def test_models_are_groups_of_seeds(study):
   assert [subject.model for subject in study.subjects] == list(MODELS)
   assert all(subject.seeds == SEEDS for subject in study.subjects)
   for subject in study.subjects:
-    found = [study.runs[place] for place in subject.places]
+    found = [study.saved.runs[place] for place in subject.places]
     assert [run.model for run in found] == [subject.model] * len(SEEDS)
     assert tuple(run.hyperparams.seed for run in found) == SEEDS
 
@@ -113,9 +113,9 @@ def test_moments_go_from_the_seed_over_checkpoints_to_the_end(study):
       *('before training', 'after 8 updates', 'after 16 updates', 'at the end')
     ]
     for n, place in enumerate(subject.places):
-      run = study.runs[place]
+      run = study.saved.runs[place]
       start = step.init_state(run.settings, run.hyperparams).params
-      end = trained.load(study.workdir, study.runs, place).params
+      end = trained.load(study.saved, place).params
       for wanted, moment in ((start, moments[0]), (end, moments[-1])):
         found = jax.tree.map(lambda leaf, n=n: leaf[n], moment.params)
         jax.tree.map(
@@ -401,7 +401,7 @@ def test_unusual_models_are_drawn(changes, tmp_path):
 def _zoneout_is_that_of_the_test(study, drawing):
   (subject,) = study.subjects
   batch, _ = subjects.sequences(subject.settings, 64)
-  params = trained.load(study.workdir, study.runs, 0).params
+  params = trained.load(study.saved, 0).params
   found = gradient_flow.state_gradients(
     params,
     subject.settings.architecture,

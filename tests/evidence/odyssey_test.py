@@ -14,7 +14,6 @@ from lstm_variants.config import populations
 from lstm_variants.evidence import subjects
 from lstm_variants.evidence.importance import draw
 from lstm_variants.launch import local
-from lstm_variants.training import records
 from tests.report import study_fixture as fixture
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -120,7 +119,10 @@ def test_the_first_of_more_trials_are_the_same_runs(many):
       populations.split([one])[0].run_names[0]
       == populations.split([other])[0].run_names[0]
     )
-  assert len(set(map(records.run_name, few))) == 20
+  assert (
+    len({name for group in populations.split(few) for name in group.run_names})
+    == 20
+  )
 
 
 @pytest.mark.parametrize('trials', [1, 20, 33, odyssey.MOST_TRIALS])
@@ -202,7 +204,7 @@ def _study(trials, searched=True, baselines=None):
     for model in ('peephole', 'nfg')
   ]
   facts = {task: {'baselines': baselines or {'loss': 1 / 6}}}
-  return subjects.Study('w', facts, rows, rows, [], models)
+  return subjects.Study('w', facts, rows, rows, unread, models)
 
 
 def test_a_random_search_is_drawn_with_its_tables():

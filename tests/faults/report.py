@@ -27,7 +27,7 @@ import numpy as np
 from lstm_variants.config import populations
 from lstm_variants.launch import local
 from lstm_variants.runs import checkpoint, files, provenance
-from lstm_variants.training import population, resume
+from lstm_variants.training import resume, states
 from tests import conftest
 from tests.commands import matrix
 from tests.faults import harness, soak
@@ -196,10 +196,8 @@ def damage(folder: pathlib.Path, digest: str) -> list[str]:
   """Damage a real checkpoint in every way."""
   del digest
   runs = local.expand(study_config.get_config(), study_config.get_hyper)[:3]
-  template = population.describe_state(
-    runs[0].settings, [run.hyperparams for run in runs]
-  )
-  name = populations.split(runs)[0].name
+  (members,) = populations.split(runs)
+  name = members.name
   saved = folder / 'undisturbed' / 'populations' / name / resume.CHECKPOINTS
   newest = sorted(saved.iterdir())[-1]
   whole, here = newest.read_bytes(), folder / 'damaged'
@@ -219,8 +217,7 @@ def damage(folder: pathlib.Path, digest: str) -> list[str]:
     for data in versions:
       (here / newest.name).write_bytes(data)
       with contextlib.suppress(checkpoint.CheckpointError):
-        identity = populations.split(runs)[0].identity
-        checkpoint.load(here, identity, template)
+        states.load(here, members)
         continue
       detected += 1
     lines.append(f'- {case}: {detected} of {len(versions)} detected.')

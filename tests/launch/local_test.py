@@ -144,8 +144,9 @@ def test_runs_are_split_by_what_is_static():
     {'config.model.dtype': 'bfloat16'},
   ]
   runs = local.expand(base.get_config(), lambda hyper: grid)
-  populations = populations.split(runs)
-  places = [[runs.index(run) for run in group] for group in populations]
+  places = [
+    [runs.index(run) for run in group.runs] for group in populations.split(runs)
+  ]
   assert places == [[0, 2, 6], [1, 4], [3], [5], [7]]
 
 
@@ -162,7 +163,12 @@ def test_the_quickstart_has_five_seeds_of_four_models_on_two_tasks():
     for seed in range(5)
   }
   # The LSTMs of a task in one program, the simple RNN in another.
-  assert sorted(map(len, populations.split(runs))) == [5, 5, 15, 15]
+  assert sorted(len(group.runs) for group in populations.split(runs)) == [
+    5,
+    5,
+    15,
+    15,
+  ]
 
 
 def test_a_population_beyond_the_memory_is_refused_before_writing(
@@ -198,7 +204,7 @@ def _two_populations(make_config):
 
 def _fake_training(workdir, population):
   """Stand in for the training of a population."""
-  name = populations.split(population)[0].name
+  name = population.name
   with writer_lib.PopulationWriter(workdir, name) as writer:
     writer.start()
     row = {**fixture.run('adding-urnn16-T8', 'vanilla', 0, None, 0.1)}
@@ -230,7 +236,7 @@ def test_an_interrupted_population_is_trained_again_from_its_start(
   names = [populations.split([run])[0].name for run in runs]
 
   def interrupted(workdir, population):
-    if populations.split(population)[0].name == names[0]:
+    if population.name == names[0]:
       return _fake_training(workdir, population)
     with writer_lib.PopulationWriter(workdir, names[1]) as writer:
       writer.start()

@@ -53,11 +53,12 @@ def write(workdir: str) -> None:
 
 
 def _write_population(workdir, members) -> None:
-  name, rng = populations.split(members)[0].name, np.random.default_rng(0)
-  settings = members[0].settings
-  names = [populations.split([run])[0].run_names[0] for run in members]
+  name, rng = members.name, np.random.default_rng(0)
+  settings, names = members.settings, members.run_names
   leaves = states.named_leaves(
-    population.describe_state(settings, [m.hyperparams for m in members]).params
+    population.describe_state(
+      settings, [m.hyperparams for m in members.runs]
+    ).params
   )
   params = {
     key: rng.normal(scale=0.7, size=leaf.shape).astype(leaf.dtype)
@@ -80,7 +81,9 @@ def _write_population(workdir, members) -> None:
       'params': 50,
       'seconds_per_update': 0.1,
     }
-    for index, (run, run_name) in enumerate(zip(members, names, strict=True))
+    for index, (run, run_name) in enumerate(
+      zip(members.runs, names, strict=True)
+    )
   ]
   with writer_lib.PopulationWriter(workdir, name) as writer:
     writer.start()

@@ -126,7 +126,7 @@ def _column(rows, name) -> np.ndarray:
 def _model(study, *need):
   """Return a model, the parameters of its first seed, and how to run it."""
   subject = picture.find(study, picture.Need(*need))
-  params = trained.load(study.workdir, study.runs, subject.places[0]).params
+  params = trained.load(study.saved, subject.places[0]).params
   architecture = subject.settings.architecture
 
   def run(inputs, toggles=subject.toggles):

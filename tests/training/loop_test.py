@@ -18,7 +18,7 @@ from lstm_variants.config import populations, settings
 from lstm_variants.launch import local
 from lstm_variants.runs import directory, results
 from lstm_variants.training import population as population_lib
-from lstm_variants.training import progress, records, states, step
+from lstm_variants.training import progress, states, step
 
 METRICS = ('train_loss', 'grad_norm', 'loss', 'wrong')
 
@@ -197,7 +197,7 @@ class _Script:
       never,
       never,
     )
-    return population_lib.Population(
+    return population_lib.Compiled(
       self.size, state, self._advance, self._place, 0.25, str
     )
 
@@ -456,4 +456,4 @@ def test_names_tell_runs_and_populations_apart(make_config):
   assert (
     populations.split([one])[0].name != populations.split([one, two])[0].name
   )
-  assert populations.split([one])[0].name == records.population_name([run()])
+  assert populations.split([one])[0].name == populations.split([run()])[0].name

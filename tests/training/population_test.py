@@ -11,7 +11,7 @@ import pytest
 from configs import base
 from configs.studies import variants as variants_study
 from lstm_variants.cells import lstm, variants
-from lstm_variants.config import fields, populations
+from lstm_variants.config import fields, populations, rules
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.launch import local
 from lstm_variants.training import population
@@ -207,7 +207,7 @@ def test_every_variant_seed_and_rate_of_the_study_is_one_population():
   assert len({run.hyperparams.learning_rate for run in runs}) >= 2
   assert len(runs) >= 4 * len(models)
   (only,) = populations.split(runs)
-  assert len(only) == len(runs)
+  assert len(only.runs) == len(runs)
 
 
 def test_one_program_serves_all_variants_evaluation_chunks_and_the_rest(caplog):
@@ -226,7 +226,7 @@ def test_one_program_serves_all_variants_evaluation_chunks_and_the_rest(caplog):
   (only,) = populations.split(runs)
   with jax.log_compiles(True), caplog.at_level('WARNING'):
     compiled = population.compile_population(
-      only[0].settings, [run.hyperparams for run in only]
+      only.settings, [run.hyperparams for run in only.runs]
     )
     first = _compilations(caplog)
     state = compiled.state
@@ -413,7 +413,7 @@ def test_each_device_unrolls_its_part_and_keeps_the_same_parameters(build):
 
 def test_more_devices_for_a_batch_than_there_are_is_refused(build):
   run = build({'training.batch_devices': 4})
-  with pytest.raises(settings_lib.rules.InputError) as error:
+  with pytest.raises(rules.InputError) as error:
     population.compile_population(run.settings, [run.hyperparams])
   assert str(error.value) == (
     '--config.training.batch_devices=4: only 2 device(s) are there '
