@@ -142,7 +142,7 @@ def _precision(row: Field, dtype: Any) -> str:
 def check_read(
   values: Mapping[str, Any],
   rows: Mapping[str, Field],
-  reads: Mapping[str, frozenset[str]],
+  chosen: Mapping[str, tuple[str, frozenset[str]]],
   readers: Mapping[str, Mapping[str, frozenset[str]]],
 ) -> None:
   """Refuse a field that is set and that the chosen component does not read.
@@ -150,7 +150,8 @@ def check_read(
   Args:
     values: by dotted name, each checked by itself.
     rows: from `table`.
-    reads: choosing field, as 'optimizer.name' -> what the chosen one reads.
+    chosen: choosing field, as 'optimizer.name' -> what it chooses, in words,
+      and what that reads.
     readers: choosing field -> every choice -> what it reads.
 
   Raises:
@@ -158,23 +159,35 @@ def check_read(
   """
   for name, row in rows.items():
     value = values[name]
-    if not row.by or name in reads[row.by] or _is_default(value, row.default):
+    if not row.by or _is_default(value, row.default):
       continue
-    chosen = values[row.by]
-    able = [one for one, read in readers[row.by].items() if name in read]
-    raise InputError(name, value, _unread(row, chosen, able))
+    label, read = chosen[row.by]
+    if name not in read:
+      able = [one for one, read in readers[row.by].items() if name in read]
+      if values[row.by] in able:  # not as it is set here
+        able = []
+      raise InputError(name, value, _unread(row, label, able))
 
 
 def _unread(row: Field, chosen: str, able: Sequence[str]) -> str:
   """Say that a choice does not read a field, and which ones do."""
   rule = f'{chosen} does not read it'
-  nearest = 'leave it out' if row.default is None else row.default
-  if not able or chosen in able:
+  nearest = _written(row.default)
+  if not able:
     return f'{rule}; nearest: {nearest}'
   return (
     f'{rule}, but {rules.some(able)}; nearest: {nearest}, or '
     f'--config.{row.by}={able[0]}'
   )
+
+
+def _written(default: Any) -> str:
+  """Return a default as a command line has it."""
+  if default is None:
+    return 'leave it out'
+  if isinstance(default, bool):
+    return str(default).lower()
+  return default if isinstance(default, str) else f'{default:g}'
 
 
 def _is_default(value: Any, default: Any) -> bool:

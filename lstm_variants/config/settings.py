@@ -223,9 +223,10 @@ def from_config(config: Any) -> Run:
     },
     'model.variant': model_fields.readers(),
   }
+  optimizer = values['optimizer.name']
   chosen = {
-    'optimizer.name': able['optimizer.name'][values['optimizer.name']],
-    'model.variant': choice.reads,
+    'optimizer.name': (optimizer, able['optimizer.name'][optimizer]),
+    'model.variant': (run.model, choice.reads),
   }
   schema.check_read(values, rows, chosen, able)
   return run

@@ -92,8 +92,14 @@ def check(config: Any) -> settings_lib.Run:
       memory.
   """
   run = settings_lib.from_config(config)
-  memory.check_memory([run.settings])
+  _check_room(run.settings)
   return run
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_room(settings: settings_lib.Settings) -> None:
+  """Refuse a run that does not fit; once for all runs of equal settings."""
+  memory.check_memory([settings])
 
 
 def train(

@@ -43,7 +43,6 @@ def cores() -> int:
   return os.cpu_count() or 1
 
 
-@functools.lru_cache(maxsize=4096)
 def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   """Estimate the memory of training `runs` runs in one program, in bytes.
 

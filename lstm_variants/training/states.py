@@ -43,7 +43,7 @@ def load(
   """Read the newest checkpoint that is whole; see `checkpoint.load`."""
   template = describe(population)
   saved = checkpoint.load(
-    directory, population.identity, _expected(template), warn
+    directory, population.identity, expected(template), warn
   )
   if saved is None:
     return None
@@ -57,7 +57,7 @@ def load_all(
   """Read every checkpoint that is whole, oldest first."""
   template = describe(population)
   saved = checkpoint.load_all(
-    directory, population.identity, _expected(template)
+    directory, population.identity, expected(template)
   )
   return [(restore(template, arrays), progress) for arrays, progress in saved]
 
@@ -84,7 +84,8 @@ def translate(
   }
 
 
-def _expected(template: step.State) -> checkpoint.Expected:
+def expected(template: Any) -> checkpoint.Expected:
+  """Return what a state as `template` consists of on the disk."""
   leaves = {
     name: checkpoint.Leaf(tuple(leaf.shape), np.dtype(leaf.dtype))
     for name, leaf in named_leaves(template).items()

@@ -12,6 +12,7 @@ import pytest
 from configs import base as base_config
 from lstm_variants import tasks
 from lstm_variants.config import populations, rules, settings
+from lstm_variants.launch import local
 from lstm_variants.training import memory
 
 SERIES = {
@@ -33,7 +34,7 @@ def run_of(task: dict[str, Any], **others: Any) -> settings.Run:
   for key, value in others.items():
     section, _, field = key.partition('__')
     config[section][field] = value
-  return settings.from_config(config)
+  return local.check(config)
 
 
 def refusal(task: dict[str, Any], **others: Any) -> str:

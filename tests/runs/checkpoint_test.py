@@ -17,6 +17,7 @@ import pytest
 import safetensors
 
 from lstm_variants.runs import checkpoint, files
+from lstm_variants.training import states
 
 IDENTITY = 'f00d'
 STATE = {
@@ -30,7 +31,8 @@ STATE = {
 def _save(directory, update=100, state: Any = STATE, identity=IDENTITY, keep=9):
   digest = hashlib.sha256(b'rows').hexdigest()
   progress = checkpoint.Progress(update, 1.5, 4, digest, 'jax 0 on a cpu')
-  checkpoint.save(directory, identity, state, progress, keep)
+  arrays = states.named_leaves(state)
+  checkpoint.save(directory, identity, arrays, progress, keep)
   return directory / f'{update:09}.safetensors'
 
 
@@ -38,7 +40,9 @@ def _load(directory, warn=None, template: Any = STATE, identity=IDENTITY):
   def unexpected(text):
     raise AssertionError(text)
 
-  return checkpoint.load(directory, identity, template, warn or unexpected)
+  expected = states.expected(template)
+  saved = checkpoint.load(directory, identity, expected, warn or unexpected)
+  return saved and (states.restore(template, saved[0]), saved[1])
 
 
 def _refusal(directory, template: Any = STATE) -> str:

@@ -195,8 +195,20 @@ def test_a_directory_without_runs_says_what_to_do(tmp_path):
 @pytest.mark.parametrize('text', ['{"format": 1}', '[]', '{"format": 2}'])
 def test_a_study_without_its_fields_is_refused(tmp_path, text):
   (tmp_path / 'study.json').write_text(text)
-  with pytest.raises(results.WorkdirError, match='not a study of format 1'):
+  with pytest.raises(results.WorkdirError, match='not a study of ours'):
     results.read_study(str(tmp_path))
+
+
+def test_a_format_of_a_newer_version_is_told_in_one_line(tmp_path):
+  _open(tmp_path)
+  path = tmp_path / 'study.json'
+  study = {**json.loads(path.read_text()), 'format': results.FORMAT + 1}
+  path.write_text(json.dumps(study))
+  with pytest.raises(
+    results.WorkdirError, match='format 3, of a newer'
+  ) as info:
+    results.read_study(str(tmp_path))
+  assert '\n' not in str(info.value) and 'nearest' in str(info.value)
 
 
 @pytest.mark.parametrize('text', [None, '{"torn', '\xff'])
