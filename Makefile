@@ -1,6 +1,6 @@
 # make compare   train and compare the LSTMs of the quickstart: the main job
 # make test      lint, then the tests
-# make lint      ruff and pyright
+# make lint      ruff, import-linter and pyright
 # make bench     measure beside the other libraries; writes docs/performance.md
 # make faults    disturb real runs for half an hour; writes docs/reliability.md
 # make docs      write the pages that come from the registries
@@ -28,6 +28,7 @@ test: lint
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(BENCH)/.ready
