@@ -18,7 +18,7 @@ from ml_collections import config_dict
 import pytest
 
 from configs import base
-from lstm_variants.config import checks, settings
+from lstm_variants.config import rules, settings
 
 PATH = pathlib.Path(__file__).parents[1] / 'data' / 'refusals.json'
 FILES = {
@@ -82,7 +82,7 @@ def _complain(changes: dict[str, Any], before: str | bool) -> str | None:
   try:
     settings.from_config(_config(changes))
     line = None
-  except checks.InputError as error:
+  except rules.InputError as error:
     line = str(error)
   except Exception as error:
     return f'raises {error!r}' if before else None
