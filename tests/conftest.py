@@ -13,6 +13,8 @@ from typing import NamedTuple
 import jax
 import pytest
 
+from tests.commands import forks
+
 REPOSITORY = pathlib.Path(__file__).parents[1]
 _CACHE = 'JAX_COMPILATION_CACHE_DIR'
 _SHORTEST = 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'
@@ -82,10 +84,12 @@ HASTY = (
   'tests/benchmarks_test.py',
   'tests/bridges/',
   'tests/cells/',
-  'tests/commands/analyse_test.py',
-  'tests/commands/tour_test.py',
+  'tests/claims/',
+  'tests/commands/',
   'tests/config/',
+  'tests/docs_test.py',
   'tests/evidence/',
+  'tests/launch/',
   'tests/models/',
   'tests/runs/',
   'tests/tasks/',
@@ -155,6 +159,17 @@ def run_command():
     return Finished(done.returncode, done.stdout, done.stderr, seconds)
 
   return run
+
+
+@pytest.fixture(scope='session')
+def fork():
+  """`fork('train', '--workdir=…')` runs a program in a fork, quickly.
+
+  Its numbers are those of a compiler in a hurry; see `QUICK`.
+  """
+  server = forks.Server(QUICK)
+  yield server.run
+  server.close()
 
 
 @pytest.fixture

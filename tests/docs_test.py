@@ -5,7 +5,6 @@ import pathlib
 import re
 import runpy
 import shlex
-import sys
 
 import pytest
 
@@ -97,7 +96,15 @@ def test_ci_runs_the_test_command_and_nothing_else():
   assert all(line.startswith(('set ', 'cd ')) for line in commands_run[:-1])
 
 
-def test_quickstart_of_make_compare_trains_and_reports(tmp_path):
+def _run(fork, words: list[str], *more: str) -> str:
+  """Run `python -m experiments.NAME …`; return what it prints."""
+  assert words[1] == '-m', words
+  done = fork(words[2].removeprefix('experiments.'), *words[3:], *more)
+  assert done['status'] == 0, (words, done['stderr'])
+  return done['stdout']
+
+
+def test_quickstart_of_make_compare_trains_and_reports(fork, tmp_path):
   """The commands behind `make compare`, in small."""
   shown = conftest.run_quickly(
     'make', '--dry-run', 'compare', f'WORKDIR={tmp_path}/run'
@@ -112,24 +119,18 @@ def test_quickstart_of_make_compare_trains_and_reports(tmp_path):
   # Sizes are part of the study's grid; what is left to shorten is the training.
   shorter = [flag for flag in SHORT if 'hidden_features' not in flag]
   sweep, analyse, compare = steps
-  done = conftest.run_quickly(sys.executable, *sweep[1:], *shorter)
-  assert done.returncode == 0, done.stderr
+  _run(fork, sweep, *shorter)
   # One figure of one model, as each takes seconds of compiling.
-  fewer = (
-    *('--models=coupled', '--tasks=adding-urnn16-T50'),
-    '--figure=gradient_flow',
-  )
-  done = conftest.run_quickly(sys.executable, *analyse[1:], *fewer)
-  assert done.returncode == 0, done.stderr
-  done = conftest.run_quickly(sys.executable, *compare[1:])
-  assert done.returncode == 0, done.stderr
+  fewer = ('--models=coupled', '--tasks=adding-urnn16-T50')
+  _run(fork, analyse, *fewer, '--figure=gradient_flow')
+  printed = _run(fork, compare)
   for model in ('vanilla', 'peephole', 'coupled', 'simple_rnn'):
-    assert done.stdout.count(model) >= 2, done.stdout  # on both tasks
+    assert printed.count(model) >= 2, printed  # on both tasks
   page = (tmp_path / 'run' / 'report.html').read_text()
   assert 'How much of the error arrives' in page
 
 
-def test_readme_experiments_run_as_written(tmp_path):
+def test_readme_experiments_run_as_written(fork, tmp_path):
   found = commands('experiments.')
   assert {command[2] for command in found} == {
     'experiments.train',
@@ -144,9 +145,8 @@ def test_readme_experiments_run_as_written(tmp_path):
     short = SHORT if trains else ()
     if command[2] == 'experiments.reproduce':  # without its half an hour
       short = ('--budget=0', '--page=', f'--workdir={tmp_path}/reproduce')
-    words = [word.replace('runs/', f'{tmp_path}/') for word in command[1:]]
-    done = conftest.run_quickly(sys.executable, *words, *short)
-    assert done.returncode == 0, (command, done.stderr)
+    words = [word.replace('runs/', f'{tmp_path}/') for word in command]
+    _run(fork, words, *short)
 
 
 def test_the_overview_has_a_row_a_task_and_the_numbers_of_compare(tmp_path):

@@ -7,9 +7,6 @@ import pytest
 
 from lstm_variants.launch import local
 from tests import conftest
-from tests.commands import bad_input_test
-
-fork = bad_input_test.fork
 
 
 @pytest.fixture(scope='module')

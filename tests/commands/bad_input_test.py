@@ -1,10 +1,7 @@
 """Bad input: status 2, one line, nothing written, nothing compiled, at once."""
 
-import json
 import pathlib
-import subprocess
-import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -12,9 +9,7 @@ from configs import base
 from lstm_variants.config import settings
 from lstm_variants.runs import directory as directory_lib
 from lstm_variants.runs import writer as writer_lib
-from tests import conftest
 
-REPOSITORY = conftest.REPOSITORY
 LIMIT = 15.0  # seconds; 3 are asked for, of an idle machine
 CONFIG = '--config=configs/adding.py'
 ODYSSEY = '--config=configs/studies/odyssey.py'
@@ -99,8 +94,8 @@ def _config(program: str, name: str, *words: str) -> Case:
   return Case(program, arguments, words)
 
 
-# Each of these is also run as a process of its own: one of each place that
-# refuses.
+# One of each place that refuses. The last of each program is also run as a
+# process of its own.
 SPAWNED = [
   _train('--hiden=3', words=('--hiden', 'nearest: --config.model.hidden_')),
   _field('model.variant', 'peephol', "nearest: 'peephole'"),
@@ -420,31 +415,6 @@ def directory(tmp_path_factory) -> pathlib.Path:
   return path
 
 
-@pytest.fixture(scope='module')
-def fork():
-  """`fork(program, *arguments)` runs a program in a fork."""
-  server = subprocess.Popen(
-    [sys.executable, '-m', 'tests.commands.fork_server'],
-    cwd=REPOSITORY,
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-    text=True,
-  )
-  requests: Any = server.stdin
-  answers: Any = server.stdout
-  assert answers.readline() == 'ready\n'
-
-  def run(*arguments: str):
-    requests.write(json.dumps(arguments) + '\n')
-    requests.flush()
-    return json.loads(answers.readline())
-
-  yield run
-  requests.close()
-  server.wait(10)
-  answers.close()
-
-
 def _snapshot(path: pathlib.Path):
   return {
     str(file.relative_to(path)): file.is_file()
@@ -482,7 +452,9 @@ def test_bad_input_is_refused_in_one_line_before_anything_is_done(
   assert _snapshot(directory) == before
 
 
-@pytest.mark.parametrize('case', SPAWNED, ids=_name)
+@pytest.mark.parametrize(
+  'case', {case.program: case for case in SPAWNED}.values(), ids=_name
+)
 def test_bad_input_is_refused_at_once_by_a_process(
   case, directory, run_command
 ):

@@ -17,9 +17,7 @@ from lstm_variants.launch import local
 from lstm_variants.runs import checkpoint, directory, results
 from lstm_variants.training import population, resume, states
 from tests import conftest
-from tests.commands import bad_input_test
 
-fork = bad_input_test.fork
 MODELS = ('coupled', 'simple_rnn')
 
 

@@ -1,9 +1,16 @@
 """Runs programs in forks of one process that has imported jax already.
 
-Reads a JSON list of arguments per line, the program's name first; writes a JSON
-object per line. The program `plan` is `train` that prints the config of its run
-instead of training it. A fork costs some ten milliseconds where a new process
-costs two seconds; each starts from the same clean state.
+Reads a request per line, writes an answer per line, both JSON objects:
+
+    {"start": [program, argument, …], "environ": {name: value}} → {"pid": …}
+    {"wait": pid, "seconds": at most} → {} while it runs, then {"status": …,
+        "compiled": whether XLA compiled something, "stdout": …, "stderr": …}
+
+A program is one of `experiments`, or the dotted name of a module; `plan` is
+`train` that prints the config of its run instead of training it. A fork costs
+some ten milliseconds where a new process costs two seconds; each starts from
+the same clean state. What jax reads from the environment when it is imported is
+that of the server.
 """
 
 import json
@@ -11,7 +18,9 @@ import os
 import runpy
 import sys
 import tempfile
+import time
 import traceback
+from typing import Any, IO, NamedTuple
 
 import jax
 
@@ -22,6 +31,17 @@ from lstm_variants.launch import local
 import lstm_variants.report.write  # noqa: F401
 
 _compilations = []
+# In an exit status: something was compiled. No status has this bit, nor have
+# those of signals.
+_COMPILED = 64
+
+
+class _Child(NamedTuple):
+  out: IO[bytes]
+  err: IO[bytes]
+
+
+_children: dict[int, _Child] = {}
 
 
 def _count(event: str, duration_secs: float, **unused: str | int) -> None:
@@ -35,16 +55,17 @@ def _plan(workdir, name, config, runs, mode) -> None:
   print(json.dumps([run.config for run in runs][0]))
 
 
-def _child(program: str, arguments: list[str], out: int, err: int) -> int:
-  os.dup2(out, 1)
-  os.dup2(err, 2)
+def _run(program: str, arguments: list[str], child: _Child) -> int:
+  os.dup2(child.out.fileno(), 1)
+  os.dup2(child.err.fileno(), 2)
   sys.argv = [program, *arguments]
   status = 0
   if program == 'plan':
     program = sys.argv[0] = 'train'
     local.train = _plan
+  module = program if '.' in program else f'experiments.{program}'
   try:
-    runpy.run_module(f'experiments.{program}', run_name='__main__')
+    runpy.run_module(module, run_name='__main__')
   except SystemExit as error:
     status = error.code
     if isinstance(status, str):
@@ -55,27 +76,53 @@ def _child(program: str, arguments: list[str], out: int, err: int) -> int:
     status = 1
   sys.stdout.flush()
   sys.stderr.flush()
-  return (status or 0) | (64 if _compilations else 0)
+  return (status or 0) | (_COMPILED if _compilations else 0)
 
 
-def _run(program: str, *arguments: str) -> dict[str, int | str]:
-  with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-    child = os.fork()
-    if not child:
-      os._exit(_child(program, list(arguments), out.fileno(), err.fileno()))
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    out.seek(0)
-    err.seek(0)
-    return {
-      'status': code & ~64 if code >= 0 else code,
-      'compiled': code >= 0 and bool(code & 64),
-      'stdout': out.read().decode(),
-      'stderr': err.read().decode(),
-    }
+def _start(program: str, *arguments: str, environ: dict[str, str]) -> int:
+  child = _Child(tempfile.TemporaryFile(), tempfile.TemporaryFile())
+  pid = os.fork()
+  if not pid:
+    os.environ.update(environ)
+    os._exit(_run(program, list(arguments), child))
+  _children[pid] = child
+  return pid
+
+
+def _read(file: IO[bytes]) -> str:
+  with file:
+    file.seek(0)
+    return file.read().decode()
+
+
+def _wait(pid: int, seconds: float) -> dict[str, Any]:
+  """Return how a child ended, or nothing while it runs."""
+  end = time.monotonic() + seconds
+  while True:
+    ended, wait_status = os.waitpid(pid, os.WNOHANG)
+    if ended:
+      break
+    if time.monotonic() > end:
+      return {}
+    time.sleep(0.005)
+  child = _children.pop(pid)
+  code = os.waitstatus_to_exitcode(wait_status)
+  return {
+    'status': code & ~_COMPILED if code >= 0 else code,
+    'compiled': code >= 0 and bool(code & _COMPILED),
+    'stdout': _read(child.out),
+    'stderr': _read(child.err),
+  }
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+  if 'start' in request:
+    return {'pid': _start(*request['start'], environ=request['environ'])}
+  return _wait(request['wait'], request['seconds'])
 
 
 if __name__ == '__main__':
   jax.monitoring.register_event_duration_secs_listener(_count)
   print('ready', flush=True)
   for line in sys.stdin:
-    print(json.dumps(_run(*json.loads(line))), flush=True)
+    print(json.dumps(_answer(json.loads(line))), flush=True)

@@ -5,7 +5,6 @@ import pytest
 from tests.commands import bad_input_test, matrix
 
 directory = bad_input_test.directory
-fork = bad_input_test.fork
 TRIED = [e for e in matrix.ENTRIES if e.arguments or e.environ]
 LIMIT = 15.0  # seconds; 3 are asked for, of an idle machine
 

@@ -12,9 +12,6 @@ import pytest
 from lstm_variants import claims
 from lstm_variants.claims import page
 from tests import conftest
-from tests.commands import bad_input_test
-
-fork = bad_input_test.fork
 
 
 def test_the_claims_are_listed_with_number_source_and_minutes(fork):

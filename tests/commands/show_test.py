@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 
 import lstm_variants as lv
-from tests.commands import bad_input_test
-
-fork = bad_input_test.fork
 
 
 def _show(fork, *arguments: str, status: int = 0) -> str:

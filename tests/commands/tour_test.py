@@ -5,10 +5,7 @@ import shutil
 import pytest
 
 from docs import tour
-from tests.commands import bad_input_test
 from tests.tour import tiny
-
-fork = bad_input_test.fork
 
 
 @pytest.fixture(scope='module')

@@ -18,7 +18,7 @@ TINY = (
 )
 
 
-def test_train_then_compare(run_command, tmp_path):
+def test_train_then_compare(run_command, fork, tmp_path):
   workdir = tmp_path / 'new' / 'run'
   arguments = (
     *TINY,
@@ -41,18 +41,18 @@ def test_train_then_compare(run_command, tmp_path):
   (provenance,) = results.read_provenance(str(workdir)).values()
   assert f'--workdir={workdir}' in provenance['command']
 
-  refused = run_command('train', *arguments)
-  assert refused.status == 5 and '--resume' in refused.stderr
-  again = run_command('train', *arguments, '--resume')
-  assert (again.status, again.stderr) == (0, '')
-  assert 'already finished' in again.stdout
+  refused = fork('train', *arguments)
+  assert refused['status'] == 5 and '--resume' in refused['stderr']
+  again = fork('train', *arguments, '--resume')
+  assert (again['status'], again['stderr']) == (0, '')
+  assert 'already finished' in again['stdout']
   assert results.read_metrics(str(workdir)) == rows
 
   model = '--baseline=peephole+gate_recurrence'
-  done = run_command('compare', f'--workdir={workdir}', model, COLUMNS='200')
-  assert (done.status, done.stderr) == (0, '')
-  assert 'peephole+gate_recurrence' in done.stdout
-  assert done.stdout.rstrip().endswith(f'report: {workdir}/report.html')
+  compared = fork('compare', f'--workdir={workdir}', model, COLUMNS='200')
+  assert (compared['status'], compared['stderr']) == (0, '')
+  assert 'peephole+gate_recurrence' in compared['stdout']
+  assert compared['stdout'].rstrip().endswith(f'report: {workdir}/report.html')
   with open(workdir / 'compare.csv') as file:
     (line,) = csv.DictReader(file)
   assert float(line['final_loss_mean']) == row['final']['loss']
@@ -68,16 +68,16 @@ def test_train_then_compare(run_command, tmp_path):
   ],
 )
 def test_help_shows_an_example_and_the_flags_and_exits_with_0(
-  run_command, program, flags
+  fork, program, flags
 ):
-  done = run_command(program, '--help')
-  assert (done.status, done.stderr) == (0, '')
-  assert f'python -m experiments.{program} --' in done.stdout
+  done = fork(program, '--help')
+  assert (done['status'], done['stderr']) == (0, '')
+  assert f'python -m experiments.{program} --' in done['stdout']
   for flag in flags:
-    assert f'\n  {flag}: ' in done.stdout
-  assert max(map(len, done.stdout.splitlines())) <= 100
+    assert f'\n  {flag}: ' in done['stdout']
+  assert max(map(len, done['stdout'].splitlines())) <= 100
 
 
-def test_help_needs_no_valid_command_line(run_command):
-  done = run_command('train', '--config=nowhere.py', '--hiden=1', '-?')
-  assert (done.status, done.stderr) == (0, '')
+def test_help_needs_no_valid_command_line(fork):
+  done = fork('train', '--config=nowhere.py', '--hiden=1', '-?')
+  assert (done['status'], done['stderr']) == (0, '')

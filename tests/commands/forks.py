@@ -1,0 +1,81 @@
+"""Programs as forks of a server: starts them, signals them, waits for them."""
+
+from collections.abc import Mapping
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any, IO, TypedDict
+
+_REPOSITORY = pathlib.Path(__file__).parents[2]
+
+
+class Ended(TypedDict):
+  """How a program ended: see `fork_server`."""
+
+  status: int
+  compiled: bool
+  stdout: str
+  stderr: str
+
+
+class Server:
+  """A process that programs are forks of; see `fork_server`."""
+
+  def __init__(self, environ: Mapping[str, str] | None = None):
+    self._process = subprocess.Popen(
+      [sys.executable, '-m', 'tests.commands.fork_server'],
+      cwd=_REPOSITORY,
+      env={**os.environ, **(environ or {})},
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+    self._requests: IO[str] = _of(self._process.stdin)
+    self._answers: IO[str] = _of(self._process.stdout)
+    assert self._answers.readline() == 'ready\n'
+
+  def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    """Send a request, return its answer."""
+    self._requests.write(json.dumps(request) + '\n')
+    self._requests.flush()
+    return json.loads(self._answers.readline())
+
+  def start(self, *arguments: str, **environ: str) -> 'Fork':
+    """Start a program: its name and its arguments."""
+    answer = self.ask({'start': arguments, 'environ': environ})
+    return Fork(self, answer['pid'])
+
+  def run(self, *arguments: str, **environ: str) -> Ended:
+    """Run a program to its end."""
+    return self.start(*arguments, **environ).wait(300)
+
+  def close(self) -> None:
+    """End the server."""
+    self._requests.close()
+    self._process.wait(10)
+    self._answers.close()
+
+
+def _of(stream: IO[str] | None) -> IO[str]:
+  assert stream
+  return stream
+
+
+class Fork:
+  """A program that was started; `pid` takes signals."""
+
+  def __init__(self, server: Server, pid: int):
+    self._server, self.pid = server, pid
+
+  def wait(self, seconds: float) -> Ended:
+    """Return how it ended.
+
+    Raises:
+      TimeoutError: it still runs after so many seconds.
+    """
+    ended: Any = self._server.ask({'wait': self.pid, 'seconds': seconds})
+    if not ended:
+      raise TimeoutError(self.pid)
+    return ended
