@@ -23,7 +23,7 @@ compare: $(READY)
 	$(BIN)/python -m experiments.compare --workdir=$(WORKDIR)
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

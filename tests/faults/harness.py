@@ -1,8 +1,9 @@
 """Starts the real programs, disturbs them, and compares what they leave."""
 
+import atexit
+import functools
 import hashlib
 import json
-import os
 import pathlib
 import random
 import signal
@@ -12,6 +13,8 @@ import time
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from tests.commands import forks
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 STUDY = '--config=tests/faults/study.py'
@@ -49,31 +52,37 @@ def share_compiled(folder) -> dict[str, str]:
   }
 
 
-def start(workdir, *arguments: str, fault: dict | None = None, program='sweep'):
-  """Start a program, with a fault planted if there is one."""
-  module = ['tests.faults.injected'] if fault else []
-  names = [*module, program if fault else f'experiments.{program}']
+@functools.cache
+def _server() -> forks.Server:
+  """Start what the programs are forks of; it ends with this process."""
+  server = forks.Server()
+  atexit.register(server.close)
+  return server
+
+
+def _arguments(workdir, *arguments: str) -> tuple[str, ...]:
+  return (STUDY, f'--workdir={workdir}', *arguments)
+
+
+def start(workdir, *arguments: str, fault: dict | None = None) -> forks.Fork:
+  """Start a sweep, with a fault planted if there is one."""
+  given = _arguments(workdir, *arguments)
   log = _log_path(workdir)
   log.unlink(missing_ok=True)
+  if not fault:
+    return _server().start('sweep', *given)
   environ = {'FAULT': json.dumps(fault), 'FAULT_LOG': str(log)}
-  return subprocess.Popen(
-    [sys.executable, '-m', *names, STUDY, f'--workdir={workdir}', *arguments],
-    cwd=REPOSITORY,
-    env={**os.environ, **environ},
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
+  return _server().start('tests.faults.injected', 'sweep', *given, **environ)
 
 
-def wait(process: subprocess.Popen, workdir) -> Ended:
+def wait(program: forks.Fork, workdir) -> Ended:
   """Wait for the end of a program."""
-  out, err = process.communicate(timeout=_PATIENCE)
+  done = program.wait(_PATIENCE)
   ended = time.monotonic()
   log = _log_path(workdir)
   lines = log.read_text().splitlines() if log.exists() else []
   words = [(w, float(t)) for w, t in (line.split() for line in lines)]
-  return Ended(process.returncode, out, err, words, ended)
+  return Ended(done['status'], done['stdout'], done['stderr'], words, ended)
 
 
 def run(workdir, *arguments: str, fault: dict | None = None) -> Ended:
@@ -128,7 +137,17 @@ def kill_until_done(
   kills = []
   while True:
     before = set(pathlib.Path(workdir).rglob('*.tmp'))
-    process = start(workdir, *resume_flags(workdir))
+    # A process of its own: it is killed while it starts, too.
+    process = subprocess.Popen(
+      [
+        *(sys.executable, '-m', 'experiments.sweep'),
+        *_arguments(workdir, *resume_flags(workdir)),
+      ],
+      cwd=REPOSITORY,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
     seconds = randomness.uniform(0, latest)
     if len(kills) == most:
       seconds = _PATIENCE
