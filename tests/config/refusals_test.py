@@ -19,6 +19,7 @@ import pytest
 
 from configs import base
 from lstm_variants.config import rules, settings
+from lstm_variants.training import memory
 
 PATH = pathlib.Path(__file__).parents[1] / 'data' / 'refusals.json'
 FILES = {
@@ -80,7 +81,8 @@ def _config(changes: dict[str, Any]) -> config_dict.ConfigDict:
 def _complain(changes: dict[str, Any], before: str | bool) -> str | None:
   """Judge one row; return what is wrong with today's answer, or None."""
   try:
-    settings.from_config(_config(changes))
+    run = settings.from_config(_config(changes))
+    memory.check_memory([run.settings])
     line = None
   except rules.InputError as error:
     line = str(error)
