@@ -18,8 +18,8 @@ from ml_collections import config_dict
 import pytest
 
 from configs import base
-from lstm_variants.config import rules, settings
-from lstm_variants.training import memory
+from lstm_variants.config import rules
+from lstm_variants.launch import local
 
 PATH = pathlib.Path(__file__).parents[1] / 'data' / 'refusals.json'
 FILES = {
@@ -41,7 +41,7 @@ HELP = re.compile(
 
 
 def _is_refused_since(changes: dict[str, Any]) -> bool:
-  """Tell what was accepted and without effect, and may be refused by now."""
+  """Tell what was accepted without effect, or as another value, before."""
   unread = {
     'sgd': {'optimizer.b1', 'optimizer.b2', 'optimizer.eps'},
     'rmsprop': {'optimizer.b1'},
@@ -51,8 +51,12 @@ def _is_refused_since(changes: dict[str, Any]) -> bool:
   without = changes.get('model.variant') == 'nfg' or (
     changes.get('model.toggles.forget_gate') is False
   )
+  # No number, or none in float32.
+  shift = changes.get('model.toggles.coupling_shift')
   return (
     bool(unread.get(optimizer, set()) & set(changes))
+    or shift is False
+    or shift == 1e-50
     or bool(without and biases & set(changes))
     or biases <= set(changes)
   )
@@ -81,8 +85,7 @@ def _config(changes: dict[str, Any]) -> config_dict.ConfigDict:
 def _complain(changes: dict[str, Any], before: str | bool) -> str | None:
   """Judge one row; return what is wrong with today's answer, or None."""
   try:
-    run = settings.from_config(_config(changes))
-    memory.check_memory([run.settings])
+    local.check(_config(changes))
     line = None
   except rules.InputError as error:
     line = str(error)
