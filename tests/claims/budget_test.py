@@ -6,6 +6,7 @@ import pytest
 
 from lstm_variants.claims import budget, claim, questions
 from lstm_variants.runs import files, results
+from tests import conftest
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = """
@@ -16,6 +17,7 @@ def get_config():
   config = base.get_config()
   config.task.length = 8
   config.model.hidden_features = 4
+  config.model.recurrent_init = 'uniform'
   config.training.batch_size = 4
   config.training.updates = {updates}
   config.training.evaluation_interval = 2
@@ -43,6 +45,8 @@ def never() -> bool:
 @pytest.fixture
 def config(tmp_path, monkeypatch):
   monkeypatch.chdir(ROOT)
+  for name, value in conftest.QUICK.items():  # of the programs that train
+    monkeypatch.setenv(name, value)
   path = tmp_path / 'tiny.py'
   path.write_text(CONFIG.format(updates=4))
   return path
