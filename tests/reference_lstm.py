@@ -34,23 +34,53 @@ class Result(NamedTuple):
 
 
 def take_apart(
-  kernel: Any, recurrent_kernel: Any, bias: Any, peephole: Any, gate_kernel: Any
+  kernel: Any,
+  recurrent_kernel: Any,
+  bias: Any,
+  peephole: Any = None,
+  gate_kernel: Any = None,
+  on: dict[str, Any] | None = None,
 ) -> Weights:
-  """Cut stacked arrays into the weights of each gate."""
+  """Cut stacked arrays into the weights of each gate, zero where none are.
+
+  With `on`, every toggle by name, arrays may be those of the gates that have
+  weights; else they are those of all the gates.
+  """
   size = np.shape(recurrent_kernel)[0]
+  columns, rows = 'ifgo', 'ifo'
+  if on is not None:
+    off = {'i': not on['input_gate'], 'o': not on['output_gate'], 'g': False}
+    off['f'] = on['coupled'] or not on['forget_gate']
+    if np.shape(bias)[-1] != 4 * size:
+      columns = ''.join(k for k in 'ifgo' if not off[k])
+    if peephole is not None and len(peephole) != 3:
+      rows = ''.join(k for k in 'ifo' if on[f'peephole_{k}'])
+  targets = 'ifo'
+  if gate_kernel is not None and np.shape(gate_kernel)[1] != 3 * size:
+    targets = columns.replace('g', '')
 
-  def cut(array, block):
-    return np.asarray(array)[..., block * size : (block + 1) * size]
+  def cut(array, names):
+    parts = np.split(np.asarray(array), len(names), axis=-1)
+    zeros = np.zeros_like(parts[0])
+    return {
+      k: dict(zip(names, parts, strict=True)).get(k, zeros) for k in BLOCKS
+    }
 
+  p = dict.fromkeys('ifo', np.zeros(size))
+  if peephole is not None:
+    p |= dict(zip(rows, np.asarray(peephole), strict=True))
+  fed = dict.fromkeys('ifo', np.zeros((3 * size, size)))
+  if gate_kernel is not None:
+    fed |= {k: cut(gate_kernel, targets)[k] for k in targets}
   return Weights(
-    w={k: cut(kernel, n) for k, n in BLOCKS.items()},
-    r={k: cut(recurrent_kernel, n) for k, n in BLOCKS.items()},
-    b={k: cut(bias, n) for k, n in BLOCKS.items()},
-    p={k: np.asarray(peephole)[n] for k, n in GATES.items()},
+    w=cut(kernel, columns),
+    r=cut(recurrent_kernel, columns),
+    b=cut(bias, columns),
+    p=p,
     gates={
-      source + target: cut(gate_kernel, column)[row * size : (row + 1) * size]
+      source + target: fed[target][row * size : (row + 1) * size]
       for source, row in GATES.items()
-      for target, column in GATES.items()
+      for target in GATES
     },
   )
 

@@ -23,14 +23,14 @@ LAYOUTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def to_flax(
   params: lstm.Params,
-  toggles: lstm.Toggles | None = None,
+  toggles: lstm.Toggles | str | None = None,
   layout: str = 'nnx.LSTMCell',
 ) -> dict[str, dict[str, np.ndarray]]:
   """Return the parameters of a flax cell.
 
   Args:
     params: of the cell.
-    toggles: None is vanilla.
+    toggles: or the name of a variant; None is vanilla.
     layout: a name from `LAYOUTS`.
 
   Returns:

@@ -35,7 +35,7 @@ _Names = dict[str, str]
 
 def export_onnx(
   params: Any,
-  toggles: lstm.Toggles | None,
+  toggles: lstm.Toggles | str | None,
   path: str | os.PathLike[str] | None,
   *,
   cell: str = 'lstm',
@@ -52,7 +52,8 @@ def export_onnx(
       all but the layers may be missing; or a `lv.SequenceModel`, which knows
       its toggles, cell and residual itself; others are refused. Of 32 bits or
       fewer.
-    toggles: of an LSTM, None is vanilla; of another cell None.
+    toggles: of an LSTM, or the name of a variant, None is vanilla; of another
+      cell None.
     path: of the file; one that is there is replaced. None: nothing is written.
     cell: a name from `bridges.operators.OPERATORS`.
     backward: of layers that run backwards beside them, unless `params` hold

@@ -18,7 +18,7 @@ import numpy as np
 
 from lstm_variants.bridges import plain_gates, weights
 from lstm_variants.bridges.weights import ExportError
-from lstm_variants.cells import lstm
+from lstm_variants.cells import layout, lstm
 
 # ONNX has our gates i, f, g, o as i, o, f, g and our peepholes as i, o, f.
 _GATES = (0, 3, 1, 2)
@@ -86,10 +86,9 @@ def _lstm(params: Any, toggles: lstm.Toggles) -> Layer:
     for k in ('kernel', 'recurrent_kernel', 'bias')
   )
   peephole = None
-  if toggles.peephole_i or toggles.peephole_f or toggles.peephole_o:
+  if plain.peephole is not None:
     rows = single('peephole', plain.peephole)
     peephole = np.concatenate([rows[n] for n in _PEEPHOLES])
-  functions = ('Affine', 'Tanh')
   return Layer(
     'LSTM',
     w,
@@ -98,8 +97,8 @@ def _lstm(params: Any, toggles: lstm.Toggles) -> Layer:
     peephole,
     (
       'Sigmoid',
-      functions[bool(toggles.input_activation)],
-      functions[bool(toggles.output_activation)],
+      'Tanh' if toggles.input_activation else 'Affine',
+      'Tanh' if toggles.output_activation else 'Affine',
     ),
     {},
   )
@@ -107,11 +106,12 @@ def _lstm(params: Any, toggles: lstm.Toggles) -> Layer:
 
 def _diagonal_lstm(params: Any, toggles: lstm.Toggles) -> Layer:
   """Write the diagonals out as matrices."""
+  arrays = {
+    k: None if leaf is None else weights.array(k, leaf)
+    for k, leaf in params._asdict().items()
+  }
+  plain_gates.check_layout(layout.DIAGONAL, arrays, toggles)
   rows = single('recurrent_kernel', params.recurrent_kernel)
-  size = rows.shape[-1]
-  weights.check_shapes(
-    {'recurrent_kernel': rows}, {'recurrent_kernel': (4, size)}
-  )
   matrices = np.concatenate([np.diag(row) for row in rows], axis=1)
   full = weights.as_params(
     params.kernel, matrices, params.bias, params.peephole

@@ -3,7 +3,7 @@
     i, f, o = σ(z_i), σ(z_f), σ(z_o)     each with a peephole or none
     c' = f ⊙ c + i ⊙ g                   h' = o ⊙ φ(c')
 
-What toggles change of a gate becomes weights of a plain one:
+What toggles change of a gate becomes weights of a plain one, by `gates.fold`:
 
     coupled        f = 1 − σ(z_i) = σ(−z_i)      the weights of i, negated
                    i = σ(z_i + coupling_shift)   the shift is added to b_i
@@ -11,31 +11,31 @@ What toggles change of a gate becomes weights of a plain one:
     no peephole    p = 0
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from lstm_variants.bridges import weights
 from lstm_variants.bridges.weights import ExportError
-from lstm_variants.cells import lstm
+from lstm_variants.cells import gates, layout, lstm, variants
 
 # Its σ is 1 in 32 bits and in 64; in onnxruntime from 18 on, at 17 it is not.
 SATURATED = 100.0
-# Where the blocks of i, f, g, o lie.
-_I, _F, _O = 0, 1, 3
 
 
-def check(toggles: lstm.Toggles | None) -> lstm.Toggles:
+def check(toggles: lstm.Toggles | str | None) -> lstm.Toggles:
   """Return toggles as Python values; None is vanilla.
 
   Args:
-    toggles: static, or arrays of one element.
+    toggles: static, or arrays of one element, or the name of a variant.
 
   Raises:
     ExportError: they are none, of several runs, contradict each other, or have
       gate recurrence.
   """
-  toggles = lstm.Toggles() if toggles is None else toggles
+  if toggles is None or isinstance(toggles, str):
+    toggles = _named(toggles or 'vanilla')
   if not isinstance(toggles, lstm.Toggles):
     raise ExportError(
       f'toggles={toggles!r}: must be Toggles; nearest: '
@@ -59,6 +59,13 @@ def check(toggles: lstm.Toggles | None) -> lstm.Toggles:
   return toggles
 
 
+def _named(variant: str) -> lstm.Toggles:
+  try:
+    return variants.find_toggles(variant)
+  except ValueError as error:
+    raise ExportError(f'toggles={variant!r}: {error}') from error
+
+
 def rewrite(params: lstm.Params, toggles: lstm.Toggles) -> lstm.Params:
   """Return weights with which four plain gates do what `toggles` say.
 
@@ -70,39 +77,24 @@ def rewrite(params: lstm.Params, toggles: lstm.Toggles) -> lstm.Params:
 
   Returns:
     NumPy arrays, of 64 bits where they were, else of 32; exact but for the
-    rounding of b_i + coupling_shift. `gate_kernel` is zero.
+    rounding of b_i + coupling_shift. All the gates have weights; `peephole` is
+    None if none has one, `gate_kernel` always.
 
   Raises:
     ExportError: arrays that are not those of a cell.
   """
-  kernel, recurrent_kernel, bias, peephole, _ = _checked(params)
-  rows = np.concatenate((kernel, recurrent_kernel, bias[None]))
-  gates = np.split(rows, 4, axis=1)
-  seen = (toggles.peephole_i, toggles.peephole_f, toggles.peephole_o)
-  p_i, p_f, p_o = (
-    row * bool(on) for row, on in zip(peephole, seen, strict=True)
-  )
-  if toggles.coupled:
-    gates[_F], p_f = -gates[_I], -p_i
-    gates[_I][-1] += toggles.coupling_shift
-  for block, on in (
-    (_I, toggles.input_gate),
-    (_F, toggles.forget_gate),
-    (_O, toggles.output_gate),
-  ):
-    if not on:
-      gates[block][:-1], gates[block][-1] = 0, SATURATED
-  stacked = np.concatenate(gates, axis=1)
-  return weights.as_params(
-    stacked[: len(kernel)],
-    stacked[len(kernel) : -1],
-    stacked[-1],
-    np.stack((p_i, p_f, p_o)),
-  )
+  params = _checked(params, toggles)
+  size = len(params.recurrent_kernel)
+  rows, peepholes = gates.fold(params, toggles, saturated=SATURATED, xp=np)
+  seen = None
+  if any(p is not None for p in peepholes):
+    absent = np.zeros(size, rows.dtype)
+    seen = np.stack([absent if p is None else p for p in peepholes])
+  return weights.as_params(rows[size:-1], rows[:size], rows[-1], seen)
 
 
 def vanilla(
-  params: lstm.Params, toggles: lstm.Toggles | None, tool: str
+  params: lstm.Params, toggles: lstm.Toggles | str | None, tool: str
 ) -> lstm.Params:
   """Return the weights with which the vanilla LSTM does the same.
 
@@ -132,7 +124,7 @@ def vanilla(
   return rewrite(params, toggles)
 
 
-def _checked(params: Any) -> lstm.Params:
+def _checked(params: Any, toggles: lstm.Toggles) -> lstm.Params:
   """Return the arrays of a cell."""
   if not isinstance(params, lstm.Params):
     raise ExportError(
@@ -140,18 +132,33 @@ def _checked(params: Any) -> lstm.Params:
       'lv.init_params(...)'
     )
   arrays: Any = {
-    k: weights.array(k, leaf) for k, leaf in params._asdict().items()
+    k: None if leaf is None else weights.array(k, leaf)
+    for k, leaf in params._asdict().items()
   }
-  features = arrays['kernel'].shape[:-1]
-  size = arrays['bias'].shape[-1] // 4 if arrays['bias'].ndim else 0
-  shapes = (
-    (*features[-1:], 4 * size),
-    (size, 4 * size),
-    (4 * size,),
-    (3, size),
-    (3 * size, 3 * size),
-  )
-  weights.check_shapes(
-    arrays, dict(zip(lstm.Params._fields, shapes, strict=True))
-  )
+  check_layout(layout.DENSE, arrays, toggles)
   return lstm.Params(**arrays)
+
+
+def check_layout(
+  form: layout.Form, arrays: Mapping[str, Any], toggles: lstm.Toggles
+) -> None:
+  """Refuse arrays that are not the leaves of a cell with these toggles.
+
+  Raises:
+    ExportError: naming the first.
+  """
+  features = arrays['kernel'].shape[:-1][-1:]
+  size = arrays['recurrent_kernel'].shape[:-1][-1:]
+  if form is layout.DIAGONAL:
+    size = arrays['recurrent_kernel'].shape[-1:]
+  allowed = layout.choices(form, toggles, sum(features), sum(size))
+  for leaf, array in arrays.items():
+    shapes = allowed[leaf]
+    if array is None and None not in shapes:
+      raise ExportError(
+        f'{leaf}: missing, must have {list(shapes[0] or ())}; nearest: '
+        'lv.init_params(..., toggles=toggles)'
+      )
+    if array is not None and array.shape not in shapes:
+      wanted = next(shape for shape in shapes if shape is not None)
+      weights.check_shapes(arrays, {leaf: wanted})

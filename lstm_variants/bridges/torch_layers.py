@@ -32,7 +32,7 @@ class Stack(NamedTuple):
 
 def to_torch(
   layers: Layers,
-  toggles: lstm.Toggles | None = None,
+  toggles: lstm.Toggles | str | None = None,
   *,
   backward: Layers | None = None,
   prefix: str = '',
@@ -41,7 +41,7 @@ def to_torch(
 
   Args:
     layers: the parameters of one layer, or of each.
-    toggles: None is vanilla.
+    toggles: or the name of a variant; None is vanilla.
     backward: of the layers that run backwards, where it is bidirectional.
     prefix: put before every name, as 'lstm.'.
 

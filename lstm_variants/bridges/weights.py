@@ -120,15 +120,8 @@ def as_params(
   bias: np.ndarray,
   peephole: np.ndarray | None = None,
 ) -> lstm.Params:
-  """Return NumPy arrays as `Params`; what is not given is zero."""
-  size = len(recurrent_kernel)
-  leaves: Any = (
-    kernel,
-    recurrent_kernel,
-    bias,
-    np.zeros((3, size), bias.dtype) if peephole is None else peephole,
-    np.zeros((3 * size, 3 * size), bias.dtype),
-  )
+  """Return the arrays of a cell as `Params`, without gate recurrence."""
+  leaves: Any = (kernel, recurrent_kernel, bias, peephole, None)
   return lstm.Params(*leaves)
 
 

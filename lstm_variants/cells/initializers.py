@@ -1,6 +1,6 @@
 """Initial weights and biases."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from flax import nnx
 import jax
@@ -79,12 +79,22 @@ def blocks(
   count: int,
   recurrent_init: str,
   dtype: jnp.dtype,
+  chosen: Sequence[int] | None = None,
 ) -> tuple[jax.Array, jax.Array]:
   """Draw the weights of some gates, each by itself, and put them side by side.
 
+  Args:
+    key: a PRNG key; each of the gates has its own, whichever are chosen.
+    in_features: F.
+    hidden_features: H.
+    count: how many gates there could be.
+    recurrent_init: a name from `RECURRENT`.
+    dtype: of the weights.
+    chosen: numbers of those that there are; None for all.
+
   Returns:
-    The input weights `[F, count · H]` and the recurrent `[H, count · H]`, from
-    `fold_in(key, 0)` and `fold_in(key, 1)`.
+    The input weights `[F, n · H]` and the recurrent `[H, n · H]` of n gates,
+    from `fold_in(key, 0)` and `fold_in(key, 1)`.
 
   Raises:
     ValueError: an unknown `recurrent_init`.
@@ -93,8 +103,10 @@ def blocks(
   def draw(initializer: Initializer, leaf: int, rows: int) -> jax.Array:
     keys = jax.random.split(jax.random.fold_in(key, leaf), count)
     shape = (rows, hidden_features)
-    return jnp.concatenate([initializer(k, shape, dtype) for k in keys], axis=1)
+    drawn = [initializer(keys[n], shape, dtype) for n in gates]
+    return jnp.concatenate(drawn, axis=1)
 
+  gates = range(count) if chosen is None else chosen
   inputs, recurrent = find(recurrent_init)
   return draw(inputs, 0, in_features), draw(recurrent, 1, hidden_features)
 

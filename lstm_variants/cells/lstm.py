@@ -5,42 +5,46 @@ Gates are ordered i, f, g, o (flax, torch) wherever four of them are stacked.
 """
 
 from collections.abc import Callable
+import functools
 from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers
+from lstm_variants.cells import contract, initializers, layout
 from lstm_variants.cells import gates as gates_lib
 from lstm_variants.cells import unroll as unroll_lib
 from lstm_variants.cells.carry import Carry, fit_carry, init_carry
-from lstm_variants.cells.toggles import (
-  check_toggles,
-  select,
-  Switch,
-  Toggles,
-)
-from lstm_variants.cells.toggles import count_params as count_params
+from lstm_variants.cells.toggles import check_toggles as check_toggles
+from lstm_variants.cells.toggles import select, Switch, Toggles
+from lstm_variants.cells.variants import find_toggles
 
 
 class Params(NamedTuple):
-  """Parameters of the cell, the same tree for every variant.
+  """Parameters of the cell: those that its toggles use.
+
+  Of n gates with weights of their own, up to all of i, f, g, o, their blocks
+  lie side by side; see `layout`. With all of them n = 4, k = m = 3.
 
   Attributes:
-    kernel: input weights W, `[F, 4H]`.
-    recurrent_kernel: recurrent weights R, `[H, 4H]`.
-    bias: b, `[4H]`.
-    peephole: diagonal weights p from the cell state to i, f, o, `[3, H]`.
-    gate_kernel: weights G from the last gates i, f, o (rows) to the gates
-      i, f, o (columns), `[3H, 3H]`.
+    kernel: input weights W, `[F, nH]`.
+    recurrent_kernel: recurrent weights R, `[H, nH]`.
+    bias: b, `[nH]`.
+    peephole: diagonal weights p from the cell state to the k of the gates i, f,
+      o that see it, `[k, H]`; None where none does.
+    gate_kernel: weights G from the last gates i, f, o (rows) to the m of these
+      gates that have weights (columns), `[3H, mH]`; None without gate
+      recurrence.
   """
 
   kernel: jax.Array
   recurrent_kernel: jax.Array
   bias: jax.Array
-  peephole: jax.Array
-  gate_kernel: jax.Array
+  peephole: jax.Array | None = None
+  gate_kernel: jax.Array | None = None
+
+  FORM = layout.DENSE
 
 
 def init_params(
@@ -48,7 +52,7 @@ def init_params(
   in_features: int,
   hidden_features: int,
   *,
-  toggles: Toggles | None = None,
+  toggles: Toggles | str | None = None,
   forget_bias: float | jax.Array = 1.0,
   chrono_t_max: float | jax.Array = 0.0,
   recurrent_init: str = 'orthogonal',
@@ -56,8 +60,9 @@ def init_params(
 ) -> Params:
   """Draw the parameters of a cell.
 
-  Every leaf has a key of its own: equal keys give equal leaves whatever the
-  toggles, so that runs of one seed are paired across variants. For all variants
+  Every block of a gate is drawn by itself, and those that no toggle uses are
+  left out: equal keys give equal blocks whatever the toggles, so that runs of
+  one seed are paired across variants. For all variants
   to start out remembering alike, the forget bias goes to b_f, or with `coupled`
   (f = 1 − σ(z_i)) as −forget_bias to b_i.
 
@@ -65,7 +70,8 @@ def init_params(
     key: a PRNG key.
     in_features: F.
     hidden_features: H.
-    toggles: static or traced toggles; None is the vanilla LSTM.
+    toggles: static or traced toggles, or the name of a variant; None is the
+      vanilla LSTM.
     forget_bias: the forget gate starts near σ(forget_bias).
     chrono_t_max: when above 0, the longest dependency T_max in steps of the
       chrono initialisation, which replaces the forget bias:
@@ -75,35 +81,47 @@ def init_params(
     dtype: of every leaf.
 
   Raises:
-    ValueError: contradicting static toggles, or an unknown `recurrent_init`.
+    ValueError: what is no toggle, contradicting static toggles, or an unknown
+      name.
 
   Reference:
     Jozefowicz et al., ICML 2015 (forget bias 1); Tallec & Ollivier, ICLR 2018,
     arXiv:1804.11188, eq. 16 (chrono).
   """
-  toggles = Toggles() if toggles is None else toggles
-  check_toggles(toggles)
+  toggles = find_toggles('vanilla' if toggles is None else toggles)
   size = hidden_features
-  keys = Params(*(jax.random.fold_in(key, leaf) for leaf in range(5)))
+  keys = {
+    leaf: jax.random.fold_in(key, n) for n, leaf in enumerate(Params._fields)
+  }
+  used = layout.in_use(toggles)['kernel']
   kernel, recurrent_kernel = initializers.blocks(
-    key, in_features, size, 4, recurrent_init, dtype
+    key,
+    in_features,
+    size,
+    4,
+    recurrent_init,
+    dtype,
+    [layout.ALL['kernel'].index(gate) for gate in used],
   )
+  bias = initializers.gate_bias(
+    keys['bias'], size, toggles.coupled, forget_bias, chrono_t_max
+  ).astype(dtype)
+  draw = functools.partial(initializers.uniform, dtype=dtype)
+  keep = functools.partial(layout.keep, layout.DENSE, toggles, size)
   return Params(
     kernel=kernel,
     recurrent_kernel=recurrent_kernel,
-    bias=initializers.gate_bias(
-      keys.bias, size, toggles.coupled, forget_bias, chrono_t_max
-    ).astype(dtype),
-    peephole=initializers.uniform(keys.peephole, (3, size), dtype),
-    gate_kernel=initializers.uniform(
-      keys.gate_kernel, (3 * size, 3 * size), dtype
+    bias=keep('bias', lambda: bias),
+    peephole=keep('peephole', lambda: draw(keys['peephole'], (3, size))),
+    gate_kernel=keep(
+      'gate_kernel', lambda: draw(keys['gate_kernel'], (3 * size, 3 * size))
     ),
   )
 
 
 def step(
   params: Params,
-  toggles: Toggles,
+  toggles: Toggles | str,
   carry: tuple[jax.Array, ...],
   inputs: jax.Array,
 ) -> tuple[Carry, jax.Array]:
@@ -116,7 +134,7 @@ def step(
 
   Args:
     params: `Params`.
-    toggles: `Toggles`, static or traced.
+    toggles: `Toggles`, static or traced, or the name of a variant.
     carry: `Carry`, or a plain pair (c, h); the gates of the step before are
       zero where they are missing.
     inputs: x, `[..., F]`.
@@ -125,13 +143,14 @@ def step(
     The new `Carry` and the hidden state h, `[..., H]`.
 
   Raises:
-    ValueError: contradicting static toggles.
-    AssertionError: shapes that do not fit the parameters.
+    ValueError: what is no toggle, contradicting static toggles, an unknown
+      name.
+    AssertionError: shapes that do not fit the toggles or each other.
   """
-  check_toggles(toggles)
+  toggles = find_toggles(toggles)
   operands = (params, Carry(*carry), inputs)
   params, state, inputs = jax.tree.map(jnp.asarray, operands)  # NumPy's too
-  _check_shapes(params, state, inputs)
+  _check_shapes(params, toggles, state, inputs)
   return advance(params, toggles, fit_carry(toggles, state), inputs)
 
 
@@ -139,28 +158,33 @@ def advance(
   params: Params, toggles: Toggles, carry: Carry, inputs: jax.Array
 ) -> tuple[Carry, jax.Array]:
   """`step` without its checks."""
-  z = project(params, carry, inputs)
+  z = project(params, toggles, carry, inputs)
   return apply_gates(params.peephole, toggles, carry, z)
 
 
-def project(params: Params, carry: Carry, inputs: jax.Array) -> jax.Array:
+def project(
+  params: Params, toggles: Toggles, carry: Carry, inputs: jax.Array
+) -> jax.Array:
   """Return the matrix products of a step, z `[..., 4H]`.
 
-  This half of the step knows no toggle. The gates' own recurrence is there
+  Those of a gate without weights are zero. The gates' own recurrence is there
   exactly when the carry brings gates.
   """
   z = inputs @ params.kernel + carry.h @ params.recurrent_kernel + params.bias
-  if carry.gates is None:
-    return z
-  z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
-  gate_i, gate_f, gate_o = jnp.split(
-    carry.gates @ params.gate_kernel, 3, axis=-1
+  take_apart = functools.partial(
+    layout.take_apart, layout.DENSE, toggles, carry.h.shape[-1]
   )
-  return jnp.concatenate((z_i + gate_i, z_f + gate_f, z_g, z_o + gate_o), -1)
+  gates = take_apart('bias', z)
+  if carry.gates is not None and params.gate_kernel is not None:
+    feeds = take_apart('gate_kernel', carry.gates @ params.gate_kernel)
+    gates = {k: v + feeds[k] if k in feeds else v for k, v in gates.items()}
+  elif len(gates) == 4:
+    return z
+  return layout.put_together('bias', gates, -1, gates['g'])
 
 
 def apply_gates(
-  peephole: jax.Array,
+  peephole: jax.Array | None,
   toggles: Toggles,
   carry: Carry,
   z: jax.Array,
@@ -182,7 +206,7 @@ def apply_gates(
   A missing gate stays 1 whatever contradicting, traced toggles feed it.
 
   Args:
-    peephole: `[3, H]`, rows i, f, o.
+    peephole: see `Params`.
     toggles: static or traced.
     carry: of the step before.
     z: pre-activations, `[..., 4H]`.
@@ -199,7 +223,7 @@ def apply_gates(
 
 
 def reveal(
-  peephole: jax.Array,
+  peephole: jax.Array | None,
   toggles: Toggles,
   carry: Carry,
   z: jax.Array,
@@ -208,18 +232,19 @@ def reveal(
 ) -> tuple[Carry, contract.Gates]:
   """Compute `apply_gates`, and return the gates instead of h."""
   z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
-  (p_i, p_f, p_o), c_tm1 = peephole, carry.c
+  c_tm1 = carry.c
+  p = gates_lib.peepholes(peephole, toggles, carry.c.shape[-1])
   shift = jnp.asarray(toggles.coupling_shift, z.dtype)
 
-  z_i = select(toggles.peephole_i, lambda: z_i + p_i * c_tm1, lambda: z_i)
-  z_f = select(toggles.peephole_f, lambda: z_f + p_f * c_tm1, lambda: z_f)
+  z_i = select(toggles.peephole_i, lambda: z_i + p['i'] * c_tm1, lambda: z_i)
+  z_f = select(toggles.peephole_f, lambda: z_f + p['f'] * c_tm1, lambda: z_f)
   z_f = select(toggles.coupled, lambda: -z_i, lambda: z_f)
   i = _gate(toggles.input_gate, z_i + shift)
   f = _gate(toggles.forget_gate, z_f)
   g = select(toggles.input_activation, lambda: jnp.tanh(z_g), lambda: z_g)
   g = g if keep is None else g * keep
   c = f * c_tm1 + i * g
-  z_o = select(toggles.peephole_o, lambda: z_o + p_o * c, lambda: z_o)
+  z_o = select(toggles.peephole_o, lambda: z_o + p['o'] * c, lambda: z_o)
   o = _gate(toggles.output_gate, z_o)
   seen = normalise(c)
   on = toggles.output_activation
@@ -236,17 +261,18 @@ def reveal(
 
 
 def gates(
-  params: Params, toggles: Toggles, carry: Carry, inputs: jax.Array
+  params: Params, toggles: Toggles | str, carry: Carry, inputs: jax.Array
 ) -> contract.Gates:
   """Return the gates of a step; see `contract.Cell.gates`."""
+  toggles = find_toggles(toggles)
   carry = fit_carry(toggles, Carry(*carry))
-  z = project(params, carry, inputs)
+  z = project(params, toggles, carry, inputs)
   return reveal(params.peephole, toggles, carry, z)[1]
 
 
 def unroll(
   params: Params,
-  toggles: Toggles,
+  toggles: Toggles | str,
   inputs: jax.Array,
   carry: tuple[jax.Array, ...] | None = None,
   *,
@@ -258,7 +284,7 @@ def unroll(
 
   Args:
     params: `Params`.
-    toggles: `Toggles`, static or traced.
+    toggles: `Toggles`, static or traced, or the name of a variant.
     inputs: `[batch, time, F]`.
     carry: the state before the first step, `[batch, H]` each; zero if None.
     mask: None, or boolean `[batch, time]` for sequences of different lengths: a
@@ -270,19 +296,20 @@ def unroll(
     The `Carry` after the last step and the hidden states, `[batch, time, H]`.
 
   Raises:
-    ValueError: contradicting static toggles, an unknown `gradient`, inputs
+    ValueError: as `step`; an unknown `gradient`, inputs
       sharded over explicit mesh axes (those of type Auto are taken).
     AssertionError: shapes that do not fit, a mask that is not boolean.
   """
-  check_toggles(toggles)
+  toggles = find_toggles(toggles)
   params = jax.tree.map(jnp.asarray, params)  # NumPy's too
   inputs, mask = unroll_lib.time_first(inputs, mask, time_major)
   if carry is None:
-    size, dtype = params.peephole.shape[1], jnp.result_type(inputs, params.bias)
+    size = len(params.recurrent_kernel)
+    dtype = jnp.result_type(inputs, params.bias)
     carry = init_carry(toggles, inputs.shape[1:2], size, dtype)
   state: Carry = jax.tree.map(jnp.asarray, Carry(*carry))
   x_t = jax.ShapeDtypeStruct(inputs.shape[1:], inputs.dtype)
-  _check_shapes(params, state, x_t)
+  _check_shapes(params, toggles, state, x_t)
   carry, hiddens = gates_lib.scan(
     params, toggles, inputs, fit_carry(toggles, state), mask, gradient
   )
@@ -297,22 +324,28 @@ def _gate(toggle: Switch, z: jax.Array) -> jax.Array:
 
 
 def _check_shapes(
-  params: Params, carry: Carry, inputs: jax.Array | jax.ShapeDtypeStruct
+  params: Params,
+  toggles: Toggles,
+  carry: Carry,
+  inputs: jax.Array | jax.ShapeDtypeStruct,
 ) -> None:
-  size = params.recurrent_kernel.shape[0]
-  features = params.kernel.shape[0]
-  chex.assert_shape(
-    list(params),
-    [
-      (features, 4 * size),
-      (size, 4 * size),
-      (4 * size,),
-      (3, size),
-      (3 * size, 3 * size),
-    ],
-  )
+  layout.check_shapes(layout.DENSE, params, toggles)
+  features, size = params.kernel.shape[0], len(params.recurrent_kernel)
   batch = inputs.shape[:-1]
   chex.assert_shape(inputs, (*batch, features))
   chex.assert_shape([carry.c, carry.h], (*batch, size))
   if carry.gates is not None:
     chex.assert_shape(carry.gates, (*batch, 3 * size))
+
+
+def count_params(
+  toggles: Toggles | str, in_features: int, hidden_features: int
+) -> int:
+  """Count the parameters, those in use, under static toggles.
+
+  Raises:
+    ValueError: contradicting or traced toggles, an unknown name.
+  """
+  return layout.count(
+    layout.DENSE, find_toggles(toggles), in_features, hidden_features
+  )

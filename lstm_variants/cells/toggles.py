@@ -1,10 +1,12 @@
 """The switches of the LSTM cell, static or traced."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Switch = bool | jax.Array
 
@@ -16,6 +18,8 @@ class Toggles(NamedTuple):
   (traced: one compiled program serves both settings, and `jax.vmap` can give
   every run of a population its own). Note that `jax.jit(f)(Toggles(...))` makes
   arrays of the bools: to specialise, mark the argument static or close over it.
+  Anything else is refused where toggles are used (`check_toggles`), not here:
+  JAX builds trees of whatever stands for an array, as of None.
 
   Attributes:
     input_gate: i = σ(·); 1 when off.
@@ -50,6 +54,11 @@ def is_static(toggle: Switch | float) -> bool:
   return isinstance(toggle, (bool, int, float))
 
 
+def is_possible(toggle: Switch) -> bool:
+  """Tell whether a toggle may be on: it is, or it is traced."""
+  return not is_static(toggle) or bool(toggle)
+
+
 def select(
   toggle: Switch,
   on: Callable[[], jax.Array],
@@ -65,14 +74,123 @@ def select(
   return jnp.where(toggle, on(), off())
 
 
-def check_toggles(toggles: Toggles) -> None:
-  """Refuse settings in which one toggle contradicts or voids another.
+def split(toggles: Toggles) -> tuple[Toggles, Toggles]:
+  """Take static and traced toggles apart, for a program that knows the first.
 
-  Only static toggles can be checked; traced ones pass.
+  Returns:
+    The static toggles, hashable, None where one is traced; and the traced ones,
+    None where one is static.
+  """
+  static = (t if is_static(t) else None for t in toggles)
+  traced = (None if is_static(t) else t for t in toggles)
+  return Toggles(*static), Toggles(*traced)  # pyright: ignore[reportArgumentType]
+
+
+def join(static: Toggles, traced: Toggles) -> Toggles:
+  """Put together what `split` took apart."""
+  pairs = zip(static, traced, strict=True)
+  return Toggles._make(t if s is None else s for s, t in pairs)
+
+
+def stack(settings: Sequence[Toggles]) -> Toggles:
+  """Return the toggles of several runs as those of one program.
+
+  A toggle that is the same in all of them stays static, so that what no run
+  needs is not computed; the others are NumPy arrays `[runs]`.
+
+  Args:
+    settings: static toggles, of each run.
+  """
+  columns = [list(column) for column in zip(*settings, strict=True)]
+  return Toggles._make(
+    column[0] if len(set(column)) == 1 else np.asarray(column)
+    for column in columns
+  )
+
+
+def trace(toggles: Toggles, *, keep: Iterable[str] = ()) -> Toggles:
+  """Return the toggles as arrays, so that settings share a program.
+
+  Args:
+    toggles: static or traced.
+    keep: names of those that stay as they are.
+  """
+  kept = {name: getattr(toggles, name) for name in keep}
+  return jax.tree.map(jnp.asarray, toggles)._replace(**kept)
+
+
+def check_toggles(toggles: Toggles) -> None:
+  """Refuse what is no toggle, and one that contradicts or voids another.
+
+  A toggle is a Python bool, or one boolean of NumPy or JAX, `[]`, which is
+  traced; the coupling shift is a finite number, or an array of one. Only static
+  toggles can contradict each other; traced ones pass.
 
   Raises:
     ValueError: a message that names the toggle, the rule and a valid choice.
   """
+  if not isinstance(toggles, Toggles):
+    raise ValueError(
+      f'toggles={toggles!r}: must be Toggles; nearest: '
+      "lv.VARIANTS['vanilla'].toggles"
+    )
+  for name, value in toggles._asdict().items():
+    if name == 'coupling_shift':
+      _check_shift(value)
+    else:
+      _check_switch(name, value)
+  _check_together(toggles)
+
+
+def _check_switch(name: str, value: Any) -> None:
+  """Refuse a toggle that is neither a bool nor one boolean."""
+  if isinstance(value, bool):
+    return
+  if not _is_array(value):
+    default = Toggles._field_defaults[name]
+    nearest = bool(value) if isinstance(value, (int, float)) else default
+    raise ValueError(f'{name}={value!r}: not True or False; nearest: {nearest}')
+  if value.dtype != bool:
+    raise ValueError(
+      f'{name}: an array of {value.dtype}, not of booleans; nearest: True'
+    )
+  _check_scalar(name, value)
+
+
+def _check_shift(value: Any) -> None:
+  """Refuse a coupling shift that is neither a finite number nor an array."""
+  name = 'coupling_shift'
+  if _is_array(value) and not isinstance(
+    value, float
+  ):  # NumPy's float64 is one
+    if not jnp.issubdtype(value.dtype, jnp.number):
+      raise ValueError(
+        f'{name}: an array of {value.dtype}, not of numbers; nearest: 0.0'
+      )
+    _check_scalar(name, value)
+    return
+  if isinstance(value, bool) or not isinstance(value, (int, float)):
+    raise ValueError(f'{name}={value!r}: not a number; nearest: 0.0')
+  if not math.isfinite(value):
+    raise ValueError(f'{name}={value}: must be finite; nearest: 0.0')
+
+
+def _is_array(value: Any) -> bool:
+  """Tell whether a value is of NumPy or JAX, traced or described."""
+  return hasattr(value, 'dtype') and hasattr(value, 'shape')
+
+
+def _check_scalar(name: str, value: Any) -> None:
+  """Refuse an array of several values."""
+  if value.shape:
+    raise ValueError(
+      f'{name}: an array {list(value.shape)}, must be one value; nearest: '
+      f'{name}[0], or a value a run by jax.vmap'
+    )
+
+
+def _check_together(toggles: Toggles) -> None:
+  """Refuse static toggles of which one contradicts or voids another."""
   on = {k: is_static(v) and bool(v) for k, v in toggles._asdict().items()}
   off = {k: is_static(v) and not v for k, v in toggles._asdict().items()}
   for peephole, gate in (
@@ -110,29 +228,3 @@ def check_toggles(toggles: Toggles) -> None:
   for broken, message in rules:
     if broken:
       raise ValueError(message)
-
-
-def count_params(
-  toggles: Toggles, in_features: int, hidden_features: int
-) -> int:
-  """Count the parameters in use under static toggles.
-
-  A gate that is off, and a coupled forget gate, has no weights in use.
-
-  Raises:
-    ValueError: contradicting or traced toggles.
-  """
-  if not all(map(is_static, toggles)):
-    raise ValueError('count_params needs static toggles, Python bools')
-  check_toggles(toggles)
-  size = hidden_features
-  own_forget_gate = toggles.forget_gate and not toggles.coupled
-  gates = sum(
-    map(bool, (toggles.input_gate, own_forget_gate, toggles.output_gate))
-  )
-  peepholes = sum(
-    map(bool, (toggles.peephole_i, toggles.peephole_f, toggles.peephole_o))
-  )
-  dense = (gates + 1) * size * (in_features + size + 1)
-  recurrence = 3 * size * gates * size if toggles.gate_recurrence else 0
-  return dense + peepholes * size + recurrence

@@ -1,14 +1,14 @@
 """Named settings of the LSTM's toggles, each with its citation.
 
-To add a variant that existing toggles express, add an entry here; the tests and
-docs/variants.md follow the registry.
+To add a variant that existing toggles express, add an entry here, or call
+`register_variant` from outside; the tests and docs/variants.md follow the
+registry.
 """
 
-from collections.abc import Mapping
-import types
 from typing import NamedTuple
 
-from lstm_variants.cells import lstm
+from lstm_variants import registry
+from lstm_variants.cells.toggles import check_toggles, is_static, Toggles
 
 
 class Variant(NamedTuple):
@@ -21,7 +21,7 @@ class Variant(NamedTuple):
     alias_of: another name of the same setting, or ''.
   """
 
-  toggles: lstm.Toggles
+  toggles: Toggles
   summary: str
   reference: str
   alias_of: str = ''
@@ -44,13 +44,14 @@ JANET = (
   'Effectiveness of the Forget Gate'
 )
 
-_VANILLA = lstm.Toggles()
+_VANILLA = Toggles()
 # Greff et al. call this one V: their vanilla has peepholes.
-_PEEPHOLE = lstm.Toggles(peephole_i=True, peephole_f=True, peephole_o=True)
+_PEEPHOLE = Toggles(peephole_i=True, peephole_f=True, peephole_o=True)
 # A coupled forget gate has no weights, so no peephole, of its own.
 _COUPLED_PEEPHOLE = _PEEPHOLE._replace(coupled=True, peephole_f=False)
 
-VARIANTS: Mapping[str, Variant] = types.MappingProxyType(
+VARIANTS: registry.Registry[Variant] = registry.Registry(
+  'variant',
   {
     'vanilla': Variant(
       _VANILLA, 'input, forget and output gate; no peepholes', GERS_2000
@@ -59,22 +60,22 @@ VARIANTS: Mapping[str, Variant] = types.MappingProxyType(
       _PEEPHOLE, 'every gate sees the cell state (V of Greff et al.)', GERS_2002
     ),
     'peephole_i': Variant(
-      lstm.Toggles(peephole_i=True),
+      Toggles(peephole_i=True),
       'only the input gate sees the cell state',
       GERS_2002 + ' (the toggle alone is ours)',
     ),
     'peephole_f': Variant(
-      lstm.Toggles(peephole_f=True),
+      Toggles(peephole_f=True),
       'only the forget gate sees the cell state',
       GERS_2002 + ' (the toggle alone is ours)',
     ),
     'peephole_o': Variant(
-      lstm.Toggles(peephole_o=True),
+      Toggles(peephole_o=True),
       'only the output gate sees the new cell state',
       GERS_2002 + ' (the toggle alone is ours)',
     ),
     'coupled': Variant(
-      lstm.Toggles(coupled=True),
+      Toggles(coupled=True),
       'f = 1 - i, no peepholes',
       GREFF + ' (CIFG, here without peepholes)',
     ),
@@ -119,7 +120,7 @@ VARIANTS: Mapping[str, Variant] = types.MappingProxyType(
       GREFF,
     ),
     'janet': Variant(
-      lstm.Toggles(
+      Toggles(
         coupled=True,
         coupling_shift=1.0,
         output_gate=False,
@@ -128,5 +129,39 @@ VARIANTS: Mapping[str, Variant] = types.MappingProxyType(
       'just another network: only a forget gate; h = c',
       JANET,
     ),
-  }
+  },
 )
+
+
+def register_variant(name: str, variant: Variant) -> None:
+  """Add a variant, which then serves wherever those of the house do.
+
+  Raises:
+    RegistryError: a name that is taken or cannot be one, toggles that are not
+      Python values or contradict each other.
+  """
+  VARIANTS.register(name, variant, _check_variant)
+
+
+def _check_variant(variant: Variant) -> None:
+  check_toggles(variant.toggles)
+  for toggle, value in variant.toggles._asdict().items():
+    if not is_static(value):
+      raise ValueError(
+        f'{toggle}: an array, must be a Python value; nearest: bool({toggle})'
+      )
+
+
+def find_toggles(toggles: Toggles | str) -> Toggles:
+  """Return checked toggles, given them or the name of a variant.
+
+  Raises:
+    ValueError: an unknown variant, what is no toggle, contradicting toggles.
+  """
+  if isinstance(toggles, str):
+    if toggles not in VARIANTS:
+      names = ', '.join(VARIANTS)
+      raise ValueError(f'variant {toggles!r} is not one of {names}')
+    toggles = VARIANTS[toggles].toggles
+  check_toggles(toggles)
+  return toggles

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import types
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -38,11 +39,14 @@ def lstm_step(
   """
   carry = fit_carry(toggles, lstm.Carry(*carry))
   if gains is None:
-    z = lstm.project(params, carry, inputs)
+    z = lstm.project(params, toggles, carry, inputs)
     return lstm.apply_gates(params.peephole, toggles, carry, z, keep=keep)
+  # Of a gate that is off, too: what is normalised is the same in every run of a
+  # population.
+  chex.assert_axis_dimension(params.bias, 0, 4 * carry.h.shape[-1])
   # Apart, not by a difference, of which little would be left.
   alone = params._replace(bias=jnp.zeros_like(params.bias))
-  of_state = lstm.project(alone, carry, jnp.zeros_like(inputs))
+  of_state = lstm.project(alone, toggles, carry, jnp.zeros_like(inputs))
   z = (
     remedies.normalise(inputs @ params.kernel, gains.inputs)
     + remedies.normalise(of_state, gains.recurrent)

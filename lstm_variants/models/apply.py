@@ -16,7 +16,11 @@ from lstm_variants.models.architecture import (
   check_architecture as check_architecture,
 )
 from lstm_variants.models.architecture import count_params as count_params
-from lstm_variants.models.architecture import settings_of, width_of
+from lstm_variants.models.architecture import (
+  drawn_settings,
+  settings_of,
+  width_of,
+)
 
 # Of the keys of the cells that run backwards.
 _BACKWARD = 0x6261636B
@@ -51,7 +55,7 @@ def init_model(
   sizes = architecture
   init = functools.partial(
     cells.CELLS[sizes.cell].init_params,
-    toggles=settings_of(architecture, toggles),
+    toggles=drawn_settings(architecture, toggles),
     forget_bias=forget_bias,
     chrono_t_max=chrono_t_max,
     recurrent_init=sizes.recurrent_init,

@@ -3,7 +3,8 @@
 from typing import Any, NamedTuple
 
 from lstm_variants import cells
-from lstm_variants.cells import remedies
+from lstm_variants.cells import layout, remedies
+from lstm_variants.cells.toggles import Toggles
 
 
 class Architecture(NamedTuple):
@@ -72,6 +73,18 @@ def settings_of(architecture: Architecture, toggles: Any) -> Any:
   default = cells.CELLS[architecture.cell].settings
   chosen = architecture.cell_settings
   return default if chosen is None else chosen
+
+
+def drawn_settings(architecture: Architecture, toggles: Any) -> Any:
+  """Return the settings whose weights a model has; see `layout.in_use`.
+
+  Layer normalisation is over the sums of all the gates, also of those that are
+  off, so it leaves out none.
+  """
+  settings = settings_of(architecture, toggles)
+  if architecture.layer_norm and isinstance(settings, Toggles):
+    return layout.with_every_gate(settings)
+  return settings
 
 
 def width_of(architecture: Architecture) -> int:

@@ -7,22 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_variants import cells, models
-from lstm_variants.cells import lstm, unroll, variants
-
-
-def find_toggles(toggles: lstm.Toggles | str) -> lstm.Toggles:
-  """Return checked static toggles, given them or the name of a variant.
-
-  Raises:
-    ValueError: an unknown variant, or contradicting toggles.
-  """
-  if isinstance(toggles, str):
-    if toggles not in variants.VARIANTS:
-      names = ', '.join(variants.VARIANTS)
-      raise ValueError(f'variant {toggles!r} is not one of {names}')
-    toggles = variants.VARIANTS[toggles].toggles
-  lstm.check_toggles(toggles)
-  return toggles
+from lstm_variants.cells import lstm, unroll
+from lstm_variants.cells.variants import find_toggles
 
 
 class LSTMCell(nnx.RNNCellBase):
@@ -61,7 +47,7 @@ class LSTMCell(nnx.RNNCellBase):
       rngs: its `params` stream gives the key.
 
     Raises:
-      ValueError: an unknown name, or contradicting toggles.
+      ValueError: an unknown name, what is no toggle, contradicting toggles.
     """
     self.in_features = in_features
     self.hidden_features = hidden_features
@@ -78,16 +64,14 @@ class LSTMCell(nnx.RNNCellBase):
       recurrent_init=recurrent_init,
       dtype=param_dtype,
     )
-    self.kernel = nnx.Param(params.kernel)
-    self.recurrent_kernel = nnx.Param(params.recurrent_kernel)
-    self.bias = nnx.Param(params.bias)
-    self.peephole = nnx.Param(params.peephole)
-    self.gate_kernel = nnx.Param(params.gate_kernel)
+    for name, leaf in params._asdict().items():
+      setattr(self, name, None if leaf is None else nnx.Param(leaf))
 
   @property
   def params(self) -> lstm.Params:
     """The parameters as plain arrays, for `lstm.step` and `lstm.unroll`."""
-    return lstm.Params(*(getattr(self, k)[...] for k in lstm.Params._fields))
+    leaves = (getattr(self, name) for name in lstm.Params._fields)
+    return lstm.Params(*(None if x is None else x[...] for x in leaves))  # pyright: ignore[reportArgumentType]
 
   @property
   def num_feature_axes(self) -> int:

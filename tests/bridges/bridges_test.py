@@ -52,7 +52,8 @@ def draw_inputs(features: int = FEATURES) -> np.ndarray:
 
 def ours(params: lv.Params, toggles: lv.Toggles, inputs: Any) -> np.ndarray:
   """Run the NumPy loop of our cell over `[time, F]`."""
-  weights = reference_lstm.take_apart(*(np.float64(leaf) for leaf in params))
+  leaves = (None if leaf is None else np.float64(leaf) for leaf in params)
+  weights = reference_lstm.take_apart(*leaves, on=toggles._asdict())
   zero = np.zeros(SIZE)
   return reference_lstm.sequence(
     weights, toggles._asdict(), inputs, zero, zero, np.zeros(3 * SIZE)
@@ -138,7 +139,7 @@ def test_a_file_comes_back_with_the_rest_of_its_model_left_alone(tmp_path):
   for one, two in zip(stack.layers, layers, strict=True):
     for leaf, other in zip(one[:3], two[:3], strict=True):
       np.testing.assert_array_equal(leaf, other)
-    assert not np.any(one.peephole) and not np.any(one.gate_kernel)
+    assert one.peephole is None and one.gate_kernel is None
 
 
 def test_64_bits_stay_64_bits():

@@ -42,7 +42,8 @@ COUPLED = lv.SequenceModel(2, 3, 1, toggles='coupled', rngs=nnx.Rngs(0))
     (P, lv.VARIANTS['fgr'].toggles, {}, 'gate_recurrence=True: the gates of'),
     (P, OFF._replace(coupled=True), {}, 'coupled=True needs input_gate=True'),
     (P, lv.Toggles(coupled=np.ones(2)), {}, 'coupled: of 2 runs'),  # pyright: ignore
-    (P, 'peephole', {}, "toggles='peephole': must be Toggles; nearest: lv.VAR"),
+    (P, 3, {}, 'toggles=3: must be Toggles; nearest: lv.VARIANTS['),
+    (P, 'peephol', {}, "variant 'peephol' is not one of vanilla, peephole"),
     (P, None, {'cell': 'mgu'}, "cell='mgu': ONNX has no operator for it; choi"),
     (P, lv.Toggles(), {'cell': 'gru'}, 'gru has none; nearest: None'),
     ({'layers': ()}, None, {}, 'layers: none'),

@@ -66,7 +66,8 @@ def expressible(rng: np.random.Generator) -> lv.Toggles:
 
 def one_direction(params, toggles, inputs, c, h, backward=False):
   """Run the NumPy loop in float64 over one sequence, `[time, F]`."""
-  weights = reference_lstm.take_apart(*(np.float64(leaf) for leaf in params))
+  leaves = (None if leaf is None else np.float64(leaf) for leaf in params)
+  weights = reference_lstm.take_apart(*leaves, on=toggles._asdict())
   steps = inputs[::-1] if backward else inputs
   gates = np.zeros(3 * len(h))
   if not len(steps):
@@ -215,12 +216,15 @@ def test_directions_equal_two_unrolls():
   assert_close(found, np.concatenate((one, two[:, ::-1]), axis=-1))
 
 
-def stack_of(cell: str, **others) -> tuple[models.Architecture, Any, Any]:
+def stack_of(
+  cell: str, toggles: Any = None, **others
+) -> tuple[models.Architecture, Any, Any]:
   """Return a model of a cell, its random parameters, and inputs."""
   rng = np.random.default_rng(4)
   architecture = models.Architecture(cell, 2, 2, 4, 3, **others)
   shapes = jax.eval_shape(
-    lambda key: models.init_model(key, architecture), jax.random.key(0)
+    lambda key: models.init_model(key, architecture, toggles),
+    jax.random.key(0),
   )
   params = jax.tree.map(lambda leaf: draw(rng, *leaf.shape), shapes)
   return architecture, params, draw(rng, 3, 7, 2)
@@ -261,13 +265,12 @@ def test_models_of_every_cell_equal_apply_model(cell, lengths):
 def diagonal_as_full(params: Any) -> lv.Params:
   """Return a diagonal LSTM as one with matrices, for the NumPy loop."""
   blocks = [np.diag(row) for row in params.recurrent_kernel]
-  size = params.recurrent_kernel.shape[1]
   return lv.Params(
     params.kernel,
     np.concatenate(blocks, axis=1),  # pyright: ignore
     params.bias,
     params.peephole,
-    np.zeros((3 * size, 3 * size)),  # pyright: ignore
+    None,
   )
 
 
@@ -275,7 +278,7 @@ def diagonal_as_full(params: Any) -> lv.Params:
 def test_diagonal_lstms_of_random_toggles_equal_the_numpy_loop(seed):
   rng = np.random.default_rng(seed)
   toggles = expressible(rng)
-  _, params, _ = stack_of('diagonal_lstm')
+  _, params, _ = stack_of('diagonal_lstm', toggles)
   layers = params['layers']
   initial, inputs = draw(rng, 2, 2, 3, 4), draw(rng, 3, 7, 2)
   model = onnx_lib.export_onnx(

@@ -122,7 +122,7 @@ def test_of_every_variant_of_the_lstm(name, variant):
 
 
 def test_of_an_lstm_with_traced_toggles():
-  params = make_params('lstm', None)
+  params = make_params('lstm', lstm.Toggles(True, True, True, True, True, True))
   c, h, x = np.random.default_rng(0).normal(size=(3, 2, H)).astype('float32')
 
   @jax.jit

@@ -360,7 +360,7 @@ def test_a_nan_at_a_step_left_out_reaches_nothing():
 def test_traced_toggles_that_are_not_scalars_are_refused():
   (params, inputs, _), _ = draw(6, 5, 2, 'float64')
   toggles = lv.Toggles(input_gate=jnp.asarray([[True], [False]]))
-  with pytest.raises(AssertionError):
+  with pytest.raises(ValueError, match=r'input_gate: an array \[2, 1\], must'):
     lv.unroll(params, toggles, inputs)
 
 

@@ -101,19 +101,47 @@ def test_an_unknown_initialiser_is_refused():
     lv.init_params(jax.random.key(0), 2, 3, recurrent_init='zero')
 
 
-def test_equal_keys_give_equal_leaves_whatever_the_variant_but_coupled_bias():
-  vanilla = initial('vanilla')
+def test_equal_keys_give_equal_blocks_whatever_the_variant_but_coupled_bias():
+  whole = blocks_of(lv.VARIANTS['fgr'].toggles._asdict(), every_weight())
   for name in NAMES:
-    for field in lv.Params._fields:
-      leaf, expected = getattr(initial(name), field), getattr(vanilla, field)
-      if name in COUPLED and field == 'bias':
-        assert np.any(leaf != expected)
+    toggles = lv.VARIANTS[name].toggles._asdict()
+    for place, block in blocks_of(toggles, initial(name)).items():
+      if name in COUPLED and place == ('bias', 'i'):
+        assert np.any(block != whole[place])
       else:
-        np.testing.assert_array_equal(leaf, expected)
+        np.testing.assert_array_equal(block, whole[place])
+
+
+def every_weight(seed: int = 0) -> lv.Params:
+  """Return the weights of a run among runs of all the variants."""
+  traced = jax.tree.map(jnp.asarray, lv.Toggles())
+  params = lv.init_params(
+    *(jax.random.key(seed), 2, HIDDEN), toggles=traced, recurrent_init='uniform'
+  )
+  return jax.tree.map(np.asarray, params)
+
+
+def blocks_of(on, params: lv.Params) -> dict[tuple[str, str], np.ndarray]:
+  """Return the blocks in use, by leaf and gate, written out by hand."""
+  gates = ['i'] * on['input_gate']
+  gates += ['f'] * (on['forget_gate'] and not on['coupled']) + ['g']
+  gates += ['o'] * on['output_gate']
+  peepholes = [k for k in 'ifo' if on[f'peephole_{k}']]
+  found = {}
+  for leaf in ('kernel', 'recurrent_kernel', 'bias'):
+    parts = np.split(getattr(params, leaf), len(gates), axis=-1)
+    found |= {(leaf, k): v for k, v in zip(gates, parts, strict=True)}
+  for leaf, array in (('p', params.peephole), ('G', params.gate_kernel)):
+    wanted = peepholes if leaf == 'p' else 'ifo' * on['gate_recurrence']
+    assert (array is None) == (not wanted)
+    if array is not None:
+      parts = np.split(array, len(wanted), axis=0 if leaf == 'p' else 1)
+      found |= {(leaf, k): v for k, v in zip(wanted, parts, strict=True)}
+  return found
 
 
 def test_leaves_differ_between_keys_and_from_one_another():
-  one, two = initial('vanilla', 0), initial('vanilla', 1)
+  one, two = every_weight(0), every_weight(1)
   for field in ('kernel', 'recurrent_kernel', 'peephole', 'gate_kernel'):
     assert np.all(getattr(one, field) != getattr(two, field))
   bound = one.recurrent_kernel / 4
@@ -121,8 +149,12 @@ def test_leaves_differ_between_keys_and_from_one_another():
 
 
 def test_every_leaf_has_the_dtype_asked_for():
-  params = lv.init_params(jax.random.key(0), 2, 3, dtype=jnp.bfloat16)
-  assert {leaf.dtype for leaf in params} == {jnp.dtype('bfloat16')}
+  params = lv.init_params(
+    *(jax.random.key(0), 2, 3), toggles='fgr', dtype=jnp.bfloat16
+  )
+  leaves = jax.tree.leaves(params)
+  assert len(leaves) == 5
+  assert {leaf.dtype for leaf in leaves} == {jnp.dtype('bfloat16')}
 
 
 def initial_forget_gates(params: lv.Params, toggles: lv.Toggles):

@@ -100,7 +100,7 @@ def test_a_specialised_variant_equals_the_reference_and_the_traced_one(name):
 
 
 def parameters_with_a_gradient(gradient: lv.Params) -> int:
-  return sum(int(np.count_nonzero(leaf)) for leaf in gradient)
+  return sum(int(np.count_nonzero(leaf)) for leaf in jax.tree.leaves(gradient))
 
 
 def test_the_parameters_counted_are_those_with_a_gradient_in_every_setting():

@@ -3,7 +3,9 @@
 import copy
 import functools
 import pickle
+from typing import Any
 
+from flax import nnx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -204,6 +206,75 @@ def test_contradicting_static_toggles_are_refused_by_name(wrong, names):
     with pytest.raises(ValueError) as caught:
       call()
     assert all(f'{name}=' in str(caught.value) for name in names)
+
+
+@pytest.mark.parametrize(
+  ('toggle', 'value', 'rule'),
+  [
+    ('forget_gate', 0.95, 'forget_gate=0.95: not True or False; nearest: True'),
+    ('forget_gate', -3, 'forget_gate=-3: not True or False; nearest: True'),
+    ('peephole_i', 2.5, 'peephole_i=2.5: not True or False; nearest: True'),
+    ('coupled', 'yes', "coupled='yes': not True or False; nearest: False"),
+    ('input_gate', 1.0, 'input_gate=1.0: not True or False; nearest: True'),
+    ('input_gate', 1, 'input_gate=1: not True or False; nearest: True'),
+    ('peephole_o', 0, 'peephole_o=0: not True or False; nearest: False'),
+    ('output_gate', None, 'output_gate=None: not True or False; nearest: True'),
+    ('output_gate', np.float32(1), 'output_gate: an array of float32'),
+    ('output_gate', jnp.ones(()), 'output_gate: an array of float32'),
+    ('gate_recurrence', np.ones(2, bool), 'gate_recurrence: an array [2]'),
+    ('coupling_shift', True, 'coupling_shift=True: not a number; nearest: 0.0'),
+    ('coupling_shift', np.inf, 'coupling_shift=inf: must be finite'),
+    ('coupling_shift', None, 'coupling_shift=None: not a number'),
+    ('coupling_shift', np.bool_(True), 'coupling_shift: an array of bool'),
+  ],
+)
+def test_what_is_no_toggle_is_refused_by_name(toggle, value, rule):
+  toggles = lv.Toggles()._replace(**{toggle: value})
+  case = settings.random_case(0, gates=False)
+  calls: Any = (
+    lambda: lv.init_params(jax.random.key(0), 2, 3, toggles=toggles),
+    lambda: lv.step(case.params, toggles, case.carry[:2], case.inputs[:, 0]),
+    lambda: lstm.gates(case.params, toggles, case.carry, case.inputs[:, 0]),
+    lambda: lv.unroll(case.params, toggles, jnp.asarray(case.inputs)),
+    lambda: lv.LSTMCell(2, 3, toggles=toggles, rngs=nnx.Rngs(0)),
+    lambda: lstm.count_params(toggles, 2, 3),
+  )
+  for call in calls:
+    with pytest.raises(ValueError) as caught:
+      call()
+    assert str(caught.value).startswith(rule)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('wrap', [np.bool_, np.asarray, jnp.asarray])
+def test_booleans_of_numpy_and_jax_are_traced_toggles(wrap):
+  case = settings.random_case(0, gates=False)
+  toggles = lv.Toggles(peephole_f=wrap(True), output_gate=wrap(False))
+  _, found = lv.unroll(case.params, toggles, case.inputs)
+  static = lv.Toggles(peephole_f=True, output_gate=False)
+  _, expected = lv.unroll(case.params, static, case.inputs)
+  np.testing.assert_allclose(found, expected, atol=1e-6)
+  text = str(jax.make_jaxpr(lambda p: gates.fold(p, toggles))(case.params))
+  assert 'select_n' in text
+
+
+def test_a_variant_may_be_given_by_its_name():
+  case = jax.tree.map(np.float32, settings.random_case(0, gates=False))
+  toggles = lv.VARIANTS['peephole'].toggles
+  pair, x = case.carry[:2], case.inputs[:, 0]
+  for call in (
+    lambda t: lv.unroll(case.params, t, case.inputs),
+    lambda t: lv.step(case.params, t, pair, x),
+    lambda t: lstm.gates(case.params, t, pair, x),
+    lambda t: lv.init_params(jax.random.key(0), 2, 3, toggles=t),
+    lambda t: lstm.count_params(t, 2, 3),
+  ):
+    named, given = call('peephole'), call(toggles)
+    jax.tree.map(np.testing.assert_array_equal, named, given)
+  with pytest.raises(ValueError, match="variant 'pephole' is not one of van"):
+    lv.unroll(case.params, 'pephole', case.inputs)
+  with pytest.raises(ValueError, match=r'toggles=3: must be Toggles; nearest'):
+    lv.unroll(case.params, 3, case.inputs)  # pyright: ignore
 
 
 def test_shapes_that_do_not_fit_are_refused():

@@ -19,7 +19,9 @@ def draw(name: str, toggles: Any = None, seed: int = 0) -> Any:
   """Draw a layer with gains, in NumPy, and inputs."""
   rng = np.random.default_rng(seed)
   cell = cells.CELLS[name]
-  params = cell.init_params(jax.random.key(seed), F, H, toggles=toggles)
+  # Traced, toggles leave out no weights.
+  drawn = None if toggles is None else jax.tree.map(jnp.asarray, toggles)
+  params = cell.init_params(jax.random.key(seed), F, H, toggles=drawn)
   gains = remedies.init_gains(cell.gains, H, jnp.dtype('float32'))
   params, gains = jax.tree.map(
     lambda leaf: rng.normal(0.2, 0.7, leaf.shape), (params, gains)
@@ -166,7 +168,7 @@ def test_recurrent_dropout_drops_candidates_and_nothing_of_the_state():
   params = jax.tree.map(jnp.float32, params)
   carry = lstm.Carry(*jax.random.normal(jax.random.key(0), (2, len(wide), H)))
   found, plain = one_step(cell, params, lstm.Toggles(), noise, carry, wide)
-  z = lstm.project(params, carry, wide)
+  z = lstm.project(params, lstm.Toggles(), carry, wide)
   f = jax.nn.sigmoid(z[:, H : 2 * H])
   ratio = np.asarray((found.c - f * carry.c) / (plain.c - f * carry.c))
   dropped = np.abs(ratio) < 0.5

@@ -94,7 +94,7 @@ def run_reference(
   toggles: lv.Toggles, params: Any, inputs: Any, carry: Any
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
   """Return the hidden states `[batch, time, H]` and the last (c, h, gates)."""
-  weights = reference_lstm.take_apart(*params)
+  weights = reference_lstm.take_apart(*params, on=toggles._asdict())
   results = [
     reference_lstm.sequence(weights, toggles._asdict(), *sequence)
     for sequence in zip(inputs, *carry, strict=True)

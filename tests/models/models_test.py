@@ -151,11 +151,15 @@ def test_the_cell_computes_in_its_dtype_on_float32_parameters():
   inputs = draw_inputs()
   carry, hiddens = run(nnx.RNN(cell, return_carry=True), inputs)
   assert {leaf.dtype for leaf in (*carry, hiddens)} == {jnp.dtype('bfloat16')}
-  assert {leaf.dtype for leaf in cell.params} == {jnp.dtype('float32')}
+  assert {leaf.dtype for leaf in jax.tree.leaves(cell.params)} == {
+    jnp.dtype('float32')
+  }
   _, expected = unroll(cell, inputs)
   assert_close(hiddens.astype(jnp.float32), expected, atol=0.03)
   narrow = make_cell(param_dtype=jnp.bfloat16)
-  assert {leaf.dtype for leaf in narrow.params} == {jnp.dtype('bfloat16')}
+  assert {leaf.dtype for leaf in jax.tree.leaves(narrow.params)} == {
+    jnp.dtype('bfloat16')
+  }
 
 
 @pytest.mark.parametrize(

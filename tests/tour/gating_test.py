@@ -1,5 +1,7 @@
 """Gates without their peepholes, against gates of an LSTM that has none."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,7 +19,7 @@ def test_a_gate_without_its_peephole_is_that_of_the_equation():
   rng = np.random.default_rng(0)
   size, time = 3, 12
   toggles = lv.VARIANTS['peephole'].toggles
-  layer = lv.Params(
+  layer: Any = lv.Params(
     *(
       jnp.asarray(rng.normal(size=shape), jnp.float32)
       for shape in ((1, 4 * size), (size, 4 * size), (4 * size,), (3, size))

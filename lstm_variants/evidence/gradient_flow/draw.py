@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_variants import cells, console
-from lstm_variants.cells import remedies
+from lstm_variants.cells import layout, remedies
 from lstm_variants.evidence import captions, subjects
 from lstm_variants.evidence.gradient_flow import (
   gradient_curves,
@@ -87,6 +87,8 @@ def _of_moment(
   params = jax.tree.map(
     lambda leaf: jnp.asarray(leaf, subjects.precision(settings)), moment.params
   )
+  if toggles is not None:  # traced, they need weights of every gate
+    params = layout.expand(params, subject.toggles)
   norms = _norms(settings, recurrence, toggles, params, chosen.batch, noise)
   of_seeds = [_take(norms.norms, n) for n in seeds]
   flow, share = (
