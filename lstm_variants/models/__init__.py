@@ -11,4 +11,5 @@ from lstm_variants.models.architecture import (
   check_architecture as check_architecture,
 )
 from lstm_variants.models.architecture import count_params as count_params
+from lstm_variants.models.architecture import drawn_settings as drawn_settings
 from lstm_variants.models.architecture import settings_of as settings_of

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 import numpy as np
 
-from lstm_variants.cells import lstm
+from lstm_variants.cells import lstm, toggles
 from lstm_variants.config import rules
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.training import compiling, step
@@ -69,15 +69,8 @@ def stack(
   )
   if columns.toggles[0] is None:
     return None, stacked
-  values = [list(column) for column in zip(*columns.toggles, strict=True)]
-  same = [len(set(column)) == 1 for column in values]
-  static = [v[0] if s else None for v, s in zip(values, same, strict=True)]
-  traced = [
-    None if s else np.asarray(v) for v, s in zip(values, same, strict=True)
-  ]
-  return lstm.Toggles._make(static), stacked._replace(
-    toggles=lstm.Toggles._make(traced)
-  )
+  static, traced = toggles.split(toggles.stack(columns.toggles))
+  return static, stacked._replace(toggles=traced)
 
 
 def compile_population(
@@ -232,16 +225,16 @@ def _branch(advance: Any, hyperparams, state, updates):
   Where that toggle differs between the runs, the program has both forms: with
   it the product of a step is [4H, 4H] instead of [H, 4H].
   """
-  toggles = hyperparams.toggles
-  if toggles is None or toggles.gate_recurrence is None:
+  traced = hyperparams.toggles
+  if traced is None or traced.gate_recurrence is None:
     return advance(hyperparams, state, updates)
 
   def with_recurrence(on):
-    static = hyperparams._replace(toggles=toggles._replace(gate_recurrence=on))
-    return lambda: advance(static, state, updates)
+    known = hyperparams._replace(toggles=traced._replace(gate_recurrence=on))
+    return lambda: advance(known, state, updates)
 
   return jax.lax.cond(
-    toggles.gate_recurrence, with_recurrence(True), with_recurrence(False)
+    traced.gate_recurrence, with_recurrence(True), with_recurrence(False)
   )
 
 
@@ -260,10 +253,8 @@ def merge(
   """Put static and traced toggles together again."""
   if static is None or hyperparams.toggles is None:
     return hyperparams._replace(toggles=static)
-  pairs = zip(static, hyperparams.toggles, strict=True)
-  return hyperparams._replace(
-    toggles=lstm.Toggles._make(t if s is None else s for s, t in pairs)
-  )
+  joined = toggles.join(static, hyperparams.toggles)
+  return hyperparams._replace(toggles=joined)
 
 
 def run_chunk(

@@ -7,8 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_variants import console
+from lstm_variants import console, models
+from lstm_variants.cells import layout
+from lstm_variants.cells import toggles as toggles_lib
 from lstm_variants.config import populations
+from lstm_variants.config.settings import Run
 from lstm_variants.runs import checkpoint
 from lstm_variants.training import population as population_lib
 from lstm_variants.training import step
@@ -43,7 +46,7 @@ def load(
   """Read the newest checkpoint that is whole; see `checkpoint.load`."""
   template = describe(population)
   saved = checkpoint.load(
-    directory, population.identity, expected(template), warn
+    directory, population.identity, expected(template, population), warn
   )
   if saved is None:
     return None
@@ -57,7 +60,7 @@ def load_all(
   """Read every checkpoint that is whole, oldest first."""
   template = describe(population)
   saved = checkpoint.load_all(
-    directory, population.identity, expected(template)
+    directory, population.identity, expected(template, population)
   )
   return [(restore(template, arrays), progress) for arrays, progress in saved]
 
@@ -69,23 +72,44 @@ def restore(template: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def translate(
-  template: Any, arrays: dict[str, np.ndarray]
+  arrays: dict[str, np.ndarray], population: populations.Population
 ) -> dict[str, np.ndarray]:
-  """Return arrays of any format as those of now.
+  """Return the arrays of a directory of any format as those of now.
 
-  Format 1 had weights of peepholes and of the gates' recurrence in every LSTM,
-  also where no toggle used them: they are left out.
+  Format 1 had the weights of every gate and peephole in every LSTM, also where
+  no toggle used them: they are left out.
   """
-  wanted = named_leaves(template)
-  return {
-    name: leaf
-    for name, leaf in arrays.items()
-    if name in wanted or not name.endswith(('/peephole', '/gate_kernel'))
-  }
+  toggles = [run.hyperparams.toggles for run in population.runs]
+  if toggles[0] is None:
+    return arrays
+  drawn = models.drawn_settings(
+    population.settings.architecture, toggles_lib.stack(toggles)
+  )
+  return layout.prune_arrays(arrays, drawn)
 
 
-def expected(template: Any) -> checkpoint.Expected:
-  """Return what a state as `template` consists of on the disk."""
+def prune(params: Any, run: Run) -> Any:
+  """Return the parameters of one run that its toggles use.
+
+  In a population there are those that any of its runs uses.
+  """
+  if run.hyperparams.toggles is None:
+    return params
+  drawn = models.drawn_settings(
+    run.settings.architecture, run.hyperparams.toggles
+  )
+  return layout.prune(params, drawn)
+
+
+def expected(
+  template: Any, population: populations.Population | None = None
+) -> checkpoint.Expected:
+  """Return what a state as `template` consists of on the disk.
+
+  Args:
+    template: a tree of arrays, or of shapes and dtypes.
+    population: whose state it is; None: nothing of it is translated.
+  """
   leaves = {
     name: checkpoint.Leaf(tuple(leaf.shape), np.dtype(leaf.dtype))
     for name, leaf in named_leaves(template).items()
@@ -93,6 +117,8 @@ def expected(template: Any) -> checkpoint.Expected:
   size = sum(
     int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves.values()
   )
+  if population is None:
+    return checkpoint.Expected(leaves, lambda arrays: arrays, size)
   return checkpoint.Expected(
-    leaves, lambda arrays: translate(template, arrays), _SLACK * size
+    leaves, lambda arrays: translate(arrays, population), _SLACK * size
   )

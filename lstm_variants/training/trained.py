@@ -180,7 +180,7 @@ def _moments(
   for lane, end in zip(lanes, ends, strict=True):
     run = population.runs[lane]
     params = jax.tree.map(lambda leaf, n=lane: leaf[n], first.params)
-    of_run = {0: Trained(run, params, 0, '')}
+    of_run = {0: Trained(run, states.prune(params, run), 0, '')}
     for state, progress in kept:
       moment = _of_checkpoint(run, lane, state, progress)
       of_run.setdefault(moment.update, moment)
@@ -200,7 +200,7 @@ def _of_checkpoint(
   diverged_at = int(state.diverged_at[lane])
   return Trained(
     run,
-    jax.tree.map(lambda leaf: leaf[lane], state.params),
+    states.prune(jax.tree.map(lambda leaf: leaf[lane], state.params), run),
     progress.update,
     f'diverged at update {diverged_at}' if diverged_at >= 0 else '',
   )
@@ -219,7 +219,7 @@ def _finished(
   place = pathlib.Path(workdir) / 'populations' / population.name
   try:
     arrays = states.translate(
-      template, results.read_params(workdir, population.name)
+      results.read_params(workdir, population.name), population
     )
     for key, leaf in wanted.items():
       if (arrays[key].shape, arrays[key].dtype) != (leaf.shape, leaf.dtype):
@@ -240,5 +240,6 @@ def _finished(
       template, {key: arrays[key][lane] for key in wanted}
     )
     diverged = 'diverged' if status == 'diverged' else ''
-    trained.append(Trained(population.runs[lane], params, update, diverged))
+    run = population.runs[lane]
+    trained.append(Trained(run, states.prune(params, run), update, diverged))
   return trained
