@@ -3,8 +3,8 @@
 Reads a request per line, writes an answer per line, both JSON objects:
 
     {"start": [program, argument, …], "environ": {name: value}} → {"pid": …}
-    {"wait": pid, "seconds": at most} → {} while it runs, then {"status": …,
-        "compiled": whether XLA compiled something, "stdout": …, "stderr": …}
+    {"ended": pid} → {} while it runs, then {"status": …, "compiled": whether
+        XLA compiled something, "stdout": …, "stderr": …}
 
 A program is one of `experiments`, or the dotted name of a module; `plan` is
 `train` that prints the config of its run instead of training it. A fork costs
@@ -18,7 +18,6 @@ import os
 import runpy
 import sys
 import tempfile
-import time
 import traceback
 from typing import Any, IO, NamedTuple
 
@@ -95,16 +94,11 @@ def _read(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
-def _wait(pid: int, seconds: float) -> dict[str, Any]:
+def _ended(pid: int) -> dict[str, Any]:
   """Return how a child ended, or nothing while it runs."""
-  end = time.monotonic() + seconds
-  while True:
-    ended, wait_status = os.waitpid(pid, os.WNOHANG)
-    if ended:
-      break
-    if time.monotonic() > end:
-      return {}
-    time.sleep(0.005)
+  ended, wait_status = os.waitpid(pid, os.WNOHANG)
+  if not ended:
+    return {}
   child = _children.pop(pid)
   code = os.waitstatus_to_exitcode(wait_status)
   return {
@@ -118,7 +112,7 @@ def _wait(pid: int, seconds: float) -> dict[str, Any]:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
   if 'start' in request:
     return {'pid': _start(*request['start'], environ=request['environ'])}
-  return _wait(request['wait'], request['seconds'])
+  return _ended(request['ended'])
 
 
 if __name__ == '__main__':

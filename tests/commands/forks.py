@@ -6,9 +6,13 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
+import time
 from typing import Any, IO, TypedDict
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
+# Seconds between two questions whether a program has ended.
+_PAUSE = 0.005
 
 
 class Ended(TypedDict):
@@ -34,13 +38,15 @@ class Server:
     )
     self._requests: IO[str] = _of(self._process.stdin)
     self._answers: IO[str] = _of(self._process.stdout)
+    self._lock = threading.Lock()
     assert self._answers.readline() == 'ready\n'
 
   def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-    """Send a request, return its answer."""
-    self._requests.write(json.dumps(request) + '\n')
-    self._requests.flush()
-    return json.loads(self._answers.readline())
+    """Send a request, return its answer; from any thread."""
+    with self._lock:
+      self._requests.write(json.dumps(request) + '\n')
+      self._requests.flush()
+      return json.loads(self._answers.readline())
 
   def start(self, *arguments: str, **environ: str) -> 'Fork':
     """Start a program: its name and its arguments."""
@@ -75,7 +81,11 @@ class Fork:
     Raises:
       TimeoutError: it still runs after so many seconds.
     """
-    ended: Any = self._server.ask({'wait': self.pid, 'seconds': seconds})
-    if not ended:
-      raise TimeoutError(self.pid)
-    return ended
+    end = time.monotonic() + seconds
+    while True:
+      ended: Any = self._server.ask({'ended': self.pid})
+      if ended:
+        return ended
+      if time.monotonic() > end:
+        raise TimeoutError(self.pid)
+      time.sleep(_PAUSE)

@@ -75,6 +75,27 @@ def start(workdir, *arguments: str, fault: dict | None = None) -> forks.Fork:
   return _server().start('tests.faults.injected', 'sweep', *given, **environ)
 
 
+def spawn(workdir, *arguments: str) -> subprocess.Popen[str]:
+  """Start a sweep as a process of its own, which can be killed in its start."""
+  module = (sys.executable, '-m', 'experiments.sweep')
+  return subprocess.Popen(
+    [*module, *_arguments(workdir, *arguments)],
+    cwd=REPOSITORY,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def seconds_alone(workdir) -> float:
+  """Return how long the study takes as a process that nobody disturbs."""
+  started = time.monotonic()
+  process = spawn(workdir)
+  _, err = process.communicate(timeout=_PATIENCE)
+  assert process.returncode == 0, err
+  return time.monotonic() - started
+
+
 def wait(program: forks.Fork, workdir) -> Ended:
   """Wait for the end of a program."""
   done = program.wait(_PATIENCE)
@@ -137,17 +158,7 @@ def kill_until_done(
   kills = []
   while True:
     before = set(pathlib.Path(workdir).rglob('*.tmp'))
-    # A process of its own: it is killed while it starts, too.
-    process = subprocess.Popen(
-      [
-        *(sys.executable, '-m', 'experiments.sweep'),
-        *_arguments(workdir, *resume_flags(workdir)),
-      ],
-      cwd=REPOSITORY,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
+    process = spawn(workdir, *resume_flags(workdir))
     seconds = randomness.uniform(0, latest)
     if len(kills) == most:
       seconds = _PATIENCE
