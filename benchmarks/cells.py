@@ -47,7 +47,7 @@ def contestants() -> dict[str, Callable[[], None]]:
 
 def _run(cell: Any, settings: Any) -> Callable[[], None]:
   params = cell.init_params(
-    jax.random.key(0), FEATURES, HIDDEN, toggles=settings
+    jax.random.key(0), FEATURES, HIDDEN, settings=settings
   )
   time = 5 if pages.QUICK.value else TIME
   inputs = jax.random.normal(jax.random.key(1), (BATCH, time, FEATURES))

@@ -38,7 +38,7 @@ def build(length: int, gradient: bool) -> dict[str, Program]:
   cell = cells.CELLS['diagonal_lstm']
   toggles = variants.VARIANTS['vanilla'].toggles
   params = cell.init_params(
-    jax.random.key(0), FEATURES, HIDDEN, toggles=toggles
+    jax.random.key(0), FEATURES, HIDDEN, settings=toggles
   )
   params = jax.tree.map(lambda leaf: SCALE * leaf, params)
   inputs = jax.random.normal(jax.random.key(1), (BATCH, length, FEATURES))

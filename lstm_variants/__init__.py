@@ -9,6 +9,13 @@ from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
   from lstm_variants.bridges.onnx import export_onnx as export_onnx
+  from lstm_variants.cells import CELLS as CELLS
+  from lstm_variants.cells import register_cell as register_cell
+  from lstm_variants.cells import register_variant as register_variant
+  from lstm_variants.cells.contract import Cell as Cell
+  from lstm_variants.cells.contract import Init as Init
+  from lstm_variants.cells.contract import Range as Range
+  from lstm_variants.cells.flax_cell import cell_from_flax as cell_from_flax
   from lstm_variants.cells.lstm import Carry as Carry
   from lstm_variants.cells.lstm import init_params as init_params
   from lstm_variants.cells.lstm import Params as Params
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
   from lstm_variants.cells.variants import Variant as Variant
   from lstm_variants.cells.variants import VARIANTS as VARIANTS
   from lstm_variants.models.modules import LSTMCell as LSTMCell
+  from lstm_variants.models.modules import RNNCell as RNNCell
   from lstm_variants.models.modules import SequenceModel as SequenceModel
   from lstm_variants.tasks import make_task as make_task
   from lstm_variants.tasks import TASKS as TASKS
@@ -27,6 +35,9 @@ if TYPE_CHECKING:
 __version__ = '0.1.0'
 
 _HOMES = {
+  'cells': ('CELLS', 'register_cell', 'register_variant'),
+  'cells.contract': ('Cell', 'Init', 'Range'),
+  'cells.flax_cell': ('cell_from_flax',),
   'cells.lstm': (
     'Carry',
     'Params',
@@ -37,7 +48,7 @@ _HOMES = {
   ),
   'bridges.onnx': ('export_onnx',),
   'cells.variants': ('VARIANTS', 'Variant'),
-  'models.modules': ('LSTMCell', 'SequenceModel'),
+  'models.modules': ('LSTMCell', 'RNNCell', 'SequenceModel'),
   'tasks': ('TASKS', 'make_task'),
   'tasks.base': ('Batch', 'Task'),
 }

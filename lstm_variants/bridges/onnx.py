@@ -55,7 +55,7 @@ def export_onnx(
     toggles: of an LSTM, or the name of a variant, None is vanilla; of another
       cell None.
     path: of the file; one that is there is replaced. None: nothing is written.
-    cell: a name from `bridges.operators.OPERATORS`.
+    cell: the name of one that has a `Cell.operator`.
     backward: of layers that run backwards beside them, unless `params` hold
       them: the parameters of one cell, or of each layer.
     residual: what a layer above the first gets is added to what it puts out.

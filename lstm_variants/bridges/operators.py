@@ -25,7 +25,6 @@ _GATES = (0, 3, 1, 2)
 _PEEPHOLES = (0, 2, 1)
 # What each operator carries.
 STATES = {'LSTM': ('c', 'h'), 'GRU': ('h',), 'RNN': ('h',)}
-TOGGLED = ('lstm', 'diagonal_lstm')
 
 
 class Layer(NamedTuple):
@@ -164,14 +163,13 @@ def _transposed(params: Any, gates: int) -> list[np.ndarray]:
   return [leaf.T for leaf in arrays.values()]
 
 
-# cell -> (its parameters, its toggles) -> layer.
+# `Cell.operator` -> (the parameters of a cell, its toggles) -> layer.
 OPERATORS: Mapping[str, Callable[[Any, Any], Layer]] = types.MappingProxyType(
   {
-    'lstm': _lstm,
-    'diagonal_lstm': _diagonal_lstm,
-    'gru': _gru,
-    'gru_reset_before': _gru,
-    'simple_rnn': _rnn('Tanh'),
-    'irnn': _rnn('Relu'),
+    'LSTM': _lstm,
+    'diagonal LSTM': _diagonal_lstm,
+    'GRU': _gru,
+    'RNN Tanh': _rnn('Tanh'),
+    'RNN Relu': _rnn('Relu'),
   }
 )

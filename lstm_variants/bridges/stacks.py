@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_variants import cells
 from lstm_variants.bridges import operators, plain_gates, weights
 from lstm_variants.bridges.weights import ExportError
 
@@ -68,12 +69,14 @@ def translate(
     sizes = params.architecture
     cell, residual, toggles = sizes.cell, sizes.residual, params.toggles
     params = params.params
-  if cell not in operators.OPERATORS:
+  exported = [name for name, known in cells.CELLS.items() if known.operator]
+  if cell not in exported:
     raise ExportError(
       f'cell={cell!r}: ONNX has no operator for it; choices: '
-      f'{", ".join(operators.OPERATORS)}'
+      f'{", ".join(exported)}'
     )
-  if cell in operators.TOGGLED:
+  make = operators.OPERATORS[cells.CELLS[cell].operator]
+  if cells.CELLS[cell].toggled:
     toggles = plain_gates.check(toggles)
   elif toggles is not None:
     raise ExportError(f'toggles={toggles}: {cell} has none; nearest: None')
@@ -88,7 +91,7 @@ def translate(
   layers = []
   for n, pair in enumerate(zip(*stacks, strict=True)):
     try:
-      made = [operators.OPERATORS[cell](one, toggles) for one in pair]
+      made = [make(one, toggles) for one in pair]
     except ExportError as error:
       raise ExportError(f'layer {n}: {error}') from error
     layers.append(tuple(made))

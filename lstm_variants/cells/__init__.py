@@ -1,13 +1,15 @@
 """Recurrent cells: one time step each, all under one contract.
 
-To add one: a module with its `CELLS`, and its name in `MODULES`.
+To add one in the house: a module with its `CELLS`, and its name in `MODULES`;
+from outside: `register_cell`.
 """
 
-from collections.abc import Mapping
 import functools
 from typing import Any
 
+from lstm_variants import registry
 from lstm_variants.cells import (
+  check_cell,
   clockwork,
   contract,
   depth_gated,
@@ -24,10 +26,10 @@ from lstm_variants.cells import (
   projected,
   simple_rnn,
   slstm,
-  with_remedies,
+  variants,
 )
 
-# In the order of docs/variants.md.
+# In the order of docs/variants.md, after the LSTM.
 MODULES = (
   diagonal_lstm,
   lstm_1997,
@@ -44,26 +46,55 @@ MODULES = (
   clockwork,
   echo_state,
 )
-# Its settings are its toggles; None stands for any cell's default ones.
-LSTM = contract.Cell(
-  lstm.init_params,
-  lstm.init_carry,
-  lstm.step,
-  lstm.unroll,
-  lstm.count_params,
-  'every LSTM with toggles',
-  'docs/variants.md',
-  gates=lstm.gates,
-  zones=('c', 'h'),
-  toggled=True,
-)
 # name -> cell.
-CELLS: Mapping[str, contract.Cell] = with_remedies.extend(
+CELLS: registry.Registry[contract.Cell] = registry.Registry(
+  'cell',
   {
-    'lstm': LSTM,
-    **{name: cell for module in MODULES for name, cell in module.CELLS.items()},
-  }
+    name: cell
+    for module in (lstm, *MODULES)
+    for name, cell in module.CELLS.items()
+  },
 )
+
+
+def register_cell(name: str, cell: contract.Cell) -> None:
+  """Make a cell known by a name, everywhere a cell can be named.
+
+  Args:
+    name: a letter, then letters, digits or underscores; not one of a cell or a
+      variant.
+    cell: its `init`, `init_carry` and `step` are tried on shapes.
+
+  Raises:
+    RegistryError: a name that is taken, or what the cell gets wrong; one line.
+  """
+  _refuse_other('cell', name, variants.VARIANTS)
+  CELLS.register(name, cell, check_cell.check_cell)
+
+
+def register_variant(name: str, variant: variants.Variant) -> None:
+  """Make a setting of the LSTM's toggles known by a name.
+
+  Args:
+    name: a letter, then letters, digits or underscores; not one of a cell or a
+      variant.
+    variant: with toggles of Python values.
+
+  Raises:
+    RegistryError: a name that is taken, or toggles that contradict each other;
+      one line.
+  """
+  _refuse_other('variant', name, CELLS)
+  variants.VARIANTS.register(name, variant, variants.check_variant)
+
+
+def _refuse_other(kind: str, name: str, other: registry.Registry[Any]) -> None:
+  """Refuse a name of the other registry: both are named in one field."""
+  if name in other:
+    raise registry.RegistryError(
+      f'{kind} {name!r}: the name is that of a {other.kind} (by '
+      f'{other.module_of(name)}); nearest: my_{name}'
+    )
 
 
 def check_settings(name: str, settings: Any, hidden_features: int) -> None:

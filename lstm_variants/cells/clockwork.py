@@ -61,38 +61,22 @@ class Carry(NamedTuple):
   t: jax.Array
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: Settings | None = None,
-  forget_bias: float | jax.Array = 0.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: Settings,
+  options: contract.Init,
 ) -> Params:
-  """Draw the parameters of a cell.
-
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    toggles: the settings; None for the default ones.
-    forget_bias: part of the cells' contract; there is no forget gate.
-    chrono_t_max: part of the cells' contract; there is no forget gate.
-    recurrent_init: a name from `initializers.RECURRENT`, of W and of each block
-      of R.
-    dtype: of every leaf.
+  """Draw the parameters of a cell, W and each block of R by itself.
 
   Raises:
     SettingError: `groups` that do not divide H.
     ValueError: an unknown `recurrent_init`.
   """
-  del forget_bias, chrono_t_max
-  settings = Settings() if toggles is None else toggles
   check(settings, hidden_features)
-  inputs_init, recurrent = initializers.find(recurrent_init)
+  dtype = options.dtype
+  inputs_init, recurrent = initializers.find(options.recurrent_init)
   kernel_key, recurrent_key = (jax.random.fold_in(key, leaf) for leaf in (0, 1))
   groups = settings.groups
   size = hidden_features // groups
@@ -196,18 +180,18 @@ RANGES: Mapping[str, contract.Range] = types.MappingProxyType(
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'clockwork': contract.stepwise(
-      init_params=init_params,
+      init=init,
       init_carry=init_carry,
       project=project,
       advance=advance,
-      size_of=lambda params: params.recurrent_kernel.shape[0],
-      count_params=count_params,
+      size=lambda params: params.recurrent_kernel.shape[0],
+      count=count_params,
       summary='groups of tanh units that step every 1, 2, 4, … steps',
       reference='Koutník et al. 2014, arXiv:1402.3511',
       settings=Settings(),
       ranges=RANGES,
       check=check,
-      keeps=False,
+      counters=('t',),
     )
   }
 )

@@ -95,45 +95,32 @@ def _draw(
   return drawn.reshape(layers, rows, blocks * size)
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: Settings | None = None,
-  forget_bias: float | jax.Array = 1.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: Settings,
+  options: contract.Init,
 ) -> Params:
-  """Draw the parameters of a cell.
+  """Draw the parameters of a cell; see `contract.Init`.
 
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    toggles: the settings; None for the default ones.
-    forget_bias: b_f of every layer; f starts near σ(forget_bias).
-    chrono_t_max: T_max of b_f ~ log U[1, T_max − 1], b_i = −b_f; 0 for the
-      constant.
-    recurrent_init: a name from `initializers.RECURRENT`; weights between layers
-      are drawn like input weights, peepholes from U[±1/√H].
-    dtype: of every leaf.
+  b_f of every layer is `forget_bias`, or drawn by chrono, and then b_i = −b_f.
+  Weights between layers are drawn like input weights, peepholes from U[±1/√H].
 
   Raises:
     ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
-
-  Reference: Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
   """
-  depth = (Settings() if toggles is None else toggles).depth
-  size, upper = hidden_features, depth - 1
-  inputs_init, recurrent = initializers.find(recurrent_init)
+  depth, size, dtype = settings.depth, hidden_features, options.dtype
+  upper = depth - 1
+  inputs_init, recurrent = initializers.find(options.recurrent_init)
   leaves = enumerate(Params._fields)
   keys = {name: jax.random.fold_in(key, n) for n, name in leaves}
 
   draw = functools.partial(_draw, size, dtype)
   bias = jax.vmap(
-    lambda k: initializers.gate_bias(k, size, False, forget_bias, chrono_t_max)
+    lambda k: initializers.gate_bias(
+      k, size, False, options.forget_bias, options.chrono_t_max
+    )
   )(jax.random.split(keys['bias'], depth))
   params = Params(
     kernel=draw(inputs_init, keys['kernel'], 1, in_features, 4)[0],
@@ -243,27 +230,16 @@ def _apply_gates(peephole, c_tm1, z, below):
   return c, o * jnp.tanh(c), (i, f, g, o)
 
 
-def count_params(
-  settings: Settings, in_features: int, hidden_features: int
-) -> int:
-  """Count the parameters: all are in use."""
-  size, upper = hidden_features, settings.depth - 1
-  first = 4 * size * (in_features + size + 1) + 3 * size
-  others = 4 * size * (2 * size + 1) + 3 * size
-  gate = size * (size + 1) + 2 * size
-  return first + upper * (others + gate)
-
-
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'depth_gated': contract.stepwise(
-      init_params=init_params,
+      init=init,
       init_carry=init_carry,
       project=project,
       advance=advance,
       reveal=reveal,
-      size_of=lambda params: params.recurrent_kernel.shape[1],
-      count_params=count_params,
+      size=lambda params: params.recurrent_kernel.shape[1],
+      keeps=True,
       summary='layers of peephole LSTMs, a gate from cell to cell above',
       reference='Yao et al. 2015, arXiv:1508.03790',
       settings=Settings(),

@@ -155,16 +155,19 @@ def count_params(
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'diagonal_lstm': contract.stepwise(
-      init_params=init_params,
+      init=contract.from_keywords(init_params),
       init_carry=init_carry,
       project=project,
       advance=advance,
       reveal=reveal,
-      size_of=lambda params: params.recurrent_kernel.shape[1],
-      count_params=count_params,
+      size=lambda params: params.recurrent_kernel.shape[1],
+      count=count_params,
+      keeps=True,
       summary='the LSTM with diagonal recurrent matrices; has all its toggles',
       reference='Danieli et al. 2025, arXiv:2510.21450 (ParaLSTM)',
-      zones=('c', 'h'),
+      states=('c', 'h'),
+      penalised=True,
+      operator='diagonal LSTM',
       toggled=True,
       diagonal=True,
     )

@@ -60,31 +60,15 @@ class Params(NamedTuple):
   bias: jax.Array
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: Settings | None = None,
-  forget_bias: float | jax.Array = 0.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: Settings,
+  options: contract.Init,
 ) -> Params:
-  """Draw a reservoir.
-
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    toggles: the settings; None for the default ones.
-    forget_bias: part of the cells' contract; there is no forget gate.
-    chrono_t_max: part of the cells' contract; there is no forget gate.
-    recurrent_init: part of the cells' contract; R is Gaussian.
-    dtype: of every leaf.
-  """
-  del forget_bias, chrono_t_max, recurrent_init
-  settings = Settings() if toggles is None else toggles
+  """Draw a reservoir; see the equations of the module."""
+  dtype = options.dtype
   keys = Params(*(jax.random.fold_in(key, leaf) for leaf in range(3)))
 
   def uniform(leaf_key, shape, bound):
@@ -217,12 +201,12 @@ def ridge_readout(
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'echo_state': contract.stepwise(
-      init_params=init_params,
+      init=init,
       init_carry=init_carry,
       project=project,
       advance=advance,
-      size_of=lambda params: params.recurrent_kernel.shape[0],
-      count_params=count_params,
+      size=lambda params: params.recurrent_kernel.shape[0],
+      count=count_params,
       summary='fixed random tanh units; only the readout is trained',
       reference='Jaeger 2001, GMD Report 148; Jaeger et al. 2007 (leak)',
       settings=Settings(),
@@ -233,7 +217,6 @@ CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
           'input_scale': contract.Range(0.0, 1000.0, 'of the input weights'),
         }
       ),
-      keeps=False,
       initial='a random matrix of its spectral radius',
     )
   }

@@ -16,13 +16,14 @@ of z of the other sign.
 """
 
 from collections.abc import Mapping
+import functools
 import types
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers
+from lstm_variants.cells import contract, initializers, remedies
 from lstm_variants.cells.simple_rnn import Carry, init_carry
 
 
@@ -42,49 +43,39 @@ class Params(NamedTuple):
   recurrent_bias: jax.Array | None
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
+  settings: None,
+  options: contract.Init,
   *,
   resets_after: bool,
-  toggles: None = None,
-  forget_bias: float | jax.Array = 1.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
 ) -> Params:
-  """Draw the parameters of a cell.
+  """Draw the parameters of a cell; see `contract.Init`.
 
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    resets_after: the form `gru`, else `gru_reset_before`.
-    toggles: None, there are none.
-    forget_bias: b_z; z starts near σ(forget_bias).
-    chrono_t_max: T_max of b_z ~ log U[1, T_max − 1]; 0 for the constant.
-    recurrent_init: a name from `initializers.RECURRENT`.
-    dtype: of every leaf.
+  z keeps the state: b_z is `forget_bias`, or drawn by chrono.
 
   Raises:
     ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
-
-  Reference:
-    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
   """
-  del toggles
+  del settings
   kernel, recurrent_kernel = initializers.blocks(
-    key, in_features, hidden_features, 3, recurrent_init, dtype
+    *(key, in_features, hidden_features, 3),
+    options.recurrent_init,
+    options.dtype,
   )
   keep = initializers.keep_bias(
-    jax.random.fold_in(key, 2), hidden_features, forget_bias, chrono_t_max
+    jax.random.fold_in(key, 2),
+    hidden_features,
+    options.forget_bias,
+    options.chrono_t_max,
   )
-  zeros = jnp.zeros((hidden_features,), dtype)
+  zeros = jnp.zeros((hidden_features,), options.dtype)
   return Params(
     kernel,
     recurrent_kernel,
-    jnp.concatenate((keep.astype(dtype), zeros, zeros)),
+    jnp.concatenate((keep.astype(options.dtype), zeros, zeros)),
     zeros if resets_after else None,
   )
 
@@ -156,25 +147,47 @@ def _reset_after(params, carry, projected, recurrent, keep):
   return Carry(h), contract.Gates({'z': z, 'r': r}, g, keep=z)
 
 
-def _cell(resets_after: bool, summary: str, reference: str) -> contract.Cell:
-  def init(*args: Any, **options: Any) -> Params:
-    return init_params(*args, resets_after=resets_after, **options)
+def remedied_step(
+  params: Params,
+  settings: None,
+  carry: tuple[jax.Array, ...],
+  inputs: jax.Array,
+  gains: remedies.Gains | None,
+  keep: jax.Array | None,
+) -> tuple[Carry, jax.Array]:
+  """Advance `gru` by one step; see `contract.Cell.with_remedies`.
 
-  def count(settings: None, in_features: int, hidden_features: int) -> int:
-    del settings
-    rows = in_features + hidden_features + 1
-    return 3 * hidden_features * rows + resets_after * hidden_features
+  z, r = σ(LN(x W_zr) + LN(h R_zr) + b_zr)         over both
+  g    = tanh(LN(x W_g) + b_g + r ⊙ (LN(h R_g) + b_n))
+  h'   = z ⊙ h + (1 − z) ⊙ keep ⊙ g
+  """
+  del settings
+  (h,) = carry
+  x, recurrent = inputs @ params.kernel, h @ params.recurrent_kernel
+  if gains is not None:
+    x = _normalise_apart(x, gains.inputs)
+    recurrent = _normalise_apart(recurrent, gains.recurrent)
+  return apply_gates(params, Carry(h), x + params.bias, recurrent, keep)
 
+
+def _normalise_apart(z: jax.Array, gain: Any) -> jax.Array:
+  """Normalise the gates, and the candidate by itself."""
+  ends = (2 * z.shape[-1] // 3,)
+  parts = zip(jnp.split(z, ends, axis=-1), jnp.split(gain, ends), strict=True)
+  return jnp.concatenate([remedies.normalise(*part) for part in parts], axis=-1)
+
+
+def _cell(resets_after: bool, **rest: Any) -> contract.Cell:
   return contract.stepwise(
-    init_params=init,
+    init=functools.partial(init, resets_after=resets_after),
     init_carry=init_carry,
     project=project,
     advance=advance,
     reveal=reveal,
-    count_params=count,
-    size_of=lambda params: params.recurrent_kernel.shape[0],
-    summary=summary,
-    reference=reference,
+    size=lambda params: params.recurrent_kernel.shape[0],
+    keeps=True,
+    operator='GRU',
+    **rest,
   )
 
 
@@ -182,13 +195,17 @@ CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'gru': _cell(
       True,
-      'gated recurrent unit that resets after the product, as in cuDNN',
-      'Cho et al. 2014, arXiv:1406.1078v1',
+      summary='gated recurrent unit that resets after the product, as in cuDNN',
+      reference='Cho et al. 2014, arXiv:1406.1078v1',
+      with_remedies=remedied_step,
+      gains=remedies.Form(3, recurrent=True, state=False),
+      drops=True,
+      penalised=True,
     ),
     'gru_reset_before': _cell(
       False,
-      'gated recurrent unit that resets before the product',
-      'Cho et al., EMNLP 2014, arXiv:1406.1078v3',
+      summary='gated recurrent unit that resets before the product',
+      reference='Cho et al., EMNLP 2014, arXiv:1406.1078v3',
     ),
   }
 )

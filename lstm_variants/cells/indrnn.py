@@ -50,35 +50,20 @@ class Params(NamedTuple):
   bias: jax.Array
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: Settings | None = None,
-  forget_bias: float | jax.Array = 0.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: Settings,
+  options: contract.Init,
 ) -> Params:
   """Draw u ~ U[0, recurrent_limit] and the input weights.
-
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    toggles: `Settings`; None for the default ones.
-    forget_bias: part of the cells' contract; there is no forget gate.
-    chrono_t_max: part of the cells' contract; there is no forget gate.
-    recurrent_init: a name from `initializers.RECURRENT`, of W alone.
-    dtype: of every leaf.
 
   Raises:
     ValueError: an unknown `recurrent_init`.
   """
-  del forget_bias, chrono_t_max
-  settings = Settings() if toggles is None else toggles
-  inputs_init, _ = initializers.find(recurrent_init)
+  dtype = options.dtype
+  inputs_init, _ = initializers.find(options.recurrent_init)
   kernel_key, recurrent_key = (jax.random.fold_in(key, leaf) for leaf in (0, 1))
   return Params(
     kernel=inputs_init(kernel_key, (in_features, hidden_features), dtype),
@@ -106,23 +91,14 @@ def advance(
   return Carry(h), h
 
 
-def count_params(
-  settings: Settings, in_features: int, hidden_features: int
-) -> int:
-  """Count the parameters: all are in use."""
-  del settings
-  return hidden_features * (in_features + 2)
-
-
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'indrnn': contract.stepwise(
-      init_params=init_params,
+      init=init,
       init_carry=init_carry,
       project=project,
       advance=advance,
-      count_params=count_params,
-      size_of=lambda params: params.bias.shape[0],
+      size=lambda params: params.bias.shape[0],
       summary='rectified units, each with one recurrent weight, its own',
       reference='Li et al. 2018, arXiv:1803.04831',
       settings=Settings(),
@@ -131,7 +107,6 @@ CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
           0.0, 10.0, 'the largest |recurrent weight|'
         )
       },
-      keeps=False,
       diagonal=True,
     )
   }

@@ -17,33 +17,20 @@ from lstm_variants.cells.simple_rnn import Carry, Params
 SPREAD = 1e-3
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: None = None,
-  forget_bias: float | jax.Array = 0.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: None,
+  options: contract.Init,
 ) -> Params:
   """Return R = 1, b = 0 and W ~ N(0, 0.001²).
-
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    toggles: None, there are none.
-    forget_bias: part of the cells' contract; there is no forget gate.
-    chrono_t_max: part of the cells' contract; there is no forget gate.
-    recurrent_init: part of the cells' contract; R is the identity.
-    dtype: of every leaf.
 
   Reference:
     Le, Jaitly & Hinton 2015, arXiv:1504.00941, section 4.
   """
-  del toggles, forget_bias, chrono_t_max, recurrent_init
+  del settings
+  dtype = options.dtype
   shape = (in_features, hidden_features)
   return Params(
     kernel=SPREAD * jax.random.normal(jax.random.fold_in(key, 0), shape, dtype),
@@ -102,15 +89,19 @@ _POINTWISE = gradient.Pointwise(_forward, _backward, _weigh)
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'irnn': contract.Cell(
-      init_params,
-      simple_rnn.init_carry,
-      step,
-      unroll,
-      simple_rnn.count_params,
-      'rectified units, whose recurrent matrix is the identity at first',
-      'Le, Jaitly & Hinton 2015, arXiv:1504.00941',
-      keeps=False,
+      init=init,
+      init_carry=simple_rnn.init_carry,
+      step=step,
+      scan=unroll,
+      size=lambda params: params.recurrent_kernel.shape[0],
+      summary='rectified units, whose recurrent matrix is the identity at '
+      'first',
+      reference='Le, Jaitly & Hinton 2015, arXiv:1504.00941',
       initial='the identity',
+      states=('h',),
+      penalised=True,
+      fused=True,
+      operator='RNN Relu',
     )
   }
 )

@@ -4,15 +4,16 @@ Letters in shapes: `B` batch, `T` time, `F` in_features, `H` hidden_features.
 Gates are ordered i, f, g, o (flax, torch) wherever four of them are stacked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import functools
+import types
 from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers, layout
+from lstm_variants.cells import contract, initializers, layout, remedies
 from lstm_variants.cells import gates as gates_lib
 from lstm_variants.cells import unroll as unroll_lib
 from lstm_variants.cells.carry import Carry, fit_carry, init_carry
@@ -349,3 +350,76 @@ def count_params(
   return layout.count(
     layout.DENSE, find_toggles(toggles), in_features, hidden_features
   )
+
+
+def remedied_step(
+  params: Params,
+  toggles: Toggles,
+  carry: tuple[jax.Array, ...],
+  inputs: jax.Array,
+  gains: remedies.Gains | None,
+  keep: jax.Array | None,
+) -> tuple[Carry, jax.Array]:
+  """Advance by one step; see `contract.Cell.with_remedies`.
+
+      z  = LN(x W) + LN(h R + (i, f, o)_{t-1} G) + b      over all of z
+      c' = f ⊙ c + i ⊙ keep ⊙ g
+      h' = o ⊙ tanh(LN(c'))
+
+  The paper adds a bias to each LN; here those of z are the one that z has
+  anyway.
+
+  Reference:
+    Ba, Kiros & Hinton 2016, arXiv:1607.06450, supplementary material; Semeniuta
+    et al. 2016, arXiv:1603.05118.
+  """
+  state = fit_carry(toggles, Carry(*carry))
+  if gains is None:
+    z = project(params, toggles, state, inputs)
+    return apply_gates(params.peephole, toggles, state, z, keep=keep)
+  # Of a gate that is off, too: what is normalised is the same in every run of a
+  # population.
+  chex.assert_axis_dimension(params.bias, 0, 4 * state.h.shape[-1])
+  # Apart, not by a difference, of which little would be left.
+  alone = params._replace(bias=jnp.zeros_like(params.bias))
+  of_state = project(alone, toggles, state, jnp.zeros_like(inputs))
+  z = (
+    remedies.normalise(inputs @ params.kernel, gains.inputs)
+    + remedies.normalise(of_state, gains.recurrent)
+    + params.bias
+  )
+  return apply_gates(
+    params.peephole,
+    toggles,
+    state,
+    z,
+    keep=keep,
+    normalise=lambda c: remedies.normalise(c, gains.state, gains.state_bias),
+  )
+
+
+# Its settings are its toggles; None stands for any cell's default ones.
+CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
+  {
+    'lstm': contract.Cell(
+      init=contract.from_keywords(init_params),
+      init_carry=init_carry,
+      step=step,
+      scan=unroll,
+      count=count_params,
+      size=lambda params: params.recurrent_kernel.shape[0],
+      summary='every LSTM with toggles',
+      reference='docs/variants.md',
+      keeps=True,
+      gates=gates,
+      with_remedies=remedied_step,
+      gains=remedies.Form(4, recurrent=True, state=True),
+      drops=True,
+      states=('c', 'h'),
+      penalised=True,
+      fused=True,
+      operator='LSTM',
+      toggled=True,
+    )
+  }
+)

@@ -93,28 +93,14 @@ class Carry(NamedTuple):
   gates: jax.Array
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: Settings | None = None,
-  forget_bias: float | jax.Array = 0.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: Settings,
+  options: contract.Init,
 ) -> Params:
-  """Draw the parameters of a cell.
-
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H, the number of cells.
-    toggles: the settings; None for the default ones.
-    forget_bias: part of the cells' contract; there is no forget gate.
-    chrono_t_max: part of the cells' contract; there is no forget gate.
-    recurrent_init: part of the cells' contract; all weights are U[±0.1].
-    dtype: of every leaf.
+  """Draw the parameters of a cell: all but b_in are U[−0.1, 0.1].
 
   Raises:
     SettingError: a `block_size` that does not divide H.
@@ -122,9 +108,8 @@ def init_params(
   Reference:
     Hochreiter & Schmidhuber, Neural Computation 9(8), 1997, section 5.4.
   """
-  del forget_bias, chrono_t_max, recurrent_init
-  settings = Settings() if toggles is None else toggles
   check(settings, hidden_features)
+  dtype = options.dtype
   blocks = hidden_features // settings.block_size
   units = hidden_features + 2 * blocks
 
@@ -207,21 +192,6 @@ def reveal(
   )
 
 
-def count_params(
-  settings: Settings, in_features: int, hidden_features: int
-) -> int:
-  """Count the parameters.
-
-  Raises:
-    SettingError: a `block_size` that does not divide H.
-  """
-  check(settings, hidden_features)
-  gates = 2 * (hidden_features // settings.block_size)
-  units = hidden_features + gates
-  biases = settings.cell_bias * hidden_features + settings.gate_bias * gates
-  return units * (in_features + units) + biases
-
-
 def check(settings: Settings, hidden_features: int) -> None:
   """Refuse blocks that do not divide the cells.
 
@@ -242,14 +212,13 @@ def check(settings: Settings, hidden_features: int) -> None:
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'lstm_1997': contract.stepwise(
-      init_params=init_params,
+      init=init,
       init_carry=init_carry,
       project=project,
       advance=advance,
       reveal=reveal,
-      size_of=lambda params: params.kernel.shape[1],
-      count_params=count_params,
-      zones=('c', 'h'),
+      size=lambda params: params.kernel.shape[1],
+      states=('c', 'h'),
       summary='blocks of cells with input and output gates, which feed all',
       reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
       settings=Settings(),
@@ -264,7 +233,6 @@ CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
         }
       ),
       check=check,
-      keeps=False,
       initial='weights of U[-0.1, 0.1]',
     )
   }

@@ -36,44 +36,34 @@ class Params(NamedTuple):
   bias: jax.Array
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: None = None,
-  forget_bias: float | jax.Array = 1.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: None,
+  options: contract.Init,
 ) -> Params:
-  """Draw the parameters of a cell.
+  """Draw the parameters of a cell; see `contract.Init`.
 
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    toggles: None, there are none.
-    forget_bias: −b_f; 1 − f starts near σ(forget_bias).
-    chrono_t_max: T_max of −b_f ~ log U[1, T_max − 1]; 0 for the constant.
-    recurrent_init: a name from `initializers.RECURRENT`.
-    dtype: of every leaf.
+  1 − f keeps the state: −b_f is `forget_bias`, or drawn by chrono.
 
   Raises:
     ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
-
-  Reference:
-    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
   """
-  del toggles
+  del settings
   kernel, recurrent_kernel = initializers.blocks(
-    key, in_features, hidden_features, 2, recurrent_init, dtype
+    *(key, in_features, hidden_features, 2),
+    options.recurrent_init,
+    options.dtype,
   )
   keep = initializers.keep_bias(
-    jax.random.fold_in(key, 2), hidden_features, forget_bias, chrono_t_max
+    jax.random.fold_in(key, 2),
+    hidden_features,
+    options.forget_bias,
+    options.chrono_t_max,
   )
-  zeros = jnp.zeros((hidden_features,), dtype)
-  bias = jnp.concatenate((-keep.astype(dtype), zeros))
+  zeros = jnp.zeros((hidden_features,), options.dtype)
+  bias = jnp.concatenate((-keep.astype(options.dtype), zeros))
   return Params(kernel, recurrent_kernel, bias)
 
 
@@ -105,24 +95,18 @@ def reveal(
   return Carry(h), contract.Gates({'f': f}, g, keep=1 - f)
 
 
-def count_params(settings: None, in_features: int, hidden_features: int) -> int:
-  """Count the parameters: all are in use."""
-  del settings
-  return 2 * hidden_features * (in_features + hidden_features + 1)
-
-
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'mgu': contract.stepwise(
-      init_params=init_params,
+      init=init,
       init_carry=init_carry,
       project=project,
       advance=advance,
       reveal=reveal,
-      count_params=count_params,
-      size_of=lambda params: params.recurrent_kernel.shape[0],
+      size=lambda params: params.recurrent_kernel.shape[0],
       summary='minimal gated unit: one gate resets and updates',
       reference='Zhou et al. 2016, arXiv:1603.09420',
+      keeps=True,
     )
   }
 )

@@ -60,44 +60,41 @@ class Params(NamedTuple):
   bias: jax.Array
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
+  settings: Settings,
+  options: contract.Init,
   *,
   blocks: int,
-  toggles: Settings | None = None,
-  forget_bias: float | jax.Array = 1.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
 ) -> Params:
-  """Draw the parameters of a cell.
+  """Draw the parameters of a cell: b_z, or b_f = −b_i, from the options.
+
+  The old state is kept by σ(forget_bias) at first; chrono spreads it. There are
+  no recurrent weights.
 
   Args:
     key: a PRNG key.
     in_features: F.
     hidden_features: H.
+    settings: they change nothing here.
+    options: see `contract.Init`.
     blocks: 2 for minGRU, 3 for minLSTM.
-    toggles: `Settings`; they change nothing here.
-    forget_bias: −b_z, or b_f = −b_i; h is kept by σ(forget_bias) at first.
-    chrono_t_max: T_max of the same ~ log U[1, T_max − 1]; 0 for the constant.
-    recurrent_init: a name from `initializers.RECURRENT`, of W: there are no
-      recurrent weights.
-    dtype: of every leaf.
 
   Raises:
     ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
-
-  Reference:
-    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
   """
-  del toggles
-  inputs_init, _ = initializers.find(recurrent_init)
+  del settings
+  dtype = options.dtype
+  inputs_init, _ = initializers.find(options.recurrent_init)
   keys = jax.random.split(jax.random.fold_in(key, 0), blocks)
   shape = (in_features, hidden_features)
   keep = initializers.keep_bias(
-    jax.random.fold_in(key, 1), hidden_features, forget_bias, chrono_t_max
+    jax.random.fold_in(key, 1),
+    hidden_features,
+    options.forget_bias,
+    options.chrono_t_max,
   )
   biases = (keep, -keep, jnp.zeros_like(keep))[-blocks:]
   return Params(
@@ -190,17 +187,14 @@ def _unroll(
 
 
 def _cell(blocks: int, summary: str) -> contract.Cell:
-  def count(settings: Settings, in_features: int, hidden_features: int) -> int:
-    del settings
-    return blocks * hidden_features * (in_features + 1)
-
-  cell = contract.stepwise(
-    init_params=functools.partial(init_params, blocks=blocks),
+  return contract.stepwise(
+    init=functools.partial(init, blocks=blocks),
     init_carry=init_carry,
     project=functools.partial(project, blocks=blocks),
     advance=advance,
-    count_params=count,
-    size_of=lambda params: params.bias.shape[0] // blocks,
+    scan=functools.partial(_unroll, blocks),
+    gates=functools.partial(_gates, blocks),
+    size=lambda params: params.bias.shape[0] // blocks,
     summary=summary,
     reference='Feng et al. 2024, arXiv:2410.01201',
     settings=Settings(),
@@ -209,11 +203,8 @@ def _cell(blocks: int, summary: str) -> contract.Cell:
         None, None, 'the candidate is positive'
       )
     },
+    keeps=True,
     diagonal=True,
-  )
-  return cell._replace(
-    unroll=functools.partial(_unroll, blocks),
-    gates=functools.partial(_gates, blocks),
   )
 
 

@@ -58,43 +58,26 @@ class Projected(NamedTuple):
   factor: jax.Array
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: None = None,
-  forget_bias: float | jax.Array = 1.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: None,
+  options: contract.Init,
 ) -> Params:
-  """Draw the parameters of a cell.
+  """Draw the parameters of a cell: M_x like W, M_h like R.
 
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    toggles: None, there are none.
-    forget_bias: b_f; f starts near σ(forget_bias).
-    chrono_t_max: T_max of b_f ~ log U[1, T_max − 1], b_i = −b_f; 0 for the
-      constant.
-    recurrent_init: a name from `initializers.RECURRENT`; M_x is drawn like W,
-      M_h like R.
-    dtype: of every leaf.
+  b_f is `forget_bias`, or drawn by chrono, and then b_i = −b_f.
 
   Raises:
     ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
-
-  Reference:
-    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
   """
-  del toggles
-  size = hidden_features
+  del settings
+  size, dtype = hidden_features, options.dtype
   kernel, recurrent_kernel = initializers.blocks(
-    key, in_features, size, 4, recurrent_init, dtype
+    key, in_features, size, 4, options.recurrent_init, dtype
   )
-  inputs_init, recurrent = initializers.find(recurrent_init)
+  inputs_init, recurrent = initializers.find(options.recurrent_init)
   bias_key, inputs_key, recurrent_key = (
     jax.random.fold_in(key, leaf) for leaf in (2, 3, 4)
   )
@@ -102,7 +85,7 @@ def init_params(
     kernel,
     recurrent_kernel,
     initializers.gate_bias(
-      bias_key, size, False, forget_bias, chrono_t_max
+      bias_key, size, False, options.forget_bias, options.chrono_t_max
     ).astype(dtype),
     inputs_init(inputs_key, (in_features, size), dtype),
     recurrent(recurrent_key, (size, size), dtype),
@@ -152,23 +135,17 @@ def reveal(
   return Carry(c, h), contract.Gates({'i': i, 'f': f, 'o': o}, g, f, c)
 
 
-def count_params(settings: None, in_features: int, hidden_features: int) -> int:
-  """Count the parameters: all are in use."""
-  del settings
-  return hidden_features * (5 * (in_features + hidden_features) + 4)
-
-
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'mult_lstm': contract.stepwise(
-      init_params=init_params,
+      init=init,
       init_carry=init_carry,
       project=project,
       advance=advance,
       reveal=reveal,
-      size_of=lambda params: params.factor_kernel.shape[1],
-      count_params=count_params,
-      zones=('c', 'h'),
+      size=lambda params: params.factor_kernel.shape[1],
+      keeps=True,
+      states=('c', 'h'),
       summary='LSTM whose inputs scale the hidden state that its gates see',
       reference='Krause et al. 2016, arXiv:1609.07959',
     )

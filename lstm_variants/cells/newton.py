@@ -88,8 +88,9 @@ def unroll(
   params = jax.tree.map(jnp.asarray, params)
   inputs, mask = unroll_lib.time_first(inputs, mask, time_major)
   inputs = unroll_lib.clean(inputs, mask)
-  size = cell.size_of(params)
+  size = cell.size_of(params, inputs.shape[-1])
   carry = contract.start(cell.init_carry, settings, size, params, inputs, carry)
+  assert cell.project is not None and cell.advance is not None
   step = functools.partial(_step, cell.advance, settings, carry)
   operands = (params, cell.project(params, settings, inputs), mask)
   first = _as_array(carry)

@@ -64,40 +64,22 @@ class Carry(NamedTuple):
   h: jax.Array
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: Settings | None = None,
-  forget_bias: float | jax.Array = 1.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: Settings,
+  options: contract.Init,
 ) -> Params:
-  """Draw the parameters of a cell.
+  """Draw the parameters of a cell; R and P in blocks of `[H, H]`.
 
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    toggles: the settings; None for the default ones.
-    forget_bias: b_f; f starts near σ(forget_bias).
-    chrono_t_max: T_max of b_f ~ log U[1, T_max − 1], b_i = −b_f; 0 for the
-      constant.
-    recurrent_init: a name from `initializers.RECURRENT`; of R and P, in blocks
-      of `[H, H]`.
-    dtype: of every leaf.
+  b_f is `forget_bias`, or drawn by chrono, and then b_i = −b_f.
 
   Raises:
     ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
-
-  Reference:
-    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
   """
-  ratio = (Settings() if toggles is None else toggles).memory_ratio
-  size = hidden_features
-  inputs_init, recurrent = initializers.find(recurrent_init)
+  ratio, size, dtype = settings.memory_ratio, hidden_features, options.dtype
+  inputs_init, recurrent = initializers.find(options.recurrent_init)
   keys = Params(*(jax.random.fold_in(key, leaf) for leaf in range(4)))
 
   def draw(initializer, leaf_key, rows, count):
@@ -110,7 +92,9 @@ def init_params(
     return blocks.swapaxes(0, 1).reshape(blocks.shape[1], -1)
 
   bias = initializers.gate_bias(
-    keys.bias, ratio * size, False, forget_bias, chrono_t_max
+    *(keys.bias, ratio * size, False),
+    options.forget_bias,
+    options.chrono_t_max,
   )
   projection = draw(recurrent, keys.projection, size, ratio) * ratio**-0.5
   return Params(
@@ -166,26 +150,16 @@ def reveal(
   return Carry(c, h), contract.Gates({'i': i, 'f': f, 'o': o}, g, f, c)
 
 
-def count_params(
-  settings: Settings, in_features: int, hidden_features: int
-) -> int:
-  """Count the parameters: all are in use."""
-  ratio = settings.memory_ratio
-  cells = ratio * hidden_features
-  gates = 4 * cells * (in_features + hidden_features + 1)
-  return gates + cells * hidden_features
-
-
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'lstmp': contract.stepwise(
-      init_params=init_params,
+      init=init,
       init_carry=init_carry,
       project=project,
       advance=advance,
       reveal=reveal,
-      size_of=lambda params: params.projection.shape[1],
-      count_params=count_params,
+      size=lambda params: params.projection.shape[1],
+      keeps=True,
       summary='LSTM of many cells, projected to fewer hidden units',
       reference='Sak, Senior & Beaufays 2014, arXiv:1402.1128',
       settings=Settings(),

@@ -137,8 +137,8 @@ def unroll(
     else:
       keep = _candidates(noise, step, carry.h)
       new, _ = cell.with_remedies(params, settings, carry, x_t, gains, keep)
-    new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, carry)
-    carry = stacks.hold(mask_t, _zone_out(cell, noise, step, carry, new), carry)
+    new = _zone_out(cell, noise, step, carry, stacks.cast(new, carry))
+    carry = stacks.hold(mask_t, new, carry)
     return carry, carry.h
 
   return lax.scan(body, carry, (inputs, steps, mask))

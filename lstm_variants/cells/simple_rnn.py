@@ -11,7 +11,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers
+from lstm_variants.cells import contract, initializers, remedies
 from lstm_variants.cells import gradient as gradient_lib
 from lstm_variants.cells import unroll as unroll_lib
 
@@ -36,37 +36,21 @@ class Carry(NamedTuple):
   h: jax.Array
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: None = None,
-  forget_bias: float | jax.Array = 0.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: None,
+  options: contract.Init,
 ) -> Params:
-  """Draw the parameters of a cell; it has no gate for the bias settings.
-
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    toggles: None, there are none.
-    forget_bias: part of the cells' contract; there is no forget gate.
-    chrono_t_max: part of the cells' contract; there is no forget gate.
-    recurrent_init: a name from `initializers.RECURRENT`.
-    dtype: of every leaf.
-
-  Returns:
-    `Params`.
+  """Draw the parameters of a cell; see `contract.Init`.
 
   Raises:
     ValueError: an unknown `recurrent_init`.
   """
-  del toggles, forget_bias, chrono_t_max
-  inputs_init, recurrent = initializers.find(recurrent_init)
+  del settings
+  dtype = options.dtype
+  inputs_init, recurrent = initializers.find(options.recurrent_init)
   kernel_key, recurrent_key = (jax.random.fold_in(key, leaf) for leaf in (0, 1))
   return Params(
     kernel=inputs_init(kernel_key, (in_features, hidden_features), dtype),
@@ -195,23 +179,42 @@ def _weigh(dz, states, new_states):
 _POINTWISE = gradient_lib.Pointwise(_forward, _backward, _weigh)
 
 
-def count_params(toggles: None, in_features: int, hidden_features: int) -> int:
-  """Count the parameters: all are in use."""
-  del toggles
-  return hidden_features * (in_features + hidden_features + 1)
+def remedied_step(
+  params: Params,
+  settings: None,
+  carry: tuple[jax.Array, ...],
+  inputs: jax.Array,
+  gains: remedies.Gains | None,
+  keep: None,
+) -> tuple[Carry, jax.Array]:
+  """Advance by one step; see `contract.Cell.with_remedies`.
+
+  h' = tanh(LN(x W + h R) + b)
+  """
+  del settings, keep
+  (h,) = carry
+  z = inputs @ params.kernel + h @ params.recurrent_kernel
+  z = z if gains is None else remedies.normalise(z, gains.inputs)
+  h = jnp.tanh(z + params.bias)
+  return Carry(h), h
 
 
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'simple_rnn': contract.Cell(
-      init_params,
-      init_carry,
-      step,
-      unroll,
-      count_params,
-      'tanh of inputs and hidden state',
-      'Elman, Cognitive Science 14(2), 1990',
-      keeps=False,
+      init=init,
+      init_carry=init_carry,
+      step=step,
+      scan=unroll,
+      size=lambda params: params.recurrent_kernel.shape[0],
+      summary='tanh of inputs and hidden state',
+      reference='Elman, Cognitive Science 14(2), 1990',
+      with_remedies=remedied_step,
+      gains=remedies.Form(1, recurrent=False, state=False),
+      states=('h',),
+      penalised=True,
+      fused=True,
+      operator='RNN Tanh',
     )
   }
 )

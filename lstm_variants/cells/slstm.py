@@ -97,49 +97,34 @@ def check(settings: Settings, hidden_features: int) -> None:
     )
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: Settings | None = None,
-  forget_bias: float | jax.Array = 1.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  settings: Settings,
+  options: contract.Init,
 ) -> Params:
   """Draw the parameters of a cell; each block of R by itself.
 
-  Args:
-    key: a PRNG key.
-    in_features: F.
-    hidden_features: H.
-    toggles: `Settings`; None for the default ones.
-    forget_bias: f starts near σ(forget_bias).
-    chrono_t_max: T_max of the same ~ log U[1, T_max − 1]; 0 for the constant.
-    recurrent_init: a name from `initializers.RECURRENT`.
-    dtype: of every leaf.
+  f starts near σ(forget_bias), whatever makes it; see `contract.Init`.
 
   Raises:
     SettingError: heads that do not divide the units.
     ValueError: an unknown `recurrent_init`, or `chrono_t_max` out of range.
-
-  Reference:
-    Tallec & Ollivier, ICLR 2018, arXiv:1804.11188 (chrono).
   """
-  settings = Settings() if toggles is None else toggles
   check(settings, hidden_features)
+  dtype = options.dtype
   kernel_key, recurrent_key, bias_key = (
     jax.random.fold_in(key, leaf) for leaf in range(3)
   )
-  inputs, recurrent = initializers.find(recurrent_init)
+  inputs, recurrent = initializers.find(options.recurrent_init)
   shape = (in_features, hidden_features)
   kernels = [inputs(k, shape, dtype) for k in jax.random.split(kernel_key, 4)]
   size = hidden_features // settings.heads
   keys = jax.random.split(recurrent_key, (settings.heads, 4))
   draw = jax.vmap(jax.vmap(lambda k: recurrent(k, (size, size), dtype)))
   forget = initializers.keep_bias(
-    bias_key, hidden_features, forget_bias, chrono_t_max
+    bias_key, hidden_features, options.forget_bias, options.chrono_t_max
   )
   if settings.exponential_forget:
     forget = jax.nn.log_sigmoid(forget)
@@ -213,26 +198,18 @@ def _mix(h: jax.Array, kernel: jax.Array) -> jax.Array:
   return gates.reshape(*h.shape[:-1], 4 * h.shape[-1])
 
 
-def count_params(
-  settings: Settings, in_features: int, hidden_features: int
-) -> int:
-  """Count the parameters: all are in use."""
-  size = hidden_features // settings.heads
-  return 4 * hidden_features * (in_features + size + 1)
-
-
 CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
   {
     'slstm': contract.stepwise(
-      init_params=init_params,
+      init=init,
       init_carry=init_carry,
       project=project,
       advance=advance,
       reveal=reveal,
-      count_params=count_params,
-      size_of=lambda params: params.bias.shape[0] // 4,
+      size=lambda params: params.bias.shape[0] // 4,
       summary='exponential input gate, normalised and stabilised, with heads',
       reference='Beck et al. 2024, arXiv:2405.04517',
+      keeps=True,
       settings=Settings(),
       ranges={
         'heads': contract.Range(1, 1024, 'blocks of the recurrent matrices'),

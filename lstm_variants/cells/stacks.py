@@ -54,6 +54,18 @@ def put_parts(
   return stack
 
 
+def cast(new: Any, old: Any) -> Any:
+  """Return a carry of the dtypes of the one before it."""
+  return jax.tree.map(
+    lambda n, o: n if n.dtype == o.dtype else n.astype(o.dtype), new, old
+  )
+
+
+def settle(mask: jax.Array | None, new: Any, old: Any) -> Any:
+  """Return what a step hands on: `new`, cast, or `old` where it is left out."""
+  return hold(mask, cast(new, old), old)
+
+
 def hold(mask: jax.Array | None, new: Any, old: Any) -> Any:
   """Choose `new` where `mask` `[batch]` is True or None, else `old`."""
   if mask is None:

@@ -1,7 +1,7 @@
 """Named settings of the LSTM's toggles, each with its citation.
 
 To add a variant that existing toggles express, add an entry here, or call
-`register_variant` from outside; the tests and docs/variants.md follow the
+`lv.register_variant` from outside; the tests and docs/variants.md follow the
 registry.
 """
 
@@ -133,17 +133,16 @@ VARIANTS: registry.Registry[Variant] = registry.Registry(
 )
 
 
-def register_variant(name: str, variant: Variant) -> None:
-  """Add a variant, which then serves wherever those of the house do.
+def check_variant(variant: Variant) -> None:
+  """Refuse what is no setting of the LSTM's toggles, known before tracing.
 
   Raises:
-    RegistryError: a name that is taken or cannot be one, toggles that are not
-      Python values or contradict each other.
+    ValueError: what is wrong, one line.
   """
-  VARIANTS.register(name, variant, _check_variant)
-
-
-def _check_variant(variant: Variant) -> None:
+  if not isinstance(variant, Variant):
+    raise ValueError(f'{variant!r} is no lv.Variant(toggles, summary, …)')
+  if not isinstance(variant.toggles, Toggles):
+    raise ValueError(f'toggles={variant.toggles!r} are no lv.Toggles(…)')
   check_toggles(variant.toggles)
   for toggle, value in variant.toggles._asdict().items():
     if not is_static(value):

@@ -8,7 +8,6 @@ from lstm_variants import cells
 from lstm_variants.cells import contract, lstm, variants
 from lstm_variants.config import fields, rules
 from lstm_variants.config.rules import InputError
-from lstm_variants.models import penalty
 
 # The fields by which a layer is normalised or noisy.
 _APART = ('layer_norm', 'bidirectional', *fields.RATES)
@@ -103,7 +102,7 @@ def _reads(
     'model.zoneout_c': 'c' in cell.zones,
     'model.zoneout_h': 'h' in cell.zones,
     'model.learned_carry': bool(cell.zones),
-    'optimizer.gradient_penalty': name in penalty.CELLS,
+    'optimizer.gradient_penalty': cell.penalised,
     **{f'model.cell.{setting}': True for setting in cell.ranges},
   }
   if cell.toggled:

@@ -41,8 +41,8 @@ def init_model(
     key: a PRNG key.
     architecture: static.
     toggles: of the cell, static or traced.
-    forget_bias: see `lstm.init_params`.
-    chrono_t_max: see `lstm.init_params`.
+    forget_bias: see `contract.Init`.
+    chrono_t_max: see `contract.Init`.
     dtype: of every leaf.
 
   Returns:
@@ -53,14 +53,15 @@ def init_model(
     layer; and all three again in 'backward' of a bidirectional model.
   """
   sizes = architecture
-  init = functools.partial(
-    cells.CELLS[sizes.cell].init_params,
-    toggles=drawn_settings(architecture, toggles),
-    forget_bias=forget_bias,
-    chrono_t_max=chrono_t_max,
-    recurrent_init=sizes.recurrent_init,
-    dtype=dtype,
+  cell = cells.CELLS[sizes.cell]
+  settings = drawn_settings(architecture, toggles)
+  options = contract.Init(
+    forget_bias, chrono_t_max, sizes.recurrent_init, dtype
   )
+
+  def init(key, in_features, hidden_features):
+    return cell.init(key, in_features, hidden_features, settings, options)
+
   keys = jax.random.split(key, sizes.num_layers + 1)
   params = _init_direction(keys[1:], sizes, init, dtype)
   kernel = nnx.initializers.lecun_normal()(

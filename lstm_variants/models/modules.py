@@ -7,17 +7,163 @@ import jax
 import jax.numpy as jnp
 
 from lstm_variants import cells, models
-from lstm_variants.cells import lstm, unroll
+from lstm_variants.cells import contract, lstm, remedies, unroll
 from lstm_variants.cells.variants import find_toggles
 
 
-class LSTMCell(nnx.RNNCellBase):
+def find_settings(name: str, settings: Any, hidden_features: int) -> Any:
+  """Return the checked settings of a cell, given them, a variant or None.
+
+  Raises:
+    ValueError: settings that the cell does not have, or that contradict each
+      other.
+  """
+  cell = cells.CELLS[name]
+  if cell.toggled:
+    return find_toggles('vanilla' if settings is None else settings)
+  if settings is None:
+    return cell.settings
+  cells.check_settings(name, settings, hidden_features)
+  return settings
+
+
+class RNNCell(nnx.RNNCellBase):
+  """Any registered cell as a flax cell: use it where `nnx.GRUCell` stands.
+
+      rnn = nnx.RNN(lv.RNNCell('gru', 2, 32, rngs=nnx.Rngs(0)))
+      hiddens = rnn(inputs)      # [batch, time, 2] -> [batch, time, 32]
+
+  The carry is that of the cell. Of the LSTM, `LSTMCell` has the parameters as
+  attributes of their own.
+  """
+
+  def __init__(
+    self,
+    name: str,
+    in_features: int,
+    hidden_features: int,
+    *,
+    settings: Any = None,
+    forget_bias: float = 1.0,
+    chrono_t_max: float = 0.0,
+    recurrent_init: str = 'orthogonal',
+    dtype: jnp.dtype | None = None,
+    param_dtype: jnp.dtype = jnp.float32,
+    rngs: nnx.Rngs,
+  ):
+    """Draw the parameters.
+
+    Args:
+      name: of a cell in `lv.CELLS`.
+      in_features: F.
+      hidden_features: H.
+      settings: of the cell, None for the default ones; of an LSTM static
+        `Toggles` or the name of a variant.
+      forget_bias: see `contract.Init`.
+      chrono_t_max: see `contract.Init`.
+      recurrent_init: a name from `initializers.RECURRENT`.
+      dtype: of the computation; None is that of parameters and inputs.
+      param_dtype: of the parameters.
+      rngs: its `params` stream gives the key.
+
+    Raises:
+      ValueError: an unknown name, settings that the cell does not have or that
+        contradict each other.
+    """
+    if name not in cells.CELLS:
+      raise ValueError(f'cell {name!r} is not one of {", ".join(cells.CELLS)}')
+    self.cell = cells.CELLS[name]
+    self.in_features = in_features
+    self.hidden_features = hidden_features
+    self.settings = find_settings(name, settings, hidden_features)
+    self.dtype = dtype
+    self.param_dtype = param_dtype
+    options = contract.Init(
+      forget_bias, chrono_t_max, recurrent_init, param_dtype
+    )
+    self._keep(
+      self.cell.init(
+        rngs.params(), in_features, hidden_features, self.settings, options
+      )
+    )
+
+  def _keep(self, params: Any) -> None:
+    """Hold the parameters as flax's."""
+    self.weights = nnx.data(jax.tree.map(nnx.Param, params))
+
+  @property
+  def params(self) -> Any:
+    """The parameters as plain arrays, for the `step` and `unroll` of a cell."""
+    return jax.tree.map(
+      lambda param: param[...],
+      self.weights,
+      is_leaf=lambda leaf: isinstance(leaf, nnx.Param),
+    )
+
+  @property
+  def num_feature_axes(self) -> int:
+    """Of the inputs and of the hidden state."""
+    return 1
+
+  def initialize_carry(
+    self,
+    input_shape: tuple[int, ...],
+    rngs: nnx.Rngs | nnx.RngStream | None = None,
+    carry_init: nnx.Initializer | None = None,
+  ) -> Any:
+    """Return the carry before the first step.
+
+    Args:
+      input_shape: `[..., F]`.
+      rngs: for `carry_init`: an `Rngs` with a `carry` stream, or a stream.
+      carry_init: initialiser of the states c and h; None is the cell's own.
+
+    Returns:
+      The carry of the cell; its c and h, where it has them, are `[..., H]`.
+
+    Raises:
+      ValueError: `carry_init` without `rngs`, or of a cell whose carry does
+        not name its states.
+    """
+    dtype = self.dtype or self.param_dtype
+    shape = (*input_shape[:-1], self.hidden_features)
+    carry = self.cell.init_carry(
+      self.settings, shape[:-1], self.hidden_features, dtype
+    )
+    if carry_init is None:
+      return carry
+    if not self.cell.zones:
+      raise ValueError(
+        f'carry_init: the carry of this cell ({self.cell.summary}) does not '
+        'name its states; leave it out'
+      )
+    if rngs is None:
+      raise ValueError('carry_init needs rngs to draw from')
+    stream = rngs.carry if isinstance(rngs, nnx.Rngs) else rngs
+    drawn = {n: carry_init(stream(), shape, dtype) for n in self.cell.zones}
+    return remedies.replace(carry, **drawn)
+
+  def __call__(self, carry: Any, inputs: jax.Array) -> tuple[Any, jax.Array]:
+    """Advance by one step; all dimensions but the last are batch dimensions."""
+    operands = (self.params, carry, inputs)
+    if self.dtype is not None:
+      operands = jax.tree.map(self._as_dtype, operands)
+    params, carry, inputs = operands
+    return self.cell.step(params, self.settings, carry, inputs)
+
+  def _as_dtype(self, leaf: jax.Array) -> jax.Array:
+    floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+    return leaf.astype(self.dtype) if floating else leaf
+
+
+class LSTMCell(RNNCell):
   """Any LSTM variant as a flax cell: use it where `nnx.LSTMCell` stands.
 
       rnn = nnx.RNN(lv.LSTMCell(2, 32, toggles='peephole', rngs=nnx.Rngs(0)))
       hiddens = rnn(inputs)      # [batch, time, 2] -> [batch, time, 32]
 
-  The carry is the pair (c, h), with gate recurrence (c, h, gates).
+  The carry is the pair (c, h), with gate recurrence (c, h, gates). A parameter
+  that the variant has not is None.
   """
 
   def __init__(
@@ -33,7 +179,7 @@ class LSTMCell(nnx.RNNCellBase):
     param_dtype: jnp.dtype = jnp.float32,
     rngs: nnx.Rngs,
   ):
-    """Draw the parameters.
+    """Draw the parameters; what is not told here is as of `RNNCell`.
 
     Args:
       in_features: F.
@@ -42,83 +188,39 @@ class LSTMCell(nnx.RNNCellBase):
       forget_bias: see `lstm.init_params`.
       chrono_t_max: see `lstm.init_params`.
       recurrent_init: a name from `initializers.RECURRENT`.
-      dtype: of the computation; None is that of parameters and inputs.
+      dtype: of the computation.
       param_dtype: of the parameters.
       rngs: its `params` stream gives the key.
 
     Raises:
       ValueError: an unknown name, what is no toggle, contradicting toggles.
     """
-    self.in_features = in_features
-    self.hidden_features = hidden_features
-    self.toggles = find_toggles(toggles)
-    self.dtype = dtype
-    self.param_dtype = param_dtype
-    params = lstm.init_params(
-      rngs.params(),
-      in_features,
-      hidden_features,
-      toggles=self.toggles,
+    super().__init__(
+      *('lstm', in_features, hidden_features),
+      settings=toggles,
       forget_bias=forget_bias,
       chrono_t_max=chrono_t_max,
       recurrent_init=recurrent_init,
-      dtype=param_dtype,
+      dtype=dtype,
+      param_dtype=param_dtype,
+      rngs=rngs,
     )
+
+  def _keep(self, params: lstm.Params) -> None:
     for name, leaf in params._asdict().items():
       setattr(self, name, None if leaf is None else nnx.Param(leaf))
 
   @property
-  def params(self) -> lstm.Params:
-    """The parameters as plain arrays, for `lstm.step` and `lstm.unroll`."""
-    leaves = (getattr(self, name) for name in lstm.Params._fields)
-    return lstm.Params(*(None if x is None else x[...] for x in leaves))  # pyright: ignore[reportArgumentType]
+  def toggles(self) -> lstm.Toggles:
+    """The static toggles."""
+    return self.settings
 
   @property
-  def num_feature_axes(self) -> int:
-    """Of the inputs and of the hidden state."""
-    return 1
-
-  def initialize_carry(
-    self,
-    input_shape: tuple[int, ...],
-    rngs: nnx.Rngs | nnx.RngStream | None = None,
-    carry_init: nnx.Initializer | None = None,
-  ) -> lstm.Carry:
-    """Return the carry before the first step.
-
-    Args:
-      input_shape: `[..., F]`.
-      rngs: for `carry_init`: an `Rngs` with a `carry` stream, or a stream.
-      carry_init: initialiser of c and h; None is zero.
-
-    Returns:
-      A `Carry`, `[..., H]`.
-
-    Raises:
-      ValueError: `carry_init` without `rngs`.
-    """
-    dtype = self.dtype or self.param_dtype
-    shape = (*input_shape[:-1], self.hidden_features)
-    carry = lstm.init_carry(
-      self.toggles, shape[:-1], self.hidden_features, dtype
-    )
-    if carry_init is None:
-      return carry
-    if rngs is None:
-      raise ValueError('carry_init needs rngs to draw from')
-    stream = rngs.carry if isinstance(rngs, nnx.Rngs) else rngs
-    c, h = (carry_init(stream(), shape, dtype) for _ in range(2))
-    return lstm.Carry(c, h, carry.gates)
-
-  def __call__(
-    self, carry: tuple[jax.Array, ...], inputs: jax.Array
-  ) -> tuple[lstm.Carry, jax.Array]:
-    """Advance by one step; all dimensions but the last are batch dimensions."""
-    operands = (self.params, lstm.Carry(*carry), inputs)
-    if self.dtype is not None:
-      operands = jax.tree.map(lambda x: x.astype(self.dtype), operands)
-    params, carry, inputs = operands
-    return lstm.step(params, self.toggles, carry, inputs)
+  def params(self) -> lstm.Params:
+    """The parameters as plain arrays, for `lstm.step` and `lstm.unroll`."""
+    kept: list[Any] = [getattr(self, name) for name in lstm.Params._fields]
+    leaves: list[Any] = [None if p is None else p[...] for p in kept]
+    return lstm.Params(*leaves)
 
 
 class SequenceModel(nnx.Module):
@@ -154,8 +256,8 @@ class SequenceModel(nnx.Module):
       toggles: of an LSTM: static `Toggles`, or the name of a variant; None is
         vanilla. Another cell has none.
       num_layers: number of recurrent layers.
-      forget_bias: see `lstm.init_params`.
-      chrono_t_max: see `lstm.init_params`.
+      forget_bias: see `contract.Init`.
+      chrono_t_max: see `contract.Init`.
       recurrent_init: a name from `initializers.RECURRENT`.
       param_dtype: of the parameters.
       rngs: its `params` stream gives the key.

@@ -27,8 +27,6 @@ from lstm_variants.models.architecture import Architecture, settings_of
 
 # ‖∂E/∂s‖² below which a step has no error to keep.
 _NOTHING = 1e-20
-# The cells whose whole state is trained by one step.
-CELLS = ('lstm', 'diagonal_lstm', 'simple_rnn', 'irnn', 'gru')
 
 
 def gradient(
@@ -42,16 +40,21 @@ def gradient(
 
   Args:
     params: of a model, see `models.init_model`.
-    architecture: of one direction, without layer normalisation.
+    architecture: of one direction, without layer normalisation, of a cell
+      that is `penalised`.
     toggles: of the cell, static or traced.
     inputs: `[batch, time, in_features]`.
     loss: of the outputs `[batch, time, out_features]`; E.
 
   Returns:
     Ω, 0 where no error arrives anywhere, and a tree as `params`.
+
+  Raises:
+    ValueError: a cell whose carry does not name its states.
   """
   settings = settings_of(architecture, toggles)
   cell = cells.CELLS[architecture.cell]
+  probes.check_named(cell)
   carries = models.first_carries(params, architecture, settings, inputs)
   steps = jnp.swapaxes(inputs, 0, 1)
 

@@ -14,13 +14,11 @@ from jax import lax
 import jax.numpy as jnp
 
 from lstm_variants import cells
-from lstm_variants.cells import remedies, stacks
+from lstm_variants.cells import contract, remedies, stacks
 from lstm_variants.models.architecture import Architecture
 
 # (carry, inputs, number of the step, mask) -> carry.
 Step = Callable[[Any, jax.Array, jax.Array, jax.Array | None], Any]
-# Fields of carries that count steps: no state, nothing is differentiated by it.
-COUNTERS = ('t',)
 
 
 class Followed(NamedTuple):
@@ -40,8 +38,26 @@ def zeros(carries: Sequence[Any], time: int) -> tuple[Any, ...]:
   return tuple(stacks.zeros(time, carry) for carry in carries)
 
 
-def states_of(carry: Any) -> dict[str, Any]:
-  """Return name -> state: the fields of a carry but counters and empty ones."""
+def check_named(cell: contract.Cell) -> None:
+  """Refuse a cell whose carry does not name its states, h among them.
+
+  Raises:
+    ValueError: what, the rule, the nearest choice.
+  """
+  if 'h' not in cell.zones:
+    raise ValueError(
+      f'the carry of this cell ({cell.summary}) does not name its states; '
+      'nearest: a NamedTuple with the field h that step returns'
+    )
+
+
+def states_of(cell: contract.Cell, carry: Any) -> dict[str, Any]:
+  """Return name -> state: the fields of a carry but counters and empty ones.
+
+  Raises:
+    ValueError: a carry that does not name its states.
+  """
+  check_named(cell)
   named = {
     path[-1].name: leaf
     for path, leaf in jax.tree_util.tree_leaves_with_path(carry)
@@ -49,7 +65,7 @@ def states_of(carry: Any) -> dict[str, Any]:
   return {
     name: leaf
     for name, leaf in named.items()
-    if name not in COUNTERS and leaf.size
+    if name not in cell.counters and leaf.size
   }
 
 
@@ -82,7 +98,11 @@ def run(
 
   Returns:
     The outputs, `[time, batch, out_features]`, and what each layer did.
+
+  Raises:
+    ValueError: a cell whose carry does not name its states.
   """
+  check_named(cells.CELLS[architecture.cell])
   numbers = jnp.arange(len(inputs))
   followed, hiddens = [], inputs
   for layer, (carry, probe) in enumerate(zip(carries, probes, strict=True)):
@@ -125,8 +145,7 @@ def step_of(
     def plain(carry, inputs, number, mask):
       del number
       new, _ = cell.step(of_layer, settings, carry, inputs)
-      new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, carry)
-      return stacks.hold(mask, new, carry)
+      return stacks.settle(mask, new, carry)
 
     return plain
   gains = params['gains'][layer] if architecture.layer_norm else None

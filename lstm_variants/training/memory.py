@@ -10,7 +10,7 @@ import sys
 import jax
 
 from lstm_variants import cells, tasks
-from lstm_variants.cells import lstm
+from lstm_variants.cells import contract, lstm
 from lstm_variants.config import fields, rules, task_fields
 from lstm_variants.config.settings import Settings
 
@@ -58,7 +58,8 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   inputs = sizes.in_features + width * (2 * sizes.num_layers - 1)
   weights = 4 * width * inputs + 9 * width**2 * sizes.num_layers
   # Wide or deep states have as many weights more.
-  weights *= max(1, _states_a_unit(settings) // 2) * (1 + sizes.bidirectional)
+  weights *= max(1, _states_a_unit(settings) // 2)
+  weights = max(weights, _cell_weights(settings)) * (1 + sizes.bidirectional)
   number = max(fields.DTYPES[settings.dtype], 4)
   rows = max(cores() // settings.batch_devices, 1)
   together = min(runs, (settings.lanes or 1) * rows)
@@ -188,10 +189,6 @@ def _ends_bytes(settings: Settings, steps: int) -> int:
   return settings.batch_size * ends * settings.batch_devices * number
 
 
-# Cells with a gradient of their own, which keeps little.
-_FUSED = ('lstm', 'simple_rnn', 'irnn')
-
-
 def _states_a_unit(settings: Settings) -> int:
   """Return how many numbers a layer hands on, for each hidden unit."""
   sizes = settings.architecture
@@ -204,6 +201,28 @@ def _states_a_unit(settings: Settings) -> int:
   return -(-numbers // sizes.hidden_features)
 
 
+def _cell_weights(settings: Settings) -> int:
+  """Return the parameters of the layers of one direction, by their shapes.
+
+  0 of the LSTM, of which the formula for every cell has them all, and at a
+  width that the cell refuses.
+  """
+  sizes = settings.architecture
+  cell, width = cells.CELLS[sizes.cell], sizes.hidden_features
+  if cell.toggled:
+    return 0
+  chosen = cell.settings if sizes.cell_settings is None else sizes.cell_settings
+  above = width * (1 + sizes.bidirectional)
+  try:
+    first, upper = (
+      cell.count_params(chosen, features, width)
+      for features in (sizes.in_features, above)
+    )
+  except contract.SettingError:
+    return 0
+  return first + (sizes.num_layers - 1) * upper
+
+
 def _kept_a_unit(settings: Settings) -> int:
   """Estimate the arrays of the hidden size that the gradient keeps of a step.
 
@@ -212,7 +231,7 @@ def _kept_a_unit(settings: Settings) -> int:
   """
   remedied = settings.layer_norm or settings.noisy
   kept = 16 * _states_a_unit(settings)
-  if settings.cell in _FUSED and not remedied:
+  if cells.CELLS[settings.cell].fused and not remedied:
     kept = 12
   elif remedied:
     kept = max(kept, 40)

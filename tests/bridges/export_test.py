@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import lstm_variants as lv
-from lstm_variants import models
+from lstm_variants import cells, models
 from lstm_variants.bridges import onnx as onnx_lib
-from lstm_variants.bridges import operators
 from tests import reference_lstm
 from tests.cells import settings
 
@@ -256,7 +255,9 @@ def check_against_apply_model(lengths: Any, cell: str, **others: bool) -> None:
   assert_close(found['last_h'], np.stack([carry.h for carry in rows]))
 
 
-@pytest.mark.parametrize('cell', operators.OPERATORS)
+@pytest.mark.parametrize(
+  'cell', [name for name, cell in cells.CELLS.items() if cell.operator]
+)
 @pytest.mark.parametrize('lengths', [None, (7, 3, 0)])
 def test_models_of_every_cell_equal_apply_model(cell, lengths):
   check_against_apply_model(lengths, cell)

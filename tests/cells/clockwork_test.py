@@ -18,7 +18,7 @@ def make(settings, features, hidden, seed=0) -> Any:
   """Draw parameters in which nothing is zero."""
   rng = np.random.default_rng(seed)
   params = jax.eval_shape(
-    lambda key: CELL.init_params(key, features, hidden, toggles=settings),
+    lambda key: CELL.init_params(key, features, hidden, settings=settings),
     jax.random.key(0),
   )
   return jax.tree.map(
@@ -142,7 +142,7 @@ def test_the_count_of_steps_does_not_run_out_of_digits(dtype):
 def test_starts_with_orthogonal_blocks_over_the_number_that_feed_a_group():
   settings = clockwork.Settings(3)
   params = jax.jit(
-    lambda key: CELL.init_params(key, 400, 12, toggles=settings)
+    lambda key: CELL.init_params(key, 400, 12, settings=settings)
   )(jax.random.key(0))
   seen = []
   for source in range(3):
@@ -170,7 +170,7 @@ def test_groups_that_do_not_divide_the_units_are_refused():
   for call in (
     lambda: CELL.check(settings, 6),
     lambda: CELL.count_params(settings, 2, 6),
-    lambda: CELL.init_params(jax.random.key(0), 2, 6, toggles=settings),
+    lambda: CELL.init_params(jax.random.key(0), 2, 6, settings=settings),
   ):
     with pytest.raises(contract.SettingError, match='groups=4.*nearest: 3'):
       call()

@@ -91,7 +91,9 @@ def draw(cell: contract.Cell, settings: Any, sizes: Any, seed: int = 0) -> Any:
   """
   features, hidden, time, batch = sizes
   rng = np.random.default_rng(seed)
-  init = cell.init_params(jax.random.key(0), features, hidden, toggles=settings)
+  init = cell.init_params(
+    jax.random.key(0), features, hidden, settings=settings
+  )
   carry = cell.init_carry(settings, (batch,), hidden)
   params, carry = jax.tree.map(
     lambda leaf: rng.normal(0, 0.6, leaf.shape), (init, carry)

@@ -29,7 +29,7 @@ def draw(name: str) -> Any:
   """Draw parameters, inputs and a carry in which nothing is zero."""
   cell, settings = cells.CELLS[name], settings_of(name)
   params = jax.jit(
-    lambda key: cell.init_params(key, FEATURES, HIDDEN, toggles=settings)
+    lambda key: cell.init_params(key, FEATURES, HIDDEN, settings=settings)
   )(jax.random.key(0))
   rng = np.random.default_rng(0)
   params, inputs = jax.tree.map(
@@ -183,7 +183,7 @@ def test_no_more_parameters_are_counted_than_there_are(name):
   for features, hidden in ((1, 4), (3, 8)):
     params = jax.eval_shape(
       lambda key, f=features, h=hidden: cell.init_params(
-        key, f, h, toggles=settings_of(name)
+        key, f, h, settings=settings_of(name)
       ),
       jax.random.key(0),
     )
@@ -224,7 +224,11 @@ def test_carries_and_inputs_of_other_shapes_are_refused(name):
     run(params, inputs[..., :1], carry)
   with pytest.raises(ValueError, match='gradient'):
     cells.CELLS[name].unroll(
-      params, settings_of(name), inputs, carry, gradient='fast'
+      params,
+      settings_of(name),
+      inputs,
+      carry,
+      gradient='fast',  # pyright: ignore[reportArgumentType]
     )
 
 

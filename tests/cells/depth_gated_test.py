@@ -21,7 +21,7 @@ def draw(depth: int, seed: int = 0) -> Any:
   rng = np.random.default_rng(seed)
   settings = depth_gated.Settings(depth)
   params = jax.eval_shape(
-    lambda key: CELL.init_params(key, FEATURES, HIDDEN, toggles=settings),
+    lambda key: CELL.init_params(key, FEATURES, HIDDEN, settings=settings),
     jax.random.key(0),
   )
   carry = CELL.init_carry(settings, (BATCH,), HIDDEN)
@@ -165,7 +165,7 @@ def test_starts_with_the_forget_bias_in_every_layer():
   settings = depth_gated.Settings(3)
   params = jax.jit(
     lambda key: CELL.init_params(
-      key, 100, 64, toggles=settings, forget_bias=1.5
+      key, 100, 64, settings=settings, forget_bias=1.5
     )
   )(jax.random.key(0))
   i, f, g, o = np.split(np.asarray(params.bias), 4, axis=1)

@@ -130,7 +130,7 @@ def test_starts_at_the_given_spectral_radius(radius):
   settings = echo_state.Settings(spectral_radius=radius)
   keys = jax.random.split(jax.random.key(0), 3)
   many = jax.jit(
-    jax.vmap(lambda key: CELL.init_params(key, 2, 50, toggles=settings))
+    jax.vmap(lambda key: CELL.init_params(key, 2, 50, settings=settings))
   )(keys)
   for matrix in many.recurrent_kernel:
     assert spectral_radius(matrix) == pytest.approx(radius, rel=1e-5)
@@ -154,7 +154,8 @@ def test_a_state_is_forgotten_below_a_spectral_radius_of_one():
   inputs = np.random.default_rng(0).normal(size=(2, 400, 2)).astype(np.float32)
   inputs[1] = inputs[0]
   start = echo_state.Carry(jnp.stack((jnp.zeros(50), jnp.full(50, 0.9))))
-  _, hiddens = CELL.unroll(params, CELL.settings, inputs, start)
+  xs = jnp.asarray(inputs)
+  _, hiddens = CELL.unroll(params, CELL.settings, xs, start)
   apart = np.abs(hiddens[0] - hiddens[1]).max(axis=1)
   assert apart[0] > 0.1 and apart[-1] < 1e-5
 

@@ -43,7 +43,7 @@ def make_params(name: str, settings: Any) -> Any:
     cells.CELLS[name].init_params,
     in_features=F,
     hidden_features=H,
-    toggles=settings,
+    settings=settings,
     recurrent_init='uniform',
   )
   return jax.jit(init, compiler_options=FAST)(jax.random.key(0))

@@ -88,7 +88,7 @@ def test_a_state_grows_by_no_more_than_the_limit_in_each_step():
 @pytest.mark.parametrize('limit', [1.0, 0.25])
 def test_starts_uniform_from_zero_to_the_limit(limit):
   params = CELL.init_params(
-    jax.random.key(0), 3, 4000, toggles=indrnn.Settings(recurrent_limit=limit)
+    jax.random.key(0), 3, 4000, settings=indrnn.Settings(recurrent_limit=limit)
   )
   u = np.sort(np.asarray(params.recurrent_weight)) / limit
   expected = (np.arange(4000) + 0.5) / 4000

@@ -25,7 +25,7 @@ def draw(settings: lstm_1997.Settings, seed: int = 0) -> Any:
   """Draw parameters, inputs and a carry before the first step."""
   rng = np.random.default_rng(seed)
   params = jax.eval_shape(
-    lambda key: CELL.init_params(key, FEATURES, HIDDEN, toggles=settings),
+    lambda key: CELL.init_params(key, FEATURES, HIDDEN, settings=settings),
     jax.random.key(0),
   )
   carry = CELL.init_carry(settings, (BATCH,), HIDDEN)
@@ -220,7 +220,7 @@ def test_counts_what_it_draws(settings):
 def test_starts_as_in_experiments_4_and_6b(blocks, shut):
   settings = lstm_1997.Settings(block_size=16)
   params = jax.jit(
-    lambda key: CELL.init_params(key, 7, 16 * blocks, toggles=settings)
+    lambda key: CELL.init_params(key, 7, 16 * blocks, settings=settings)
   )(jax.random.key(1))
   np.testing.assert_allclose(params.gate_bias[:blocks], shut, rtol=1e-6)
   rest = [np.ravel(leaf) for leaf in params[:-1]]
@@ -237,7 +237,7 @@ def test_settings_that_do_not_fit_are_refused():
     lambda: CELL.count_params(settings, FEATURES, HIDDEN),
     lambda: CELL.init_carry(settings, (), HIDDEN),
     lambda: CELL.init_params(
-      jax.random.key(0), FEATURES, HIDDEN, toggles=settings
+      jax.random.key(0), FEATURES, HIDDEN, settings=settings
     ),
   ):
     with pytest.raises(contract.SettingError, match='divide.*nearest: 2'):

@@ -22,7 +22,7 @@ def draw(name: str, toggles: Any, time: int, seed: int = 0) -> Any:
   cell = cells.CELLS[name]
   settings = toggles if cell.toggled else cell.settings
   keys = iter(jax.random.split(jax.random.key(seed), 20))
-  params = cell.init_params(next(keys), FEATURES, HIDDEN, toggles=settings)
+  params = cell.init_params(next(keys), FEATURES, HIDDEN, settings=settings)
   params = jax.tree.map(
     lambda p: p + 0.3 * jax.random.normal(next(keys), p.shape), params
   )
@@ -196,7 +196,7 @@ def test_long_sequences_of_expanding_cells_are_the_scan(variant, scale):
   """The products of slopes overflow there; a NaN must not pass for a root."""
   toggles = lv.VARIANTS[variant].toggles
   cell = cells.CELLS['diagonal_lstm']
-  params = cell.init_params(jax.random.key(0), FEATURES, 32, toggles=toggles)
+  params = cell.init_params(jax.random.key(0), FEATURES, 32, settings=toggles)
   params = jax.tree.map(lambda leaf: scale * leaf, params)
   inputs = jax.random.normal(jax.random.key(1), (1, 1000, FEATURES))
 
@@ -224,7 +224,7 @@ def test_a_small_residual_of_a_wrong_state_is_not_taken():
   # u = 2: an error doubles at each step, and the residual does not show it.
   cell = cells.CELLS['indrnn']
   settings = cell.settings._replace(recurrent_limit=2.0)
-  params = cell.init_params(jax.random.key(0), 1, 2, toggles=settings)
+  params = cell.init_params(jax.random.key(0), 1, 2, settings=settings)
   params = jax.tree.map(lambda leaf: jnp.full_like(leaf, 1e-30), params)
   params = params._replace(recurrent_weight=jnp.full((2,), 2.0))
   inputs = jnp.ones((1, 150, 1))
@@ -241,7 +241,7 @@ def test_an_overflow_after_the_error_leaves_the_gradient_finite():
   toggles = lv.VARIANTS['niaf'].toggles
   cell = cells.CELLS['diagonal_lstm']
   params = cell.init_params(
-    jax.random.key(0), FEATURES, HIDDEN, toggles=toggles
+    jax.random.key(0), FEATURES, HIDDEN, settings=toggles
   )
   params = params._replace(recurrent_kernel=8 * params.recurrent_kernel)
   inputs = jnp.zeros((1, 1000, FEATURES))

@@ -20,7 +20,7 @@ def draw(ratio: int, seed: int = 0) -> Any:
   rng = np.random.default_rng(seed)
   settings = projected.Settings(ratio)
   params = jax.eval_shape(
-    lambda key: CELL.init_params(key, FEATURES, HIDDEN, toggles=settings),
+    lambda key: CELL.init_params(key, FEATURES, HIDDEN, settings=settings),
     jax.random.key(0),
   )
   carry = CELL.init_carry(settings, (BATCH,), HIDDEN)

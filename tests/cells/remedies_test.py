@@ -21,7 +21,7 @@ def draw(name: str, toggles: Any = None, seed: int = 0) -> Any:
   cell = cells.CELLS[name]
   # Traced, toggles leave out no weights.
   drawn = None if toggles is None else jax.tree.map(jnp.asarray, toggles)
-  params = cell.init_params(jax.random.key(seed), F, H, toggles=drawn)
+  params = cell.init_params(jax.random.key(seed), F, H, settings=drawn)
   gains = remedies.init_gains(cell.gains, H, jnp.dtype('float32'))
   params, gains = jax.tree.map(
     lambda leaf: rng.normal(0.2, 0.7, leaf.shape), (params, gains)

@@ -9,6 +9,7 @@ import pytest
 
 from lstm_variants.cells import simple_rnn
 
+CELL = simple_rnn.CELLS['simple_rnn']
 FEATURES, HIDDEN, TIME, BATCH = 2, 3, 6, 2
 
 
@@ -96,17 +97,17 @@ def test_unroll_equals_a_loop_over_step_from_the_zero_carry():
 
 @pytest.mark.parametrize('init', ['orthogonal', 'uniform'])
 def test_all_parameters_are_counted(init):
-  params = simple_rnn.init_params(
+  params = CELL.init_params(
     jax.random.key(0), FEATURES, HIDDEN, recurrent_init=init
   )
   sizes = sum(leaf.size for leaf in params)
-  assert simple_rnn.count_params(None, FEATURES, HIDDEN) == sizes
+  assert CELL.count_params(None, FEATURES, HIDDEN) == sizes
   assert params.kernel.shape == (FEATURES, HIDDEN)
   np.testing.assert_array_equal(params.bias, np.zeros(HIDDEN))
 
 
 def test_the_initial_recurrent_kernel_is_orthogonal_by_default():
-  params = simple_rnn.init_params(jax.random.key(1), FEATURES, 16)
+  params = CELL.init_params(jax.random.key(1), FEATURES, 16)
   values = np.linalg.svd(np.asarray(params.recurrent_kernel))[1]
   np.testing.assert_allclose(values, 1.0, atol=1e-5)
 
@@ -116,7 +117,7 @@ def test_inputs_and_names_that_do_not_fit_are_refused():
   with pytest.raises(AssertionError):
     simple_rnn.unroll(params, None, inputs[..., :1])
   with pytest.raises(ValueError, match='recurrent_init'):
-    simple_rnn.init_params(jax.random.key(0), 2, 3, recurrent_init='identity')
+    CELL.init_params(jax.random.key(0), 2, 3, recurrent_init='identity')
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_the_stabiliser_is_that_of_the_paper(exponential):
 def test_values_and_gradients_are_finite_at_extreme_inputs(exponential):
   settings = slstm.Settings(2, exponential)
   params = CELL.init_params(
-    jax.random.key(0), FEATURES, HIDDEN, toggles=settings
+    jax.random.key(0), FEATURES, HIDDEN, settings=settings
   )
   rng = np.random.default_rng(0)
   signs = rng.choice([-1.0, 1.0], (3, 200, FEATURES))
@@ -170,7 +170,7 @@ def test_the_bias_of_the_input_gate_has_no_effect_from_the_zero_carry():
 def test_f_is_the_sigmoid_of_the_forget_bias_at_first(exponential):
   settings = slstm.Settings(1, exponential)
   params = CELL.init_params(
-    jax.random.key(0), FEATURES, HIDDEN, toggles=settings, forget_bias=3.0
+    jax.random.key(0), FEATURES, HIDDEN, settings=settings, forget_bias=3.0
   )
   b_i, b_f, b_z, b_o = np.split(np.asarray(params.bias), 4)
   np.testing.assert_array_equal((b_i, b_z, b_o), 0)
@@ -184,7 +184,7 @@ def test_chrono_draws_f_of_one_to_t_max_steps(exponential):
     jax.random.key(0),
     2,
     1000,
-    toggles=slstm.Settings(1, exponential),
+    settings=slstm.Settings(1, exponential),
     chrono_t_max=101.0,
     recurrent_init='uniform',
   )
@@ -198,7 +198,7 @@ def test_chrono_draws_f_of_one_to_t_max_steps(exponential):
 
 def test_every_block_of_the_recurrent_weights_is_orthogonal_by_itself():
   params = CELL.init_params(
-    jax.random.key(0), 3, 12, toggles=slstm.Settings(heads=3)
+    jax.random.key(0), 3, 12, settings=slstm.Settings(heads=3)
   )
   blocks = np.asarray(params.recurrent_kernel).reshape(3, 4, 4, 4)
   blocks = np.moveaxis(blocks, 1, 2).reshape(12, 4, 4)
@@ -211,7 +211,7 @@ def test_every_block_of_the_recurrent_weights_is_orthogonal_by_itself():
 @pytest.mark.parametrize('heads', [1, 3, 12])
 def test_all_parameters_are_counted(heads):
   settings = slstm.Settings(heads=heads)
-  params = CELL.init_params(jax.random.key(0), 3, 12, toggles=settings)
+  params = CELL.init_params(jax.random.key(0), 3, 12, settings=settings)
   sizes = sum(leaf.size for leaf in params)
   assert CELL.count_params(settings, 3, 12) == sizes
   assert sizes == 4 * (3 * 12 + 12 * 12 // heads + 12)
@@ -222,7 +222,7 @@ def test_heads_that_do_not_divide_the_units_are_refused(heads, nearest):
   settings = slstm.Settings(heads=heads)
   for refuse in (
     lambda: CELL.check(settings, 12),
-    lambda: CELL.init_params(jax.random.key(0), 2, 12, toggles=settings),
+    lambda: CELL.init_params(jax.random.key(0), 2, 12, settings=settings),
   ):
     with pytest.raises(contract.SettingError, match=f'nearest: {nearest}$'):
       refuse()

@@ -61,6 +61,49 @@ def test_every_variant_in_nnx_rnn_equals_unroll(name):
   assert isinstance(carry, lv.Carry)
 
 
+@pytest.mark.parametrize('name', cells.CELLS)
+def test_every_cell_in_nnx_rnn_equals_unroll(name):
+  cell = lv.RNNCell(name, FEATURES, HIDDEN, rngs=nnx.Rngs(0))
+  graph, state = nnx.split(nnx.RNN(cell, return_carry=True))
+
+  @jax.jit
+  def both(state, inputs):
+    rnn: Any = nnx.merge(graph, state)
+    own = cells.CELLS[name].unroll(rnn.cell.params, cell.settings, inputs)
+    return rnn(inputs), own
+
+  in_flax, own = both(state, draw_inputs())
+  assert_close(in_flax, own)
+  assert type(in_flax[0]) is type(own[0])
+  drawn = cells.CELLS[name].init_params(
+    nnx.Rngs(0).params(), FEATURES, HIDDEN, cell.settings
+  )
+  assert_close(cell.params, drawn, atol=1e-7)
+
+
+def test_a_flax_cell_has_the_settings_of_its_cell():
+  options: Any = {'rngs': nnx.Rngs(0)}
+  settings = cells.CELLS['lstmp'].settings._replace(memory_ratio=2)
+  cell = lv.RNNCell('lstmp', FEATURES, HIDDEN, settings=settings, **options)
+  assert cell.params.projection.shape == (2 * HIDDEN, HIDDEN)
+  assert lv.RNNCell('lstm', 2, 3, settings='coupled', **options).settings == (
+    lv.VARIANTS['coupled'].toggles
+  )
+  biased = lv.RNNCell('gru', 2, 3, forget_bias=2.5, **options)
+  np.testing.assert_array_equal(biased.params.bias[:3], 2.5)
+  narrow = lv.RNNCell('gru', 2, 3, dtype=jnp.bfloat16, **options)
+  carry, hidden = narrow(narrow.initialize_carry((1, 2)), jnp.ones((1, 2)))
+  assert hidden.dtype == carry.h.dtype == jnp.bfloat16
+  assert narrow.params.bias.dtype == jnp.float32
+  for wrong, message in (
+    ({'name': 'gur'}, 'gur.*not one of'),
+    ({'name': 'gru', 'settings': settings}, 'not those of gru'),
+    ({'name': 'lstm', 'settings': 'vanila'}, 'vanila'),
+  ):
+    with pytest.raises(ValueError, match=message):
+      lv.RNNCell(in_features=2, hidden_features=3, **wrong, **options)
+
+
 def test_toggles_and_their_name_make_the_same_cell():
   toggles = lv.VARIANTS['peephole'].toggles
   named, spelt = make_cell('peephole'), make_cell(toggles)  # pyright: ignore

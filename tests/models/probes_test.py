@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lstm_variants import models
+from lstm_variants import cells, models
 from lstm_variants.cells import clockwork, depth_gated, remedies
 from lstm_variants.models import probes
 from tests.evidence.gradient_flow_test import draw, MASK, T
@@ -50,6 +50,9 @@ def check_run(noise: remedies.Noise) -> None:
 def test_counters_and_fields_without_units_are_no_states():
   """Nothing depends smoothly on the first, nothing at all on the others."""
   carry = clockwork.init_carry(clockwork.Settings(), (2,), 4)
-  assert set(probes.states_of(carry)) == {'h'}
+  assert set(probes.states_of(cells.CELLS['clockwork'], carry)) == {'h'}
   shallow = depth_gated.init_carry(depth_gated.Settings(depth=1), (2,), 4)
-  assert set(probes.states_of(shallow)) == {'c', 'h'}
+  assert set(probes.states_of(cells.CELLS['depth_gated'], shallow)) == {
+    'c',
+    'h',
+  }

@@ -24,7 +24,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from lstm_variants import models
+from lstm_variants import cells, models
 from lstm_variants.cells import remedies, unroll
 from lstm_variants.models import probes
 from lstm_variants.models.architecture import Architecture, settings_of
@@ -100,7 +100,8 @@ def state_gradients(
 
   zeros = probes.zeros(carries, len(steps))
   slopes, losses = jax.grad(total, has_aux=True)(zeros)
-  layers = [probes.states_of(slope) for slope in slopes]
+  cell = cells.CELLS[architecture.cell]
+  layers = [probes.states_of(cell, slope) for slope in slopes]
   norms = jax.tree.map(lambda *s: jnp.stack([*map(_norms, s)]), *layers)
   return StateGradients(norms, losses)
 

@@ -23,7 +23,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from lstm_variants import cells, models
-from lstm_variants.cells import remedies, unroll
+from lstm_variants.cells import contract, remedies, unroll
 from lstm_variants.evidence.gradient_flow import gradient_flow
 from lstm_variants.models import probes
 from lstm_variants.models.architecture import Architecture, settings_of
@@ -77,6 +77,7 @@ def lag_norms(
     AssertionError: inputs or a mask that do not fit.
   """
   lags = _check(architecture, inputs, start, lags, layer)
+  cell = cells.CELLS[architecture.cell]
   settings = settings_of(architecture, toggles)
   steps, mask = unroll.time_first(inputs, mask, time_major=False)
   followed = _follow(params, architecture, settings, inputs, mask, noise)[layer]
@@ -88,7 +89,7 @@ def lag_norms(
     None if mask is None else mask[later],
   )
   first = jax.tree.map(lambda x: x[start], followed.states)
-  norms = _multiply(advance, _identity(first), states, of_steps)
+  norms = _multiply(advance, _identity(cell, first), states, of_steps)
   whole = jnp.zeros((1, len(inputs)))
   return {
     name: jnp.concatenate((whole.astype(norm.dtype), norm))
@@ -208,13 +209,13 @@ def _multiply(
   return lax.scan(body, (columns, exponents), (states, of_steps))[1]
 
 
-def _identity(state: Any) -> dict[str, Any]:
+def _identity(cell: contract.Cell, state: Any) -> dict[str, Any]:
   """Return, for each state, the tangents that move one unit of it each.
 
   Name -> a carry of `[units, batch, ...]`.
   """
   columns = {}
-  for name, leaf in probes.states_of(state).items():
+  for name, leaf in probes.states_of(cell, state).items():
     size = leaf[0].size
     unit = jnp.eye(size, dtype=leaf.dtype).reshape(size, 1, *leaf.shape[1:])
     column = jax.tree.map(
@@ -248,7 +249,11 @@ def _rescale(columns: Any) -> tuple[Any, jax.Array]:
 
 def _log_norm(columns: Any, name: str) -> jax.Array:
   """Return log10 of the largest singular value of a block, `[batch]`."""
-  leaf = probes.states_of(columns)[name]
+  (leaf,) = (
+    leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(columns)
+    if path[-1].name == name
+  )
   block = jnp.moveaxis(_flat(leaf), 1, 0)
   largest = jnp.max(jnp.abs(block), axis=(1, 2))
   scale = jnp.where(largest > 0, largest, 1)

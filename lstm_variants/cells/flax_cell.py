@@ -1,0 +1,240 @@
+"""Any recurrent cell of flax.nnx as a cell that trains in populations.
+
+A module of flax is taken apart into what is static, its graph, which follows
+from F and H, and its `nnx.Param`s, a dict of dicts of arrays named as in flax;
+each step puts it together again. Where one array of the carry is what the
+module returns as the hidden state, the carry is a NamedTuple in which it is h
+(and the other one, if there is one, c), so that such a cell has zoneout,
+learned carries and evidence too.
+"""
+
+import collections
+import functools
+import inspect
+from typing import Any, NamedTuple
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+
+from lstm_variants.cells import contract
+
+
+class _Parts(NamedTuple):
+  """A module taken apart; of arrays the shapes.
+
+  Attributes:
+    graph: what is static.
+    params: a state of `nnx.Param`.
+    rest: a state of random streams, which a step must leave alone.
+  """
+
+  graph: Any
+  params: Any
+  rest: Any
+
+
+class _Form(NamedTuple):
+  """How a module carries its state.
+
+  Attributes:
+    tree: the structure of its carry.
+    names: of the arrays of the carry; None where none is the hidden state.
+    sized: which of them is `[..., H]`.
+  """
+
+  tree: Any
+  names: tuple[str, ...] | None
+  sized: int
+
+
+def cell_from_flax(
+  cell_class: type[nnx.RNNCellBase], **options: Any
+) -> contract.Cell:
+  """Return a cell that does what a recurrent module of flax does.
+
+      lv.register_cell('flax_gru', lv.cell_from_flax(nnx.GRUCell))
+
+  It draws its parameters as the class does: there is no forget bias or chrono
+  to choose, and nothing for `recurrent_init`.
+
+  Args:
+    cell_class: made by `cell_class(in_features, hidden_features, rngs=…,
+      **options)`; its parameters are `nnx.Param`s.
+    **options: of the class. `param_dtype` follows from the run.
+
+  Raises:
+    ValueError: a class that cannot be made so, or whose step has a state
+      beside its carry, as statistics of batches, or draws random numbers; one
+      line.
+  """
+  if not (
+    isinstance(cell_class, type) and issubclass(cell_class, nnx.RNNCellBase)
+  ):
+    raise ValueError(
+      f'{cell_class!r} is no subclass of nnx.RNNCellBase; nearest: nnx.GRUCell'
+    )
+  name = cell_class.__name__
+  if 'param_dtype' in options:
+    raise ValueError(
+      f'{name}: param_dtype is that of the run (model.dtype); leave it out'
+    )
+  parts_of = functools.cache(
+    functools.partial(_take_apart, cell_class, options)
+  )
+  _, features, size = contract.TRIED
+  try:
+    parts = parts_of(features, size)
+  except Exception as error:  # whatever someone else's class raises
+    raise ValueError(
+      f'{name}({features}, {size}, rngs=…) fails: {type(error).__name__}: '
+      f'{(str(error).splitlines() or [""])[0]}'
+    ) from error
+  _check_state(name, parts)
+  form = _find_form(name, parts)
+  named: Any = None
+  if form.names is not None:
+    named = collections.namedtuple('Carry', form.names)  # pyright: ignore[reportUntypedNamedTuple]
+
+  def pack(carry: Any) -> Any:
+    return named(*jax.tree.leaves(carry)) if named else carry
+
+  def init(key, in_features, hidden_features, settings, options_of_run):
+    del settings
+    module = _make(
+      *(cell_class, options, key, in_features, hidden_features),
+      options_of_run.dtype,
+    )
+    params = nnx.to_pure_dict(nnx.state(module, nnx.Param))
+    return jax.tree.map(lambda leaf: leaf.astype(options_of_run.dtype), params)
+
+  def init_carry(settings, batch_shape, hidden_features, dtype=jnp.float32):
+    del settings
+    # The number of inputs is in no carry.
+    carry = _first_carry(parts_of(features, hidden_features), batch_shape)
+    return pack(jax.tree.map(functools.partial(_as_float, dtype), carry))
+
+  def step(params, settings, carry, inputs):
+    del settings
+    leaves = jax.tree.leaves(carry)
+    hidden_features = leaves[form.sized].shape[-1]
+    module = _put_together(parts_of(inputs.shape[-1], hidden_features), params)
+    new, hidden = module(jax.tree.unflatten(form.tree, leaves), inputs)
+    return pack(new), hidden
+
+  states = [n for n in form.names or () if n in ('c', 'h')]
+  return contract.Cell(
+    init=init,
+    init_carry=init_carry,
+    step=step,
+    summary=f'{name} of flax.nnx',
+    reference=cell_class.__module__,
+    initial=f'what {name} draws',
+    states=tuple(states),
+  )
+
+
+def _make(cell_class, options, key, in_features, hidden_features, dtype):
+  """Make a module, with parameters of `dtype` where it can be asked for."""
+  taken = inspect.signature(cell_class).parameters
+  if 'param_dtype' in taken:
+    options = {**options, 'param_dtype': dtype}
+  return cell_class(in_features, hidden_features, rngs=nnx.Rngs(key), **options)
+
+
+def _take_apart(cell_class, options, in_features, hidden_features) -> _Parts:
+  """Return what is static of a module, and shapes of what is not."""
+  module = nnx.eval_shape(
+    lambda: _make(
+      *(cell_class, options, jax.random.key(0)),
+      *(in_features, hidden_features, jnp.float32),
+    )
+  )
+  return _Parts(*nnx.split(module, nnx.Param, ...))
+
+
+def _put_together(parts: _Parts, params: Any) -> Any:
+  """Return a module that has these parameters."""
+  state = jax.tree.map(lambda leaf: leaf, parts.params)
+  nnx.replace_by_pure_dict(state, params)
+  return nnx.merge(parts.graph, state, jax.tree.map(_constant, parts.rest))
+
+
+def _constant(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+  """Return a value for a random stream that nothing draws from."""
+  if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    return jnp.broadcast_to(jax.random.key(0), leaf.shape)
+  return jnp.zeros(leaf.shape, leaf.dtype)
+
+
+def _first_carry(parts: _Parts, batch_shape: tuple[int, ...]) -> Any:
+  module = nnx.merge(*parts)
+  return module.initialize_carry((*batch_shape, 1), nnx.Rngs(0))
+
+
+def _as_float(dtype: jnp.dtype, leaf: Any) -> jax.Array:
+  """Return an array of a carry, of `dtype` if it is one of floats."""
+  leaf = jnp.asarray(leaf)
+  floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+  return leaf.astype(dtype) if floating else leaf
+
+
+def _check_state(name: str, parts: _Parts) -> None:
+  """Refuse what is neither a parameter nor a random stream."""
+  for path, variable in nnx.to_flat_state(parts.rest):
+    if not isinstance(variable, nnx.RngState):
+      kind, where = type(variable).__name__, '.'.join(map(str, path))
+      raise ValueError(
+        f'{name} holds a {kind} ({where}): a cell has parameters and its '
+        'carry, no other state; nearest: an nnx.Param'
+      )
+
+
+def _find_form(name: str, parts: _Parts) -> _Form:
+  """Return how the module carries its state, tried on shapes.
+
+  Raises:
+    ValueError: a step that fails or draws, a carry of no known size.
+  """
+  batch, features, size = contract.TRIED
+
+  def run(params, rest, carry, inputs):
+    module = nnx.merge(parts.graph, params, rest)
+    carry, hidden = module(carry, inputs)
+    return nnx.state(module, nnx.RngState), carry, hidden
+
+  inputs = jax.ShapeDtypeStruct((batch, features), jnp.float32)
+  try:
+    carry = jax.eval_shape(lambda: _first_carry(parts, (batch,)))
+    made = jax.make_jaxpr(run)(parts.params, parts.rest, carry, inputs)
+  except Exception as error:  # whatever someone else's class raises
+    raise ValueError(
+      f'{name}: a step fails: {type(error).__name__}: '
+      f'{(str(error).splitlines() or [""])[0]}'
+    ) from error
+  leaves, tree = jax.tree.flatten(carry)
+  drawn = len(jax.tree.leaves(parts.rest))
+  streams = made.jaxpr.invars[len(jax.tree.leaves(parts.params)) :][:drawn]
+  ends, states = made.jaxpr.outvars[:drawn], made.jaxpr.outvars[drawn:-1]
+  if any(end is not start for start, end in zip(streams, ends, strict=True)):
+    raise ValueError(
+      f'{name} draws random numbers in its step, as dropout does; nearest: an '
+      'option that switches it off, and model.recurrent_dropout or '
+      'model.zoneout_h in its place'
+    )
+  sized = [n for n, leaf in enumerate(leaves) if leaf.shape[-1:] == (size,)]
+  if not sized:
+    raise ValueError(
+      f'{name}: no array of its carry is [..., hidden_features]; nearest: '
+      'carry the hidden state'
+    )
+  hidden = made.jaxpr.outvars[-1]
+  found = [n for n in sized if states[n] is hidden]
+  if not found:
+    return _Form(tree, None, sized[0])
+  names = [f'state_{n}' for n in range(len(leaves))]
+  names[found[0]] = 'h'
+  others = [n for n in sized if n != found[0]]
+  if len(others) == 1:
+    names[others[0]] = 'c'
+  return _Form(tree, tuple(names), sized[0])
