@@ -6,10 +6,12 @@ import functools
 import math
 import os
 import sys
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from lstm_variants import cells, tasks
+from lstm_variants import cells, models, tasks
 from lstm_variants.cells import contract, lstm
 from lstm_variants.config import fields, rules, task_fields
 from lstm_variants.config.settings import Settings
@@ -193,12 +195,17 @@ def _states_a_unit(settings: Settings) -> int:
   """Return how many numbers a layer hands on, for each hidden unit."""
   sizes = settings.architecture
   cell = cells.CELLS[sizes.cell]
-  chosen = lstm.Toggles() if cell.toggled else sizes.cell_settings
+  chosen = lstm.Toggles() if cell.toggled else _settings_of(settings)
   carry = jax.eval_shape(
-    lambda: cell.init_carry(chosen, (1,), sizes.hidden_features)
+    lambda: cell.init_carry(chosen, (1,), sizes.hidden_features, jnp.float32)
   )
   numbers = sum(leaf.size for leaf in jax.tree.leaves(carry))
   return -(-numbers // sizes.hidden_features)
+
+
+def _settings_of(settings: Settings) -> Any:
+  """Return the settings of a cell without toggles."""
+  return models.settings_of(settings.architecture, None)
 
 
 def _cell_weights(settings: Settings) -> int:
@@ -211,7 +218,7 @@ def _cell_weights(settings: Settings) -> int:
   cell, width = cells.CELLS[sizes.cell], sizes.hidden_features
   if cell.toggled:
     return 0
-  chosen = cell.settings if sizes.cell_settings is None else sizes.cell_settings
+  chosen = _settings_of(settings)
   above = width * (1 + sizes.bidirectional)
   try:
     first, upper = (

@@ -9,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import base
 import lstm_variants as lv
 from lstm_variants import cells, models, registry
 from lstm_variants.cells import check_cell, remedies
+from lstm_variants.config import settings
 from lstm_variants.models import penalty, probes
+from lstm_variants.training import memory, population
 
 F, H, T, B = 2, 4, 5, 3
 
@@ -290,3 +293,47 @@ def test_variants_that_are_none_are_refused(variant, message):
   with pytest.raises(registry.RegistryError, match=message):
     lv.register_variant('wrong', variant)
   assert 'wrong' not in lv.VARIANTS
+
+
+@pytest.mark.usefixtures('registered')
+def test_a_cell_from_outside_trains_in_a_population():
+  """Two seeds in one program: each loss is that of its own weights."""
+  runs = []
+  for seed in (0, 1):
+    config = base.get_config()
+    config.update_from_flattened_dict(
+      {
+        'seed': seed,
+        'model.variant': 'running_mean',
+        'model.hidden_features': H,
+        'task.length': 4,
+        'training.batch_size': 4,
+        'training.evaluation_batches': 1,
+      }
+    )
+    runs.append(settings.from_config(config))
+  assert memory.estimate_bytes(runs[0].settings) > 0
+  made = population.compile_population(
+    runs[0].settings, [run.hyperparams for run in runs]
+  )
+  before = jax.tree.map(np.asarray, made.state.params['layers'])
+  state, record = made.advance(made.state, 3)
+  moved = jax.tree.map(
+    lambda a, b: np.abs(a - b), before, state.params['layers']
+  )
+  assert all(leaf.max() > 0 for leaf in jax.tree.leaves(moved))
+  losses = np.asarray(record['train_loss'])
+  assert np.isfinite(losses).all() and losses[0] != losses[1]
+
+
+@pytest.mark.usefixtures('registered')
+def test_fields_that_a_cell_from_outside_does_not_read_are_refused():
+  for field, value in (('model.forget_bias', 2.0), ('model.zoneout_h', 0.1)):
+    config = base.get_config()
+    config.update_from_flattened_dict(
+      {'model.variant': 'running_mean', field: value}
+    )
+    with pytest.raises(
+      ValueError, match=f'{field}.*running_mean does not read'
+    ):
+      settings.from_config(config)
