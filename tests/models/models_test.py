@@ -113,7 +113,8 @@ def test_toggles_and_their_name_make_the_same_cell():
 
 def test_the_cells_settings_reach_the_initialiser():
   cell = make_cell('coupled', forget_bias=2.0)
-  expected = [-2.0] * HIDDEN + [2.0] * HIDDEN + [0.0] * 2 * HIDDEN
+  # A coupled forget gate has no weights: i, g, o.
+  expected = [-2.0] * HIDDEN + [0.0] * 2 * HIDDEN
   np.testing.assert_array_equal(cell.params.bias, expected)
   chrono = np.asarray(make_cell('vanilla', chrono_t_max=50.0).params.bias)
   np.testing.assert_array_equal(chrono[:HIDDEN], -chrono[HIDDEN : 2 * HIDDEN])
