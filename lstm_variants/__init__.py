@@ -28,8 +28,14 @@ if TYPE_CHECKING:
   from lstm_variants.models.modules import RNNCell as RNNCell
   from lstm_variants.models.modules import SequenceModel as SequenceModel
   from lstm_variants.tasks import make_task as make_task
+  from lstm_variants.tasks import register_task as register_task
   from lstm_variants.tasks import TASKS as TASKS
   from lstm_variants.tasks.base import Batch as Batch
+  from lstm_variants.tasks.base import channels as channels
+  from lstm_variants.tasks.base import Dialect as Dialect
+  from lstm_variants.tasks.base import HeldOut as HeldOut
+  from lstm_variants.tasks.base import Mean as Mean
+  from lstm_variants.tasks.base import symbols as symbols
   from lstm_variants.tasks.base import Task as Task
 
 __version__ = '0.1.0'
@@ -49,8 +55,16 @@ _HOMES = {
   'bridges.onnx': ('export_onnx',),
   'cells.variants': ('VARIANTS', 'Variant'),
   'models.modules': ('LSTMCell', 'RNNCell', 'SequenceModel'),
-  'tasks': ('TASKS', 'make_task'),
-  'tasks.base': ('Batch', 'Task'),
+  'tasks': ('TASKS', 'make_task', 'register_task'),
+  'tasks.base': (
+    'Batch',
+    'Dialect',
+    'HeldOut',
+    'Mean',
+    'Task',
+    'channels',
+    'symbols',
+  ),
 }
 
 

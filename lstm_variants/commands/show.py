@@ -62,15 +62,15 @@ def main() -> None:
   batch = jax.jit(task.sample, static_argnums=1)(
     jax.random.key(_SEED.value), _SAMPLES.value
   )
-  shown = [_sample(task, batch, n) for n in range(_SAMPLES.value)]
-  drawing = samples.draw(f'{task.label}: {task.summary}', shown)
+  sequences = [_sample(task, batch, n) for n in range(_SAMPLES.value)]
+  drawing = samples.draw(f'{task.label}: {task.summary}', sequences)
   files.write(
     out,
     figures.png(drawing)
     if out.suffix == '.png'
     else figures.svg(drawing, task.label).encode(),
   )
-  parts = [_describe(task), *map(samples.as_text, shown), f'picture: {out}']
+  parts = [_describe(task), *map(samples.as_text, sequences), f'picture: {out}']
   console.say('\n\n'.join(parts))
 
 
@@ -153,16 +153,16 @@ def _drawable_at(fields: dict[str, Any], length: int) -> int | None:
 def _describe(task: base.Task) -> str:
   """Return what there is to know of a task, a line each."""
   chance = ', '.join(f'{k} {v:.4g}' for k, v in task.baselines.items())
-  lines = [
-    f'{task.label}: {task.summary}',
-    f'  from            {task.reference}',
-    f'  time axis       {task.num_steps:,} steps',
-    f'  features        {task.in_features} in, {task.out_features} out',
-    f'  without memory  {chance}',
-    f'  solved          {task.success}',
+  facts = [
+    ('from', task.reference),
+    ('time axis', f'{task.num_steps:,} steps'),
+    ('features', f'{task.in_features} in, {task.out_features} out'),
+    ('without memory', chance),
+    ('solved', str(task.success)),
+    *(('published', str(result)) for result in task.published),
   ]
-  lines += [f'  published       {result}' for result in task.published]
-  return '\n'.join(lines)
+  lines = [f'  {name:16}{fact}' for name, fact in facts if fact]
+  return '\n'.join([f'{task.label}: {task.summary}', *lines])
 
 
 def _sample(task: base.Task, batch: base.Batch, n: int) -> samples.Sample:

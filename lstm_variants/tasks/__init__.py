@@ -1,7 +1,7 @@
 """Long-lag tasks, synthetic ones and data, each paper's version by its name.
 
 To add a task: a module with `TASKS`, name -> dialect -> how to build it, and
-its name in `MODULES`.
+its name in `MODULES`; from outside the house, `register_task`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,9 @@ import difflib
 import functools
 import numbers
 import os
-import types
 from typing import Any
 
+from lstm_variants.registry import Registry, RegistryError
 from lstm_variants.tasks import (
   adding,
   base,
@@ -23,6 +23,7 @@ from lstm_variants.tasks import (
   denoise,
   digits,
   forecasting,
+  from_outside,
   long_lag,
   modular_arithmetic,
   multiplication,
@@ -64,9 +65,63 @@ MODULES = (
   forecasting,
 )
 # name -> dialect -> how to build it; the first dialect is the default.
-DIALECTS: Mapping[str, Mapping[str, base.Dialect]] = types.MappingProxyType(
-  {name: found for module in MODULES for name, found in module.TASKS.items()}
+DIALECTS: Registry[Mapping[str, base.Dialect]] = Registry(
+  'task',
+  {
+    name: dialects
+    for module in MODULES
+    for name, dialects in module.TASKS.items()
+  },
 )
+# What was registered from outside, as it was given.
+_given: dict[str, from_outside.Entry] = {}
+
+
+def register_task(name: str, dialects: from_outside.Entry) -> None:
+  """Add a task: from then on it is trained, swept and compared as any other.
+
+      def majority(length):
+        …
+        return lv.Task(
+          sample=sample,
+          measure=measure,
+          num_steps=length,
+          inputs=lv.symbols('0', '1'),
+          outputs=lv.symbols('no', 'yes'),
+        )
+
+      lv.register_task('majority', majority)
+
+  Args:
+    name: a letter, then letters, digits or underscores.
+    dialects: a function of T, in steps, that returns the `Task`; where its
+      `sample` takes a `length`, T is drawn for it if a config wants that. Or a
+      `Dialect`, whose `build` takes a `Spec` and so has options, data, and
+      lengths of its own. Or several, by their names, the default first.
+
+  Raises:
+    RegistryError: a name that is taken, or a task that cannot be trained: its
+      batch is not of the shapes that it states, its loss no scalar, ….
+  """
+  if name in _given and _given[name] is dialects:
+    return  # its module is imported again
+  try:
+    entry = from_outside.dialects(name, dialects)
+  except from_outside.TaskError as error:
+    raise RegistryError(f'task {name!r}: {error}') from error
+  DIALECTS.register(name, entry, functools.partial(_check_new, name))
+  _given[name] = dialects
+
+
+def _check_new(name: str, dialects: Mapping[str, base.Dialect]) -> None:
+  """Refuse a task that cannot be trained, or that is mistaken for another."""
+  for key in (name, *(f'{name}_{dialect}' for dialect in dialects)):
+    if key in TASKS.choices():
+      raise ValueError(
+        f'{key} is a dialect of {TASKS.choice(key)[0]}; nearest: my_{name}'
+      )
+  for dialect in dialects.values():
+    from_outside.check(dialect)
 
 
 def make_task(
@@ -253,23 +308,20 @@ def _check_text(field: str, value: Any) -> str:
   raise base.SpecError(field, value, f"not text; nearest: '{value}'")
 
 
-class _Registry(Mapping[str, base.Task]):
+class _Tasks(Mapping[str, base.Task]):
   """Tasks by name, built when asked for.
 
   What needs files of the user's is not among them; `choice` knows its name.
   """
 
-  def __init__(self):
-    self._names: dict[str, tuple[str, str]] = {}
+  def choices(self) -> dict[str, tuple[str, str]]:
+    """Return the task and the dialect of every key, listed or not."""
+    choices: dict[str, tuple[str, str]] = {}
     for name, dialects in DIALECTS.items():
-      self._names[name] = name, next(iter(dialects))
+      choices[name] = name, next(iter(dialects))
       for dialect in dialects:
-        self._names[f'{name}_{dialect}'] = name, dialect
-
-  def __getitem__(self, key: str) -> base.Task:
-    if key not in self:
-      raise KeyError(key)
-    return make_task(*self._names[key])
+        choices[f'{name}_{dialect}'] = name, dialect
+    return choices
 
   def choice(self, key: str) -> tuple[str, str]:
     """Return the name and the dialect that a key stands for.
@@ -277,19 +329,23 @@ class _Registry(Mapping[str, base.Task]):
     Raises:
       KeyError: it is no name, not even of a task that needs files.
     """
-    return self._names[key]
+    return self.choices()[key]
+
+  def __getitem__(self, key: str) -> base.Task:
+    if key not in self:
+      raise KeyError(key)
+    return make_task(*self.choice(key))
 
   def __iter__(self) -> Iterator[str]:
-    return (key for key in self._names if key in self)
+    for key, (name, dialect) in self.choices().items():
+      if not DIALECTS[name][dialect].needs_files:
+        yield key
 
   def __len__(self) -> int:
     return sum(1 for _ in self)
 
   def __contains__(self, key: object) -> bool:
-    if key not in self._names:
-      return False
-    name, dialect = self._names[str(key)]
-    return not DIALECTS[name][dialect].needs_files
+    return key in set(self)
 
   def __repr__(self) -> str:
     return f'TASKS({", ".join(self)})'
@@ -297,4 +353,4 @@ class _Registry(Mapping[str, base.Task]):
 
 # Every task by name in its default dialect, and every dialect as name_dialect,
 # at its usual T.
-TASKS = _Registry()
+TASKS = _Tasks()

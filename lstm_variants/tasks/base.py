@@ -8,6 +8,7 @@ import types
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from lstm_variants.tasks.published import Published as Published
 
@@ -50,14 +51,30 @@ class Features(NamedTuple):
   one_hot: bool
 
 
-def symbols(*names: str) -> Features:
-  """Return features that are the classes of one symbol."""
-  return Features(names, one_hot=True)
+def symbols(*names: str | int) -> Features:
+  """Return features that are the classes of one symbol.
+
+  Args:
+    *names: of the classes; or how many there are, which are then numbered.
+  """
+  return Features(_named(names), one_hot=True)
 
 
-def channels(*names: str) -> Features:
-  """Return features that are numbers, one channel each."""
-  return Features(names, one_hot=False)
+def channels(*names: str | int) -> Features:
+  """Return features that are numbers, one channel each.
+
+  Args:
+    *names: of the channels; or how many there are, which are then numbered.
+  """
+  return Features(_named(names), one_hot=False)
+
+
+def _named(names: tuple[str | int, ...]) -> tuple[str, ...]:
+  """Return names; one number stands for as many."""
+  match names:
+    case (int(count),):
+      return tuple(map(str, range(count)))
+  return tuple(map(str, names))
 
 
 class HeldOut(NamedTuple):
@@ -107,22 +124,40 @@ class LastSequences(NamedTuple):
     )
 
 
-@dataclasses.dataclass(frozen=True)
+class Unjudged(NamedTuple):
+  """Success: no rule says when it is met, so no run is ever called solved."""
+
+  def __str__(self) -> str:
+    return 'no rule'
+
+
+def no_errors(outputs: jax.Array, batch: Batch) -> jax.Array:
+  """Return zeros, `[batch]`: what a task has whose sequences nothing judges."""
+  return jnp.zeros(batch.mask.shape[:1], outputs.dtype)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
   """One paper's version of a task at one length.
 
+  What has a default need not be given: `tasks.make_task` sets name, dialect,
+  length and summary of what is registered.
+
   Attributes:
-    name: of the task.
-    dialect: of the version.
-    length: T as the paper counts it, in steps; the longest where it is drawn.
+    sample: `(key, batch_size, length=None) -> Batch`, pure and jittable;
+      `batch_size` is static; with a `length`, which may be traced, every
+      sequence has that T, on the same time axis. It may lack `length`: then
+      nothing draws its lengths, and figures of lengths leave it out.
+    measure: `(outputs, batch) -> {name: Mean}`; 'loss' is what training
+      minimises. `outputs` are `[batch, time, out_features]`. Of a task that is
+      registered also scalars, means over the batch, and instead of a dict the
+      loss alone.
     num_steps: the time axis of a batch, in steps.
     inputs: what the features of the inputs stand for.
     outputs: what the features of the model's outputs stand for.
-    sample: `(key, batch_size, length=None) -> Batch`, pure and jittable;
-      `batch_size` is static; with a `length`, which may be traced, every
-      sequence has that T, on the same time axis.
-    measure: `(outputs, batch) -> {name: Mean}`; 'loss' is what training
-      minimises. `outputs` are `[batch, time, out_features]`.
+    name: of the task.
+    dialect: of the version.
+    length: T as the paper counts it, in steps; the longest where it is drawn.
     sequence_errors: `(outputs, batch) -> [batch]`, what `LastSequences` judges.
     baselines: metric -> its value for the best predictor without memory.
     success: the criterion.
@@ -132,19 +167,19 @@ class Task:
     variation: what distinguishes it from its dialect's default, for its label.
   """
 
-  name: str
-  dialect: str
-  length: int
+  sample: Callable[..., Batch]
+  measure: Callable[[jax.Array, Batch], Any]
   num_steps: int
   inputs: Features
   outputs: Features
-  sample: Callable[..., Batch]
-  measure: Callable[[jax.Array, Batch], dict[str, Mean]]
-  sequence_errors: Callable[[jax.Array, Batch], jax.Array]
-  baselines: Mapping[str, float]
-  success: HeldOut | LastSequences
-  summary: str
-  reference: str
+  name: str = ''
+  dialect: str = ''
+  length: int = 0
+  sequence_errors: Callable[[jax.Array, Batch], jax.Array] = no_errors
+  baselines: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  success: HeldOut | LastSequences | Unjudged = Unjudged()
+  summary: str = ''
+  reference: str = ''
   published: tuple[Published, ...] = ()
   variation: str = ''
 
@@ -261,8 +296,8 @@ class Dialect(NamedTuple):
   """
 
   build: Callable[[Spec], Task]
-  shortest: int
-  why: str
+  shortest: int = 1
+  why: str = 'no sequence is empty'
   drawn: bool = False
   options: Mapping[str, Option] = types.MappingProxyType({})
   usual: int = 100
