@@ -14,7 +14,7 @@ Exit status, each but 0 with one line on stderr that tells why:
          later or more, ends at once
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import logging
 import sys
 import types
@@ -23,6 +23,7 @@ from typing import Any
 from absl import app, flags
 from ml_collections import config_flags
 
+from lstm_variants import extensions
 from lstm_variants.commands import config_file
 from lstm_variants.runs import directory, files
 from lstm_variants.training import interrupt
@@ -37,6 +38,7 @@ _HELP_WANTED = {f'{dashes}{name}' for dashes in ('-', '--') for name in _HELP}
 # What any program may meet.
 _ANYWHERE = (
   config_file.UsageError,
+  extensions.ExtensionError,
   files.StorageError,
   files.BusyError,
   interrupt.Interrupted,
@@ -98,6 +100,16 @@ def define_mode() -> Callable[[], directory.Mode]:
   return mode
 
 
+def _define_import() -> None:
+  """Define --import, which every program has."""
+  flags.DEFINE_multi_string(
+    'import',
+    [],
+    'MODULE[,MODULE]: modules of your own that register cells, variants, tasks '
+    'or optimizers (docs/extending.md).',
+  )
+
+
 def start(program: types.ModuleType) -> None:
   """Run a program as if its module had been started.
 
@@ -108,6 +120,7 @@ def start(program: types.ModuleType) -> None:
   sys.modules['__main__'].__doc__ = program.__doc__
   for flag in flags.FLAGS.get_flags_for_module(program.__name__):
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+  _define_import()
   run(program.main, *program.ERRORS)
 
 
@@ -138,13 +151,18 @@ def _parse(argv: Sequence[str]) -> list[str]:
   known = flags.FLAGS
   if _Defaults.config and config_file.value_of('--config', argv) is None:
     argv = [argv[0], f'--config={_Defaults.config}', *argv[1:]]
-  if _HELP_WANTED & set(argv):
-    _help(argv)
   fields: dict[str, type] = {}
   try:
+    # First of all: what they register may be in the config.
+    extensions.load(_extensions_named(argv))
+    if _HELP_WANTED & set(argv):
+      _help(argv)
+    extensions.load_installed()
     if 'config' in known:
       fields = config_file.check(argv)
     rest = known(argv)
+    if 'import' in known:  # those in a flagfile
+      extensions.load(_split_names(known['import'].value or ()))
     if 'workdir' in known and known['workdir'].value is None:
       raise config_file.UsageError(
         '--workdir: missing; nearest: --workdir=runs/NAME'
@@ -159,7 +177,11 @@ def _parse(argv: Sequence[str]) -> list[str]:
     wrong = error.flagname
     nearest = config_file.nearest_flag(wrong, fields)
     _refuse(config_file.UsageError(f'--{wrong}: unknown flag{nearest}'))
-  except (flags.Error, config_file.UsageError) as error:
+  except (
+    flags.Error,
+    config_file.UsageError,
+    extensions.ExtensionError,
+  ) as error:
     _refuse(error)
   except Exception as error:  # whatever else a value may set off
     _refuse(
@@ -168,6 +190,16 @@ def _parse(argv: Sequence[str]) -> list[str]:
   else:
     return rest
   raise AssertionError('unreachable')
+
+
+def _extensions_named(argv: Sequence[str]) -> list[str]:
+  """Return the modules that a command line names, before it is parsed."""
+  return _split_names(config_file.values_of('--import', argv))
+
+
+def _split_names(values: Iterable[str]) -> list[str]:
+  """Return the names in lists whose parts a comma separates."""
+  return [name for value in values for name in value.split(',')]
 
 
 def _help(argv: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from absl import flags
 from ml_collections import config_dict
 
 from lstm_variants import console
+from lstm_variants.runs import directory
 
 _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
@@ -84,7 +85,7 @@ def check(argv: Sequence[str]) -> dict[str, type]:
         '--config=configs/adding.py'
       )
     raise UsageError('--config: missing; nearest: --config=configs/adding.py')
-  types_of = dict(_flatten(_load_config(path)))
+  types_of = _types_of(_load_config(path))
   given: dict[str, list[str | None]] = {}
   for field, value in overrides(argv):
     given.setdefault(field, []).append(value)
@@ -167,44 +168,52 @@ def _check_type(field: str, value: str, expected: type) -> None:
       raise UsageError(f'{what}: must be a number; {nearest}') from None
 
 
-def _flatten(
-  config: config_dict.ConfigDict, prefix: str = ''
-) -> Iterator[tuple[str, type]]:
-  for key in config:
-    kind: Any = config.get_type(key)
-    if issubclass(kind, config_dict.ConfigDict):
-      nested: Any = config[key]
-      yield from _flatten(nested, f'{prefix}{key}.')
-    else:
-      yield f'{prefix}{key}', kind
+def _types_of(config: config_dict.ConfigDict) -> dict[str, type]:
+  """Return the type of each field; that of a value left open is known too."""
+  types_of = {}
+  for field, _ in directory.flatten(config.to_dict()):
+    *parts, name = field.split('.')
+    part: Any = config
+    for key in parts:
+      part = part[key]
+    types_of[field] = part.get_type(name)
+  return types_of
+
+
+def values_of(flag: str, argv: Sequence[str]) -> list[str]:
+  """Return what is given to a flag, as FLAG=VALUE or FLAG VALUE, in order."""
+  values = []
+  for index, word in enumerate(argv):
+    name, equals, value = word.partition('=')
+    if name not in (flag, flag.removeprefix('-')):
+      continue
+    if equals:
+      values.append(value)
+    elif index + 1 < len(argv):
+      values.append(argv[index + 1])
+  return values
 
 
 def value_of(flag: str, argv: Sequence[str]) -> str | None:
-  """Return the last value given to a flag, in either form, or None."""
-  found = None
-  for index, word in enumerate(argv):
-    if word in (flag, flag[1:]) and index + 1 < len(argv):
-      found = argv[index + 1]
-    for form in (flag, flag[1:]):
-      if word.startswith(form + '='):
-        found = word[len(form) + 1 :]
-  return found
+  """Return the last value given to a flag, or None."""
+  values = values_of(flag, argv)
+  return values[-1] if values else None
 
 
 def nearest_flag(wrong: str, fields: Iterable[str]) -> str:
   """Name the field or flag closest to `wrong`, given as NAME or NAME=VALUE.
 
-  A field may lack what stands before its last dot, or be one of its words.
+  A field may lack what stands before its last dot, or be one of its parts.
   """
   name, equals, value = wrong.partition('=')
   name = name.removeprefix('config.')
   whole = {field: f'config.{field}' for field in fields}
   last = {field.rpartition('.')[2]: flag for field, flag in whole.items()}
   choices = {**{flag: flag for flag in flags.FLAGS}, **last, **whole}
-  words = {
-    word: flag for field, flag in last.items() for word in field.split('_')
+  parts = {
+    part: flag for field, flag in last.items() for part in field.split('_')
   }
-  for known, cutoff in ((choices, 0.8), (words, 0.8), (choices, 0.5)):
+  for known, cutoff in ((choices, 0.8), (parts, 0.8), (choices, 0.5)):
     close = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     if close:
       return f'; nearest: --{known[close[0]]}{equals}{value}'
