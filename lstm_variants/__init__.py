@@ -27,6 +27,8 @@ if TYPE_CHECKING:
   from lstm_variants.models.modules import LSTMCell as LSTMCell
   from lstm_variants.models.modules import RNNCell as RNNCell
   from lstm_variants.models.modules import SequenceModel as SequenceModel
+  from lstm_variants.optimizers import Optimizer as Optimizer
+  from lstm_variants.optimizers import register_optimizer as register_optimizer
   from lstm_variants.tasks import make_task as make_task
   from lstm_variants.tasks import register_task as register_task
   from lstm_variants.tasks import TASKS as TASKS
@@ -55,6 +57,7 @@ _HOMES = {
   'bridges.onnx': ('export_onnx',),
   'cells.variants': ('VARIANTS', 'Variant'),
   'models.modules': ('LSTMCell', 'RNNCell', 'SequenceModel'),
+  'optimizers': ('Optimizer', 'register_optimizer'),
   'tasks': ('TASKS', 'make_task', 'register_task'),
   'tasks.base': (
     'Batch',

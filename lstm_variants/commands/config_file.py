@@ -14,7 +14,7 @@ from absl import flags
 from ml_collections import config_dict
 
 from lstm_variants import console
-from lstm_variants.runs import directory
+from lstm_variants.config import fields as fields_lib
 
 _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
@@ -171,7 +171,7 @@ def _check_type(field: str, value: str, expected: type) -> None:
 def _types_of(config: config_dict.ConfigDict) -> dict[str, type]:
   """Return the type of each field; that of a value left open is known too."""
   types_of = {}
-  for field, _ in directory.flatten(config.to_dict()):
+  for field, _ in fields_lib.flatten(config.to_dict()):
     *parts, name = field.split('.')
     part: Any = config
     for key in parts:

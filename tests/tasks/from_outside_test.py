@@ -9,7 +9,7 @@ import pytest
 
 import lstm_variants as lv
 from lstm_variants import tasks
-from lstm_variants.config import checks
+from lstm_variants.config import rules
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.registry import RegistryError
 from lstm_variants.tasks import base, from_outside
@@ -168,7 +168,7 @@ def test_a_length_at_which_it_fails_is_refused_in_a_line(make_config):
   lv.register_task('small', small)
   refused = {7: 'the length must be even$', 300: r'\[7, 200, 1\]'}
   for length, rule in refused.items():
-    with pytest.raises(checks.InputError, match=rule) as refusal:
+    with pytest.raises(rules.InputError, match=rule) as refusal:
       settings_lib.from_config(
         make_config({'task.name': 'small', 'task.length': length})
       )
