@@ -92,6 +92,25 @@ def test_a_study_is_analysed(run, workdir):
   assert {f'{label}-gradient_flow-shares.svg', f'{label}-lengths.svg'} <= names
 
 
+def test_who_lacks_a_module_is_told_its_name_in_a_line(run, workdir):
+  place = f'--workdir={workdir}'
+  kinds = {
+    'examples.majority': "task 'majority'",
+    'examples.sign_momentum': "optimizer 'sign_momentum'",
+  }
+  for missing in MODULES:
+    others = f'--import={",".join(set(MODULES) - {missing})}'
+    refused = (
+      f'error: {place}: its runs use the {kinds[missing]} of the module '
+      f'{missing}; nearest: --import={missing}\n'
+    )
+    assert run(2, 'analyse', others, place) == refused
+    assert run(2, 'sweep', others, *STUDY, place, '--resume') == refused
+    assert run(2, 'export', others, place, '--out=x.onnx') == refused
+  refused = run(2, 'train', *STUDY, f'{place}_2')
+  assert "--config.task.name='majority': unknown" in refused
+
+
 def test_a_task_is_shown(run, tmp_path):
   text = run(
     0,

@@ -25,7 +25,7 @@ from ml_collections import config_flags
 
 from lstm_variants import extensions
 from lstm_variants.commands import config_file
-from lstm_variants.runs import directory, files
+from lstm_variants.runs import directory, files, results
 from lstm_variants.training import interrupt
 
 # The flags below are the programs', so that their --help lists them.
@@ -158,6 +158,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
     if _HELP_WANTED & set(argv):
       _help(argv)
     extensions.load_installed()
+    _check_resumed(argv)
     if 'config' in known:
       fields = config_file.check(argv)
     rest = known(argv)
@@ -200,6 +201,27 @@ def _extensions_named(argv: Sequence[str]) -> list[str]:
 def _split_names(values: Iterable[str]) -> list[str]:
   """Return the names in lists whose parts a comma separates."""
   return [name for value in values for name in value.split(',')]
+
+
+def _check_resumed(argv: Sequence[str]) -> None:
+  """Refuse to go on with a study whose modules are not named.
+
+  Before the config is read, which would be refused for an unknown name.
+  """
+  workdir = config_file.value_of('--workdir', argv)
+  if workdir is None or not {'-resume', '--resume', '--resume=true'} & set(
+    argv
+  ):
+    return
+  try:
+    study = results.read_study(workdir)
+  except results.WorkdirError:
+    return  # it is refused where it is used
+  if study.get('modules'):
+    # Only now: it takes jax, which is slow to start.
+    from lstm_variants.config import components
+
+    components.check_study(workdir, study)
 
 
 def _help(argv: Sequence[str]) -> None:

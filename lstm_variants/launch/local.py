@@ -7,8 +7,8 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from lstm_variants import console
-from lstm_variants.config import fields, populations, rules, schema
+from lstm_variants import console, extensions
+from lstm_variants.config import components, fields, populations, rules, schema
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import checkpoint, directory, record, results
@@ -148,6 +148,7 @@ def train(
     mode,
     functools.partial(_check_left, workdir, members, tasks),
     form,
+    extensions.needed_by(*components.of_runs(configs)),
   ):
     console.say(f'{name}: {len(runs)} runs in {len(members)} compiled programs')
     diverged = [_train_one(workdir, population) for population in members]

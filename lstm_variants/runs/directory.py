@@ -100,6 +100,7 @@ def open_study(
   mode: Mode = Mode.NEW,
   check_left: Callable[[], None] = lambda: None,
   form: record.Form = record.NEW,
+  modules: Sequence[str] = (),
 ) -> Iterator[None]:
   """Create a study's directory, or take it up; alone until the block ends.
 
@@ -113,6 +114,7 @@ def open_study(
     check_left: called before anything is changed in a study that is gone on
       with; raises where its populations cannot be.
     form: how the directory records the runs.
+    modules: from outside, without which the runs cannot be read.
 
   Raises:
     WorkdirError: see `check`.
@@ -131,7 +133,13 @@ def open_study(
     if mode is Mode.OVERWRITE:
       _clear(path)
     recorded = [form.record(config) for config in runs]
-    study = {'name': name, 'config': config, 'tasks': tasks, 'runs': recorded}
+    study = {
+      'name': name,
+      'modules': list(modules),
+      'config': config,
+      'tasks': tasks,
+      'runs': recorded,
+    }
     _write_study(path, study, form.format, mode)
     yield
 

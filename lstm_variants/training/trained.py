@@ -9,7 +9,13 @@ import zlib
 
 import jax
 
-from lstm_variants.config import populations, rules, schema, settings
+from lstm_variants.config import (
+  components,
+  populations,
+  rules,
+  schema,
+  settings,
+)
 from lstm_variants.runs import checkpoint, files, record, results
 from lstm_variants.training import population as compiled
 from lstm_variants.training import resume, states
@@ -62,8 +68,10 @@ def read(workdir: str) -> Saved:
   Raises:
     WorkdirError: there is no study, or what it holds are no runs of ours.
     InputError: a config that this version refuses.
+    ExtensionError: it uses what a module registers that is not imported.
   """
   study = results.read_study(workdir)
+  components.check_study(workdir, study)
   if not study['runs']:
     raise results.WorkdirError(
       f'--workdir={workdir}: its study has no runs; choose another'
