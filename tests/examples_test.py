@@ -6,9 +6,6 @@ import re
 
 import pytest
 
-from tests.commands import bad_input_test
-
-fork = bad_input_test.fork
 ROOT = pathlib.Path(__file__).parents[1]
 EXAMPLES = ROOT / 'examples'
 MODULES = ('examples.majority', 'examples.sign_momentum')
