@@ -8,9 +8,15 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 EXAMPLES = ROOT / 'examples'
-MODULES = ('examples.majority', 'examples.sign_momentum')
+# Each with the component that it registers.
+MODULES = {
+  'examples.majority': "task 'majority'",
+  'examples.fixed_forget': "cell 'fixed_forget'",
+  'examples.watched_output': "cell 'watched_output'",
+  'examples.sign_momentum': "optimizer 'sign_momentum'",
+}
 IMPORT = f'--import={",".join(MODULES)}'
-MODELS = ('vanilla',)
+MODELS = ('vanilla', 'fixed_forget', 'watched_output')
 STUDY = (
   f'--config=examples/study.py:{",".join(MODELS)}',
   '--config.optimizer.name=sign_momentum',
@@ -82,8 +88,12 @@ def test_a_study_is_compared_without_its_modules(run, workdir):
 
 
 def test_a_study_is_analysed(run, workdir):
-  for figure in ('gradient_flow', 'lengths'):
-    run(0, 'analyse', IMPORT, f'--workdir={workdir}', f'--figure={figure}')
+  for figure, model in {
+    'gradient_flow': MODELS[1],
+    'lengths': MODELS[0],
+  }.items():
+    wanted = f'--figure={figure}', f'--models={model}'
+    run(0, 'analyse', IMPORT, f'--workdir={workdir}', *wanted)
   names = {path.name for path in (workdir / 'figures').glob('*.svg')}
   label = 'majority-own-T6-from4'
   assert {f'{label}-gradient_flow-shares.svg', f'{label}-lengths.svg'} <= names
@@ -91,14 +101,10 @@ def test_a_study_is_analysed(run, workdir):
 
 def test_who_lacks_a_module_is_told_its_name_in_a_line(run, workdir):
   place = f'--workdir={workdir}'
-  kinds = {
-    'examples.majority': "task 'majority'",
-    'examples.sign_momentum': "optimizer 'sign_momentum'",
-  }
-  for missing in MODULES:
-    others = f'--import={",".join(set(MODULES) - {missing})}'
+  for missing, component in MODULES.items():
+    others = f'--import={",".join(MODULES.keys() - {missing})}'
     refused = (
-      f'error: {place}: its runs use the {kinds[missing]} of the module '
+      f'error: {place}: its runs use the {component} of the module '
       f'{missing}; nearest: --import={missing}\n'
     )
     assert run(2, 'analyse', others, place) == refused
@@ -106,6 +112,20 @@ def test_who_lacks_a_module_is_told_its_name_in_a_line(run, workdir):
     assert run(2, 'export', others, place, '--out=x.onnx') == refused
   refused = run(2, 'train', *STUDY, f'{place}_2')
   assert "--config.task.name='majority': unknown" in refused
+
+
+def test_a_model_is_exported_or_refused_in_words(run, workdir, tmp_path):
+  pytest.importorskip('onnx')
+  for name in finals(workdir):
+    if '_seed0_' in name:
+      out = tmp_path / f'{name}.onnx'
+      status = 2 if name.startswith('fixed_forget') else 0
+      text = run(
+        *(status, 'export', IMPORT, f'--workdir={workdir}', f'--run={name}'),
+        f'--out={out}',
+      )
+      assert out.exists() == (status == 0)
+      assert status == 0 or 'ONNX has no operator for it' in text
 
 
 def test_a_task_is_shown(run, tmp_path):
@@ -120,7 +140,13 @@ def test_a_task_is_shown(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('name', 'most'), [('majority', 60), ('sign_momentum', 10)]
+  ('name', 'most'),
+  [
+    ('fixed_forget', 40),
+    ('watched_output', 4),  # the import is one of them
+    ('majority', 60),
+    ('sign_momentum', 10),
+  ],
 )
 def test_an_example_is_as_short_as_it_is_said_to_be(name, most):
   assert len(code_lines((EXAMPLES / f'{name}.py').read_text())) <= most
