@@ -9,8 +9,7 @@ import numpy as np
 
 from docs.tour import canvas, depth, gating, picture, products, sequences
 from lstm_variants.evidence import subjects
-from lstm_variants.plots import figures
-from lstm_variants.report import tables
+from lstm_variants.plots import theme
 from lstm_variants.runs import files
 
 # What is a number, but not a count.
@@ -125,7 +124,7 @@ def write(
     drawn = PICTURES[name].draw(study, *found)
     path = directory / f'{name}.svg'
     canvas.sharpen(drawn.figure)
-    svg = _PATHS.sub(_shorten, figures.svg(drawn.figure, salt=name))
+    svg = _PATHS.sub(_shorten, theme.svg(drawn.figure, salt=name))
     files.write(path, svg.encode())
     files.write(directory / f'{name}.csv', _table(drawn).encode())
     yield path
@@ -137,7 +136,7 @@ def _shorten(path: re.Match[str]) -> str:
 
 
 def _table(drawn: picture.Drawn) -> str:
-  return tables.as_csv(
+  return files.csv_text(
     drawn.columns,
     (
       [f'{float(c):.4g}' if isinstance(c, _REAL) else c for c in row]

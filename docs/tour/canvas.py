@@ -8,10 +8,10 @@ from matplotlib import axes as axes_lib
 from matplotlib import figure, style, ticker
 
 from lstm_variants.evidence.gradient_flow import gradient_figures
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 
 WIDTH = 7.5  # inches
-BLUE, ORANGE, GREEN, PINK = figures.PALETTE[:4]
+BLUE, ORANGE, GREEN, PINK = theme.PALETTE[:4]
 GRAY = '#888888'
 MARK: dict[str, Any] = {
   'color': '#444444',
@@ -28,7 +28,7 @@ def page(title: str, height: float) -> Iterator[figure.Figure]:
     title: above everything.
     height: in inches.
   """
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing = figure.Figure(figsize=(WIDTH, height), layout='constrained')
     drawing.suptitle(plain(title), **gradient_figures.TITLE)
     yield drawing

@@ -10,7 +10,7 @@ from docs.tour import depth_figures, picture
 from lstm_variants.evidence import subjects
 from lstm_variants.evidence.gates import gate_statistics
 from lstm_variants.evidence.gradient_flow import gradient_curves, gradient_flow
-from lstm_variants.plots import figures
+from lstm_variants.report import curves
 
 # Of which the time constants are means, and over which units are chosen.
 SEQUENCES, LAG_SEQUENCES = 64, 64
@@ -34,7 +34,7 @@ class Stack(NamedTuple):
   layers: int
   weights: int
   tau: list[np.ndarray]
-  curve: figures.Curve
+  curve: curves.Curve
 
 
 class Latch(NamedTuple):

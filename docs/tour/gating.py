@@ -9,7 +9,8 @@ import numpy.typing as npt
 from docs.tour import canvas, gating_figures, picture
 from lstm_variants.evidence import subjects
 from lstm_variants.evidence.gates import gate_statistics, gates_figures
-from lstm_variants.plots import figures, samples
+from lstm_variants.plots import samples
+from lstm_variants.report import curves
 
 SEQUENCES = 128
 # Of the picture of two gates: of each side.
@@ -192,7 +193,7 @@ class Pairs(NamedTuple):
   shares: np.ndarray
   sum: float
   spread: float
-  curve: figures.Curve
+  curve: curves.Curve
 
 
 def draw_coupling(

@@ -10,7 +10,7 @@ import numpy as np
 from lstm_variants import models
 from lstm_variants.evidence import subjects
 from lstm_variants.evidence.gates import gate_statistics, gates
-from lstm_variants.plots import figures
+from lstm_variants.report import curves
 from lstm_variants.runs import results
 from lstm_variants.tasks import base
 
@@ -113,12 +113,12 @@ def rows_of(
 
 def learning_curve(
   study: subjects.Study, subject: subjects.Subject
-) -> figures.Curve:
+) -> curves.Curve:
   """Return the held-out loss of a model over its seeds."""
   metrics: dict[str, list[Any]] = {}
   for row in results.read_metrics(study.workdir):
     metrics.setdefault(row['run'], []).append(row)
-  return figures.learning_curve(rows_of(study, subject), metrics)
+  return curves.learning_curve(rows_of(study, subject), metrics)
 
 
 def run(

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import pathlib
 
 from lstm_variants.claims import budget, claim
-from lstm_variants.report import tables
 from lstm_variants.runs import files
 
 BEGIN = '<!-- experiments.reproduce writes from here -->'
@@ -49,7 +48,7 @@ def csv_text(outcomes: Sequence[budget.Outcome]) -> str:
         *(outcome.runs, f'{outcome.minutes:.2f}', _command(said)),
       )
     )
-  return tables.as_csv(_COLUMNS, lines)
+  return files.csv_text(_COLUMNS, lines)
 
 
 def summary(outcomes: Sequence[budget.Outcome]) -> str:

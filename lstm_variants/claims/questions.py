@@ -10,7 +10,9 @@ import math
 from typing import Any, NamedTuple
 
 from lstm_variants.claims import claim
-from lstm_variants.report import comparison, tables
+from lstm_variants.config import fields
+from lstm_variants.report import tables
+from lstm_variants.runs import grouping
 from lstm_variants.statistics import intervals, log_rank, shares, survival
 
 ALPHA = 0.05
@@ -57,7 +59,7 @@ def select(runs: Sequence[claim.Run], wanted: Arm) -> list[claim.Run]:
 
 
 def _matches(run: claim.Run, wanted: Arm) -> bool:
-  config = dict(comparison.flatten(run['config']))
+  config = dict(fields.flatten(run['config']))
   return all(
     _plain(config.get(name)) == _plain(value)
     for name, value in wanted.fields.items()
@@ -173,10 +175,7 @@ def _race(
   arms = [select(runs, each) for each in (of, than)]
   longest = max(run['sequences'] for own in arms for run in own)
   test = log_rank.log_rank(
-    [
-      (comparison.times_to_success(own, longest), _successes(own))
-      for own in arms
-    ]
+    [(grouping.times_to_success(own, longest), _successes(own)) for own in arms]
   )
   medians = (
     f'{each.words} {_sequences(_median(own))}'
@@ -278,7 +277,7 @@ def _solved(runs: Sequence[claim.Run]) -> tuple[int, int]:
 
 def _median(runs: Sequence[claim.Run]) -> intervals.Interval:
   return survival.median_to_success(
-    comparison.times_to_success(runs), _successes(runs)
+    grouping.times_to_success(runs), _successes(runs)
   )
 
 

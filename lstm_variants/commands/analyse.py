@@ -18,10 +18,9 @@ from absl import flags
 from lstm_variants import console, evidence
 from lstm_variants.commands import command, config_file
 from lstm_variants.config import rules
-from lstm_variants.evidence import subjects
-from lstm_variants.report import comparison, gallery
+from lstm_variants.evidence import gallery, subjects
 from lstm_variants.report import write as report
-from lstm_variants.runs import results
+from lstm_variants.runs import grouping, results
 from lstm_variants.training import backend
 
 ALL = 'all'
@@ -41,7 +40,7 @@ ERRORS = (
   backend.BackendError,
   results.WorkdirError,
   rules.InputError,
-  comparison.BaselineError,
+  grouping.BaselineError,
   subjects.SubjectError,
 )
 
@@ -50,11 +49,11 @@ def main() -> None:
   """Draw what is wanted, then write the report."""
   workdir, wanted = _WORKDIR.value, _FIGURE.value
   study = subjects.read(workdir, _TASKS.value, _MODELS.value)
-  comparison.check_baseline(study.every_row, _BASELINE.value)
+  grouping.check_baseline(study.every_row, _BASELINE.value)
   backend.check()
   kinds = list(evidence.KINDS) if wanted == ALL else [wanted]
   for kind in kinds:
-    drawings = evidence.KINDS[kind](study, _BASELINE.value)
+    drawings = evidence.drawer(kind)(study, _BASELINE.value)
     paths = gallery.write(workdir, drawings, study.every_row)
     if not paths and wanted != ALL:
       raise config_file.UsageError(

@@ -21,7 +21,7 @@ from lstm_variants import console, tasks
 from lstm_variants.commands import command, config_file
 from lstm_variants.config import fields as fields_lib
 from lstm_variants.config import rules, schema, task_fields
-from lstm_variants.plots import figures, samples
+from lstm_variants.plots import samples, theme
 from lstm_variants.runs import files
 from lstm_variants.tasks import base
 from lstm_variants.training import backend
@@ -66,9 +66,9 @@ def main() -> None:
   drawing = samples.draw(f'{task.label}: {task.summary}', sequences)
   files.write(
     out,
-    figures.png(drawing)
+    theme.png(drawing)
     if out.suffix == '.png'
-    else figures.svg(drawing, task.label).encode(),
+    else theme.svg(drawing, task.label).encode(),
   )
   parts = [_describe(task), *map(samples.as_text, sequences), f'picture: {out}']
   console.say('\n\n'.join(parts))

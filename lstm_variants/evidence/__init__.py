@@ -1,24 +1,27 @@
-"""What a study's trained models show: takes a study, yields drawings."""
+"""What a study's trained models show: takes a study, yields drawings.
 
-from collections.abc import Callable, Iterator, Mapping
-import types
+A kind of evidence is a folder here, and its name in `KINDS`. Its modules
+measure, draw, and tell what was drawn; its `draw.draw` does all three.
+"""
 
-from lstm_variants.evidence import subjects
-from lstm_variants.evidence.gates import draw as gates
-from lstm_variants.evidence.gradient_flow import draw as gradient_flow
-from lstm_variants.evidence.importance import draw as importance
-from lstm_variants.evidence.lengths import draw as lengths
-from lstm_variants.evidence.survival import draw as survival
-from lstm_variants.report import gallery
+from collections.abc import Callable, Iterator
+import importlib
+from typing import Any
 
-Draw = Callable[[subjects.Study, str], Iterator[gallery.Drawing]]
-# Kind of figure -> what draws it of a study, beside a baseline.
-KINDS: Mapping[str, Draw] = types.MappingProxyType(
-  {
-    'gradient_flow': gradient_flow.draw,
-    'gates': gates.draw,
-    'lengths': lengths.draw,
-    'importance': importance.draw,
-    'survival': survival.draw,
-  }
-)
+# In the order of the report.
+KINDS = ('gradient_flow', 'gates', 'lengths', 'importance', 'survival')
+
+
+def drawer(kind: str) -> Callable[[Any, str], Iterator[Any]]:
+  """Return what draws a kind of evidence.
+
+  It is imported here: the names of the kinds are known without jax, so that a
+  report can be written without it.
+
+  Args:
+    kind: one of `KINDS`.
+
+  Returns:
+    `(subjects.Study, baseline) -> drawings`, each a `gallery.Drawing`.
+  """
+  return importlib.import_module(f'{__name__}.{kind}.draw').draw

@@ -12,8 +12,7 @@ from lstm_variants import console
 from lstm_variants.cells import remedies
 from lstm_variants.config import fields, task_fields
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.report import comparison
-from lstm_variants.runs import results
+from lstm_variants.runs import grouping, results
 from lstm_variants.tasks import base
 from lstm_variants.training import step, trained
 
@@ -102,7 +101,7 @@ def read(
   saved = trained.read(workdir)
   runs = saved.runs
   place = {name: index for index, name in enumerate(saved.names)}
-  groups = comparison.group_runs(study['tasks'], rows, pooled=False)
+  groups = grouping.group_runs(study['tasks'], rows, pooled=False)
   _check('tasks', tasks, [group.task for group in groups])
   _check('models', models, [group.model for group in groups])
   subjects = []
@@ -133,7 +132,7 @@ def read(
 
 
 def _is_wanted(
-  group: comparison.Group, tasks: Sequence[str], models: Sequence[str]
+  group: grouping.Group, tasks: Sequence[str], models: Sequence[str]
 ) -> bool:
   return (not tasks or group.task in tasks) and (
     not models or group.model in models

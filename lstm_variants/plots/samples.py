@@ -7,7 +7,7 @@ from matplotlib import axes as axes_lib
 from matplotlib import figure, style, ticker
 import numpy as np
 
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 
 # Characters of a line of text beside its label.
 _WIDTH = 66
@@ -15,7 +15,7 @@ _WIDTH = 66
 _STEPS = 120
 # Rows of symbols whose names fit beside a panel.
 _ROWS = 24
-_ANSWER, _CHANNELS = figures.PALETTE[1], figures.PALETTE[::2]
+_ANSWER, _CHANNELS = theme.PALETTE[1], theme.PALETTE[::2]
 
 
 class Axis(NamedTuple):
@@ -67,7 +67,7 @@ def as_text(sample: Sample) -> str:
 
 def draw(title: str, samples: Sequence[Sample]) -> figure.Figure:
   """Return a figure with one panel for each sample."""
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing = figure.Figure(
       figsize=(7.5, 0.6 + 2.0 * len(samples)), layout='constrained'
     )

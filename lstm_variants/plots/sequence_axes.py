@@ -7,7 +7,7 @@ from matplotlib import axes as axes_lib
 from matplotlib import ticker
 import numpy as np
 
-from lstm_variants.plots import figures, samples
+from lstm_variants.plots import samples, theme
 
 # Of a gate, or a chance: white is 0, dark is 1. Of a state: white is 0. Both
 # are told apart by the colour-blind.
@@ -32,7 +32,7 @@ def draw_inputs(
   axes.set_ylabel('input')
   if one_hot:
     step, symbol = np.nonzero(inputs > 0)
-    axes.plot(step, symbol, 's', markersize=3, color=figures.PALETTE[0])
+    axes.plot(step, symbol, 's', markersize=3, color=theme.PALETTE[0])
     _name_rows(axes, names)
     return
   edges = np.arange(steps + 1) - 0.5
@@ -44,7 +44,7 @@ def draw_inputs(
       baseline=0 if switch else None,
       fill=switch,
       alpha=0.35 if switch else 1,
-      color=figures.PALETTE[n % len(figures.PALETTE)],
+      color=theme.PALETTE[n % len(theme.PALETTE)],
       label=plain(name) if n < _CHANNELS else None,
     )
   add_legend(axes)
@@ -67,7 +67,7 @@ def draw_outputs(
     'marker': 'o',
     'markersize': 5,
     'fillstyle': 'none',
-    'color': figures.PALETTE[1],
+    'color': theme.PALETTE[1],
     'clip_on': False,
     'zorder': 3,
   }
@@ -89,7 +89,7 @@ def draw_outputs(
     axes.plot(
       outputs[:, n],
       linewidth=1.3,
-      color=figures.PALETTE[(2 * n) % len(figures.PALETTE)],
+      color=theme.PALETTE[(2 * n) % len(theme.PALETTE)],
       label=plain(label) if n < _CHANNELS else None,
     )
     axes.plot(asked, targets[:, n], **right, label=None if n else 'target')

@@ -7,9 +7,9 @@ import re
 import shlex
 from typing import Any
 
+from lstm_variants.evidence import gallery
 from lstm_variants.report import (
   comparison,
-  gallery,
   page_notes,
   page_style,
   tables,

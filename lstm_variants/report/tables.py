@@ -1,7 +1,6 @@
 """The comparison as tables: the words in their cells, and the terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
-import csv
+from collections.abc import Mapping, Sequence
 import io
 import math
 from typing import Any, TextIO
@@ -112,15 +111,6 @@ def published(result: Mapping[str, Any]) -> str:
     f'{amount} {result["unit"]}, {result["source"]} '
     f'(T = {result["length"]:,}{note})'
   )
-
-
-def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-  """Return rows as CSV, their headings first."""
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(columns)
-  writer.writerows(rows)
-  return text.getvalue()
 
 
 def number(value: float) -> str:

@@ -5,9 +5,10 @@ import math
 import pathlib
 from typing import Any, NamedTuple
 
-from lstm_variants.plots import figures
-from lstm_variants.report import comparison, gallery, page, tables
-from lstm_variants.runs import files, results
+from lstm_variants.evidence import gallery
+from lstm_variants.plots import theme
+from lstm_variants.report import comparison, curves, page
+from lstm_variants.runs import files, grouping, results
 
 _CSV_COLUMNS = (
   'task',
@@ -53,7 +54,7 @@ def write(workdir: str, baseline: str) -> Report:
 
   Raises:
     results.WorkdirError: no study, or no finished run.
-    comparison.BaselineError: no run is of the baseline's model.
+    grouping.BaselineError: no run is of the baseline's model.
   """
   study, runs = results.read_study(workdir), results.read_runs(workdir)
   rows = comparison.compare(study['tasks'], runs, baseline)
@@ -65,10 +66,10 @@ def write(workdir: str, baseline: str) -> Report:
   texts, written = {}, []
   for (task, kind), drawing in drawings.items():
     name = gallery.file_name(task, kind)
-    texts[task, kind] = figures.svg(drawing, salt=name)
+    texts[task, kind] = theme.svg(drawing, salt=name)
     svg, png = (path / 'figures' / f'{name}.{end}' for end in ('svg', 'png'))
     written.append(_replace(svg, texts[task, kind].encode()))
-    written.append(_replace(png, figures.png(drawing)))
+    written.append(_replace(png, theme.png(drawing)))
   html = page.render(
     study,
     rows,
@@ -94,12 +95,12 @@ def csv_text(rows: Sequence[comparison.Row]) -> str:
       *(row.params_in_use, row.milliseconds),
     )
     lines.append(['' if _is_nan(value) else value for value in values])
-  return tables.as_csv(_CSV_COLUMNS, lines)
+  return files.csv_text(_CSV_COLUMNS, lines)
 
 
 def _draw(
   study: Mapping[str, Any],
-  runs: Sequence[comparison.Run],
+  runs: Sequence[grouping.Run],
   rows: Sequence[comparison.Row],
   metrics: Sequence[Mapping[str, Any]],
 ) -> dict[tuple[str, str], Any]:
@@ -109,17 +110,17 @@ def _draw(
     by_run.setdefault(evaluation['run'], []).append(evaluation)
   groups = {
     (group.task, group.label): group
-    for group in comparison.group_runs(study['tasks'], runs)
+    for group in grouping.group_runs(study['tasks'], runs)
   }
   drawings = {}
   for task in dict.fromkeys(row.task for row in rows):
     chosen = [row for row in rows if row.task == task]
     ordered = [groups[task, row.label] for row in chosen]
     baselines = study['tasks'].get(task, {}).get('baselines') or {}
-    drawings[task, 'loss'] = figures.draw_learning_curves(
+    drawings[task, 'loss'] = curves.draw_learning_curves(
       task, ordered, by_run, baselines.get('loss')
     )
-    drawings[task, 'success'] = figures.draw_successes(
+    drawings[task, 'success'] = curves.draw_successes(
       task, ordered, {row.label: row.median.estimate for row in chosen}
     )
   return drawings

@@ -4,11 +4,13 @@ A file is written aside, synced, renamed, and its directory synced (Pillai et
 al., OSDI 2014, tell why each of them). No jax, nothing of ours.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import contextlib
+import csv
 import datetime
 import errno
 import fcntl
+import io
 import json
 import math
 import os
@@ -256,3 +258,12 @@ def _words(file: Any) -> list[str]:
   file.seek(0)
   words = file.read(1000).split()
   return words if len(words) == 3 and words[1].isdigit() else []
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+  """Return rows as CSV, their headings first."""
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(columns)
+  writer.writerows(rows)
+  return text.getvalue()

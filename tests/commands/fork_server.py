@@ -23,11 +23,14 @@ from typing import Any, IO, NamedTuple
 
 import jax
 
-import lstm_variants.evidence  # noqa: F401
+from lstm_variants import evidence
 from lstm_variants.launch import local
 
 # What the programs import, so that the forks need not.
 import lstm_variants.report.write  # noqa: F401
+
+for kind in evidence.KINDS:
+  evidence.drawer(kind)
 
 _compilations = []
 # In an exit status: something was compiled. No status has this bit, nor have

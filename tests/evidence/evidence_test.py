@@ -1,6 +1,7 @@
 """What trained models show, against what they and their study say."""
 
 import math
+import pathlib
 
 import jax
 import numpy as np
@@ -9,13 +10,12 @@ import pytest
 from lstm_variants import evidence, models, tasks
 from lstm_variants.cells import remedies
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.evidence import subjects
+from lstm_variants.evidence import gallery, subjects
 from lstm_variants.evidence.gradient_flow import gradient_flow
 from lstm_variants.evidence.lengths import draw
 from lstm_variants.evidence.lengths import lengths as analysis_lengths
 from lstm_variants.launch import local as study_lib
-from lstm_variants.report import comparison, gallery
-from lstm_variants.runs import results
+from lstm_variants.runs import grouping, results
 from lstm_variants.training import step, trained
 from tests import conftest
 
@@ -52,7 +52,8 @@ def study(workdir):
 @pytest.fixture(scope='module')
 def drawings(study):
   return {
-    kind: list(draw(study, 'vanilla')) for kind, draw in evidence.KINDS.items()
+    kind: list(evidence.drawer(kind)(study, 'vanilla'))
+    for kind in evidence.KINDS
   }
 
 
@@ -71,8 +72,14 @@ def params_of(study, model, seed):
   return subject, trained.load(study.saved, place).params
 
 
-def test_kinds_are_those_of_the_gallery():
-  assert set(evidence.KINDS) == set(gallery.KINDS)
+def test_each_kind_is_a_folder_that_draws_its_own_kind(drawings):
+  house = pathlib.Path(evidence.__file__).parent
+  assert {path.parent.name for path in house.glob('*/draw.py')} == set(
+    evidence.KINDS
+  )
+  assert all(
+    drawing.kind == kind for kind, some in drawings.items() for drawing in some
+  )
 
 
 def test_models_are_groups_of_seeds(study):
@@ -153,7 +160,7 @@ def test_a_model_that_diverged_stays_in_the_table_of_survival(
 ):
   found = _diverge(study, monkeypatch, lambda row: row['model'] == 'coupled')
   assert [s.model for s in found.subjects] == ['vanilla', 'simple_rnn']
-  (drawing,) = evidence.KINDS['survival'](found, 'vanilla')
+  (drawing,) = evidence.drawer('survival')(found, 'vanilla')
   rows = {row['model']: row for row in table(drawing)}
   assert set(rows) == set(MODELS)
   assert rows['coupled']['runs'] == 2 and rows['coupled']['solved'] == 0
@@ -163,11 +170,11 @@ def test_the_baseline_is_compared_with_though_another_model_is_asked_for(
   workdir,
 ):
   chosen = subjects.read(workdir, models=['coupled'])
-  (drawing,) = evidence.KINDS['survival'](chosen, 'vanilla')
+  (drawing,) = evidence.drawer('survival')(chosen, 'vanilla')
   rows = {row['model']: row for row in table(drawing)}
   assert set(rows) == {'vanilla', 'coupled'}
   assert not math.isnan(rows['coupled']['loss_difference'])
-  (drawing,) = evidence.KINDS['survival'](chosen, 'peephole')
+  (drawing,) = evidence.drawer('survival')(chosen, 'peephole')
   assert 'nothing is compared' in drawing.caption
 
 
@@ -294,8 +301,7 @@ def test_survival_has_a_row_for_each_model_and_none_for_the_baseline(
   rows = {row['model']: row for row in table(drawing)}
   assert list(rows) == list(MODELS)
   groups = {
-    group.label: group
-    for group in comparison.group_runs(study.tasks, study.rows)
+    group.label: group for group in grouping.group_runs(study.tasks, study.rows)
   }
   for label, row in rows.items():
     runs = groups[label].runs
@@ -383,7 +389,7 @@ def test_unusual_models_are_drawn(changes, tmp_path):
   study_lib.train(str(tmp_path / 's'), 'unusual', config, runs)
   found = subjects.read(str(tmp_path / 's'))
   kinds = {
-    kind: list(evidence.KINDS[kind](found, 'vanilla'))
+    kind: list(evidence.drawer(kind)(found, 'vanilla'))
     for kind in ('gradient_flow', 'gates')
   }
   assert len(kinds['gradient_flow']) == 3

@@ -10,7 +10,7 @@ from lstm_variants.evidence.gates import (
   gate_statistics_figures,
   gates_figures,
 )
-from lstm_variants.plots import figures, samples
+from lstm_variants.plots import samples, theme
 
 RNG = np.random.default_rng(0)
 
@@ -88,7 +88,7 @@ def test_each_gate_and_state_has_a_map_on_one_time_axis():
     lines['input gate i'].get_ydata(), trace.gates['i'][1, :, 4]
   )
   panels = [axes for axes in drawing.axes if axes.get_ylabel()]
-  figures.png(drawing)
+  theme.png(drawing)
   assert {axes.get_xlim() for axes in panels} == {(-0.5, 11.5)}
   left = [axes.bbox.x0 for axes in panels]
   assert max(left) - min(left) < 1
@@ -119,7 +119,7 @@ def test_a_gate_that_is_off_is_said_to_be():
 def test_other_cells_tasks_and_sizes_are_drawn(options):
   sample, trace = make(**options)
   drawing = gates_figures.draw_sequence('a $long$ title', sample, trace, unit=0)
-  text = figures.svg(drawing, 'salt')
+  text = theme.svg(drawing, 'salt')
   assert 'a $long$ title' in text
   boxes: list[Any] = [axes.get_tightbbox() for axes in drawing.axes]
   assert min(box.x0 for box in boxes) >= 0
@@ -131,7 +131,7 @@ def test_what_diverged_is_drawn_without_a_warning():
   trace.c[0, 3:] = np.nan
   trace.h[0] = np.nan
   trace.outputs[0] = np.inf
-  figures.png(gates_figures.draw_sequence('t', sample, trace, unit=1))
+  theme.png(gates_figures.draw_sequence('t', sample, trace, unit=1))
 
 
 def test_averages_are_drawn_by_gate_and_mark():
@@ -150,7 +150,7 @@ def test_averages_are_drawn_by_gate_and_mark():
   np.testing.assert_array_equal(
     line.get_ydata(), averages['input gate i'].mean[1, :, 4]
   )
-  figures.png(drawing)
+  theme.png(drawing)
   with pytest.raises(ValueError, match='no averages'):
     gate_statistics_figures.draw_aligned('t', {}, [0])
 
@@ -167,7 +167,7 @@ def test_saturation_of_models_with_other_gates_stands_side_by_side():
   offsets: Any = drawing.axes[1].collections[0].get_offsets()
   np.testing.assert_allclose(offsets[:, 0], models['lstm']['f'].right)
   np.testing.assert_allclose(offsets[:, 1], models['lstm']['f'].left)
-  figures.png(drawing)
+  theme.png(drawing)
   with pytest.raises(ValueError, match='no gates'):
     gate_statistics_figures.draw_saturation('t', {'rnn': {}})
 
@@ -187,7 +187,7 @@ def test_time_constants_fall_and_the_endless_stand_above():
   assert below.get_xdata() == [87.5] and below.get_ydata()[0] < 0
   texts = [text.get_text() for text in axes.texts]
   assert texts == ['lag of the task: 50 steps', 'τ = ∞', 'τ = 0']
-  figures.png(drawing)
+  theme.png(drawing)
   (legend,) = drawing.legends
   assert 0 < axes.bbox.y0 - legend.get_window_extent().y1 < 150
   assert axes.bbox.height > 250

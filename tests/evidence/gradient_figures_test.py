@@ -11,7 +11,7 @@ from lstm_variants.evidence.gradient_flow import (
   gradient_figures,
   singular_value_figures,
 )
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 
 T = 12
 STEPS = np.arange(T)
@@ -146,8 +146,8 @@ def test_anything_is_drawn_without_a_warning(models):
     gradient_figures.draw_gradient_flow('task $', moments(*models))
     for _ in range(2)
   )
-  text = figures.svg(first, 'x')
-  assert text == figures.svg(again, 'x') and models[0].label in text
+  text = theme.svg(first, 'x')
+  assert text == theme.svg(again, 'x') and models[0].label in text
   assert first.get_figwidth() == 7.5
 
 

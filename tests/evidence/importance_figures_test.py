@@ -13,7 +13,7 @@ from lstm_variants.evidence.importance import (
   importance_figures,
   search_space,
 )
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 from lstm_variants.statistics import best_trials
 
 WIDTH = search_space.Axis('w', 'width (units)', 'log', 0.9, 1.8)
@@ -43,7 +43,7 @@ def _shares(labels, alone, fit=0.5):
 
 
 def _words(drawing: figure.Figure) -> str:
-  text = figures.svg(drawing, 'salt')
+  text = theme.svg(drawing, 'salt')
   return ' '.join(re.findall(r'<text[^>]*>([^<]*)<', text))
 
 
@@ -82,7 +82,7 @@ def test_a_significant_difference_is_thick_and_blue():
     },
   )
   boxes = [x for x in drawing.axes[0].lines if np.size(x.get_xdata()) == 5]
-  blue = [box.get_color() == figures.PALETTE[0] for box in boxes]
+  blue = [box.get_color() == theme.PALETTE[0] for box in boxes]
   assert blue == [False, True, False, True]
   assert [box.get_linewidth() for box in boxes] == [1, 2, 1, 2]
 
@@ -104,7 +104,7 @@ def test_each_task_has_a_panel_and_models_without_losses_a_place():
   words = _words(drawing)
   for word in ('adding $1 and $2', 'copy', 'none', 'best 2 trials of each'):
     assert word in words
-  assert figures.png(drawing)
+  assert theme.png(drawing)
 
 
 def test_curves_are_the_marginals_on_one_axis_of_losses():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_variants.evidence.lengths import lengths_figures
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 
 LENGTHS = [10, 20, 40, 2000]
 
@@ -54,7 +54,7 @@ def test_fifteen_models_with_long_names_stay_legible():
     for n in range(1, 16)
   }
   drawing = draw(models)
-  text = figures.svg(drawing, 'salt')
+  text = theme.svg(drawing, 'salt')
   assert 'coupled-peephole $LSTM_15$' in text
   axes, (legend,) = drawing.axes[0], drawing.legends
   assert legend.get_window_extent().y1 < axes.bbox.y0
@@ -66,7 +66,7 @@ def test_fifteen_models_with_long_names_stay_legible():
 
 
 def test_runs_that_all_diverged_leave_axes():
-  figures.png(draw({'m': (LENGTHS, np.full((3, 4), np.nan))}))
+  theme.png(draw({'m': (LENGTHS, np.full((3, 4), np.nan))}))
 
 
 def test_one_run_of_one_length_is_a_dot():

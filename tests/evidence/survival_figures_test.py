@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lstm_variants.evidence.survival import survival_figures
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 from lstm_variants.statistics import survival
 
 
@@ -40,7 +40,7 @@ def _extent(axes: axes_lib.Axes) -> np.ndarray:
 
 
 def _words(drawing: figure.Figure) -> str:
-  text = figures.svg(drawing, 'salt')
+  text = theme.svg(drawing, 'salt')
   return ' '.join(re.findall(r'<text[^>]*>([^<]*)<', text))
 
 
@@ -174,9 +174,9 @@ def test_models_without_runs_success_or_end_are_drawn():
   drawing = survival_figures.draw_survival('t', curves, baseline='other')
   labels = [text.get_text() for text in drawing.legends[0].get_texts()]
   assert labels[:2] == ['none: 0 of 0 solved', 'unsolved: 0 of 2 solved']
-  assert figures.png(drawing)
+  assert theme.png(drawing)
   drawing = survival_figures.draw_survival('t', {'none': curves['none']})
-  assert figures.png(drawing)
+  assert theme.png(drawing)
 
 
 def test_no_curves_are_refused():

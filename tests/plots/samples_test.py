@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from lstm_variants.plots import figures, samples
+from lstm_variants.plots import samples, theme
 
 
 def _symbols(text: str, target: str, names: str = '.ab') -> samples.Sample:
@@ -68,7 +68,7 @@ def test_a_picture_has_a_panel_a_sample_and_the_rows_of_both_alphabets():
     np.asarray(axes.lines[-1].get_ydata()).tolist() for axes in drawing.axes
   ]
   assert heights == [[2, 1], [4, 1]]
-  assert re.search('title', figures.svg(drawing, 'salt'))
+  assert re.search('title', theme.svg(drawing, 'salt'))
 
 
 def test_a_picture_of_numbers_has_a_line_a_channel():

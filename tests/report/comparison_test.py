@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from lstm_variants.report import comparison
-from lstm_variants.runs import results
+from lstm_variants.runs import grouping, results
 from lstm_variants.statistics import intervals
 from tests.report import study_fixture as fixture
 
@@ -184,7 +184,7 @@ def test_unknown_timing_is_nan(tmp_path):
 
 
 def test_an_unknown_baseline_is_refused_with_the_nearest(tmp_path):
-  with pytest.raises(comparison.BaselineError) as error:
+  with pytest.raises(grouping.BaselineError) as error:
     _compare(tmp_path, fixture.example(), 'vanila')
   assert str(error.value) == (
     "--baseline='vanila': no runs of that model; nearest: 'vanilla' "
@@ -227,14 +227,14 @@ def _trials(count: int, **fields) -> list[dict]:
 
 def test_the_trials_of_a_random_search_are_one_group_of_each_model():
   runs = _trials(12, eps=(1, 2, 3, 4), b1=(0.1, 0.2))
-  groups = comparison.group_runs([], runs)
+  groups = grouping.group_runs([], runs)
   # A field of few values is told: those are compared.
   assert [(group.label, len(group.runs)) for group in groups] == [
     (f'{model}, b1={value}', 6)
     for model in ('vanilla', 'peephole')
     for value in (0.1, 0.2)
   ]
-  apart = comparison.group_runs([], runs, pooled=False)
+  apart = grouping.group_runs([], runs, pooled=False)
   assert len(apart) == len(runs)
 
 
@@ -250,4 +250,4 @@ def test_a_grid_is_no_random_search():
     for rate in (0.1, 0.2, 0.3, 0.4)
     for momentum in (0.5, 0.6, 0.7, 0.8)
   ]
-  assert len(comparison.group_runs([], grid)) == len(grid)
+  assert len(grouping.group_runs([], grid)) == len(grid)

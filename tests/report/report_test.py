@@ -14,7 +14,7 @@ import pytest
 
 from lstm_variants.report import comparison, page_style
 from lstm_variants.report import write as report
-from lstm_variants.runs import results
+from lstm_variants.runs import grouping, results
 from tests.report import study_fixture as fixture
 
 ADDING, COPY = fixture.TASKS
@@ -159,7 +159,7 @@ def test_report_is_equal_when_written_again_and_leaves_nothing_aside(workdir):
 def test_unknown_baseline_writes_nothing(tmp_path):
   fixture.write(tmp_path / 'study', fixture.example())
   before = sorted(tmp_path.rglob('*'))
-  with pytest.raises(comparison.BaselineError):
+  with pytest.raises(grouping.BaselineError):
     report.write(str(tmp_path / 'study'), 'peephol')
   assert sorted(tmp_path.rglob('*')) == before
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lstm_variants import console
-from lstm_variants.evidence import captions, subjects
+from lstm_variants.evidence import captions, gallery, subjects
 from lstm_variants.evidence.gates import (
   gate_statistics,
   gate_statistics_figures,
@@ -15,7 +15,6 @@ from lstm_variants.evidence.gates import (
   gates_figures,
 )
 from lstm_variants.plots import samples
-from lstm_variants.report import gallery
 from lstm_variants.runs import results
 from lstm_variants.tasks import base
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_variants.evidence.gates import gate_statistics
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 
 _WIDTH = 7.5  # inches
 _LINE = 0.2  # inches, of a line of a legend
@@ -48,11 +48,11 @@ def draw_aligned(
   columns = next(iter(averages.values())).mean.shape[0]
   looks = [
     {'color': color, 'linestyle': line, 'linewidth': 1.3}
-    for line in figures.LINE_STYLES
-    for color in figures.PALETTE
+    for line in theme.LINE_STYLES
+    for color in theme.PALETTE
   ]
   labels = [f'unit {unit}' for unit in units]
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing = _new_figure(title, 1.0 * len(averages) + 0.4, labels)
     every = drawing.subplots(
       len(averages), columns, sharex='col', sharey='row', squeeze=False
@@ -102,7 +102,7 @@ def draw_saturation(
   if not gates:
     raise ValueError('no gates to draw')
   looks = _looks(len(models))
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing = _new_figure(title, 4.0, list(models))
     every = drawing.subplots(2, len(gates), sharey='row', squeeze=False)
     for gate, (scatter, histogram) in zip(gates, every.T, strict=True):
@@ -169,7 +169,7 @@ def draw_time_constants(
   if not runs:
     raise ValueError('no runs to draw')
   looks = _looks(len(models))
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing = _new_figure(title, 3.4, list(models))
     axes = drawing.add_subplot()
     for found, (color, marker) in zip(models.values(), looks, strict=True):
@@ -268,7 +268,7 @@ def _columns(labels: Sequence[str]) -> int:
 
 def _looks(count: int) -> list[tuple[str, str]]:
   """Return a colour and a marker of each model; the colour changes first."""
-  pairs = [(color, marker) for marker in 'os^Dvx' for color in figures.PALETTE]
+  pairs = [(color, marker) for marker in 'os^Dvx' for color in theme.PALETTE]
   return [pairs[n % len(pairs)] for n in range(count)]
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_variants.evidence.gates.gate_statistics import NAMES, Trace
-from lstm_variants.plots import figures, samples, sequence_axes
+from lstm_variants.plots import samples, sequence_axes, theme
 
 _WIDTH = 7.5  # inches
 # Colours of a gate wherever it is a line.
 _LINES = {
-  name: figures.PALETTE[index]
+  name: theme.PALETTE[index]
   for names, index in (
     (('i', 'in', 'z'), 2),
     (('f', 'r'), 1),
@@ -98,7 +98,7 @@ def _assemble(
 ) -> figure.Figure:
   """Draw the panels below each other, on one time axis."""
   heights = [panel.height for panel in panels]
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing = figure.Figure(
       figsize=(_WIDTH, sum(heights) + 0.9), layout='constrained'
     )
@@ -212,7 +212,7 @@ def _unit_lines(trace, sequence, steps, unit) -> list[_Panel]:
     for label, values, color in (
       ('candidate g', trace.candidate, '#999999'),
       ('cell state c', trace.c, 'black'),
-      ('hidden state h', trace.h, figures.PALETTE[3]),
+      ('hidden state h', trace.h, theme.PALETTE[3]),
     )
     # A projected h has fewer units than c.
     if values is not None and unit < values.shape[-1]

@@ -10,14 +10,13 @@ import numpy as np
 
 from lstm_variants import cells, console
 from lstm_variants.cells import layout, remedies
-from lstm_variants.evidence import captions, subjects
+from lstm_variants.evidence import captions, gallery, subjects
 from lstm_variants.evidence.gradient_flow import (
   gradient_curves,
   gradient_figures,
   gradient_flow,
   jacobians,
 )
-from lstm_variants.report import gallery
 from lstm_variants.tasks import base
 
 # Sequences that a curve of gradients, or of lags, is the mean over: the lags

@@ -14,7 +14,7 @@ from matplotlib import figure, lines, patches, style, ticker
 import numpy as np
 
 from lstm_variants.evidence.gradient_flow import gradient_curves as curves_lib
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 
 _WIDTH = 7.5  # inches
 _ROW_HEIGHT = 2.1  # inches
@@ -72,7 +72,7 @@ def draw_gradient_flow(
     return [] if norms is None else [(_log10(norms), '')]
 
   marks = marks or {}
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing, grid, looks = _new_grid(title, moments, len(marks))
     for state, row in grid.items():
       norm = rf'$\Vert\partial L/\partial {_symbol(state)}_t\Vert$'
@@ -80,7 +80,7 @@ def draw_gradient_flow(
       _draw_row(row, moments, looks, lambda model, s=state: rows(model, s))
     extra = []
     for n, (label, steps) in enumerate(marks.items()):
-      look = {'color': GRAY, 'linestyle': figures.LINE_STYLES[2 + n % 8]}
+      look = {'color': GRAY, 'linestyle': theme.LINE_STYLES[2 + n % 8]}
       for axes, step in itertools.product(np.ravel(list(grid.values())), steps):
         axes.axvline(step, linewidth=1.2, zorder=1, **look)
       extra.append((lines.Line2D([], [], linewidth=1.2, **look), label))
@@ -114,7 +114,7 @@ def draw_lags(title: str, moments: Sequence[Moment]) -> figure.Figure:
       found.append((model.path, 'dotted'))
     return found
 
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing, grid, looks = _new_grid(title, moments, 1)
     for state, row in grid.items():
       row[0].set_ylabel(lag_label(_symbol(state)))
@@ -153,7 +153,7 @@ def _new_grid(
   )
   for axes, moment in zip(grid[0], moments, strict=True):
     axes.set_title(_plain(moment.title), loc='left', fontsize=9)
-  pairs = [(c, s) for s in figures.LINE_STYLES for c in figures.PALETTE]
+  pairs = [(c, s) for s in theme.LINE_STYLES for c in theme.PALETTE]
   looks = {
     label: {'color': color, 'linestyle': line, 'linewidth': 1.4}
     for label, (color, line) in zip(

@@ -10,7 +10,7 @@ from lstm_variants.evidence.gradient_flow import (
   gradient_curves,
   gradient_figures,
 )
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 
 _WIDTH, _HEIGHT = 7.5, 5.6  # inches
 
@@ -26,7 +26,7 @@ def draw_singular_values(
   Returns:
     A figure: rows are kinds of matrices, columns linear and tanh units.
   """
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing = figure.Figure(figsize=(_WIDTH, _HEIGHT), layout='constrained')
     drawing.suptitle(
       'Simple RNN: what is left of h after k steps, by σ, the largest '

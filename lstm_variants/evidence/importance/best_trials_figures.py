@@ -7,11 +7,11 @@ from matplotlib import figure, lines, patches, style
 import numpy as np
 
 from lstm_variants.evidence.importance import importance_figures
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 from lstm_variants.statistics import best_trials
 
 _CHARACTERS = 95  # of all names together, that stand side by side
-_BLUE, _RED = figures.PALETTE[:2]
+_BLUE, _RED = theme.PALETTE[:2]
 _GRAY = '#444444'
 _PARAMS = '#e4e4e4'
 _MEAN = {
@@ -44,7 +44,7 @@ def draw_best(
     raise ValueError(
       f'panels={dict(panels)}: each must hold one model at least'
     )
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing = importance_figures.new_figure(title, 2.9 * len(panels) + 0.9)
     grid = drawing.subplots(len(panels), 1, squeeze=False).ravel()
     for axes, (task, models) in zip(grid, panels.items(), strict=True):

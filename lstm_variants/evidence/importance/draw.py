@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_variants import console
-from lstm_variants.evidence import subjects
+from lstm_variants.evidence import gallery, subjects
 from lstm_variants.evidence.importance import (
   best_trials_figures,
   importance,
   importance_figures,
   search_space,
 )
-from lstm_variants.report import gallery
 from lstm_variants.statistics import best_trials
 
 # Numeric hyper-parameters that must have been searched.

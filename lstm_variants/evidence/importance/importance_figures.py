@@ -10,14 +10,14 @@ from matplotlib import figure, lines, patches, style, ticker
 import numpy as np
 
 from lstm_variants.evidence.importance import importance
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 
 _WIDTH = 7.5  # inches
 _COLUMNS = 3
 _LINE = 0.21  # inches, of a line of a legend or a bar
 _LEGEND_CHARACTERS = 95
 _LABEL_CHARACTERS = 14
-_BLUE, _RED, _GREEN = (figures.PALETTE[n] for n in (0, 1, 2))
+_BLUE, _RED, _GREEN = (theme.PALETTE[n] for n in (0, 1, 2))
 _REST: dict[str, Any] = {
   'facecolor': '#f2f2f2',
   'edgecolor': '#999999',
@@ -59,7 +59,7 @@ def draw_marginals(
   """
   if not marginals:
     raise ValueError('marginals=[]: must hold one hyper-parameter at least')
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     rows = -(-(len(marginals) + 1) // _COLUMNS)
     drawing = new_figure(title, 2.15 * rows + 0.9)
     grid = drawing.subplots(rows, _COLUMNS, squeeze=False).ravel()
@@ -99,7 +99,7 @@ def draw_shares(
   if not bars:
     raise ValueError('bars={}: must hold one set of trials at least')
   labels = list(dict.fromkeys(x for bar in bars.values() for x in bar.labels))
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing = new_figure(title, 1.3 + 1.5 * _LINE * len(bars))
     axes = drawing.add_subplot()
     for y, bar in enumerate(bars.values()):
@@ -295,7 +295,7 @@ def new_figure(title: str, height: float) -> figure.Figure:
 
 
 def _color(index: int) -> str:
-  return figures.PALETTE[index % len(figures.PALETTE)]
+  return theme.PALETTE[index % len(theme.PALETTE)]
 
 
 def wrap(text: str, width: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_variants.report import comparison
+from lstm_variants.config import fields
 from lstm_variants.runs import results
 
 # A field that takes fewer values within each model was compared, not searched.
@@ -101,7 +101,7 @@ def axes(rows: Sequence[Mapping[str, Any]]) -> list[Axis]:
   Args:
     rows: of `results.read_runs`, of one task; all models.
   """
-  flat = [dict(comparison.flatten(row['config'])) for row in rows]
+  flat = [dict(fields.flatten(row['config'])) for row in rows]
   names = [
     name for name in (flat[0] if flat else ()) if _is_searched(name, rows, flat)
   ]

@@ -8,9 +8,8 @@ import numpy as np
 
 from lstm_variants import console, tasks
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.evidence import captions, subjects
+from lstm_variants.evidence import captions, gallery, subjects
 from lstm_variants.evidence.lengths import lengths, lengths_figures
-from lstm_variants.report import gallery
 from lstm_variants.runs import results
 from lstm_variants.tasks import base
 from lstm_variants.training import step

@@ -8,7 +8,7 @@ from matplotlib import figure, lines, patches, style, ticker
 import numpy as np
 import numpy.typing as npt
 
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 
 _WIDTH = 7.5  # inches
 _LINE = 0.21  # inches, of a line of the legend
@@ -53,7 +53,7 @@ def draw_lengths(
     raise ValueError('no models to draw')
   every = [curve for curve, _ in curves.values()]
   labels = list(curves)
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     drawing, axes = _new_figure(
       title, len(labels) + 1 + (chance is not None), labels
     )
@@ -162,7 +162,7 @@ def _columns(labels: Sequence[str]) -> int:
 
 def _look(index: int) -> dict[str, Any]:
   """Return colour, line and marker of a model; the colour changes first."""
-  palette, kinds = figures.PALETTE, figures.LINE_STYLES
+  palette, kinds = theme.PALETTE, theme.LINE_STYLES
   return {
     'color': palette[index % len(palette)],
     'linestyle': kinds[index // len(palette) % len(kinds)],

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lstm_variants.evidence import captions, subjects
+from lstm_variants.evidence import captions, gallery, subjects
 from lstm_variants.evidence.survival import survival_figures
-from lstm_variants.report import comparison, gallery
+from lstm_variants.runs import grouping
 from lstm_variants.statistics import (
   improvement,
   intervals,
@@ -46,7 +46,7 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
   wanted |= {(task, baseline) for task, _ in wanted}
   groups = [
     group
-    for group in comparison.group_runs(study.tasks, study.every_row)
+    for group in grouping.group_runs(study.tasks, study.every_row)
     if (group.task, group.model) in wanted
   ]
   for task in dict.fromkeys(group.task for group in groups):
@@ -55,7 +55,7 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
 
 
 def _draw_task(
-  task: str, family: Sequence[comparison.Group], baseline: str
+  task: str, family: Sequence[grouping.Group], baseline: str
 ) -> gallery.Drawing:
   # Groups that differ by other fields too have each its own baseline.
   baselines = {
@@ -94,7 +94,7 @@ def _draw_task(
 
 
 def _row(
-  group: comparison.Group, other: comparison.Group | None, budget: int
+  group: grouping.Group, other: grouping.Group | None, budget: int
 ) -> dict[str, Any]:
   """Return a group's statistics, NaN where it has nothing to compare with."""
   times, solved = _outcomes(group.runs, budget)
@@ -115,7 +115,7 @@ def _row(
 
 
 def _against(
-  group: comparison.Group, other: comparison.Group | None, budget: int
+  group: grouping.Group, other: grouping.Group | None, budget: int
 ) -> dict[str, Any]:
   """Return what compares a group with its baseline."""
   if other is None:
@@ -162,7 +162,7 @@ def _outcomes(
   runs: Sequence[Mapping[str, Any]], budget: int
 ) -> tuple[list[int], list[bool]]:
   solved = [run['sequences_to_success'] is not None for run in runs]
-  return comparison.times_to_success(runs, budget), solved
+  return grouping.times_to_success(runs, budget), solved
 
 
 def _final_losses(runs: Sequence[Mapping[str, Any]]) -> dict[int, float]:

@@ -9,7 +9,7 @@ from matplotlib import axes as axes_lib
 from matplotlib import figure, lines, style, transforms
 import numpy as np
 
-from lstm_variants.plots import figures
+from lstm_variants.plots import theme
 from lstm_variants.statistics import survival
 
 _WIDTH = 7.5  # inches
@@ -25,7 +25,7 @@ _GAP = 1.7
 # would lie upon the axis.
 _LOGARITHMIC = 30.0
 _OTHER = {'color': '#bbbbbb', 'linewidth': 0.7}
-_PANEL = {'color': figures.PALETTE[1], 'linewidth': 1.4}
+_PANEL = {'color': theme.PALETTE[1], 'linewidth': 1.4}
 _MARK = 'training ended unsolved'
 
 
@@ -64,7 +64,7 @@ def draw_survival(
     baseline = None
   if baseline is not None:
     labels[baseline] += ' (baseline)'
-  with style.context(['default', figures.STYLE]):
+  with style.context(['default', theme.STYLE]):
     if len(curves) <= _TOGETHER:
       return _draw_together(task, curves, labels, baseline)
     return _draw_apart(task, curves, labels, baseline)
@@ -219,8 +219,8 @@ def _wrap(name: str, label: str) -> str:
 
 def _look(index: int, is_baseline: bool) -> dict[str, Any]:
   return {
-    'color': figures.PALETTE[index],
-    'linestyle': figures.LINE_STYLES[index],
+    'color': theme.PALETTE[index],
+    'linestyle': theme.LINE_STYLES[index],
     'linewidth': 2.2 if is_baseline else 1.4,
   }
 

@@ -7,7 +7,7 @@ import math
 from matplotlib import figure
 import pytest
 
-from lstm_variants.report import gallery
+from lstm_variants.evidence import gallery
 from lstm_variants.report import write as report
 from lstm_variants.runs import results
 from tests.report import study_fixture as fixture

@@ -15,13 +15,11 @@ import pathlib
 import re
 from typing import Any, NamedTuple
 
-from lstm_variants.plots import figures
-from lstm_variants.report import tables
+from lstm_variants import evidence
+from lstm_variants.plots import theme
 from lstm_variants.runs import files, results
 
 INDEX = 'index.json'
-# Kinds of figures, in the order of the report.
-KINDS = ('gradient_flow', 'gates', 'lengths', 'importance', 'survival')
 # Lines of a table that can be read.
 MOST_LINES = 40
 
@@ -108,9 +106,9 @@ def write(
       directory.mkdir(exist_ok=True)
     name = file_name(drawing.task, drawing.kind, drawing.part)
     path = directory / f'{name}.svg'
-    files.write(path, figures.svg(drawing.figure, salt=name).encode())
-    files.write(directory / f'{name}.png', figures.png(drawing.figure))
-    numbers = tables.as_csv(drawing.columns, drawing.rows)
+    files.write(path, theme.svg(drawing.figure, salt=name).encode())
+    files.write(directory / f'{name}.png', theme.png(drawing.figure))
+    numbers = files.csv_text(drawing.columns, drawing.rows)
     files.write(directory / f'{name}.csv', numbers.encode())
     entries.append({'name': name, **_words(drawing)})
     paths.append(path)
@@ -119,7 +117,9 @@ def write(
   fresh = digest(runs)
   kinds = {entry['kind'] for entry in entries}
   kept = [e for e in _entries(directory, fresh) if e['kind'] not in kinds]
-  shown = sorted([*kept, *entries], key=lambda e: KINDS.index(e['kind']))
+  shown = sorted(
+    [*kept, *entries], key=lambda e: evidence.KINDS.index(e['kind'])
+  )
   files.write_json(directory / INDEX, {'runs': fresh, 'drawings': shown})
   return paths
 
@@ -156,7 +156,7 @@ def _entries(directory: pathlib.Path, fresh: str) -> list[dict[str, Any]]:
     return [
       e
       for e in entries
-      if e['kind'] in KINDS and e['name'] == file_name(e['name'])
+      if e['kind'] in evidence.KINDS and e['name'] == file_name(e['name'])
     ]
   except (OSError, files.DamagedError, LookupError, TypeError, ValueError):
     return []

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_variants.plots import figures
-from lstm_variants.report import comparison
+from lstm_variants.plots import theme
+from lstm_variants.report import curves
+from lstm_variants.runs import grouping
 from tests.report import study_fixture as fixture
 
 ADDING, COPY = fixture.TASKS
@@ -22,7 +23,7 @@ def test_learning_curve_is_the_median_and_range_of_the_runs_still_there():
     ]
     for name, values in losses.items()
   }
-  curve = figures.learning_curve(runs, metrics)
+  curve = curves.learning_curve(runs, metrics)
   np.testing.assert_array_equal(curve.sequences, [10, 20, 30, 40])
   np.testing.assert_array_equal(curve.median, [7, 2, np.nan, 2])
   np.testing.assert_array_equal(curve.low, [4, 1, np.nan, 2])
@@ -36,9 +37,7 @@ def _groups(count, loss=0.1):
       'id': str(index),
       **fixture.run(ADDING, f'$m_{index}$', 0, 1600, loss),
     }
-    groups.append(
-      comparison.Group(ADDING, run['model'], {}, run['model'], [run])
-    )
+    groups.append(grouping.Group(ADDING, run['model'], {}, run['model'], [run]))
   metrics = {
     group.runs[0]['id']: fixture.evaluations(group.runs[0]) for group in groups
   }
@@ -47,8 +46,8 @@ def _groups(count, loss=0.1):
 
 def test_sixty_four_groups_are_told_apart_in_the_legend():
   groups, metrics = _groups(64)
-  drawing = figures.draw_learning_curves(ADDING, groups, metrics, 0.2)
-  text = figures.svg(drawing, 'salt')
+  drawing = curves.draw_learning_curves(ADDING, groups, metrics, 0.2)
+  text = theme.svg(drawing, 'salt')
   (legend,) = drawing.legends
   handles: list[Any] = list(legend.legend_handles)
   looks = {(h.get_color(), str(h._unscaled_dash_pattern)) for h in handles}
@@ -67,8 +66,8 @@ def test_figures_of_losses_without_a_logarithm(loss):
   groups, metrics = _groups(2, loss)
   if loss is None:
     metrics = {}
-  drawing = figures.draw_learning_curves(ADDING, groups, metrics, None)
-  assert figures.svg(drawing, 'salt')
+  drawing = curves.draw_learning_curves(ADDING, groups, metrics, None)
+  assert theme.svg(drawing, 'salt')
   assert drawing.axes[0].get_yscale() == 'linear'
 
 
@@ -77,13 +76,13 @@ def test_unsolved_runs_are_hollow_and_unreached_medians_not_drawn():
     fixture.run(ADDING, 'vanilla', 0, 1600, 0.1),
     fixture.run(ADDING, 'vanilla', 1, None, 0.1),
   ]
-  group = comparison.Group(ADDING, 'vanilla', {}, 'vanilla', runs)
-  axes = figures.draw_successes(ADDING, [group], {'vanilla': math.inf}).axes[0]
+  group = grouping.Group(ADDING, 'vanilla', {}, 'vanilla', runs)
+  axes = curves.draw_successes(ADDING, [group], {'vanilla': math.inf}).axes[0]
   dots: list[Any] = list(axes.collections)
   solved, unsolved = dots  # and no line for the median
   assert solved.get_offsets()[:, 0].tolist() == [1600]
   assert unsolved.get_offsets()[:, 0].tolist() == [fixture.BUDGET]
   assert len(solved.get_facecolors()) == 1
   assert len(unsolved.get_facecolors()) == 0
-  drawing = figures.draw_successes(ADDING, [group], {'vanilla': 1600.0})
+  drawing = curves.draw_successes(ADDING, [group], {'vanilla': 1600.0})
   assert len(drawing.axes[0].collections) == 3

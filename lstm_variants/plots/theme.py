@@ -1,0 +1,171 @@
+"""The look of every figure: colours, lines, titles, legends, and their files.
+
+Whatever draws begins with `page`, and writes with `svg` and `png`.
+"""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+import io
+import itertools
+from typing import Any
+
+from matplotlib import figure, style
+
+WIDTH = 7.5  # inches
+# Told apart by the colour-blind too: Okabe & Ito, "Color Universal Design",
+# 2008; without yellow, which is lost on white.
+PALETTE = (
+  '#0072B2',
+  '#D55E00',
+  '#009E73',
+  '#CC79A7',
+  '#E69F00',
+  '#56B4E9',
+  '#000000',
+)
+# With the palette 70 groups told apart: the colour changes first.
+LINE_STYLES = (
+  'solid',
+  (0, (5, 2)),
+  (0, (1, 1.5)),
+  (0, (6, 2, 1, 2)),
+  (0, (6, 2, 1, 2, 1, 2)),
+  (0, (10, 2)),
+  (0, (10, 2, 3, 2)),
+  (0, (3, 4)),
+  (0, (1, 4)),
+  (0, (10, 2, 1, 2, 1, 2, 1, 2)),
+)
+MARKERS = ('o', 's', '^', 'D', 'v', 'x')
+# Of what is not a model: a level, a handle that stands for all colours.
+GRAY = '#444444'
+# The best predictor without memory.
+MEMORYLESS: dict[str, Any] = {
+  'color': '#666666',
+  'linestyle': '--',
+  'linewidth': 1.0,
+}
+# A step, or a lag, that is pointed out.
+MARK: dict[str, Any] = {
+  'color': GRAY,
+  'linewidth': 0.9,
+  'linestyle': (0, (4, 2)),
+}
+STYLE: dict[str, Any] = {
+  'font.size': 9.0,
+  'svg.fonttype': 'none',
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+  'axes.grid': True,
+  'grid.color': '#dddddd',
+  'grid.linewidth': 0.6,
+  'axes.axisbelow': True,
+}
+# In the width of a legend, beside its handles.
+LEGEND_CHARACTERS = 100
+
+
+@contextlib.contextmanager
+def page(
+  height: float, title: str = '', size: float | str = 10
+) -> Iterator[figure.Figure]:
+  """Give an empty figure; what is drawn inside has the look of the house.
+
+  Args:
+    height: in inches.
+    title: above everything; empty: none.
+    size: of the title, as Matplotlib has it.
+  """
+  with style.context(['default', STYLE]):
+    drawing = figure.Figure(figsize=(WIDTH, height), layout='constrained')
+    if title:
+      drawing.suptitle(
+        plain(title), x=0.01, ha='left', fontsize=size, fontweight='bold'
+      )
+    yield drawing
+
+
+def line_looks(count: int) -> list[dict[str, Any]]:
+  """Return the colour and the line style of each of several models."""
+  pairs = [
+    {'color': color, 'linestyle': line}
+    for line in LINE_STYLES
+    for color in PALETTE
+  ]
+  return list(itertools.islice(itertools.cycle(pairs), count))
+
+
+def marker_looks(count: int) -> list[dict[str, Any]]:
+  """Return the colour and the marker of each of several models."""
+  pairs = [
+    {'color': color, 'marker': marker}
+    for marker in MARKERS
+    for color in PALETTE
+  ]
+  return list(itertools.islice(itertools.cycle(pairs), count))
+
+
+def legend_columns(
+  labels: Sequence[str], characters: int = LEGEND_CHARACTERS
+) -> int:
+  """Return how many of these labels stand side by side below a figure."""
+  longest = max(len(label) for label in labels) + 8  # its handle and a gap
+  return max(1, min(len(labels), characters // longest))
+
+
+def legend_rows(labels: Sequence[str]) -> int:
+  """Return in how many lines these labels stand below a figure."""
+  return -(-len(labels) // legend_columns(labels))
+
+
+def add_legend(
+  drawing: figure.Figure,
+  handles: Sequence[Any],
+  labels: Sequence[str],
+  *,
+  columns: int | None = None,
+  handle_length: float = 3.2,
+) -> None:
+  """Write what lines and colours mean below a figure.
+
+  Args:
+    drawing: the figure.
+    handles: what stands for each label.
+    labels: as they are to be read.
+    columns: side by side; None: as many as fit.
+    handle_length: in the size of the font; a line style needs the room.
+  """
+  drawing.legend(
+    handles,
+    [plain(label) for label in labels],
+    loc='outside lower left',
+    ncols=legend_columns(labels) if columns is None else columns,
+    frameon=False,
+    fontsize=8,
+    handlelength=handle_length,
+  )
+
+
+def plain(text: str) -> str:
+  """Keep Matplotlib from reading dollars as mathematics."""
+  return text.replace('$', r'\$')
+
+
+def svg(drawing: figure.Figure, salt: str) -> str:
+  """Return a figure as SVG text, equal for equal figures and salts."""
+  text = io.StringIO()
+  with style.context(['default', STYLE, {'svg.hashsalt': salt}]):
+    drawing.savefig(
+      text,
+      format='svg',
+      metadata=dict.fromkeys(('Date', 'Creator', 'Format', 'Type')),
+    )
+  return text.getvalue()
+
+
+def png(drawing: figure.Figure) -> bytes:
+  """Return a figure as PNG bytes, equal for equal figures."""
+  image = io.BytesIO()
+  with style.context(['default', STYLE]):
+    drawing.savefig(image, format='png', dpi=150, metadata={'Software': None})
+  return image.getvalue()

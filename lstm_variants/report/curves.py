@@ -1,0 +1,190 @@
+"""Figures of one task: learning curves, and sequences to success."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import math
+from typing import Any, NamedTuple
+
+from matplotlib import axes as axes_lib
+from matplotlib import figure, lines
+import numpy as np
+
+from lstm_variants.plots import theme
+from lstm_variants.runs import grouping
+
+# Inches, of a legend or a group of dots.
+_LINE_HEIGHT = 0.21
+
+
+class Curve(NamedTuple):
+  """The held-out loss of a group, each `[evaluations]`; NaN is a gap.
+
+  Attributes:
+    sequences: trained on.
+    median: over the runs that have a finite loss there.
+    low: the smallest of them.
+    high: the largest of them.
+  """
+
+  sequences: np.ndarray
+  median: np.ndarray
+  low: np.ndarray
+  high: np.ndarray
+
+
+def learning_curve(
+  runs: Iterable[grouping.Run],
+  metrics: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> Curve:
+  """Summarise the held-out losses of a group over its runs.
+
+  Args:
+    runs: of one group; each ends where its own training ended.
+    metrics: run id -> its rows of `results.read_metrics`.
+  """
+  at: dict[int, list[float]] = {}
+  for run in runs:
+    for row in metrics.get(run['id'], ()):
+      loss = row.get('loss')
+      values = at.setdefault(row['sequences'], [])
+      if loss is not None and math.isfinite(loss):
+        values.append(loss)
+  sequences = sorted(at)
+  summary = [
+    (np.median(at[x]), min(at[x]), max(at[x])) if at[x] else (math.nan,) * 3
+    for x in sequences
+  ]
+  columns = np.reshape(np.asarray(summary, float), (-1, 3)).T
+  return Curve(np.asarray(sequences, float), *columns)
+
+
+def draw_learning_curves(
+  task: str,
+  groups: Sequence[grouping.Group],
+  metrics: Mapping[str, Sequence[Mapping[str, Any]]],
+  memoryless: float | None,
+) -> figure.Figure:
+  """Draw held-out loss against training sequences, one line per group.
+
+  Args:
+    task: label of the task, the title.
+    groups: of that task.
+    metrics: run id -> its rows of `results.read_metrics`.
+    memoryless: loss of the best predictor without memory, if known.
+
+  Returns:
+    A figure: lines are medians over runs, bands span all runs.
+  """
+  labels = [group.label for group in groups]
+  curves = [learning_curve(group.runs, metrics) for group in groups]
+  looks = [{**line, 'linewidth': 1.3} for line in theme.line_looks(len(groups))]
+  levels = []
+  if memoryless is not None:
+    levels.append(memoryless)
+    looks.append(theme.MEMORYLESS)
+    labels.append('memoryless baseline')
+  with theme.page(_height(4.0, labels)) as drawing:
+    axes = _add_axes(drawing, task)
+    for level in levels:
+      axes.axhline(level, **theme.MEMORYLESS)
+    # Many bands lie upon each other: together they stay pale.
+    alpha = min(0.15, 1 / len(groups))
+    for curve, line in zip(curves, looks, strict=False):
+      _draw_curve(axes, curve, line, alpha)
+    drawn = np.concatenate((levels, *(curve.median for curve in curves)))
+    if np.any(drawn > 0):
+      axes.set_yscale('log', nonpositive='mask')
+    axes.set_xlim(left=0)
+    axes.set_xlabel('training sequences')
+    axes.set_ylabel("held-out loss (the task's own unit)")
+    handles = [lines.Line2D([], [], **line) for line in looks]
+    theme.add_legend(drawing, handles, labels)
+  return drawing
+
+
+def draw_successes(
+  task: str,
+  groups: Sequence[grouping.Group],
+  medians: Mapping[str, float],
+) -> figure.Figure:
+  """Draw each run's sequences to success as a dot, one line per group.
+
+  Args:
+    task: label of the task, the title.
+    groups: of that task.
+    medians: label of a group -> its median; inf is not drawn.
+
+  Returns:
+    A figure: solved runs are filled, unsolved ones hollow at their budget.
+  """
+  labels = ['solved', 'unsolved, at its budget', 'median, censored']
+  height = 0.3 + 1.2 * _LINE_HEIGHT * len(groups)
+  with theme.page(_height(height, labels)) as drawing:
+    axes = _add_axes(drawing, task)
+    colors = [line['color'] for line in theme.line_looks(len(groups))]
+    for y, (group, color) in enumerate(zip(groups, colors, strict=True)):
+      _draw_dots(axes, y, group, color)
+      if math.isfinite(medians[group.label]):
+        axes.vlines(medians[group.label], y - 0.42, y + 0.42, colors='black')
+    axes.set_yticks(
+      range(len(groups)), [theme.plain(group.label) for group in groups]
+    )
+    axes.set_ylim(len(groups) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.grid(visible=False, axis='y')
+    axes.set_xlabel('training sequences')
+    dot = {
+      'linestyle': 'none',
+      'marker': 'o',
+      'markersize': 4,
+      'color': theme.GRAY,
+    }
+    handles = [
+      lines.Line2D([], [], **dot),
+      lines.Line2D([], [], markerfacecolor='none', **dot),
+      lines.Line2D([], [], linestyle='none', marker='|', color='black'),
+    ]
+    theme.add_legend(drawing, handles, labels)
+  return drawing
+
+
+def _add_axes(drawing: figure.Figure, title: str) -> axes_lib.Axes:
+  """Return the one pair of axes of a figure, sequences to the right."""
+  axes = drawing.add_subplot()
+  axes.set_title(theme.plain(title), loc='left', fontweight='bold')
+  axes.xaxis.set_major_formatter('{x:,.0f}')
+  return axes
+
+
+def _height(axes_height: float, labels: Sequence[str]) -> float:
+  """Return the height of a figure with room for a legend below, in inches."""
+  return axes_height + 1.3 + _LINE_HEIGHT * theme.legend_rows(labels)
+
+
+def _draw_curve(
+  axes: axes_lib.Axes, curve: Curve, line: Mapping[str, Any], alpha: float
+) -> None:
+  band = {'color': line['color'], 'alpha': alpha, 'linewidth': 0}
+  axes.fill_between(curve.sequences, curve.low, curve.high, **band)
+  # A single evaluation is no line.
+  marker = '.' if np.count_nonzero(np.isfinite(curve.median)) == 1 else ''
+  axes.plot(curve.sequences, curve.median, marker=marker, **line)
+
+
+def _draw_dots(
+  axes: axes_lib.Axes, y: float, group: grouping.Group, color: str
+) -> None:
+  x = np.asarray(grouping.times_to_success(group.runs), float)
+  solved = np.array(
+    [run['sequences_to_success'] is not None for run in group.runs]
+  )
+  # Spread over the height of the line, so that equal numbers show.
+  spread = y + (np.linspace(-0.25, 0.25, len(x)) if len(x) > 1 else np.zeros(1))
+  for chosen, face in ((solved, color), (~solved, 'none')):
+    axes.scatter(
+      x[chosen],
+      spread[chosen],
+      s=16,
+      facecolors=face,
+      edgecolors=color,
+      linewidths=0.9,
+    )
