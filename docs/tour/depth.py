@@ -8,8 +8,9 @@ import numpy as np
 
 from docs.tour import depth_figures, picture
 from lstm_variants.evidence import subjects
-from lstm_variants.evidence.gates import gate_statistics
-from lstm_variants.evidence.gradient_flow import gradient_curves, gradient_flow
+from lstm_variants.evidence.gates import measure
+from lstm_variants.evidence.gradient_flow import curves as gradient_curves
+from lstm_variants.evidence.gradient_flow import gradients
 from lstm_variants.report import curves
 
 # Of which the time constants are means, and over which units are chosen.
@@ -103,8 +104,7 @@ def _stack(
   layers, tau = len(looks), []
   for seen in looks:
     assert seen.trace.keep is not None
-    found = gate_statistics.time_constants(seen.trace.keep, seen.inside)
-    tau.append(found.tau)
+    tau.append(measure.time_constants(seen.trace.keep, seen.inside))
   weights = picture.rows_of(study, subject)[0]['params_in_use']
   curve = picture.learning_curve(study, subject)
   words = f'{layers} layer' + 's' * (layers > 1)
@@ -170,8 +170,8 @@ def _norms(
 
   @jax.jit
   def norms(params: Any, batch: Any) -> dict[str, jax.Array]:
-    loss = gradient_flow.sequence_losses(settings.task.measure, batch)
-    return gradient_flow.state_gradients(
+    loss = gradients.sequence_losses(settings.task.measure, batch)
+    return gradients.state_gradients(
       *(params, settings.architecture, subject.toggles, batch.inputs, loss)
     ).norms
 

@@ -7,7 +7,7 @@ from matplotlib import figure, lines
 import numpy as np
 
 from docs.tour import canvas
-from lstm_variants.plots import sequence_axes
+from lstm_variants.plots import sequence_axes, theme
 
 # Of a gradient: below it single precision has no numbers, log10.
 _NOTHING = -38.0
@@ -40,7 +40,7 @@ def draw_stacking(
       axes.set_ylabel(label + '\n(units)')
       axes.set_yticks([])
       axes.set_xticks(
-        range(len(text)), [canvas.plain(sign) for sign in text], fontsize=8
+        range(len(text)), [theme.plain(sign) for sign in text], fontsize=8
       )
     axes.set_xlabel('input, one character a step')
     left, right = below.subplots(1, 2)

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from docs.tour import canvas, gating_figures, picture
 from lstm_variants.evidence import subjects
-from lstm_variants.evidence.gates import gate_statistics, gates_figures
+from lstm_variants.evidence.gates import figures as gates_figures
+from lstm_variants.evidence.gates import measure
 from lstm_variants.plots import samples
 from lstm_variants.report import curves
 
@@ -36,7 +37,7 @@ class Peepholes(NamedTuple):
 
 
 def peek(
-  trace: gate_statistics.Trace, peephole: npt.ArrayLike, sequence: int = 0
+  trace: measure.Trace, peephole: npt.ArrayLike, sequence: int = 0
 ) -> Peepholes:
   """Take the peepholes of a layer out of its gates, one step at a time.
 

@@ -8,7 +8,7 @@ from matplotlib import cm, colors, figure
 import numpy as np
 
 from docs.tour import canvas
-from lstm_variants.plots import sequence_axes
+from lstm_variants.plots import sequence_axes, theme
 
 _NAMES = {'i': 'input\ngate i', 'f': 'forget\ngate f', 'o': 'output\ngate o'}
 # Gates that were less often somewhere are not seen, log10 of a share.
@@ -62,7 +62,7 @@ def draw_peepholes(
       _draw_gate(axes, name, found)
     for axes in (spikes, cut, state, *gates):
       for step in due:
-        axes.axvline(step, **canvas.MARK)
+        axes.axvline(step, **theme.MARK)
     gates[-1].set_xlim(edges[0], edges[-1])
     canvas.steps(gates[-1], 'step t   (dashed: a spike is due)')
   return drawing
@@ -130,7 +130,7 @@ def draw_coupling(pairs: Sequence[Any]) -> figure.Figure:
       ax=list(panels[:2]),
       shrink=0.8,
     )
-    bar.ax.yaxis.set_major_formatter(canvas.power)
+    bar.ax.yaxis.set_major_formatter(theme.power)
     bar.set_label('share of the values', fontsize=8)
     for pair, color in zip(pairs, (canvas.BLUE, canvas.ORANGE), strict=True):
       curve = pair.curve

@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_variants import models
 from lstm_variants.evidence import subjects
-from lstm_variants.evidence.gates import gate_statistics, gates
+from lstm_variants.evidence.gates import measure
 from lstm_variants.report import curves
 from lstm_variants.runs import results
 from lstm_variants.tasks import base
@@ -81,7 +81,7 @@ class Look(NamedTuple):
   params: Any
   batch: base.Batch
   inside: np.ndarray
-  trace: gate_statistics.Trace
+  trace: measure.Trace
 
 
 def find(study: subjects.Study, need: Need) -> subjects.Subject:
@@ -170,7 +170,7 @@ def look(
     params = jax.tree.map(lambda leaf: leaf[chosen], stacked)
     batch, inside = subjects.sequences(settings, count)
     try:
-      trace = gates.trace(
+      trace = measure.trace(
         *(params, settings.architecture, subject.toggles, batch.inputs),
         layer=layer,
         noise=subjects.noise(study, subject),
@@ -191,12 +191,12 @@ def order(seen: Look, states: np.ndarray) -> np.ndarray:
     states: `[batch, time, units]`; the one before the question counts.
   """
   asked = np.argmax(seen.batch.mask > 0, axis=1)
-  before = gate_statistics.at_steps(states, np.maximum(asked - 1, 0))
+  before = measure.at_steps(states, np.maximum(asked - 1, 0))
   answers = seen.batch.targets[np.arange(len(asked)), asked]
   if answers.ndim > 1:
     answers = answers[:, 0]
-  telling = np.abs(gate_statistics.relevance(before, answers))
-  return gate_statistics.order(telling)
+  telling = np.abs(measure.relevance(before, answers))
+  return measure.order(telling)
 
 
 def marked(seen: Look, sequence: int) -> list[int]:

@@ -5,13 +5,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from docs.tour import picture, products_figures
-from lstm_variants.evidence import subjects
-from lstm_variants.evidence.gradient_flow import (
-  gradient_curves,
-  singular_value_figures,
+from docs.tour import (
+  picture,
+  products_figures,
   singular_values,
+  singular_values_figures,
 )
+from lstm_variants.evidence import subjects
+from lstm_variants.evidence.gradient_flow import curves as gradient_curves
 
 # Sequences over which a unit is chosen.
 SEQUENCES = 128
@@ -140,8 +141,8 @@ def draw_vanishing(study: subjects.Study) -> picture.Drawn:
     VALUES, UNITS, LAGS, range(DRAWS), DRIVE
   )
   rows = []
-  for n, matrix in enumerate(gradient_curves.MATRICES):
-    for m, regime in enumerate(gradient_curves.REGIMES):
+  for n, matrix in enumerate(singular_values.MATRICES):
+    for m, regime in enumerate(singular_values.REGIMES):
       for value, norms in zip(VALUES, curves.norms[n, m], strict=True):
         spread = gradient_curves.over_seeds(norms)
         rows += [
@@ -151,7 +152,7 @@ def draw_vanishing(study: subjects.Study) -> picture.Drawn:
           )
         ]
   return picture.Drawn(
-    singular_value_figures.draw_singular_values(curves),
+    singular_values_figures.draw_singular_values(curves),
     ('matrix', 'units', 'sigma', 'lag', 'log10_low', 'log10_median')
     + ('log10_high',),
     rows,

@@ -6,7 +6,7 @@ from matplotlib import figure
 import numpy as np
 
 from docs.tour import canvas
-from lstm_variants.plots import sequence_axes
+from lstm_variants.plots import sequence_axes, theme
 
 # Of the products in the first picture: what is farther below leaves the panel.
 _DECADES = 24
@@ -127,7 +127,7 @@ def draw_belt(
     canvas.legend(state, loc='center left', bbox_to_anchor=(1.0, 0.5))
     for axes in (inputs, gate, carried, state):
       for mark in marks:
-        axes.axvline(mark, **canvas.MARK)
+        axes.axvline(mark, **theme.MARK)
     state.set_xlim(edges[0], edges[-1])
     canvas.steps(state, 'step t')
   return drawing

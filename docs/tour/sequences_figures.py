@@ -8,7 +8,7 @@ from matplotlib import colormaps, figure, patches
 import numpy as np
 
 from docs.tour import canvas
-from lstm_variants.plots import sequence_axes
+from lstm_variants.plots import sequence_axes, theme
 
 # Characters of a word that fit in its column.
 _LETTERS = 10
@@ -81,7 +81,7 @@ def _percent(share: float) -> str:
 
 def _word(word: str) -> str:
   short = word if len(word) <= _LETTERS else word[: _LETTERS - 1] + '…'
-  return canvas.plain(short)
+  return theme.plain(short)
 
 
 def _draw_dots(
@@ -98,7 +98,7 @@ def _draw_dots(
       va='center',
       fontsize=8,
     )
-  axes.set_yticks(range(len(losses)), [canvas.plain(name) for name in losses])
+  axes.set_yticks(range(len(losses)), [theme.plain(name) for name in losses])
   axes.set_ylim(len(losses) - 0.5, -0.5)
   axes.margins(x=0.1)
   axes.grid(visible=False, axis='y')

@@ -54,7 +54,7 @@ def as_text(sample: Sample) -> str:
   A symbol is its name, a number has two decimals. Padding and steps without an
   answer are left blank; of more than 120 steps the middle is left out.
   """
-  steps = _steps(sample)
+  steps = count_steps(sample)
   rows = [*_input_rows(sample, steps), *_target_rows(sample, steps)]
   if steps > _STEPS:
     half, left_out = _STEPS // 2, steps - _STEPS
@@ -69,9 +69,9 @@ def draw(title: str, samples: Sequence[Sample]) -> figure.Figure:
   """Return a figure with one panel for each sample."""
   with style.context(['default', theme.STYLE]):
     drawing = figure.Figure(
-      figsize=(7.5, 0.6 + 2.0 * len(samples)), layout='constrained'
+      figsize=(theme.WIDTH, 0.6 + 2.0 * len(samples)), layout='constrained'
     )
-    drawing.suptitle(title.replace('$', r'\$'), fontsize=10)
+    drawing.suptitle(theme.plain(title), fontsize=10)
     panels = drawing.subplots(len(samples), squeeze=False)[:, 0]
     for axes, sample in zip(panels, samples, strict=True):
       _draw_one(axes, sample)
@@ -79,7 +79,7 @@ def draw(title: str, samples: Sequence[Sample]) -> figure.Figure:
   return drawing
 
 
-def _steps(sample: Sample) -> int:
+def count_steps(sample: Sample) -> int:
   """Return the steps before the padding."""
   used = (sample.mask > 0) | np.any(sample.inputs != 0, axis=-1)
   return int(np.max(np.flatnonzero(used), initial=0)) + 1
@@ -160,7 +160,7 @@ def _wrap(rows: Sequence[tuple[str, list[str]]]) -> list[str]:
 
 
 def _draw_one(axes: axes_lib.Axes, sample: Sample) -> None:
-  steps = _steps(sample)
+  steps = count_steps(sample)
   inputs, (names, one_hot) = sample.inputs[:steps], sample.in_axis
   if one_hot:
     # Symbols of the answer share the rows of the inputs' symbols.

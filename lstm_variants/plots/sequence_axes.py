@@ -18,12 +18,6 @@ _CLASSES, _CHANNELS = 24, 6
 _SINGLE = 500
 
 
-def count_steps(sample: samples.Sample) -> int:
-  """Return the steps before the padding."""
-  used = (sample.mask > 0) | np.any(sample.inputs != 0, axis=-1)
-  return int(np.max(np.flatnonzero(used), initial=0)) + 1
-
-
 def draw_inputs(
   axes: axes_lib.Axes, sample: samples.Sample, steps: int
 ) -> None:
@@ -45,7 +39,7 @@ def draw_inputs(
       fill=switch,
       alpha=0.35 if switch else 1,
       color=theme.PALETTE[n % len(theme.PALETTE)],
-      label=plain(name) if n < _CHANNELS else None,
+      label=theme.plain(name) if n < _CHANNELS else None,
     )
   add_legend(axes)
 
@@ -90,7 +84,7 @@ def draw_outputs(
       outputs[:, n],
       linewidth=1.3,
       color=theme.PALETTE[(2 * n) % len(theme.PALETTE)],
-      label=plain(label) if n < _CHANNELS else None,
+      label=theme.plain(label) if n < _CHANNELS else None,
     )
     axes.plot(asked, targets[:, n], **right, label=None if n else 'target')
   axes.margins(y=0.15)
@@ -134,11 +128,6 @@ def _name_rows(axes: axes_lib.Axes, names: Sequence[str]) -> None:
   if len(names) <= _CLASSES:
     size = 8 if len(names) < 8 else 5
     axes.set_yticks(
-      range(len(names)), [plain(name) for name in names], fontsize=size
+      range(len(names)), [theme.plain(name) for name in names], fontsize=size
     )
   axes.set_ylim(len(names) - 0.5, -0.5)
-
-
-def plain(text: str) -> str:
-  """Keep Matplotlib from reading dollars as mathematics."""
-  return text.replace('$', r'\$')

@@ -151,6 +151,12 @@ def plain(text: str) -> str:
   return text.replace('$', r'\$')
 
 
+def power(value: float, position: float) -> str:
+  """Return a log10 value as a power of ten; a formatter of an axis."""
+  del position
+  return '1' if value == 0 else rf'$10^{{{value:.0f}}}$'
+
+
 def svg(drawing: figure.Figure, salt: str) -> str:
   """Return a figure as SVG text, equal for equal figures and salts."""
   text = io.StringIO()

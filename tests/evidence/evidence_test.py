@@ -11,9 +11,8 @@ from lstm_variants import evidence, models, tasks
 from lstm_variants.cells import remedies
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.evidence import gallery, subjects
-from lstm_variants.evidence.gradient_flow import gradient_flow
-from lstm_variants.evidence.lengths import draw
-from lstm_variants.evidence.lengths import lengths as analysis_lengths
+from lstm_variants.evidence.gradient_flow import gradients
+from lstm_variants.evidence.lengths import draw, measure
 from lstm_variants.launch import local as study_lib
 from lstm_variants.runs import grouping, results
 from lstm_variants.training import step, trained
@@ -204,12 +203,12 @@ def test_the_numbers_of_gradient_flow_are_those_of_the_trained_model(
   for model, seed in (('vanilla', 4), ('simple_rnn', 3)):
     subject, params = params_of(study, model, seed)
     batch, _ = subjects.sequences(subject.settings, 64)
-    found = gradient_flow.state_gradients(
+    found = gradients.state_gradients(
       params,
       subject.settings.architecture,
       subject.toggles,
       batch.inputs,
-      gradient_flow.sequence_losses(subject.settings.task.measure, batch),
+      gradients.sequence_losses(subject.settings.task.measure, batch),
     )
     for state, norms in found.norms.items():
       rows = [
@@ -266,7 +265,7 @@ def test_errors_at_a_length_are_those_of_the_model(study, drawings):
   for model in MODELS:
     for seed in SEEDS:
       subject, params = params_of(study, model, seed)
-      found = analysis_lengths.measure_lengths(
+      found = measure.measure_lengths(
         [params],
         subject.settings.architecture,
         subject.toggles,
@@ -408,12 +407,12 @@ def _zoneout_is_that_of_the_test(study, drawing):
   (subject,) = study.subjects
   batch, _ = subjects.sequences(subject.settings, 64)
   params = trained.load(study.saved, 0).params
-  found = gradient_flow.state_gradients(
+  found = gradients.state_gradients(
     params,
     subject.settings.architecture,
     subject.toggles,
     batch.inputs,
-    gradient_flow.sequence_losses(subject.settings.task.measure, batch),
+    gradients.sequence_losses(subject.settings.task.measure, batch),
     noise=remedies.Noise(None, 0.5, 0.2, 0.0),
   )
   rows = [

@@ -5,11 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_variants.evidence.gates import (
-  gate_statistics,
-  gate_statistics_figures,
-  gates_figures,
-)
+from lstm_variants.evidence.gates import figures, measure
 from lstm_variants.plots import samples, theme
 
 RNG = np.random.default_rng(0)
@@ -20,7 +16,7 @@ def make(
 ) -> tuple[Any, Any]:
   """Return a sequence and what a layer did, of a batch of two."""
   shape = 2, time, units
-  trace = gate_statistics.Trace(
+  trace = measure.Trace(
     gates={name: RNG.uniform(size=shape) for name in names},
     off=off,
     candidate=RNG.normal(size=shape) if names else None,
@@ -55,7 +51,7 @@ def labels(drawing):
 def test_each_gate_and_state_has_a_map_on_one_time_axis():
   sample, trace = make()
   order = [3, 1, 4, 0, 2]
-  drawing = gates_figures.draw_sequence(
+  drawing = figures.draw_sequence(
     't', sample, trace, sequence=1, marks=(1, 4), unit=4, order=order
   )
   assert labels(drawing) == [
@@ -101,7 +97,7 @@ def test_each_gate_and_state_has_a_map_on_one_time_axis():
 
 def test_a_gate_that_is_off_is_said_to_be():
   sample, trace = make(off=('f',))
-  drawing = gates_figures.draw_sequence('t', sample, trace, unit=0)
+  drawing = figures.draw_sequence('t', sample, trace, unit=0)
   texts = [text.get_text() for axes in drawing.axes for text in axes.texts]
   assert texts == ['forget gate f: none, it is 1 throughout']
   assert 'forget gate f' not in labels(drawing)
@@ -118,7 +114,7 @@ def test_a_gate_that_is_off_is_said_to_be():
 )
 def test_other_cells_tasks_and_sizes_are_drawn(options):
   sample, trace = make(**options)
-  drawing = gates_figures.draw_sequence('a $long$ title', sample, trace, unit=0)
+  drawing = figures.draw_sequence('a $long$ title', sample, trace, unit=0)
   text = theme.svg(drawing, 'salt')
   assert 'a $long$ title' in text
   boxes: list[Any] = [axes.get_tightbbox() for axes in drawing.axes]
@@ -131,16 +127,16 @@ def test_what_diverged_is_drawn_without_a_warning():
   trace.c[0, 3:] = np.nan
   trace.h[0] = np.nan
   trace.outputs[0] = np.inf
-  theme.png(gates_figures.draw_sequence('t', sample, trace, unit=1))
+  theme.png(figures.draw_sequence('t', sample, trace, unit=1))
 
 
 def test_averages_are_drawn_by_gate_and_mark():
   marks = np.array([[1, 4], [2, -1]])
   averages = {
-    name: gate_statistics.aligned(RNG.uniform(size=(2, 12, 5)), marks, 3, 12)
+    name: measure.aligned(RNG.uniform(size=(2, 12, 5)), marks, 3, 12)
     for name in ('input gate i', 'c')
   }
-  drawing = gate_statistics_figures.draw_aligned(
+  drawing = figures.draw_aligned(
     't', averages, [4, 0], marks=('the first', 'the second')
   )
   assert len(drawing.axes) == 4
@@ -152,16 +148,16 @@ def test_averages_are_drawn_by_gate_and_mark():
   )
   theme.png(drawing)
   with pytest.raises(ValueError, match='no averages'):
-    gate_statistics_figures.draw_aligned('t', {}, [0])
+    figures.draw_aligned('t', {}, [0])
 
 
 def test_saturation_of_models_with_other_gates_stands_side_by_side():
   def found(names):
     gates = {name: RNG.uniform(size=(2, 9, 5)) for name in names}
-    return {k: gate_statistics.saturation(v) for k, v in gates.items()}
+    return {k: measure.saturation(v) for k, v in gates.items()}
 
   models = {'lstm': found('ifo'), 'gru': found('zr')}
-  drawing = gate_statistics_figures.draw_saturation('t', models)
+  drawing = figures.draw_saturation('t', models)
   titles = [axes.get_title() for axes in drawing.axes if axes.get_title()]
   assert titles[0] == 'input gate i' and len(titles) == 5
   offsets: Any = drawing.axes[1].collections[0].get_offsets()
@@ -169,7 +165,7 @@ def test_saturation_of_models_with_other_gates_stands_side_by_side():
   np.testing.assert_allclose(offsets[:, 1], models['lstm']['f'].left)
   theme.png(drawing)
   with pytest.raises(ValueError, match='no gates'):
-    gate_statistics_figures.draw_saturation('t', {'rnn': {}})
+    figures.draw_saturation('t', {'rnn': {}})
 
 
 def test_time_constants_fall_and_the_endless_stand_above():
@@ -177,7 +173,7 @@ def test_time_constants_fall_and_the_endless_stand_above():
     f'variant number {n} of fifteen': [[3.0, np.inf, 100.0, 0.0], [5.0, 1.0]]
     for n in range(15)
   }
-  drawing = gate_statistics_figures.draw_time_constants('t', models, lag=50)
+  drawing = figures.draw_time_constants('t', models, lag=50)
   (axes,) = drawing.axes
   lines: Any = axes.lines
   inside, above, below = lines[:3]
@@ -192,4 +188,4 @@ def test_time_constants_fall_and_the_endless_stand_above():
   assert 0 < axes.bbox.y0 - legend.get_window_extent().y1 < 150
   assert axes.bbox.height > 250
   with pytest.raises(ValueError, match='no runs'):
-    gate_statistics_figures.draw_time_constants('t', {'m': []})
+    figures.draw_time_constants('t', {'m': []})

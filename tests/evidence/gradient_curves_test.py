@@ -1,11 +1,9 @@
-"""From norms to curves: means, shares, decays, against loops and by hand."""
-
-import math
+"""From norms to curves: means and shares, against loops and by hand."""
 
 import numpy as np
 import pytest
 
-from lstm_variants.evidence.gradient_flow import gradient_curves as curves
+from lstm_variants.evidence.gradient_flow import curves
 
 SEEDS, LAYERS, T, B = 3, 2, 5, 4
 
@@ -67,13 +65,6 @@ def test_lags_are_geometric_means_over_sequences():
   np.testing.assert_array_equal(lags.path, lags.norms['h'])
 
 
-def test_quantiles_over_sequences_are_of_the_sequences():
-  spread = curves.over_sequences(np.arange(101.0)[None] - 50)
-  assert [curve[0] for curve in spread] == [0, -40, 0, 40]
-  dead = curves.over_sequences([[0.0, -np.inf, -1.0]])
-  assert dead.mean[0] == dead.low[0] == -np.inf and dead.median[0] == -1
-
-
 def test_diverged_seeds_are_left_out():
   rows = [[0.0, -1.0], [np.nan, np.inf], [2.0, -np.inf], [4.0, -3.0]]
   spread = curves.over_seeds(rows)
@@ -82,32 +73,3 @@ def test_diverged_seeds_are_left_out():
   np.testing.assert_array_equal(spread.high, [4, -1])
   assert np.isnan(curves.over_seeds([[np.nan]]).median).all()
   np.testing.assert_array_equal(curves.over_seeds([[1.0], [2.0]]).median, 1.5)
-
-
-@pytest.mark.parametrize('rho', [0.5, 0.9, 0.999])
-def test_a_power_has_its_rate_and_half_life(rho):
-  k = np.arange(10_000)
-  found = curves.decay(k * math.log10(rho))
-  assert found.rate == pytest.approx(rho)
-  assert found.halved == pytest.approx(math.log(0.5) / math.log(rho))
-  assert found.hundredth == pytest.approx(math.log(0.01) / math.log(rho))
-
-
-def test_a_curve_that_does_not_fall_so_far_has_no_such_lag():
-  assert curves.decay([0.0, 0.1, 0.2]) == (
-    pytest.approx(10**0.1),
-    math.inf,
-    math.inf,
-  )
-  flat = curves.decay(np.zeros(5))
-  assert flat == (1, math.inf, math.inf)
-
-
-def test_where_nothing_is_left_the_lag_is_the_one_at_which_it_goes():
-  found = curves.decay([0.0, -np.inf, -np.inf])
-  assert math.isnan(found.rate) and found.halved == found.hundredth == 1
-  alone = curves.decay([0.0])
-  assert math.isnan(alone.rate) and alone.halved == math.inf
-  # It rises, then falls: the first lag at 1/2 of the beginning.
-  bump = curves.decay([0.0, 1.0, 0.0, -1.0])
-  assert bump.halved == pytest.approx(2 + math.log10(2))

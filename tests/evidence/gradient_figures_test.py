@@ -6,11 +6,7 @@ from matplotlib import colors
 import numpy as np
 import pytest
 
-from lstm_variants.evidence.gradient_flow import (
-  gradient_curves,
-  gradient_figures,
-  singular_value_figures,
-)
+from lstm_variants.evidence.gradient_flow import curves, figures
 from lstm_variants.plots import theme
 
 T = 12
@@ -20,7 +16,7 @@ STEPS = np.arange(T)
 def flow(label: str, rate: float, *, states=('c', 'h'), seeds=3):
   """A model whose errors fall by `rate` a step, seeds apart by factors of 2."""
   falling = rate ** (T - 1.0 - STEPS) * 2.0 ** np.arange(seeds)[:, None]
-  return gradient_curves.Flow(label, dict.fromkeys(states, falling))
+  return curves.Flow(label, dict.fromkeys(states, falling))
 
 
 def lines_of(axes) -> Any:
@@ -29,7 +25,7 @@ def lines_of(axes) -> Any:
 
 
 def moments(*models, titles=('before training', 'at the end')):
-  return [gradient_figures.Moment(title, models) for title in titles]
+  return [figures.Moment(title, models) for title in titles]
 
 
 def texts(drawing) -> list[str]:
@@ -38,7 +34,7 @@ def texts(drawing) -> list[str]:
 
 
 def test_a_line_is_the_median_and_a_band_the_range_of_the_seeds():
-  drawing = gradient_figures.draw_gradient_flow(
+  drawing = figures.draw_gradient_flow(
     'task', moments(flow('slow', 0.9), flow('fast', 0.1))
   )
   assert len(drawing.axes) == 4
@@ -61,7 +57,7 @@ def test_a_line_is_the_median_and_a_band_the_range_of_the_seeds():
 
 
 def test_a_model_without_c_is_in_the_row_of_h_alone():
-  drawing = gradient_figures.draw_gradient_flow(
+  drawing = figures.draw_gradient_flow(
     'task', moments(flow('lstm', 0.9), flow('rnn', 0.5, states=('h',)))
   )
   counts = [len(lines_of(axes)) for axes in drawing.axes]
@@ -74,15 +70,15 @@ def test_a_model_without_c_is_in_the_row_of_h_alone():
 
 
 def test_the_same_model_looks_the_same_at_every_moment():
-  before = gradient_figures.Moment('a', [flow('x', 0.5), flow('y', 0.6)])
-  after = gradient_figures.Moment('b', [flow('y', 0.7)])
-  drawing = gradient_figures.draw_gradient_flow('task', [before, after])
+  before = figures.Moment('a', [flow('x', 0.5), flow('y', 0.6)])
+  after = figures.Moment('b', [flow('y', 0.7)])
+  drawing = figures.draw_gradient_flow('task', [before, after])
   (_, y), (again,) = map(lines_of, drawing.axes[:2])
   assert colors.same_color(y.get_color(), again.get_color())
 
 
 def test_marks_are_in_every_panel_and_in_the_legend():
-  drawing = gradient_figures.draw_gradient_flow(
+  drawing = figures.draw_gradient_flow(
     'task', moments(flow('x', 0.5)), marks={'first value': [2, 7]}
   )
   for axes in drawing.axes:
@@ -94,8 +90,8 @@ def test_marks_are_in_every_panel_and_in_the_legend():
 def test_what_is_nothing_leaves_the_panel_and_what_is_unknown_is_a_gap():
   norms = np.ones((1, T))
   norms[0, :3], norms[0, -1] = 0, np.nan
-  drawing = gradient_figures.draw_gradient_flow(
-    'task', moments(gradient_curves.Flow('x', {'h': norms}), titles=('now',))
+  drawing = figures.draw_gradient_flow(
+    'task', moments(curves.Flow('x', {'h': norms}), titles=('now',))
   )
   (axes,) = drawing.axes
   (line,) = lines_of(axes)
@@ -107,13 +103,13 @@ def test_what_is_nothing_leaves_the_panel_and_what_is_unknown_is_a_gap():
 
 def lags(label: str, *, path=True):
   norms = -np.broadcast_to(STEPS, (2, T)) * 10.0
-  return gradient_curves.Lags(
+  return curves.Lags(
     label, {'c': norms, 'h': norms}, 0 * norms if path else None
   )
 
 
 def test_lag_norms_of_1e_110_are_drawn_with_the_forget_gates_dotted():
-  drawing = gradient_figures.draw_lags('task', moments(lags('x')))
+  drawing = figures.draw_lags('task', moments(lags('x')))
   of_c, of_h = lines_of(drawing.axes[0]), lines_of(drawing.axes[2])
   assert [len(of_c), len(of_h)] == [2, 1]
   np.testing.assert_allclose(of_c[0].get_ydata(), -10.0 * STEPS)
@@ -124,7 +120,7 @@ def test_lag_norms_of_1e_110_are_drawn_with_the_forget_gates_dotted():
   # What matters stays legible.
   low, high = drawing.axes[0].get_ylim()
   assert -20 < low < -15 and high < 2
-  bare = gradient_figures.draw_lags('task', moments(lags('x', path=False)))
+  bare = figures.draw_lags('task', moments(lags('x', path=False)))
   assert 'forget gates alone' not in texts(bare)
 
 
@@ -134,17 +130,16 @@ def test_lag_norms_of_1e_110_are_drawn_with_the_forget_gates_dotted():
     [flow(f'model {n} with a long label, learning_rate=0.01', 0.9)
      for n in range(15)],
     [flow('$1 alone_', 0.5, seeds=1)],
-    [gradient_curves.Flow('diverged', {'h': np.full((2, T), np.nan)})],
-    [gradient_curves.Flow('nothing', {'h': np.zeros((2, T))})],
-    [gradient_curves.Flow('one step', {'h': np.ones((2, 1))})],
+    [curves.Flow('diverged', {'h': np.full((2, T), np.nan)})],
+    [curves.Flow('nothing', {'h': np.zeros((2, T))})],
+    [curves.Flow('one step', {'h': np.ones((2, 1))})],
     [flow('layers', 0.5, states=('c', 'h_below', 'n', 'h'))],
   ],
   ids=lambda models: models[0].label.split()[0],
 )  # fmt: skip
 def test_anything_is_drawn_without_a_warning(models):
   first, again = (
-    gradient_figures.draw_gradient_flow('task $', moments(*models))
-    for _ in range(2)
+    figures.draw_gradient_flow('task $', moments(*models)) for _ in range(2)
   )
   text = theme.svg(first, 'x')
   assert text == theme.svg(again, 'x') and models[0].label in text
@@ -152,36 +147,7 @@ def test_anything_is_drawn_without_a_warning(models):
 
 
 def test_nothing_to_draw_is_refused():
-  for draw in (gradient_figures.draw_gradient_flow, gradient_figures.draw_lags):
-    for nothing in ([], [gradient_figures.Moment('now', [])]):
+  for draw in (figures.draw_gradient_flow, figures.draw_lags):
+    for nothing in ([], [figures.Moment('now', [])]):
       with pytest.raises(ValueError, match="'task' has nothing to draw"):
         draw('task', nothing)
-
-
-def test_singular_values_are_ordered_and_beside_each_other():
-  values = np.array([0.5, 1.0, 2.0])
-  linear = STEPS * np.log10(values)[:, None]
-  norms = np.broadcast_to(linear[None, None, :, None], (2, 2, 3, 2, T)).copy()
-  norms[:, 1] -= 0.5 * STEPS
-  curves = gradient_curves.SingularValues(
-    values,
-    norms,
-    np.ones((2, 2, 3, 2)),
-    np.stack((values, values / 2))[..., None] * np.ones(2),
-    1.5,
-  )
-  drawing = singular_value_figures.draw_singular_values(curves)
-  assert texts(drawing) == ['σ = 2', 'σ = 1', 'σ = 0.5', 'all seeds']
-  (legend,) = drawing.legends
-  shown = {
-    text.get_text(): line.get_color()
-    for text, line in zip(legend.get_texts(), legend.get_lines(), strict=False)
-  }
-  panels = zip(drawing.axes, norms[:, :, :, 0].reshape(4, 3, T), strict=True)
-  for axes, expected in panels:
-    for line, value, y in zip(lines_of(axes), values, expected, strict=True):
-      np.testing.assert_allclose(line.get_ydata(), y)
-      assert colors.same_color(line.get_color(), shown[f'σ = {value:g}'])
-  assert shown['σ = 1'] == 'black'
-  assert 'radius 0.5 σ' in drawing.axes[2].get_ylabel()
-  assert 'N(0, 1.5²)' in drawing.axes[1].get_title('left')

@@ -12,7 +12,7 @@ import pytest
 import lstm_variants as lv
 from lstm_variants import cells, models
 from lstm_variants.cells import remedies, simple_rnn
-from lstm_variants.evidence.gradient_flow import gradient_flow
+from lstm_variants.evidence.gradient_flow import gradients
 from lstm_variants.tasks import base, measures
 
 F, H, T, B, LAYERS = 2, 4, 3, 2, 2
@@ -106,9 +106,7 @@ def fields(carry: Any) -> tuple[str, ...]:
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def found(architecture, toggles, params, inputs):
-  return gradient_flow.state_gradients(
-    params, architecture, toggles, inputs, loss
-  )
+  return gradients.state_gradients(params, architecture, toggles, inputs, loss)
 
 
 @pytest.mark.parametrize('cell', cells.CELLS)
@@ -160,7 +158,7 @@ def test_without_its_own_step_it_is_the_gradient_by_the_carry_handed_on(name):
   def both():
     begun = slice(split + 1)
     carries, _ = run(inputs[:, begun], mask=MASK[:, begun])
-    return jax.grad(later)(carries), gradient_flow.state_gradients(
+    return jax.grad(later)(carries), gradients.state_gradients(
       *(params, architecture, toggles, inputs, loss, MASK),
       noise=noise,
       own_step=False,
@@ -184,7 +182,7 @@ def test_a_sequence_has_the_same_norms_in_any_batch_and_seed():
   several = jax.tree.map(lambda leaf: np.stack((leaf, leaf * 0.5)), params)
 
   def run(params, inputs, weights):
-    return gradient_flow.state_gradients(
+    return gradients.state_gradients(
       *(params, architecture, toggles, inputs),
       lambda outputs: loss(outputs, weights),
     ).norms['h']
@@ -209,7 +207,7 @@ def linear_rnn(size: int, matrix: np.ndarray, dtype: Any = np.float32) -> Any:
 def test_norms_of_1e_36_are_told_in_single_precision():
   """Their squares are below the smallest number."""
   architecture, params = linear_rnn(3, 0.1 * np.eye(3))
-  norms = gradient_flow.state_gradients(
+  norms = gradients.state_gradients(
     params,
     *(architecture, None, jnp.zeros((1, 37, 1), jnp.float32)),
     lambda outputs: outputs[:, -1, 0],
@@ -222,7 +220,7 @@ def test_a_single_step_has_a_gradient_of_h_alone():
   architecture, toggles, params, inputs = draw('lstm')
   norms = jax.jit(
     lambda inputs: (
-      gradient_flow.state_gradients(
+      gradients.state_gradients(
         params, architecture, toggles, inputs, lambda o: jnp.sum(o, (1, 2))
       ).norms
     )
@@ -235,12 +233,10 @@ def test_a_single_step_has_a_gradient_of_h_alone():
 def test_what_has_no_gradient_of_one_direction_is_refused():
   architecture, toggles, params, inputs = draw('lstm', bidirectional=True)
   with pytest.raises(ValueError, match='bidirectional=True.*nearest'):
-    gradient_flow.state_gradients(params, architecture, toggles, inputs, loss)
+    gradients.state_gradients(params, architecture, toggles, inputs, loss)
   architecture, toggles, params, inputs = draw('lstm')
   with pytest.raises(ValueError, match=r'shape \(\), not one number per seq'):
-    gradient_flow.state_gradients(
-      params, architecture, toggles, inputs, jnp.mean
-    )
+    gradients.state_gradients(params, architecture, toggles, inputs, jnp.mean)
 
 
 ASKED: Any = np.array([[0, 1, 1, 1], [1, 0, 0, 0], [0, 1, 0, 1.0]])
@@ -264,7 +260,7 @@ def batch_of(targets: Any) -> tuple[base.Batch, Any]:
 def test_the_mean_of_the_sequences_losses_is_the_loss_of_training(name):
   measure, targets = MEASURES[name]
   batch, outputs = batch_of(targets)
-  of_sequences = gradient_flow.sequence_losses(measure, batch)
+  of_sequences = gradients.sequence_losses(measure, batch)
   losses, slopes = jax.vmap(
     lambda weight: jax.value_and_grad(
       lambda o: jnp.sum(weight * of_sequences(o))
@@ -283,9 +279,9 @@ def test_the_error_of_chosen_steps_is_theirs_alone():
   measure, targets = MEASURES['classification']
   batch, outputs = batch_of(targets)
   chosen = np.array([False, False, False, True])
-  losses = gradient_flow.sequence_losses(measure, batch, chosen)
+  losses = gradients.sequence_losses(measure, batch, chosen)
   slopes = jax.grad(lambda o: jnp.sum(losses(o)))(outputs)
   there = np.argwhere(np.any(slopes, axis=-1)).tolist()
   assert there == [[0, 3], [2, 3]]
-  nothing = gradient_flow.sequence_losses(measure, batch, chosen & False)
+  nothing = gradients.sequence_losses(measure, batch, chosen & False)
   np.testing.assert_array_equal(nothing(outputs), 0)

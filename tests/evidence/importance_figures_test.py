@@ -7,12 +7,7 @@ from matplotlib import figure
 import numpy as np
 import pytest
 
-from lstm_variants.evidence.importance import (
-  best_trials_figures,
-  importance,
-  importance_figures,
-  search_space,
-)
+from lstm_variants.evidence.importance import figures, measure, search_space
 from lstm_variants.plots import theme
 from lstm_variants.statistics import best_trials
 
@@ -33,13 +28,13 @@ def _best(model, losses, verdict=best_trials.EQUAL, params=1000.0):
 def _marginal(axis, loss=0.01):
   values = axis.values(axis.grid(10))
   curve = loss * (1 + np.arange(len(values)))
-  return importance.Marginal(axis, values, curve, curve / 2, curve * 2)
+  return measure.Marginal(axis, values, curve, curve / 2, curve * 2)
 
 
 def _shares(labels, alone, fit=0.5):
   alone = np.array(alone)
   rest = 1 - alone.sum()
-  return importance.Shares(labels, alone, rest, 0.08, alone, fit, 180, 3)
+  return measure.Shares(labels, alone, rest, 0.08, alone, fit, 180, 3)
 
 
 def _words(drawing: figure.Figure) -> str:
@@ -49,7 +44,7 @@ def _words(drawing: figure.Figure) -> str:
 
 def test_boxes_are_quartiles_and_range_with_the_mean():
   losses = [1, 2, 3, 4, 9]
-  drawing = best_trials_figures.draw_best(
+  drawing = figures.draw_best(
     'a title', {'adding': [_best('v', losses, best_trials.BASELINE)]}
   )
   axes = drawing.axes[0]
@@ -70,7 +65,7 @@ def test_boxes_are_quartiles_and_range_with_the_mean():
 
 
 def test_a_significant_difference_is_thick_and_blue():
-  drawing = best_trials_figures.draw_best(
+  drawing = figures.draw_best(
     't',
     {
       'adding': [
@@ -89,7 +84,7 @@ def test_a_significant_difference_is_thick_and_blue():
 
 def test_bars_are_the_numbers_of_parameters():
   models = [_best('v', [1, 2], params=500.0), _best('w', [1, 2], params=900.0)]
-  drawing = best_trials_figures.draw_best('t', {'adding': models})
+  drawing = figures.draw_best('t', {'adding': models})
   (behind,) = (axes for axes in drawing.axes if axes.patches)
   bars: Any = behind.patches
   assert [bar.get_height() for bar in bars] == [500, 900]
@@ -97,9 +92,7 @@ def test_bars_are_the_numbers_of_parameters():
 
 def test_each_task_has_a_panel_and_models_without_losses_a_place():
   models = [_best('v', [1, 2]), _best('none', [], best_trials.UNKNOWN, np.nan)]
-  drawing = best_trials_figures.draw_best(
-    't', {'adding $1 and $2': models, 'copy': models}
-  )
+  drawing = figures.draw_best('t', {'adding $1 and $2': models, 'copy': models})
   assert len(drawing.axes) == 4
   words = _words(drawing)
   for word in ('adding $1 and $2', 'copy', 'none', 'best 2 trials of each'):
@@ -110,7 +103,7 @@ def test_each_task_has_a_panel_and_models_without_losses_a_place():
 def test_curves_are_the_marginals_on_one_axis_of_losses():
   marginals = [_marginal(axis) for axis in (WIDTH, MOMENTUM, NOISE, MODEL)]
   shares = _shares([m.axis.label for m in marginals], [0.5, 0.1, 0.1, 0.1])
-  drawing = importance_figures.draw_marginals(
+  drawing = figures.draw_marginals(
     't',
     marginals,
     shares,
@@ -148,7 +141,7 @@ def test_bars_of_shares_fill_the_whole():
     'all models': _shares(['rate', 'width', 'model'], [0.6, 0.1, 0.05]),
     'peephole': _shares(['rate', 'width'], [0.3, 0.2], fit=-0.1),
   }
-  drawing = importance_figures.draw_shares('t', bars)
+  drawing = figures.draw_shares('t', bars)
   (axes,) = drawing.axes
   ends: dict[float, float] = {}
   bars_drawn: Any = axes.patches
@@ -169,7 +162,7 @@ def test_bars_of_shares_fill_the_whole():
 @pytest.mark.parametrize('name', ['nig', 'peephole+toggle_number'])
 def test_names_of_many_models_do_not_overlap(count, name):
   models = [_best(f'{name}{n}', [1, 2, 4, 8]) for n in range(count)]
-  drawing = best_trials_figures.draw_best('t', {'adding': models})
+  drawing = figures.draw_best('t', {'adding': models})
   drawing.draw_without_rendering()
   labels = drawing.axes[0].get_xticklabels()
   turned = labels[0].get_rotation()
@@ -185,10 +178,10 @@ def test_names_of_many_models_do_not_overlap(count, name):
 
 def test_nothing_is_refused():
   with pytest.raises(ValueError, match='one model at least'):
-    best_trials_figures.draw_best('t', {})
+    figures.draw_best('t', {})
   with pytest.raises(ValueError, match='one model at least'):
-    best_trials_figures.draw_best('t', {'adding': []})
+    figures.draw_best('t', {'adding': []})
   with pytest.raises(ValueError, match='one hyper-parameter at least'):
-    importance_figures.draw_marginals('t', [], _shares(['a'], [0.5]))
+    figures.draw_marginals('t', [], _shares(['a'], [0.5]))
   with pytest.raises(ValueError, match='one set of trials'):
-    importance_figures.draw_shares('t', {})
+    figures.draw_shares('t', {})

@@ -10,7 +10,7 @@ import pytest
 import lstm_variants as lv
 from lstm_variants import cells, models
 from lstm_variants.cells import remedies
-from lstm_variants.evidence.gradient_flow import gradient_curves, jacobians
+from lstm_variants.evidence.gradient_flow import jacobians
 from tests.evidence.gradient_flow_test import B, draw, F, fields, H, linear_rnn
 
 T, START = 4, 1
@@ -265,12 +265,3 @@ def test_the_last_step_has_lag_0_alone():
   norms, path = lag_norms(*of), cell_path(*of)
   for leaf in (*norms.values(), *path):
     np.testing.assert_array_equal(leaf, np.zeros((1, B)))
-
-
-def test_curves_of_the_jacobians_have_the_closed_form_s_decay():
-  found = gradient_curves.decay(lags_of(0.9 * np.eye(2), 60))
-  assert found.rate == pytest.approx(0.9, rel=1e-4)
-  assert found.halved == pytest.approx(math.log(0.5) / math.log(0.9), rel=1e-3)
-  assert found.hundredth == pytest.approx(
-    math.log(0.01) / math.log(0.9), rel=1e-3
-  )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_variants.evidence.lengths import lengths_figures
+from lstm_variants.evidence.lengths import figures
 from lstm_variants.plots import theme
 
 LENGTHS = [10, 20, 40, 2000]
@@ -13,7 +13,7 @@ LENGTHS = [10, 20, 40, 2000]
 
 def draw(models, **options):
   chosen = {'metric': 'share wrong', 'trained': (10, 20), **options}
-  return lengths_figures.draw_lengths('adding-T20', models, **chosen)
+  return figures.draw_lengths('adding-T20', models, **chosen)
 
 
 def test_lines_are_medians_and_bands_span_the_runs_that_are_finite():

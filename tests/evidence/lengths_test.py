@@ -12,7 +12,7 @@ import scipy.stats
 
 from lstm_variants import models, tasks
 from lstm_variants.cells import lstm
-from lstm_variants.evidence.lengths import lengths
+from lstm_variants.evidence.lengths import measure
 from lstm_variants.models.architecture import Architecture
 
 # Most of the time of these tests is compiling.
@@ -49,14 +49,14 @@ def test_each_length_is_measured_as_a_whole_batch_would_be():
   architecture = model_of(task)
   runs = [make(architecture, seed) for seed in range(2)]
   points = [64, 11, 40]
-  found = lengths.measure_lengths(
+  found = measure.measure_lengths(
     runs, architecture, TOGGLES, task, points, key=KEY, batch_size=6, batches=2
   )
   # One program, whatever the number of lengths, batches and runs.
   assert len(drawn) == 1
   assert set(found) == {'loss', 'wrong'}
   assert found['loss'].mean.shape == found['loss'].low.shape == (2, 3)
-  measure = jax.jit(
+  whole_batch = jax.jit(
     lambda params, batch: whole.measure(
       models.apply_model(params, architecture, TOGGLES, batch.inputs)[1], batch
     ),
@@ -65,7 +65,7 @@ def test_each_length_is_measured_as_a_whole_batch_would_be():
   for place, length in enumerate(points):
     batches = _batches(whole, length)
     for run, params in enumerate(runs):
-      means = [measure(params, batch) for batch in batches]
+      means = [whole_batch(params, batch) for batch in batches]
       for name, curve in found.items():
         expected = sum(m[name].total for m in means) / sum(
           m[name].weight for m in means
@@ -87,7 +87,7 @@ def test_a_bidirectional_model_begins_at_the_end_of_each_sequence():
   task = tasks.make_task('adding', 'urnn16', 12)
   architecture = model_of(task, bidirectional=True)
   params = make(architecture)
-  found = lengths.measure_lengths(
+  found = measure.measure_lengths(
     [params], architecture, TOGGLES, task, [5, 12], key=KEY, batch_size=6
   )
   batch = _batches(task, 5)[0]
@@ -126,7 +126,7 @@ def test_every_sequence_has_the_length_that_is_asked_for(name, dialect, ends):
 
 
 def test_chance_follows_the_length():
-  levels = lengths.chance('copy', None, [10, 100])
+  levels = measure.chance('copy', None, [10, 100])
   assert levels['loss'] == pytest.approx(
     [10 * math.log(8) / (length + 20) for length in (10, 100)]
   )
@@ -135,7 +135,7 @@ def test_chance_follows_the_length():
 def test_a_share_of_single_answers_has_the_binomial_interval_of_wilson():
   for wrong in (0, 3, 10, 40):
     total = np.repeat([1.0, 0.0], [wrong, 40 - wrong])
-    found = lengths.interval(total, np.ones(40))
+    found = measure.interval(total, np.ones(40))
     expected = scipy.stats.binomtest(wrong, 40).proportion_ci(method='wilson')
     assert found.mean == wrong / 40
     assert found.low == pytest.approx(expected.low, abs=1e-12)
@@ -145,12 +145,12 @@ def test_a_share_of_single_answers_has_the_binomial_interval_of_wilson():
 def test_answers_of_one_sequence_are_not_counted_as_independent():
   # Ten answers each, all right or all wrong: as one answer each.
   total, weight = np.repeat([10.0, 0.0], [5, 15]), np.full(20, 10.0)
-  together = lengths.interval(total, weight)
-  single = lengths.interval(total / 10, np.ones(20))
+  together = measure.interval(total, weight)
+  single = measure.interval(total / 10, np.ones(20))
   np.testing.assert_allclose(together, single)
   # Answers that are independent count as many.
   total = np.random.default_rng(0).binomial(10, 0.25, 20_000).astype(float)
-  found = lengths.interval(total, np.full(20_000, 10.0))
+  found = measure.interval(total, np.full(20_000, 10.0))
   exact = scipy.stats.binomtest(int(total.sum()), 200_000).proportion_ci(
     method='wilson'
   )
@@ -161,7 +161,7 @@ def test_answers_of_one_sequence_are_not_counted_as_independent():
 
 def test_an_error_has_the_standard_error_of_its_mean():
   errors = np.random.default_rng(0).exponential(size=(2, 50))
-  found = lengths.interval(errors, np.ones((2, 50)))
+  found = measure.interval(errors, np.ones((2, 50)))
   half = scipy.stats.norm.ppf(0.975) * scipy.stats.sem(errors, axis=1)
   np.testing.assert_allclose(found.mean, errors.mean(axis=1))
   np.testing.assert_allclose(found.high - found.mean, half)
@@ -172,15 +172,15 @@ def test_the_interval_of_a_ratio_covers_it():
   rng = np.random.default_rng(0)
   weight = rng.integers(1, 10, size=(2000, 100)).astype(float)
   total = weight * (0.5 + 0.2 * rng.normal(size=(2000, 100)))
-  found = lengths.interval(total, weight)
+  found = measure.interval(total, weight)
   covered = np.mean((found.low < 0.5) & (found.high > 0.5))
   assert 0.93 < covered < 0.965
 
 
 def test_one_sequence_and_what_diverged_have_no_interval():
-  one = lengths.interval(np.array([0.3]), np.ones(1))
+  one = measure.interval(np.array([0.3]), np.ones(1))
   assert one.mean == 0.3 and np.isnan(one.low) and np.isnan(one.high)
-  broken = lengths.interval(np.array([0.3, np.nan]), np.ones(2))
+  broken = measure.interval(np.array([0.3, np.nan]), np.ones(2))
   assert np.all(np.isnan(broken))
 
 
@@ -201,6 +201,6 @@ def test_what_cannot_be_measured_is_refused():
   )
   for runs, chosen, points, options, message in refused:
     with pytest.raises(ValueError, match=message):
-      lengths.measure_lengths(
+      measure.measure_lengths(
         runs, architecture, TOGGLES, chosen, points, key=KEY, **options
       )

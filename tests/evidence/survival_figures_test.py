@@ -8,7 +8,7 @@ from matplotlib import collections, figure
 import numpy as np
 import pytest
 
-from lstm_variants.evidence.survival import survival_figures
+from lstm_variants.evidence.survival import figures
 from lstm_variants.plots import theme
 from lstm_variants.statistics import survival
 
@@ -48,7 +48,7 @@ def test_the_line_is_the_curve_and_marks_are_its_censored_runs():
   curve = survival.kaplan_meier(
     [100, 200, 200, 300, 400], [True, True, False, True, False]
   )
-  drawing = survival_figures.draw_survival('t', {'vanilla': curve})
+  drawing = figures.draw_survival('t', {'vanilla': curve})
   (axes,) = drawing.axes
   (line,) = _steps(axes)
   np.testing.assert_allclose(
@@ -68,7 +68,7 @@ def test_the_line_is_the_curve_and_marks_are_its_censored_runs():
 def test_labels_tell_solved_runs_and_the_test():
   curves = _curves(3)
   solved = curves['model 1'].solved.sum()
-  drawing = survival_figures.draw_survival(
+  drawing = figures.draw_survival(
     'copy, T = 100',
     curves,
     p_values={'model 1': 0.01234, 'model 2': 1e-5, 'model 0': math.nan},
@@ -86,7 +86,7 @@ def test_labels_tell_solved_runs_and_the_test():
 
 def test_equal_curves_are_drawn_beside_each_other():
   curve = survival.kaplan_meier([100, 300], [True, False])
-  drawing = survival_figures.draw_survival('t', dict.fromkeys('abcd', curve))
+  drawing = figures.draw_survival('t', dict.fromkeys('abcd', curve))
   drawing.draw_without_rendering()
   places = sorted(
     tuple(line.get_transform().transform([100, 1]))
@@ -101,7 +101,7 @@ def test_equal_curves_are_drawn_beside_each_other():
 
 def test_each_of_many_models_has_a_panel_beside_the_baseline():
   curves = _curves(15)
-  drawing = survival_figures.draw_survival('t', curves, baseline='model 3')
+  drawing = figures.draw_survival('t', curves, baseline='model 3')
   panels = [axes for axes in drawing.axes if axes.get_visible()]
   names = [axes.get_title(loc='left').split(':')[0] for axes in panels]
   assert names == [name for name in curves if name != 'model 3']
@@ -123,7 +123,7 @@ def test_nothing_overlaps_or_leaves_the_page(count, baseline):
     for name, curve in _curves(count).items()
   }
   names = dict(zip(_curves(count), curves, strict=True))
-  drawing = survival_figures.draw_survival(
+  drawing = figures.draw_survival(
     'adding',
     curves,
     p_values=dict.fromkeys(curves, 0.5),
@@ -151,7 +151,7 @@ def test_sequences_are_logarithmic_where_most_steps_come_early():
     name: survival.kaplan_meier([100 * k, 200 * k, 1e6], [True, True, False])
     for k, name in enumerate('abc', 1)
   }
-  drawing = survival_figures.draw_survival('t', early)
+  drawing = figures.draw_survival('t', early)
   assert drawing.axes[0].get_xscale() == 'log'
   assert drawing.axes[0].get_xlabel() == 'training sequences, logarithmic'
   # One early run does not make most steps early.
@@ -160,7 +160,7 @@ def test_sequences_are_logarithmic_where_most_steps_come_early():
     'b': survival.kaplan_meier([8e5, 1e6], [True, False]),
     'c': survival.kaplan_meier([7e5, 1e6], [True, False]),
   }
-  drawing = survival_figures.draw_survival('t', late)
+  drawing = figures.draw_survival('t', late)
   assert drawing.axes[0].get_xscale() == 'linear'
   assert drawing.axes[0].get_xlim()[0] == 0
 
@@ -171,14 +171,14 @@ def test_models_without_runs_success_or_end_are_drawn():
     'unsolved': survival.kaplan_meier([500, math.inf], [False, False]),
     'at once': survival.kaplan_meier([0, 0], [True, True]),
   }
-  drawing = survival_figures.draw_survival('t', curves, baseline='other')
+  drawing = figures.draw_survival('t', curves, baseline='other')
   labels = [text.get_text() for text in drawing.legends[0].get_texts()]
   assert labels[:2] == ['none: 0 of 0 solved', 'unsolved: 0 of 2 solved']
   assert theme.png(drawing)
-  drawing = survival_figures.draw_survival('t', {'none': curves['none']})
+  drawing = figures.draw_survival('t', {'none': curves['none']})
   assert theme.png(drawing)
 
 
 def test_no_curves_are_refused():
   with pytest.raises(ValueError, match='curves={}: must hold one model'):
-    survival_figures.draw_survival('t', {})
+    figures.draw_survival('t', {})

@@ -7,7 +7,7 @@ import numpy as np
 
 from docs.tour import gating
 import lstm_variants as lv
-from lstm_variants.evidence.gates import gates
+from lstm_variants.evidence.gates import measure
 from lstm_variants.models.architecture import Architecture
 
 
@@ -28,7 +28,7 @@ def test_a_gate_without_its_peephole_is_that_of_the_equation():
   )
   readout = {'kernel': np.zeros((size, 1)), 'bias': np.zeros(1)}
   inputs = jnp.asarray(rng.normal(size=(2, time, 1)), jnp.float32)
-  trace = gates.trace(
+  trace = measure.trace(
     {'layers': (layer,), 'readout': readout},
     Architecture('lstm', 1, 1, size, 1),
     *(toggles, inputs),
@@ -57,7 +57,7 @@ def test_a_gate_without_its_peephole_is_that_of_the_equation():
 def test_without_peepholes_nothing_changes():
   rng = np.random.default_rng(0)
   gate = rng.uniform(size=(1, 5, 2))
-  trace = gating.gate_statistics.Trace(
+  trace = gating.measure.Trace(
     *({'i': gate, 'f': gate, 'o': gate}, (), gate, gate),
     *(rng.normal(size=(1, 5, 2)), gate, gate),
   )

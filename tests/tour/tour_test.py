@@ -17,7 +17,7 @@ from docs.tour import depth, picture, sequences
 from lstm_variants import models
 from lstm_variants.cells import variants
 from lstm_variants.evidence import subjects
-from lstm_variants.evidence.gradient_flow import gradient_flow, jacobians
+from lstm_variants.evidence.gradient_flow import gradients, jacobians
 from lstm_variants.launch import local as study_lib
 from lstm_variants.tasks import text
 from lstm_variants.training import trained
@@ -249,8 +249,8 @@ def test_the_gradient_of_the_lag_is_that_of_the_model(study, written):
   subject, params, _ = _model(study, 'long_lag_hs97_2c', 'simple_rnn')
   drawn = subjects.sequences(subject.settings, depth.LAG_SEQUENCES)
   batch = jax.tree.map(lambda x: x[: depth.GRADIENTS], drawn.batch)
-  loss = gradient_flow.sequence_losses(subject.settings.task.measure, batch)
-  norms = gradient_flow.state_gradients(
+  loss = gradients.sequence_losses(subject.settings.task.measure, batch)
+  norms = gradients.state_gradients(
     *(params, subject.settings.architecture, None, batch.inputs, loss)
   ).norms['h'][0]
   rows = [r for r in _table(written, 'thousand_steps') if r['state'] == 'h']

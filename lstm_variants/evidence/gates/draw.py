@@ -7,13 +7,8 @@ import jax
 import numpy as np
 
 from lstm_variants import console
-from lstm_variants.evidence import captions, gallery, subjects
-from lstm_variants.evidence.gates import (
-  gate_statistics,
-  gate_statistics_figures,
-  gates,
-  gates_figures,
-)
+from lstm_variants.evidence import gallery, subjects
+from lstm_variants.evidence.gates import captions, figures, measure
 from lstm_variants.plots import samples
 from lstm_variants.runs import results
 from lstm_variants.tasks import base
@@ -41,7 +36,7 @@ class _Look(NamedTuple):
   words: str
   batch: base.Batch
   inside: np.ndarray
-  trace: gate_statistics.Trace
+  trace: measure.Trace
   telling: np.ndarray
 
 
@@ -100,7 +95,7 @@ def _look(study: subjects.Study, subject: subjects.Subject) -> list[_Look]:
     end = subjects.end(study, subject)
     chosen = subjects.sequences(settings, SEQUENCES)
     for n in order[:MOST_SEEDS]:
-      traced = gates.trace(
+      traced = measure.trace(
         jax.tree.map(lambda leaf, n=n: leaf[n], end.params),
         *(settings.architecture, subject.toggles, chosen.batch.inputs),
         noise=subjects.noise(study, subject),
@@ -112,7 +107,7 @@ def _look(study: subjects.Study, subject: subjects.Subject) -> list[_Look]:
   return found
 
 
-def _telling(batch: base.Batch, trace: gate_statistics.Trace) -> np.ndarray:
+def _telling(batch: base.Batch, trace: measure.Trace) -> np.ndarray:
   """Return how much the state of each unit tells of the answer, `[units]`.
 
   The answer is that of the first step that is asked about in all sequences and
@@ -128,9 +123,9 @@ def _telling(batch: base.Batch, trace: gate_statistics.Trace) -> np.ndarray:
   else:
     steps = np.argmax(batch.mask > 0, axis=1)
   states = trace.h if trace.c is None else trace.c
-  before = gate_statistics.at_steps(states, np.maximum(steps - 1, 0))
+  before = measure.at_steps(states, np.maximum(steps - 1, 0))
   answers = targets[np.arange(len(targets)), steps]
-  return np.abs(gate_statistics.relevance(before, answers))
+  return np.abs(measure.relevance(before, answers))
 
 
 def _marks(subject: subjects.Subject, batch: base.Batch) -> np.ndarray:
@@ -140,7 +135,7 @@ def _marks(subject: subjects.Subject, batch: base.Batch) -> np.ndarray:
     return np.zeros((len(batch.inputs), 0), int)
   channel = batch.inputs[..., task.inputs.names.index(MARKER)]
   most = int(np.max(np.sum(channel > 0.5, axis=1)))
-  return gate_statistics.find_marks(channel, most)
+  return measure.find_marks(channel, most)
 
 
 def _draw_sequence(subject: subjects.Subject, look: _Look) -> gallery.Drawing:
@@ -153,9 +148,9 @@ def _draw_sequence(subject: subjects.Subject, look: _Look) -> gallery.Drawing:
     samples.Axis(*task.inputs),
     samples.Axis(*task.outputs),
   )
-  order = gate_statistics.order(look.telling)
+  order = measure.order(look.telling)
   marks = [int(step) for step in _marks(subject, batch)[0] if step >= 0]
-  figure = gates_figures.draw_sequence(
+  figure = figures.draw_sequence(
     f'{subject.task}: {look.words}',
     sample,
     trace,
@@ -189,18 +184,18 @@ def _draw_aligned(
 ) -> gallery.Drawing:
   trace, (before, after) = look.trace, WINDOW
   shown = {
-    gate_statistics.NAMES.get(name, name): values
+    measure.NAMES.get(name, name): values
     for name, values in trace.gates.items()
     if name not in trace.off
   }
   shown |= {'h': trace.h} if trace.c is None else {'c': trace.c}
   averages = {
-    name: gate_statistics.aligned(
+    name: measure.aligned(
       values, marks, before, after, lengths=np.sum(look.inside, axis=1)
     )
     for name, values in shown.items()
   }
-  units = gate_statistics.order(look.telling)[:UNITS].tolist()
+  units = measure.order(look.telling)[:UNITS].tolist()
   names = [f'mark {n + 1}' for n in range(marks.shape[1])]
   rows = [
     (look.words, name, mark, unit, step, *values)
@@ -222,7 +217,7 @@ def _draw_aligned(
     f'aligned-{subject.label}',
     f'Around the marked steps: {subject.label}',
     captions.ALIGNED.format(run=look.words, sequences=SEQUENCES),
-    gate_statistics_figures.draw_aligned(
+    figures.draw_aligned(
       f'{subject.task}: {look.words}', averages, units, marks=names
     ),
     ('run', 'name', 'mark', 'unit', 'step', 'mean', 'low', 'high'),
@@ -235,7 +230,7 @@ def _draw_saturation(
 ) -> gallery.Drawing:
   found = {
     label: {
-      name: gate_statistics.saturation(values, runs[0].inside)
+      name: measure.saturation(values, runs[0].inside)
       for name, values in runs[0].trace.gates.items()
       if name not in runs[0].trace.off
     }
@@ -255,7 +250,7 @@ def _draw_saturation(
     'saturation',
     'How often gates are shut or open',
     captions.SATURATION.format(sequences=SEQUENCES),
-    gate_statistics_figures.draw_saturation(task, found),
+    figures.draw_saturation(task, found),
     ('model', 'gate', 'unit', 'share_below_0.1', 'share_above_0.9'),
     rows,
   )
@@ -270,7 +265,7 @@ def _draw_constants(
     for look in runs:
       keep = look.trace.keep
       assert keep is not None
-      tau = gate_statistics.time_constants(keep, look.inside).tau
+      tau = measure.time_constants(keep, look.inside)
       found.setdefault(label, []).append(tau)
       rows += [(look.words, unit, value) for unit, value in enumerate(tau)]
   return gallery.Drawing(
@@ -279,7 +274,7 @@ def _draw_constants(
     'time_constants',
     'How long the gates keep a state',
     captions.CONSTANTS.format(seeds=MOST_SEEDS, sequences=SEQUENCES),
-    gate_statistics_figures.draw_time_constants(task, found, steps),
+    figures.draw_time_constants(task, found, steps),
     ('run', 'unit', 'tau_steps'),
     rows,
   )

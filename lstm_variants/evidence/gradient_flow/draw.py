@@ -10,11 +10,12 @@ import numpy as np
 
 from lstm_variants import cells, console
 from lstm_variants.cells import layout, remedies
-from lstm_variants.evidence import captions, gallery, subjects
+from lstm_variants.evidence import gallery, subjects
 from lstm_variants.evidence.gradient_flow import (
-  gradient_curves,
-  gradient_figures,
-  gradient_flow,
+  captions,
+  curves,
+  figures,
+  gradients,
   jacobians,
 )
 from lstm_variants.tasks import base
@@ -33,9 +34,9 @@ class _Measured(NamedTuple):
 
   subject: subjects.Subject
   moments: Sequence[subjects.Moment]
-  flows: Sequence[gradient_curves.Flow]
-  shares: Sequence[gradient_curves.Flow]
-  lags: Sequence[gradient_curves.Lags]
+  flows: Sequence[curves.Flow]
+  shares: Sequence[curves.Flow]
+  lags: Sequence[curves.Lags]
 
 
 def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
@@ -79,7 +80,7 @@ def _of_moment(
   moment: subjects.Moment,
   chosen: subjects.Sequences,
   noise: remedies.Noise | None,
-) -> tuple[gradient_curves.Flow, gradient_curves.Flow, gradient_curves.Lags]:
+) -> tuple[curves.Flow, curves.Flow, curves.Lags]:
   settings, label = subject.settings, subject.label
   seeds = range(len(subject.seeds))
   recurrence, toggles = _split(subject.toggles)
@@ -91,9 +92,7 @@ def _of_moment(
   norms = _norms(settings, recurrence, toggles, params, chosen.batch, noise)
   of_seeds = [_take(norms.norms, n) for n in seeds]
   flow, share = (
-    gradient_curves.flow(
-      label, of_seeds, mask=chosen.inside, normalised=normalised
-    )
+    curves.flow(label, of_seeds, mask=chosen.inside, normalised=normalised)
     for normalised in (False, True)
   )
   # Up to where the shortest of the sequences ends.
@@ -103,7 +102,7 @@ def _of_moment(
   lag_norms, path = _lag_norms(
     settings, recurrence, toggles, params, inputs, noise
   )
-  lags = gradient_curves.lags(
+  lags = curves.lags(
     label,
     [_take(lag_norms, n) for n in seeds],
     None if path is None else [path.largest[n] for n in seeds],
@@ -143,10 +142,10 @@ def _norms(
 ) -> Any:
   """Return the gradients by all states, every leaf `[seeds, ...]`."""
   toggles = _join(recurrence, toggles)
-  loss = gradient_flow.sequence_losses(settings.task.measure, batch)
+  loss = gradients.sequence_losses(settings.task.measure, batch)
 
   def of_seed(params):
-    return gradient_flow.state_gradients(
+    return gradients.state_gradients(
       *(params, settings.architecture, toggles, batch.inputs, loss),
       noise=noise,
     )
@@ -185,7 +184,7 @@ def _draw_flow(task: str, measured: Sequence[_Measured]) -> gallery.Drawing:
     part='states',
     heading='How much of the error arrives at each step',
     caption=captions.FLOW.format(sequences=SEQUENCES) + _truncated(measured),
-    figure=gradient_figures.draw_gradient_flow(
+    figure=figures.draw_gradient_flow(
       task, _panels(measured, [model.flows for model in measured])
     ),
     columns=_FLOW_COLUMNS,
@@ -200,7 +199,7 @@ def _draw_shares(task: str, measured: Sequence[_Measured]) -> gallery.Drawing:
     part='shares',
     heading='The same, as the share of each step',
     caption=captions.SHARES + _truncated(measured),
-    figure=gradient_figures.draw_gradient_flow(
+    figure=figures.draw_gradient_flow(
       task,
       _panels(measured, [model.shares for model in measured]),
       normalised=True,
@@ -224,14 +223,14 @@ def _truncated(measured: Sequence[_Measured]) -> str:
 
 def _rows(
   measured: Sequence[_Measured],
-  of_models: Sequence[Sequence[gradient_curves.Flow]],
+  of_models: Sequence[Sequence[curves.Flow]],
 ) -> list[tuple[Any, ...]]:
   return [
     (model.subject.label, moment.update, state, seed, step, norm)
     for model, flows in zip(measured, of_models, strict=True)
     for moment, flow in zip(model.moments, flows, strict=True)
-    for state, curves in flow.norms.items()
-    for seed, curve in zip(model.subject.seeds, curves, strict=True)
+    for state, of_seeds in flow.norms.items()
+    for seed, curve in zip(model.subject.seeds, of_seeds, strict=True)
     for step, norm in enumerate(curve.tolist(), 1)
   ]
 
@@ -240,12 +239,12 @@ def _draw_lags(task: str, measured: Sequence[_Measured]) -> gallery.Drawing:
   rows = []
   for model in measured:
     for moment, lags in zip(model.moments, model.lags, strict=True):
-      curves = dict(lags.norms)
+      states = dict(lags.norms)
       if lags.path is not None:
-        curves['product of forget gates'] = lags.path
+        states['product of forget gates'] = lags.path
       rows += [
         (model.subject.label, moment.update, state, seed, lag, value)
-        for state, of_seeds in curves.items()
+        for state, of_seeds in states.items()
         for seed, curve in zip(model.subject.seeds, of_seeds, strict=True)
         for lag, value in enumerate(curve.tolist())
       ]
@@ -256,7 +255,7 @@ def _draw_lags(task: str, measured: Sequence[_Measured]) -> gallery.Drawing:
     heading='What a state still does to a later one',
     caption=captions.LAGS.format(sequences=LAG_SEQUENCES)
     + _truncated(measured),
-    figure=gradient_figures.draw_lags(
+    figure=figures.draw_lags(
       task, _panels(measured, [model.lags for model in measured])
     ),
     columns=_LAG_COLUMNS,
@@ -266,9 +265,9 @@ def _draw_lags(task: str, measured: Sequence[_Measured]) -> gallery.Drawing:
 
 def _panels(
   measured: Sequence[_Measured], of_models: Sequence[Sequence[Any]]
-) -> list[gradient_figures.Moment]:
+) -> list[figures.Moment]:
   """Return a panel for each moment."""
   return [
-    gradient_figures.Moment(moment.words, list(curves))
-    for moment, *curves in zip(measured[0].moments, *of_models, strict=True)
+    figures.Moment(moment.words, list(of_moment))
+    for moment, *of_moment in zip(measured[0].moments, *of_models, strict=True)
   ]

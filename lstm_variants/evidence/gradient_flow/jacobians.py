@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from lstm_variants import cells, models
 from lstm_variants.cells import contract, remedies, unroll
-from lstm_variants.evidence.gradient_flow import gradient_flow
+from lstm_variants.evidence.gradient_flow import gradients
 from lstm_variants.models import probes
 from lstm_variants.models.architecture import Architecture, settings_of
 
@@ -155,7 +155,7 @@ def cell_path(
 
 def _check(architecture, inputs, start, lags, layer) -> int:
   """Refuse what the run does not have; return the largest lag."""
-  gradient_flow.check_one_direction(architecture)
+  gradients.check_one_direction(architecture)
   chex.assert_shape(inputs, (None, None, architecture.in_features))
   time = inputs.shape[1]
   if not 0 <= start < time:

@@ -13,9 +13,9 @@ import numpy as np
 from lstm_variants import console
 from lstm_variants.evidence import gallery, subjects
 from lstm_variants.evidence.importance import (
-  best_trials_figures,
-  importance,
-  importance_figures,
+  captions,
+  figures,
+  measure,
   search_space,
 )
 from lstm_variants.statistics import best_trials
@@ -35,35 +35,6 @@ PAPER: Mapping[str, str] = {
   'fgr': 'not better',
 }
 V = 'peephole'
-BEST = (
-  'Final held-out loss of the best trials of each model’s random search, as in '
-  'Greff et al. (2017), figure 3: the best tenth, at least {least} trials. '
-  'Boxes: quartiles; whiskers: the whole range; line: median; red dot: mean. '
-  'Thick and blue: the mean log loss differs from {baseline}’s (Welch, '
-  'two-sided, adjusted by Holm, 5 %). Gray bars: mean number of parameters in '
-  'use. The trials are chosen and compared on one held-out set, the paper had '
-  'two. Chosen trials are no random sample: the test is a description with a '
-  'threshold.'
-)
-MARGINALS = (
-  'Expected final loss against each hyper-parameter, averaged over all others '
-  '(geometric mean): what a random forest predicts that was fitted to the '
-  'trials, with one standard deviation over its trees. Trials that diverged '
-  'count as the worst finite loss. The forest explains {fit:.0%} of the '
-  'variance of trials its trees did not see. Last panel: functional ANOVA of '
-  'log10 of the loss; dotted: the share that a hyper-parameter without '
-  'influence gets from so many trials.'
-)
-SHARES = (
-  'Functional ANOVA (Hutter et al. 2014) of log10 of the final loss: what each '
-  'hyper-parameter explains alone of the variance over the searched box, each '
-  'in the scale in which it was drawn. Hatched: what none explains alone, '
-  'interactions and chance that the trees learned. Floor: what one without '
-  'influence gets (the losses shuffled). R²: of the forest, on trials its '
-  'trees did not see; near 0 or below (pale), the shares describe chance, as '
-  'they do where trials are few. The table adds PED-ANOVA’s opinion (Watanabe '
-  'et al. 2023: what tells the best trials from the others, as shares of 1).'
-)
 _BEST_COLUMNS = (
   *('model', 'trials', 'diverged', 'best', 'median_loss', 'mean_loss'),
   *('params', 'welch_p', 'holm_p', 'verdict', 'paper', 'agrees'),
@@ -112,7 +83,7 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
     yield _draw_best(search, baseline)
     try:
       yield from _draw_importance(search, baseline)
-    except importance.ImportanceError as error:
+    except measure.ImportanceError as error:
       console.warn(f'{task}: importance left out: {error}')
 
 
@@ -123,8 +94,8 @@ def _draw_best(search: _Search, baseline: str) -> gallery.Drawing:
     task=search.task,
     part='best',
     heading='The best trials of each model',
-    caption=BEST.format(least=best_trials.LEAST, baseline=baseline),
-    figure=best_trials_figures.draw_best(search.task, {search.task: found}),
+    caption=captions.BEST.format(least=best_trials.LEAST, baseline=baseline),
+    figure=figures.draw_best(search.task, {search.task: found}),
     columns=_BEST_COLUMNS,
     rows=[_best_row(best, baseline) for best in found],
   )
@@ -174,18 +145,18 @@ def _draw_importance(
   axes = list(search.axes)
   if len(models) > 1:
     axes.append(search_space.model_axis(search.rows))
-  pooled = importance.gather(search.rows, axes)
-  bars = {POOLED: importance.shares(pooled)}
-  curves = {POOLED: importance.marginals(pooled)}
+  pooled = measure.gather(search.rows, axes)
+  bars = {POOLED: measure.shares(pooled)}
+  curves = {POOLED: measure.marginals(pooled)}
   for model in models if len(models) > 1 else ():
     try:
-      trials = importance.gather(
+      trials = measure.gather(
         [row for row in search.rows if row['model'] == model], search.axes
       )
-      bars[model] = importance.shares(trials)
+      bars[model] = measure.shares(trials)
       if model == baseline:
-        curves[model] = importance.marginals(trials)
-    except importance.ImportanceError as error:
+        curves[model] = measure.marginals(trials)
+    except measure.ImportanceError as error:
       console.warn(f'{search.task}, {model}: left out: {error}')
   yield _draw_marginals(search, baseline, curves, bars[POOLED])
   yield _draw_shares(search, bars)
@@ -194,8 +165,8 @@ def _draw_importance(
 def _draw_marginals(
   search: _Search,
   baseline: str,
-  curves: Mapping[str, Sequence[importance.Marginal]],
-  shares: importance.Shares,
+  curves: Mapping[str, Sequence[measure.Marginal]],
+  shares: measure.Shares,
 ) -> gallery.Drawing:
   alone = (baseline, curves[baseline]) if baseline in curves else None
   rows = [
@@ -215,8 +186,8 @@ def _draw_marginals(
     task=search.task,
     part='marginals',
     heading='What each hyper-parameter does to the loss',
-    caption=MARGINALS.format(fit=max(0.0, shares.fit)),
-    figure=importance_figures.draw_marginals(
+    caption=captions.MARGINALS.format(fit=max(0.0, shares.fit)),
+    figure=figures.draw_marginals(
       search.task,
       curves[POOLED],
       shares,
@@ -249,7 +220,7 @@ def _seconds(search: _Search) -> tuple[str, Mapping[float, float]] | None:
 
 
 def _draw_shares(
-  search: _Search, bars: Mapping[str, importance.Shares]
+  search: _Search, bars: Mapping[str, measure.Shares]
 ) -> gallery.Drawing:
   rows = []
   for name, bar in bars.items():
@@ -264,8 +235,8 @@ def _draw_shares(
     task=search.task,
     part='shares',
     heading='Which hyper-parameter mattered',
-    caption=SHARES,
-    figure=importance_figures.draw_shares(search.task, bars),
+    caption=captions.SHARES,
+    figure=figures.draw_shares(search.task, bars),
     columns=_SHARE_COLUMNS,
     rows=rows,
   )

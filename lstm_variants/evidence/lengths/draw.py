@@ -8,8 +8,8 @@ import numpy as np
 
 from lstm_variants import console, tasks
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.evidence import captions, gallery, subjects
-from lstm_variants.evidence.lengths import lengths, lengths_figures
+from lstm_variants.evidence import gallery, subjects
+from lstm_variants.evidence.lengths import captions, figures, measure
 from lstm_variants.runs import results
 from lstm_variants.tasks import base
 from lstm_variants.training import step
@@ -79,9 +79,9 @@ def _draw_task(
         points, *(side[n].tolist() for side in found), strict=True
       )
     ]
-  chance = lengths.chance(small.name, small.dialect, points, **options)
+  chance = measure.chance(small.name, small.dialect, points, **options)
   trained = settings.task_fields.shortest_length or small.length
-  figure = lengths_figures.draw_lengths(
+  figure = figures.draw_lengths(
     task,
     curves,
     metric=_words(metric),
@@ -105,11 +105,11 @@ def _measure(
   subject: subjects.Subject,
   task: base.Task,
   points: Sequence[int],
-) -> dict[str, lengths.Curve]:
+) -> dict[str, measure.Curve]:
   settings = subject.settings
   with jax.enable_x64(settings.dtype == 'float64'):
     end = subjects.end(study, subject)
-    return lengths.measure_lengths(
+    return measure.measure_lengths(
       [
         jax.tree.map(lambda leaf, n=n: leaf[n], end.params)
         for n in range(len(subject.seeds))

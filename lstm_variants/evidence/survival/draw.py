@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lstm_variants.evidence import captions, gallery, subjects
-from lstm_variants.evidence.survival import survival_figures
+from lstm_variants.evidence import gallery, subjects
+from lstm_variants.evidence.survival import captions, figures
 from lstm_variants.runs import grouping
 from lstm_variants.statistics import (
   improvement,
@@ -74,7 +74,7 @@ def _draw_task(
     p_values[group.label] = row['log_rank_p']
     rows.append([row[column] for column in COLUMNS])
   first = next(iter(baselines.values()), None)
-  figure = survival_figures.draw_survival(
+  figure = figures.draw_survival(
     task,
     curves,
     p_values=p_values,

@@ -1,20 +1,14 @@
 """From norms of sequences to curves of models: what the figures are drawn from.
 
-NumPy alone; the norms come from `gradient_flow`, `jacobians` and
-`singular_values`.
+NumPy alone; the norms come from `gradients` and `jacobians`.
 """
 
 from collections.abc import Mapping, Sequence
-import math
 from typing import NamedTuple
 import warnings
 
 import numpy as np
 import numpy.typing as npt
-
-# What is random in `SingularValues`, and whether its units saturate.
-MATRICES = ('orthogonal', 'Gaussian')
-REGIMES = ('linear', 'tanh')
 
 
 class Flow(NamedTuple):
@@ -47,41 +41,8 @@ class Lags(NamedTuple):
   path_state: str = 'c'
 
 
-class SingularValues(NamedTuple):
-  """Simple RNNs by the largest singular value of their recurrent matrix.
-
-  Attributes:
-    values: σ, `[values]`.
-    norms: log10 ‖∂h_{t+k}/∂h_t‖,
-      `[matrices, regimes, values, seeds, lags + 1]`.
-    slopes: mean of tanh′ = 1 − h², `[matrices, regimes, values, seeds]`.
-    radii: spectral radius of R, `[matrices, values, seeds]`.
-    input_scale: standard deviation of what drives the units of 'tanh'.
-  """
-
-  values: np.ndarray
-  norms: np.ndarray
-  slopes: np.ndarray
-  radii: np.ndarray
-  input_scale: float
-
-
-class Decay(NamedTuple):
-  """How fast a curve of lags falls.
-
-  Attributes:
-    rate: factor per step.
-    halved: the lag at which it is first at 1/2, in steps; inf: at none of them.
-    hundredth: the same for 1/100.
-  """
-
-  rate: float
-  halved: float
-  hundredth: float
-
-
 class Spread(NamedTuple):
-  """Curves over several, log10, each `[lags + 1]`: of sequences or seeds."""
+  """Curves over seeds, log10, each `[steps]`."""
 
   mean: np.ndarray
   low: np.ndarray
@@ -174,25 +135,6 @@ def flow(
   return Flow(label, curves)
 
 
-def over_sequences(log_norms: npt.ArrayLike, share: float = 0.1) -> Spread:
-  """Return the geometric mean and quantiles over sequences.
-
-  Args:
-    log_norms: log10, `[lags + 1, batch]`.
-    share: of the sequences below `low`, and above `high`.
-
-  Returns:
-    Curves, log10. Nothing left (−inf) in one sequence makes a mean −inf; the
-    median is that of most.
-  """
-  array = np.asarray(log_norms, float)
-  # Between −inf and −inf, quantiles would interpolate to NaN.
-  low, median, high = np.quantile(
-    array, (share, 0.5, 1 - share), axis=-1, method='nearest'
-  )
-  return Spread(np.mean(array, axis=-1), low, median, high)
-
-
 def lags(
   label: str,
   seeds: Sequence[Mapping[str, npt.ArrayLike]],
@@ -213,12 +155,14 @@ def lags(
   if not seeds:
     raise ValueError(f'no seeds of {label!r}: give the norms of at least one')
   norms = {
-    name: np.stack([over_sequences(seed[name]).mean for seed in seeds])
+    name: np.stack(
+      [np.mean(np.asarray(seed[name], float), axis=-1) for seed in seeds]
+    )
     for name in seeds[0]
   }
   path = None
   if paths is not None:
-    path = np.stack([over_sequences(one).mean for one in paths])
+    path = np.stack([np.mean(np.asarray(one, float), axis=-1) for one in paths])
   return Lags(label, norms, path, path_state)
 
 
@@ -246,40 +190,3 @@ def over_seeds(curves: npt.ArrayLike) -> Spread:
       between,
       np.nanmax(array, axis=0),
     )
-
-
-def decay(log_norms: npt.ArrayLike) -> Decay:
-  """Return how fast a curve falls.
-
-  The rate is 10 to the slope of the least-squares line through the finite
-  points after lag 0. A curve may rise before it falls (R that is not normal):
-  `halved` is where it is first at 1/2 of the 1 that it begins with, between two
-  lags by the straight line in log10.
-
-  Args:
-    log_norms: log10, `[lags + 1]`.
-
-  Returns:
-    The rate, NaN with fewer than two finite points; and the lags.
-  """
-  array = np.asarray(log_norms, float)
-  k = np.flatnonzero(np.isfinite(array[1:])) + 1
-  rate = math.nan
-  if len(k) > 1:
-    centred = k - k.mean()
-    slope = np.sum(centred * array[k]) / np.sum(centred**2)
-    rate = float(10**slope)
-  return Decay(rate, _reached(array, 0.5), _reached(array, 0.01))
-
-
-def _reached(log_norms: np.ndarray, share: float) -> float:
-  """Return the first lag at which a curve is at `share`."""
-  level = math.log10(share)
-  below = np.flatnonzero(log_norms <= level)
-  if not below.size:
-    return math.inf
-  last = int(below[0])
-  after, before = log_norms[last], log_norms[last - 1] if last else 0.0
-  if not last or not np.isfinite(after) or not np.isfinite(before):
-    return float(last)
-  return float(last - 1 + (before - level) / (before - after))

@@ -1,19 +1,18 @@
 """Figure of one task: which share of each model's runs is not yet solved."""
 
 from collections.abc import Mapping, Sequence
+import contextlib
 import math
 import textwrap
 from typing import Any
 
 from matplotlib import axes as axes_lib
-from matplotlib import figure, lines, style, transforms
+from matplotlib import figure, lines, transforms
 import numpy as np
 
 from lstm_variants.plots import theme
 from lstm_variants.statistics import survival
 
-_WIDTH = 7.5  # inches
-_LINE_HEIGHT = 0.2  # inches, of the legend
 _LEGEND_CHARACTERS = 105  # in the width of the legend
 _TITLE_CHARACTERS = 38  # in the width of a panel
 # More lines with their bands are a tangle in one panel.
@@ -64,10 +63,9 @@ def draw_survival(
     baseline = None
   if baseline is not None:
     labels[baseline] += ' (baseline)'
-  with style.context(['default', theme.STYLE]):
-    if len(curves) <= _TOGETHER:
-      return _draw_together(task, curves, labels, baseline)
-    return _draw_apart(task, curves, labels, baseline)
+  if len(curves) <= _TOGETHER:
+    return _draw_together(task, curves, labels, baseline)
+  return _draw_apart(task, curves, labels, baseline)
 
 
 def _draw_together(
@@ -76,18 +74,18 @@ def _draw_together(
   labels: Mapping[str, str],
   baseline: str | None,
 ) -> figure.Figure:
-  words = [*labels.values(), _MARK]
-  drawing = _new_figure(task, 4.5, words)
-  axes = drawing.add_subplot()
-  handles = []
-  for index, (name, curve) in enumerate(curves.items()):
-    look = _look(index, name == baseline)
-    _draw_curve(axes, curve, look, index)
-    handles.append(lines.Line2D([], [], **look))
-  _scale(axes, curves)
-  axes.set_xlabel(_x_label(axes))
-  axes.set_ylabel('share of runs not yet solved')
-  _add_legend(drawing, handles, words)
+  entries = [*labels.values(), _MARK]
+  with _page(task, 4.5, entries) as drawing:
+    axes = drawing.add_subplot()
+    handles = []
+    for index, (name, curve) in enumerate(curves.items()):
+      look = _look(index, name == baseline)
+      _draw_curve(axes, curve, look, index)
+      handles.append(lines.Line2D([], [], **look))
+    _scale(axes, curves)
+    axes.set_xlabel(_x_label(axes))
+    axes.set_ylabel('share of runs not yet solved')
+    _add_legend(drawing, handles, entries)
   return drawing
 
 
@@ -97,49 +95,45 @@ def _draw_apart(
   labels: Mapping[str, str],
   baseline: str | None,
 ) -> figure.Figure:
-  shown = [name for name in curves if name != baseline]
-  words = ['model of the panel', 'the other models', _MARK]
+  others = [name for name in curves if name != baseline]
+  entries = ['model of the panel', 'the other models', _MARK]
   looks = [_PANEL, _OTHER]
   if baseline is not None:
-    words.insert(0, labels[baseline])
+    entries.insert(0, labels[baseline])
     looks.insert(0, _look(0, True))
-  rows = -(-len(shown) // _COLUMNS)
-  drawing = _new_figure(task, 0.5 + 1.75 * rows, words)
-  grid = drawing.subplots(
-    rows, _COLUMNS, sharex=True, sharey=True, squeeze=False
-  ).ravel()
-  for axes, name in zip(grid, shown, strict=False):
-    for other in shown:
-      _draw_curve(axes, curves[other], _OTHER, None)
-    if baseline is not None:
-      _draw_curve(axes, curves[baseline], _look(0, True), 0)
-    _draw_curve(axes, curves[name], _PANEL, 1)
-    axes.set_title(_wrap(name, labels[name]), loc='left', fontsize=8)
-  _scale(grid[0], curves)
-  for axes in grid[max(0, len(shown) - _COLUMNS) : len(shown)]:
-    # The lowest of its column, where the last row is not full.
-    axes.tick_params(labelbottom=True)
-    axes.set_xlabel(_x_label(axes))
-    if axes.get_xscale() == 'linear':
-      axes.locator_params(axis='x', nbins=4)
-  for axes in grid[len(shown) :]:
-    axes.set_visible(False)
-  drawing.supylabel('share of runs not yet solved', fontsize=9)
-  _add_legend(drawing, [lines.Line2D([], [], **look) for look in looks], words)
+  rows = -(-len(others) // _COLUMNS)
+  with _page(task, 0.5 + 1.75 * rows, entries) as drawing:
+    grid = drawing.subplots(
+      rows, _COLUMNS, sharex=True, sharey=True, squeeze=False
+    ).ravel()
+    for axes, name in zip(grid, others, strict=False):
+      for other in others:
+        _draw_curve(axes, curves[other], _OTHER, None)
+      if baseline is not None:
+        _draw_curve(axes, curves[baseline], _look(0, True), 0)
+      _draw_curve(axes, curves[name], _PANEL, 1)
+      axes.set_title(_wrap(name, labels[name]), loc='left', fontsize=8)
+    _scale(grid[0], curves)
+    for axes in grid[max(0, len(others) - _COLUMNS) : len(others)]:
+      # The lowest of its column, where the last row is not full.
+      axes.tick_params(labelbottom=True)
+      axes.set_xlabel(_x_label(axes))
+      if axes.get_xscale() == 'linear':
+        axes.locator_params(axis='x', nbins=4)
+    for axes in grid[len(others) :]:
+      axes.set_visible(False)
+    drawing.supylabel('share of runs not yet solved', fontsize=9)
+    handles = [lines.Line2D([], [], **look) for look in looks]
+    _add_legend(drawing, handles, entries)
   return drawing
 
 
-def _new_figure(
-  task: str, height: float, words: Sequence[str]
-) -> figure.Figure:
-  rows = -(-len(words) // _columns(words))
-  drawing = figure.Figure(
-    figsize=(_WIDTH, height + _LINE_HEIGHT * rows), layout='constrained'
-  )
-  drawing.suptitle(
-    _plain(task), x=0.01, ha='left', fontsize='large', fontweight='bold'
-  )
-  return drawing
+def _page(
+  task: str, height: float, entries: Sequence[str]
+) -> contextlib.AbstractContextManager[figure.Figure]:
+  """Give a figure with room for its title and the legend below."""
+  rows = -(-len(entries) // _columns(entries))
+  return theme.page(height + 0.2 * rows, task, size='large')
 
 
 def _draw_curve(
@@ -197,24 +191,25 @@ def _scale(axes: axes_lib.Axes, curves: Mapping[str, survival.Curve]) -> None:
 
 
 def _x_label(axes: axes_lib.Axes) -> str:
-  log = ', logarithmic' * (axes.get_xscale() == 'log')
-  return f'training sequences{log}'
+  if axes.get_xscale() == 'log':
+    return 'training sequences, logarithmic'
+  return 'training sequences'
 
 
 def _label(name: str, curve: survival.Curve, p_value: float) -> str:
   runs = curve.at_risk[0] if curve.times.size else 0
-  text = f'{_plain(name)}: {curve.solved.sum()} of {runs} solved'
+  text = f'{name}: {curve.solved.sum()} of {runs} solved'
   if math.isnan(p_value):
     return text
-  shown = f'= {p_value:.3f}' if p_value >= 0.0005 else '< 0.001'
-  return f'{text}, log-rank p {shown}'
+  amount = f'= {p_value:.3f}' if p_value >= 0.0005 else '< 0.001'
+  return f'{text}, log-rank p {amount}'
 
 
 def _wrap(name: str, label: str) -> str:
   """Give the name lines of its own above what is said of it."""
-  start = len(_plain(name)) + 1
+  start = len(name) + 1
   parts = (textwrap.fill(label[:start], _TITLE_CHARACTERS), label[start:])
-  return '\n'.join(part.strip() for part in parts)
+  return theme.plain('\n'.join(part.strip() for part in parts))
 
 
 def _look(index: int, is_baseline: bool) -> dict[str, Any]:
@@ -226,25 +221,16 @@ def _look(index: int, is_baseline: bool) -> dict[str, Any]:
 
 
 def _add_legend(
-  drawing: figure.Figure, handles: Sequence[lines.Line2D], words: Sequence[str]
+  drawing: figure.Figure,
+  handles: Sequence[lines.Line2D],
+  entries: Sequence[str],
 ) -> None:
-  mark = lines.Line2D([], [], linestyle='none', marker='|', color='#444444')
-  drawing.legend(
-    [*handles, mark],
-    words,
-    loc='outside lower left',
-    ncols=_columns(words),
-    frameon=False,
-    fontsize=8,
-    handlelength=3.2,
+  """Write the entries, the last of which is the mark of an unsolved run."""
+  mark = lines.Line2D([], [], linestyle='none', marker='|', color=theme.GRAY)
+  theme.add_legend(
+    drawing, [*handles, mark], entries, columns=_columns(entries)
   )
 
 
-def _columns(words: Sequence[str]) -> int:
-  longest = max(len(word) for word in words) + 8  # its handle and a gap
-  return max(1, min(len(words), _LEGEND_CHARACTERS // longest))
-
-
-def _plain(text: str) -> str:
-  """Keep Matplotlib from reading dollars as mathematics."""
-  return text.replace('$', r'\$')
+def _columns(entries: Sequence[str]) -> int:
+  return theme.legend_columns(entries, _LEGEND_CHARACTERS)

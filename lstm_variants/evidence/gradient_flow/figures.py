@@ -5,29 +5,25 @@ All have a logarithmic axis of their own making: values come as log10, so that
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
 import itertools
 import math
 from typing import Any, NamedTuple
 
 from matplotlib import axes as axes_lib
-from matplotlib import figure, lines, patches, style, ticker
+from matplotlib import figure, lines, patches, ticker
 import numpy as np
 
-from lstm_variants.evidence.gradient_flow import gradient_curves as curves_lib
+from lstm_variants.evidence.gradient_flow import curves
 from lstm_variants.plots import theme
 
-_WIDTH = 7.5  # inches
-_ROW_HEIGHT = 2.1  # inches
-_LINE_HEIGHT = 0.2  # inches, of a legend
-_LEGEND_CHARACTERS = 100  # in the width of a legend, beside its handles
 # What is farther below the top of a panel leaves it at the bottom; lag norms
 # above HIGHEST leave it at the top, both log10.
 _DECADES = 16
 HIGHEST = 6
 GRAY = '#555555'
 # The order of the rows; other states follow.
-_STATES = ('c', 'h')
-TITLE = {'x': 0.01, 'ha': 'left', 'fontweight': 'bold', 'fontsize': 10}
+_FIRST_STATES = ('c', 'h')
 DOTTED = (0, (1, 1.2))
 WHOLE = {'color': '#888888', 'linewidth': 0.7, 'zorder': 1}
 
@@ -37,7 +33,7 @@ class Moment(NamedTuple):
 
   Attributes:
     title: as 'after 1,000 updates'.
-    models: what was measured then, `gradient_curves.Flow`, or of all `Lags`.
+    models: what was measured then, `curves.Flow`, or of all `Lags`.
   """
 
   title: str
@@ -55,8 +51,8 @@ def draw_gradient_flow(
 
   Args:
     title: of the figure.
-    moments: the columns, of `gradient_curves.Flow`.
-    normalised: the curves are shares, see `gradient_curves.normalise`.
+    moments: the columns, of `curves.Flow`.
+    normalised: the curves are shares, see `curves.normalise`.
     marks: label -> steps to mark in all panels, as those of the inputs that
       count.
 
@@ -67,13 +63,13 @@ def draw_gradient_flow(
     ValueError: no moment, or no model in any of them.
   """
 
-  def rows(model: curves_lib.Flow, state: str) -> list[tuple[Any, str]]:
+  def rows(model: curves.Flow, state: str) -> list[tuple[Any, str]]:
     norms = model.norms.get(state)
     return [] if norms is None else [(_log10(norms), '')]
 
   marks = marks or {}
-  with style.context(['default', theme.STYLE]):
-    drawing, grid, looks = _new_grid(title, moments, len(marks))
+  with _page(title, moments, len(marks)) as drawing:
+    grid, looks = _new_grid(drawing, moments)
     for state, row in grid.items():
       norm = rf'$\Vert\partial L/\partial {_symbol(state)}_t\Vert$'
       row[0].set_ylabel(f'share of the step in {norm}' if normalised else norm)
@@ -96,7 +92,7 @@ def draw_lags(title: str, moments: Sequence[Moment]) -> figure.Figure:
 
   Args:
     title: of the figure.
-    moments: the columns, of `gradient_curves.Lags`.
+    moments: the columns, of `curves.Lags`.
 
   Returns:
     A figure: lines are medians over seeds, bands span all seeds; dotted, the
@@ -106,16 +102,16 @@ def draw_lags(title: str, moments: Sequence[Moment]) -> figure.Figure:
     ValueError: no moment, or no model in any of them.
   """
 
-  def rows(model: curves_lib.Lags, state: str) -> list[tuple[Any, str]]:
-    found = []
+  def rows(model: curves.Lags, state: str) -> list[tuple[Any, str]]:
+    lines_of = []
     if state in model.norms:
-      found.append((model.norms[state], ''))
+      lines_of.append((model.norms[state], ''))
     if model.path is not None and model.path_state == state:
-      found.append((model.path, 'dotted'))
-    return found
+      lines_of.append((model.path, 'dotted'))
+    return lines_of
 
-  with style.context(['default', theme.STYLE]):
-    drawing, grid, looks = _new_grid(title, moments, 1)
+  with _page(title, moments, 1) as drawing:
+    grid, looks = _new_grid(drawing, moments)
     for state, row in grid.items():
       row[0].set_ylabel(lag_label(_symbol(state)))
       for axes in row:
@@ -133,34 +129,51 @@ def draw_lags(title: str, moments: Sequence[Moment]) -> figure.Figure:
   return drawing
 
 
-def _new_grid(
+def _page(
   title: str, moments: Sequence[Moment], more: int
-) -> tuple[figure.Figure, dict[str, Any], dict[str, dict[str, Any]]]:
-  """Return a figure, state -> its row of axes, and the look of each model."""
-  models = [model for moment in moments for model in moment.models]
-  if not models:
+) -> contextlib.AbstractContextManager[figure.Figure]:
+  """Give a figure with room for its rows, and for `more` in the legend.
+
+  Raises:
+    ValueError: no moment, or no model in any of them.
+  """
+  labels, states = _labels(moments), _states(moments)
+  if not labels:
     raise ValueError(f'{title!r} has nothing to draw: give at least one model')
-  labels = list(dict.fromkeys(model.label for model in models))
+  columns = theme.legend_columns(labels)
+  rows = -(-(len(labels) + more + 1) // columns)
+  return theme.page(1.0 + 2.1 * len(states) + 0.2 * rows, title)
+
+
+def _labels(moments: Sequence[Moment]) -> list[str]:
+  """Return the labels of the models in the order of the legend."""
+  models = (model for moment in moments for model in moment.models)
+  return list(dict.fromkeys(model.label for model in models))
+
+
+def _states(moments: Sequence[Moment]) -> list[str]:
+  """Return the states in the order of the rows."""
+  models = (model for moment in moments for model in moment.models)
   known = dict.fromkeys(name for model in models for name in model.norms)
-  states = [name for name in _STATES if name in known]
-  states += [name for name in known if name not in states]
-  legend = -(-(len(labels) + more + 1) // _columns(labels))
-  height = 1.0 + _ROW_HEIGHT * len(states) + _LINE_HEIGHT * legend
-  drawing = figure.Figure(figsize=(_WIDTH, height), layout='constrained')
-  drawing.suptitle(_plain(title), **TITLE)
+  first = [name for name in _FIRST_STATES if name in known]
+  return first + [name for name in known if name not in first]
+
+
+def _new_grid(
+  drawing: figure.Figure, moments: Sequence[Moment]
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+  """Return state -> its row of axes, and the look of each model."""
+  labels, states = _labels(moments), _states(moments)
   grid = drawing.subplots(
     len(states), len(moments), sharex=True, sharey='row', squeeze=False
   )
   for axes, moment in zip(grid[0], moments, strict=True):
-    axes.set_title(_plain(moment.title), loc='left', fontsize=9)
-  pairs = [(c, s) for s in theme.LINE_STYLES for c in theme.PALETTE]
+    axes.set_title(theme.plain(moment.title), loc='left', fontsize=9)
   looks = {
-    label: {'color': color, 'linestyle': line, 'linewidth': 1.4}
-    for label, (color, line) in zip(
-      labels, itertools.cycle(pairs), strict=False
-    )
+    label: {**line, 'linewidth': 1.4}
+    for label, line in zip(labels, theme.line_looks(len(labels)), strict=True)
   }
-  return drawing, dict(zip(states, grid, strict=True)), looks
+  return dict(zip(states, grid, strict=True)), looks
 
 
 def _label_steps(grid: Mapping[str, Any], label: str) -> None:
@@ -187,9 +200,11 @@ def _draw_row(
   for axes, panel in zip(row, of_panels, strict=True):
     for label, values, line in panel:
       look = dict(looks[label])
-      if line:
+      if line == 'dotted':
         look |= {'linestyle': DOTTED, 'linewidth': 1.2}
-      draw_curves(axes, values, look, alpha * (not line), bottom)
+        draw_curves(axes, values, look, 0.0, bottom)
+      else:
+        draw_curves(axes, values, look, alpha, bottom)
 
 
 def draw_curves(
@@ -200,7 +215,7 @@ def draw_curves(
   bottom: float,
 ) -> None:
   """Draw median and range of log10 values, `[seeds, steps]`."""
-  spread = curves_lib.over_seeds(values)
+  spread = curves.over_seeds(values)
   # Nothing left: the line leaves the panel, instead of ending in it.
   low, median, high = (
     np.where(line == -np.inf, bottom - 2 * _DECADES, line)
@@ -230,16 +245,11 @@ def scale(
   for panel in axes:
     panel.set_ylim(bottom - margin, top + margin)
     panel.yaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
-    panel.yaxis.set_major_formatter(_power)
+    panel.yaxis.set_major_formatter(theme.power)
     panel.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
     panel.xaxis.set_major_formatter('{x:,.0f}')
     panel.margins(x=0.02)
   return bottom
-
-
-def _power(value: float, position: float) -> str:
-  del position
-  return '1' if value == 0 else rf'$10^{{{value:.0f}}}$'
 
 
 def _add_legend(
@@ -249,10 +259,9 @@ def _add_legend(
   extra: Sequence[tuple[Any, str]],
 ) -> None:
   entries: list[tuple[Any, str]] = [
-    (lines.Line2D([], [], **look), _plain(label))
-    for label, look in looks.items()
+    (lines.Line2D([], [], **look), label) for label, look in looks.items()
   ]
-  entries += [(handle, _plain(label)) for handle, label in extra]
+  entries += extra
   seeds = [
     len(values)
     for moment in moments
@@ -264,20 +273,7 @@ def _add_legend(
     middle = lines.Line2D([], [], color=GRAY)
     entries.append(((band, middle), 'median, range of seeds'))
   handles, labels = zip(*entries, strict=True)
-  drawing.legend(
-    handles,
-    labels,
-    loc='outside lower left',
-    ncols=_columns(labels),
-    frameon=False,
-    fontsize=8,
-    handlelength=3.2,
-  )
-
-
-def _columns(labels: Sequence[str]) -> int:
-  longest = max(len(label) for label in labels) + 8  # its handle and a gap
-  return max(1, min(len(labels), _LEGEND_CHARACTERS // longest))
+  theme.add_legend(drawing, handles, labels)
 
 
 def lag_label(symbol: str) -> str:
@@ -295,8 +291,3 @@ def _symbol(state: str) -> str:
 def _log10(values: np.ndarray) -> np.ndarray:
   with np.errstate(divide='ignore', invalid='ignore'):
     return np.log10(values)
-
-
-def _plain(text: str) -> str:
-  """Keep Matplotlib from reading dollars as mathematics."""
-  return text.replace('$', r'\$')

@@ -3,20 +3,15 @@
 from typing import Any
 
 import matplotlib
-from matplotlib import figure, lines, patches, style
+from matplotlib import figure, lines, patches
 import numpy as np
 
-from lstm_variants.evidence.gradient_flow import (
-  gradient_curves,
-  gradient_figures,
-)
-from lstm_variants.plots import theme
-
-_WIDTH, _HEIGHT = 7.5, 5.6  # inches
+from docs.tour import canvas, singular_values
+from lstm_variants.evidence.gradient_flow import figures
 
 
 def draw_singular_values(
-  curves: gradient_curves.SingularValues,
+  curves: singular_values.SingularValues,
 ) -> figure.Figure:
   """Draw the lag norms of simple RNNs, a line per largest singular value.
 
@@ -26,39 +21,35 @@ def draw_singular_values(
   Returns:
     A figure: rows are kinds of matrices, columns linear and tanh units.
   """
-  with style.context(['default', theme.STYLE]):
-    drawing = figure.Figure(figsize=(_WIDTH, _HEIGHT), layout='constrained')
-    drawing.suptitle(
-      'Simple RNN: what is left of h after k steps, by σ, the largest '
-      'singular value of R',
-      **gradient_figures.TITLE,
-    )
+  title = (
+    'Simple RNN: what is left of h after k steps, by σ, the largest singular '
+    'value of R'
+  )
+  with canvas.page(title, 5.6) as drawing:
     grid = drawing.subplots(2, 2, sharex=True, sharey=True)
     looks = [
       {'color': color, 'linewidth': 1.5} for color in _shades(curves.values)
     ]
-    norm = gradient_figures.lag_label('h')
+    norm = figures.lag_label('h')
     ratio = np.mean(curves.radii / curves.values[:, None], axis=(1, 2))
     for n, row in enumerate(grid):
       matrix = ('R = σ · orthogonal', 'R Gaussian')[n]
       radius = f'spectral radius {_times(ratio[n])}σ'
       row[0].set_ylabel(f'{matrix}\n{radius}\n{norm}')
       for m, axes in enumerate(row):
-        axes.axhline(0, **gradient_figures.WHOLE)
+        axes.axhline(0, **figures.WHOLE)
         for value, look in zip(curves.norms[n, m], looks, strict=True):
-          gradient_figures.draw_curves(axes, value, look, 0.15, -100)
+          figures.draw_curves(axes, value, look, 0.15, -100)
     for m, heading in enumerate(_headings(curves)):
       grid[0, m].set_title(heading, loc='left', fontsize=9)
-    gradient_figures.scale(grid.flat, [curves.norms], gradient_figures.HIGHEST)
+    figures.scale(grid.flat, [curves.norms], figures.HIGHEST)
     for axes in grid[-1]:
       axes.set_xlabel('lag k (steps)')
     labels = [f'σ = {value:g}' for value in curves.values]
     handles: list[Any] = [lines.Line2D([], [], **look) for look in looks]
     order = np.argsort(-curves.values)
     if curves.norms.shape[3] > 1:
-      handles.append(
-        patches.Patch(color=gradient_figures.GRAY, alpha=0.3, linewidth=0)
-      )
+      handles.append(patches.Patch(color=figures.GRAY, alpha=0.3, linewidth=0))
       labels.append('all seeds')
       order = [*order, len(order)]
     drawing.legend(
@@ -71,7 +62,7 @@ def draw_singular_values(
   return drawing
 
 
-def _headings(curves: gradient_curves.SingularValues) -> tuple[str, str]:
+def _headings(curves: singular_values.SingularValues) -> tuple[str, str]:
   """Return what is above the columns of linear and tanh units."""
   slopes = np.mean(curves.slopes[:, 1], axis=-1)
   return (

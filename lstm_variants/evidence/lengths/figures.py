@@ -4,20 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib import axes as axes_lib
-from matplotlib import figure, lines, patches, style, ticker
+from matplotlib import figure, lines, patches, ticker
 import numpy as np
 import numpy.typing as npt
 
 from lstm_variants.plots import theme
 
-_WIDTH = 7.5  # inches
-_LINE = 0.21  # inches, of a line of the legend
 _TRAINED: dict[str, Any] = {'facecolor': '#e8e8e8', 'edgecolor': 'none'}
-_CHANCE: dict[str, Any] = {
-  'color': '#666666',
-  'linestyle': '--',
-  'linewidth': 1.0,
-}
+# Characters of the shortest label that room is left for: that of training.
+_SHORTEST = 14
 # Lengths, or values, whose largest is so many times the smallest are spread by
 # their logarithms.
 _WIDE = 10
@@ -53,28 +48,33 @@ def draw_lengths(
     raise ValueError('no models to draw')
   every = [curve for curve, _ in curves.values()]
   labels = list(curves)
-  with style.context(['default', theme.STYLE]):
-    drawing, axes = _new_figure(
-      title, len(labels) + 1 + (chance is not None), labels
-    )
+  entries = len(labels) + (1 if chance is None else 2)
+  columns = _columns(labels)
+  with theme.page(4.3 + 0.21 * -(-entries // columns)) as drawing:
+    axes = drawing.add_subplot()
+    axes.set_title(theme.plain(title), loc='left', fontweight='bold')
     axes.axvspan(trained[0] - 0.5, trained[1] + 0.5, zorder=0, **_TRAINED)
     handles: list[Any] = []
-    for n, (lengths, values) in enumerate(curves.values()):
-      look = _look(n)
+    looks = [
+      {**line, 'linewidth': 1.3, 'marker': 'o', 'markersize': 3}
+      for line in theme.line_looks(len(curves))
+    ]
+    for (lengths, values), look in zip(curves.values(), looks, strict=True):
       handles.append(lines.Line2D([], [], **look))
       _draw_curve(axes, lengths, values, look, min(0.15, 1 / len(curves)))
     handles.append(patches.Patch(**_TRAINED))
     low, high = trained
-    labels.append(f'trained: {low:,}' + (f' to {high:,}' if high > low else ''))
+    several = f' to {high:,}' if high > low else ''
+    labels.append(f'trained: {low:,}{several}')
     if chance is not None:
       level = np.broadcast_arrays(*map(np.asarray, chance))
-      axes.plot(*level, **_CHANCE)
-      handles.append(lines.Line2D([], [], **_CHANCE))
+      axes.plot(*level, **theme.MEMORYLESS)
+      handles.append(lines.Line2D([], [], **theme.MEMORYLESS))
       labels.append('without memory')
     _scale(axes, np.concatenate([*every, np.asarray(trained)]), curves.values())
     axes.set_xlabel('length T (steps)')
-    axes.set_ylabel(_plain(metric))
-    _add_legend(drawing, handles, labels)
+    axes.set_ylabel(theme.plain(metric))
+    theme.add_legend(drawing, handles, labels, columns=columns)
   return drawing
 
 
@@ -129,49 +129,6 @@ def _scale(axes: axes_lib.Axes, lengths: np.ndarray, curves: Any) -> None:
     axes.set_ylim(bottom=0)
 
 
-def _new_figure(
-  title: str, entries: int, labels: Sequence[str]
-) -> tuple[figure.Figure, axes_lib.Axes]:
-  rows = -(-entries // _columns(labels))
-  drawing = figure.Figure(
-    figsize=(_WIDTH, 4.3 + _LINE * rows), layout='constrained'
-  )
-  axes = drawing.add_subplot()
-  axes.set_title(_plain(title), loc='left', fontweight='bold')
-  return drawing, axes
-
-
-def _add_legend(
-  drawing: figure.Figure, handles: Sequence[Any], labels: Sequence[str]
-) -> None:
-  drawing.legend(
-    handles,
-    [_plain(label) for label in labels],
-    loc='outside lower left',
-    ncols=_columns(labels),
-    frameon=False,
-    fontsize=8,
-    handlelength=3.2,
-  )
-
-
 def _columns(labels: Sequence[str]) -> int:
-  longest = max(14, *(len(label) for label in labels)) + 8  # its handle, a gap
-  return max(1, 100 // longest)
-
-
-def _look(index: int) -> dict[str, Any]:
-  """Return colour, line and marker of a model; the colour changes first."""
-  palette, kinds = theme.PALETTE, theme.LINE_STYLES
-  return {
-    'color': palette[index % len(palette)],
-    'linestyle': kinds[index // len(palette) % len(kinds)],
-    'linewidth': 1.3,
-    'marker': 'o',
-    'markersize': 3,
-  }
-
-
-def _plain(text: str) -> str:
-  """Keep Matplotlib from reading dollars as mathematics."""
-  return text.replace('$', r'\$')
+  longest = max(_SHORTEST, *map(len, labels)) + 8  # its handle and a gap
+  return max(1, theme.LEGEND_CHARACTERS // longest)

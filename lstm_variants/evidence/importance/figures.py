@@ -1,4 +1,4 @@
-"""Pictures of a random search: marginal losses, shares of the variance."""
+"""Pictures of a random search: marginal losses, shares, the best trials."""
 
 from collections.abc import Mapping, Sequence
 import math
@@ -6,18 +6,18 @@ import textwrap
 from typing import Any
 
 from matplotlib import axes as axes_lib
-from matplotlib import figure, lines, patches, style, ticker
+from matplotlib import figure, lines, patches, ticker
 import numpy as np
 
-from lstm_variants.evidence.importance import importance
+from lstm_variants.evidence.importance import measure
 from lstm_variants.plots import theme
+from lstm_variants.statistics import best_trials
 
-_WIDTH = 7.5  # inches
 _COLUMNS = 3
-_LINE = 0.21  # inches, of a line of a legend or a bar
 _LEGEND_CHARACTERS = 95
+_NAMES_CHARACTERS = 95  # of all models together, that stand side by side
 _LABEL_CHARACTERS = 14
-_BLUE, _RED, _GREEN = (theme.PALETTE[n] for n in (0, 1, 2))
+_BLUE, _RED, _GREEN = theme.PALETTE[:3]
 _REST: dict[str, Any] = {
   'facecolor': '#f2f2f2',
   'edgecolor': '#999999',
@@ -25,6 +25,14 @@ _REST: dict[str, Any] = {
   'linewidth': 0.5,
 }
 _PALE = 0.35
+_PARAMS = '#e4e4e4'
+_MEAN = {
+  'marker': 'o',
+  'markersize': 4,
+  'linestyle': 'none',
+  'markerfacecolor': _RED,
+  'markeredgecolor': _RED,
+}
 _REST_LABEL = 'together, or chance'
 # From this ratio of the largest to the smallest on, a logarithmic axis.
 _WIDE = 8.0
@@ -32,10 +40,10 @@ _WIDE = 8.0
 
 def draw_marginals(
   title: str,
-  marginals: Sequence[importance.Marginal],
-  shares: importance.Shares,
+  marginals: Sequence[measure.Marginal],
+  shares: measure.Shares,
   *,
-  other: tuple[str, Sequence[importance.Marginal]] | None = None,
+  other: tuple[str, Sequence[measure.Marginal]] | None = None,
   seconds: tuple[str, Mapping[float, float]] | None = None,
   memoryless: float | None = None,
 ) -> figure.Figure:
@@ -59,9 +67,8 @@ def draw_marginals(
   """
   if not marginals:
     raise ValueError('marginals=[]: must hold one hyper-parameter at least')
-  with style.context(['default', theme.STYLE]):
-    rows = -(-(len(marginals) + 1) // _COLUMNS)
-    drawing = new_figure(title, 2.15 * rows + 0.9)
+  rows = -(-(len(marginals) + 1) // _COLUMNS)
+  with theme.page(2.15 * rows + 0.9, title, size='large') as drawing:
     grid = drawing.subplots(rows, _COLUMNS, squeeze=False).ravel()
     lone = {m.axis.name: m for m in other[1]} if other else {}
     for axes, marginal in zip(grid, marginals, strict=False):
@@ -69,7 +76,7 @@ def draw_marginals(
       if marginal.axis.name in lone:
         _draw_marginal(axes, lone[marginal.axis.name], _RED)
       if memoryless is not None:
-        axes.axhline(memoryless, color='#666666', linestyle='--', linewidth=1)
+        axes.axhline(memoryless, **theme.MEMORYLESS)
       if seconds is not None and seconds[0] == marginal.axis.label:
         _draw_seconds(axes, seconds[1])
     _share_losses(list(grid[: len(marginals)]), [*marginals, *lone.values()])
@@ -81,7 +88,7 @@ def draw_marginals(
 
 
 def draw_shares(
-  title: str, bars: Mapping[str, importance.Shares]
+  title: str, bars: Mapping[str, measure.Shares]
 ) -> figure.Figure:
   """Draw shares of the variance as stacked bars, one for each set of trials.
 
@@ -99,47 +106,44 @@ def draw_shares(
   if not bars:
     raise ValueError('bars={}: must hold one set of trials at least')
   labels = list(dict.fromkeys(x for bar in bars.values() for x in bar.labels))
-  with style.context(['default', theme.STYLE]):
-    drawing = new_figure(title, 1.3 + 1.5 * _LINE * len(bars))
+  height = 1.3 + 1.5 * 0.21 * len(bars)
+  with theme.page(height, title, size='large') as drawing:
     axes = drawing.add_subplot()
     for y, bar in enumerate(bars.values()):
       alone = dict(zip(bar.labels, bar.alone, strict=True))
-      left, alpha = 0.0, 1.0 if bar.fit > 0 else _PALE
+      start, alpha = 0.0, 1.0 if bar.fit > 0 else _PALE
       for n, label in enumerate(labels):
         width = 100 * float(alone.get(label, 0.0))
-        axes.barh(y, width, 0.7, left, color=_color(n), alpha=alpha)
+        axes.barh(y, width, 0.7, start, color=_color(n), alpha=alpha)
         if width > 7:
           text = {'ha': 'center', 'va': 'center', 'fontsize': 7.5}
-          ink = 'white' if alpha == 1 else '#444444'
-          axes.text(left + width / 2, y, f'{width:.0f}', color=ink, **text)
-        left += width
-      axes.barh(y, 100 * bar.rest, 0.7, left, **_REST)
-      words = f'{100 * bar.floor:.0f} %    {bar.fit:.2f}'
-      axes.text(101.5, y, words, va='center', fontsize=7.5)
+          ink = 'white' if alpha == 1 else theme.GRAY
+          axes.text(start + width / 2, y, f'{width:.0f}', color=ink, **text)
+        start += width
+      axes.barh(y, 100 * bar.rest, 0.7, start, **_REST)
+      numbers = f'{100 * bar.floor:.0f} %    {bar.fit:.2f}'
+      axes.text(101.5, y, numbers, va='center', fontsize=7.5)
     axes.text(101.5, -0.9, 'floor    R²', fontsize=7.5)
-    axes.set_yticks(range(len(bars)), [wrap(label, 30) for label in bars])
+    axes.set_yticks(range(len(bars)), [_wrap(label, 30) for label in bars])
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, 100)
     axes.grid(visible=False, axis='y')
     axes.set_xlabel('share of the variance of log loss (%)')
-    handles = [
-      patches.Patch(color=_color(n), label=plain(label))
-      for n, label in enumerate(labels)
-    ]
-    handles.append(patches.Patch(label=_REST_LABEL, **_REST))
-    longest = max(len(str(handle.get_label())) for handle in handles) + 6
-    drawing.legend(
-      handles=handles,
-      loc='outside lower left',
-      ncols=max(1, _LEGEND_CHARACTERS // longest),
-      frameon=False,
-      fontsize=8,
+    handles = [patches.Patch(color=_color(n)) for n in range(len(labels))]
+    entries = [*labels, _REST_LABEL]
+    longest = max(map(len, entries)) + 6
+    theme.add_legend(
+      drawing,
+      [*handles, patches.Patch(**_REST)],
+      entries,
+      columns=max(1, _LEGEND_CHARACTERS // longest),
+      handle_length=2.0,
     )
   return drawing
 
 
 def _draw_marginal(
-  axes: axes_lib.Axes, marginal: importance.Marginal, color: str
+  axes: axes_lib.Axes, marginal: measure.Marginal, color: str
 ) -> None:
   axis, values = marginal.axis, marginal.values
   if axis.scale == 'level':
@@ -150,8 +154,8 @@ def _draw_marginal(
       values, marginal.loss, errors, fmt='o', color=color, markersize=4
     )
     small = {'rotation': 60, 'ha': 'right', 'rotation_mode': 'anchor'}
-    words = [wrap(level, _LABEL_CHARACTERS) for level in axis.levels]
-    axes.set_xticks(values, words, fontsize=7, **small)
+    names = [_wrap(level, _LABEL_CHARACTERS) for level in axis.levels]
+    axes.set_xticks(values, names, fontsize=7, **small)
   else:
     axes.fill_between(
       values,
@@ -163,7 +167,7 @@ def _draw_marginal(
     )
     axes.plot(values, marginal.loss, color=color, linewidth=1.4)
     _scale_parameter(axes, axis.scale, values)
-  axes.set_xlabel(wrap(axis.label, 34))
+  axes.set_xlabel(_wrap(axis.label, 34))
 
 
 def _scale_parameter(
@@ -196,13 +200,13 @@ def _scale_parameter(
 
 
 def _share_losses(
-  grid: Sequence[axes_lib.Axes], marginals: Sequence[importance.Marginal]
+  grid: Sequence[axes_lib.Axes], marginals: Sequence[measure.Marginal]
 ) -> None:
   """Give all panels one axis of losses, and a word for it at the left."""
   low = min(float(m.low.min()) for m in marginals)
   high = max(float(m.high.max()) for m in marginals)
   for n, axes in enumerate(grid):
-    scale_losses(axes, [low, high])
+    _scale_losses(axes, [low, high])
     if axes.get_yscale() == 'log':
       axes.set_ylim(low / 1.3, high * 1.3)
     if n % _COLUMNS == 0:
@@ -225,7 +229,7 @@ def _draw_seconds(axes: axes_lib.Axes, seconds: Mapping[float, float]) -> None:
   right.grid(visible=False)
 
 
-def _draw_share_panel(axes: axes_lib.Axes, shares: importance.Shares) -> None:
+def _draw_share_panel(axes: axes_lib.Axes, shares: measure.Shares) -> None:
   """Draw the shares of all models pooled as bars."""
   labels = [*shares.labels, _REST_LABEL]
   values = 100 * np.array([*shares.alone, shares.rest])
@@ -233,7 +237,7 @@ def _draw_share_panel(axes: axes_lib.Axes, shares: importance.Shares) -> None:
   axes.barh(places[:-1], values[:-1], 0.7, color=_BLUE)
   axes.barh(places[-1:], values[-1:], 0.7, **_REST)
   axes.axvline(100 * shares.floor, color=_RED, linewidth=1, linestyle=':')
-  axes.set_yticks(places, [wrap(label, 18) for label in labels], fontsize=7)
+  axes.set_yticks(places, [_wrap(label, 18) for label in labels], fontsize=7)
   axes.invert_yaxis()
   axes.grid(visible=False, axis='y')
   axes.set_xlim(0, max(float(values.max()) * 1.25, 1.0))
@@ -248,30 +252,32 @@ def _add_marginal_legend(
   seconds: Any,
   memoryless: float | None,
 ) -> None:
-  handles = [_line(_BLUE, 'all models' if other else 'expected loss')]
+  entries = {'all models' if other else 'expected loss': _line(_BLUE)}
   if other:
-    handles.append(_line(_RED, f'{other[0]} alone'))
+    entries[f'{other[0]} alone'] = _line(_RED)
   if memoryless is not None:
-    handles.append(_line('#666666', 'without memory', linestyle='--'))
+    entries['without memory'] = _line(
+      theme.MEMORYLESS['color'], linestyle=theme.MEMORYLESS['linestyle']
+    )
   if seconds:
-    handles.append(_line(_GREEN, 'training time', linestyle=(0, (1, 1.5))))
-  handles.append(
-    _line(_RED, 'share of one without influence', linestyle=':', linewidth=1)
+    entries['training time'] = _line(_GREEN, linestyle=(0, (1, 1.5)))
+  entries['share of one without influence'] = _line(
+    _RED, linestyle=':', linewidth=1
   )
-  drawing.legend(
-    handles=handles,
-    loc='outside lower left',
-    ncols=3,
-    frameon=False,
-    fontsize=8,
+  theme.add_legend(
+    drawing,
+    list(entries.values()),
+    list(entries),
+    columns=3,
+    handle_length=2.0,
   )
 
 
-def _line(color: str, label: str, **look: Any) -> Any:
-  return lines.Line2D([], [], color=color, label=plain(label), **look)
+def _line(color: str, **look: Any) -> lines.Line2D:
+  return lines.Line2D([], [], color=color, **look)
 
 
-def scale_losses(axes: axes_lib.Axes, losses: Sequence[float]) -> None:
+def _scale_losses(axes: axes_lib.Axes, losses: Sequence[float]) -> None:
   """Let the axis of losses be logarithmic where they are wide apart."""
   above = [loss for loss in losses if 0 < loss < math.inf]
   if not above or len(above) < len(losses):
@@ -285,24 +291,125 @@ def scale_losses(axes: axes_lib.Axes, losses: Sequence[float]) -> None:
     axes.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
-def new_figure(title: str, height: float) -> figure.Figure:
-  """Return a figure of the width of a page, with a title."""
-  drawing = figure.Figure(figsize=(_WIDTH, height), layout='constrained')
-  drawing.suptitle(
-    plain(title), x=0.01, ha='left', fontsize='large', fontweight='bold'
-  )
-  return drawing
-
-
 def _color(index: int) -> str:
   return theme.PALETTE[index % len(theme.PALETTE)]
 
 
-def wrap(text: str, width: int) -> str:
+def _wrap(text: str, width: int) -> str:
   """Break a text into lines of so many characters."""
-  return plain('\n'.join(textwrap.wrap(text, width)))
+  return theme.plain('\n'.join(textwrap.wrap(text, width)))
 
 
-def plain(text: str) -> str:
-  """Keep Matplotlib from reading dollars as mathematics."""
-  return text.replace('$', r'\$')
+def draw_best(
+  title: str, panels: Mapping[str, Sequence[best_trials.Best]]
+) -> figure.Figure:
+  """Draw the losses of the best trials of each model, a panel for each task.
+
+  Args:
+    title: of the figure.
+    panels: label of a task -> its models in the order wanted.
+
+  Returns:
+    A figure like Greff et al.'s figure 3. Boxes: quartiles, whiskers: the
+    whole range, line: median, red dot: mean. Thick and blue: differs
+    significantly from the baseline. Gray bars: mean number of parameters.
+
+  Raises:
+    ValueError: there is nothing to draw.
+  """
+  if not panels or not all(panels.values()):
+    raise ValueError(
+      f'panels={dict(panels)}: each must hold one model at least'
+    )
+  height = 2.9 * len(panels) + 0.9
+  with theme.page(height, title, size='large') as drawing:
+    grid = drawing.subplots(len(panels), 1, squeeze=False).ravel()
+    for axes, (task, models) in zip(grid, panels.items(), strict=True):
+      _draw_boxes(axes, models)
+      if len(panels) > 1:
+        axes.set_title(theme.plain(task), loc='left', fontsize=9)
+    count = sorted({len(b.losses) for m in panels.values() for b in m})
+    entries = {
+      f'best {count[-1]} trials of each': patches.Patch(
+        facecolor='white', edgecolor=theme.GRAY
+      ),
+      'differs from the baseline': patches.Patch(
+        facecolor='white', edgecolor=_BLUE, linewidth=2
+      ),
+      'mean': lines.Line2D([], [], **_MEAN),
+      'parameters (right)': patches.Patch(facecolor=_PARAMS),
+    }
+    theme.add_legend(
+      drawing,
+      list(entries.values()),
+      list(entries),
+      columns=4,
+      handle_length=2.0,
+    )
+  return drawing
+
+
+def _draw_boxes(
+  axes: axes_lib.Axes, models: Sequence[best_trials.Best]
+) -> None:
+  places = np.arange(len(models))
+  _draw_params(axes, places, [best.params for best in models])
+  for n, best in enumerate(models):
+    if not len(best.losses):
+      continue
+    marked = best.verdict in (best_trials.WORSE, best_trials.BETTER)
+    look = {
+      'color': _BLUE if marked else theme.GRAY,
+      'linewidth': 2 if marked else 1,
+    }
+    axes.boxplot(
+      [best.losses],
+      positions=[n],
+      widths=0.5,
+      whis=(0, 100),
+      showmeans=True,
+      showfliers=False,
+      boxprops=look,
+      whiskerprops=look,
+      capprops=look,
+      medianprops={**look, 'linewidth': 1.8},
+      meanprops=_MEAN,
+      manage_ticks=False,
+    )
+  _scale_losses(axes, [x for best in models for x in best.losses])
+  axes.set_xlim(-0.6, len(models) - 0.4)
+  _name_models(axes, models)
+  axes.grid(visible=False, axis='x')
+  axes.set_ylabel('held-out loss')
+
+
+def _name_models(
+  axes: axes_lib.Axes, models: Sequence[best_trials.Best]
+) -> None:
+  """Write names below the boxes, aslant where they are too long."""
+  names = [theme.plain(best.model) for best in models]
+  longest = sorted(map(len, names))[-2:]
+  aslant = sum(longest) / len(longest) * len(names) > _NAMES_CHARACTERS
+  for n, best in enumerate(models):
+    if best.verdict == best_trials.BASELINE:
+      names[n] += ' (baseline)' if aslant else '\n(baseline)'
+  axes.set_xticks(range(len(names)), names)
+  axes.tick_params(axis='x', labelsize=7.5)
+  if aslant:
+    for label in axes.get_xticklabels():
+      label.set(rotation=40, ha='right', rotation_mode='anchor')
+
+
+def _draw_params(
+  axes: axes_lib.Axes, places: np.ndarray, params: Sequence[float]
+) -> None:
+  """Draw the numbers of parameters as bars behind the boxes."""
+  behind = axes.twinx()
+  behind.bar(places, np.nan_to_num(params), 0.8, color=_PARAMS)
+  behind.set_ylim(0, 1.6 * max([*np.nan_to_num(params), 1.0]))
+  behind.set_ylabel('parameters', color='#777777')
+  behind.tick_params(axis='y', colors='#777777')
+  behind.yaxis.set_major_formatter('{x:,.0f}')
+  behind.grid(visible=False)
+  axes.set_zorder(behind.get_zorder() + 1)
+  axes.patch.set_visible(False)

@@ -9,7 +9,7 @@ import pytest
 
 from lstm_variants import cells, models
 from lstm_variants.cells import lstm, remedies
-from lstm_variants.evidence.gates import gates
+from lstm_variants.evidence.gates import measure
 from lstm_variants.models.architecture import Architecture
 
 B, T, F, H = 2, 5, 3, 4
@@ -55,7 +55,7 @@ def test_a_stack_is_traced_as_numpy_computes_it():
     own = params['layers'][layer]
     start = params['carries'][layer]
     c, h = (np.broadcast_to(start[name], (B, H)) for name in ('c', 'h'))
-    shown = gates.trace(params, STACK, lstm.Toggles(), x, layer=layer)
+    shown = measure.trace(params, STACK, lstm.Toggles(), x, layer=layer)
     hiddens = []
     for t in range(T):
       z = below[:, t] @ own.kernel + h @ own.recurrent_kernel + own.bias
@@ -73,7 +73,7 @@ def test_a_stack_is_traced_as_numpy_computes_it():
   assert list(shown.gates) == ['i', 'f', 'o'] and shown.off == ()
   readout = params['readout']
   close(shown.outputs, below @ readout['kernel'] + readout['bias'])
-  last = gates.trace(params, STACK, lstm.Toggles(), x)
+  last = measure.trace(params, STACK, lstm.Toggles(), x)
   np.testing.assert_array_equal(last.c, shown.c)
 
 
@@ -94,7 +94,7 @@ def test_a_latch_is_seen_to_open_keep_and_release():
   marker, question = np.eye(5)[1], np.eye(5)[4]
   x: Any = np.stack((values, marker, question), axis=-1)[None].astype('float32')
   toggles = lstm.Toggles(input_activation=False, output_activation=False)
-  shown: Any = gates.trace(
+  shown: Any = measure.trace(
     {'layers': (own,), 'readout': readout},
     Architecture('lstm', 1, 3, 1, 1),
     toggles,
@@ -115,7 +115,7 @@ def test_other_cells_are_traced_as_they_run(name):
   architecture = Architecture(name, 1, F, H, 2, 'uniform')
   params, x = make(architecture)
   cell = cells.CELLS[name]
-  shown: Any = gates.trace(params, architecture, None, x)
+  shown: Any = measure.trace(params, architecture, None, x)
   _, hiddens = cell.unroll(params['layers'][0], cell.settings, x)
   close(shown.h, hiddens)
   if name == 'simple_rnn':
@@ -134,7 +134,7 @@ def test_gates_that_are_off_are_marked_and_read_one():
   params, x = make(architecture, toggles)
   arrays: Any = map(np.asarray, toggles)
   for given in (toggles, lstm.Toggles(*arrays)):
-    shown: Any = gates.trace(params, architecture, given, x)
+    shown: Any = measure.trace(params, architecture, given, x)
     assert shown.off == ('f', 'o')
     np.testing.assert_array_equal(shown.gates['f'], 1)
     np.testing.assert_array_equal(shown.keep, 1)
@@ -145,7 +145,9 @@ def test_zoneout_at_test_time_keeps_more():
   architecture = Architecture('lstm', 1, F, H, 2, 'uniform')
   params, x = make(architecture, lstm.Toggles())
   noise = remedies.Noise(None, 0.5, 0.1, 0.3)
-  shown: Any = gates.trace(params, architecture, lstm.Toggles(), x, noise=noise)
+  shown: Any = measure.trace(
+    params, architecture, lstm.Toggles(), x, noise=noise
+  )
   close(shown.keep, 0.5 + 0.5 * shown.gates['f'])
   before = np.concatenate((np.zeros((B, 1, H)), shown.c[:, :-1]), axis=1)
   new = shown.gates['i'] * shown.candidate
@@ -159,7 +161,7 @@ def test_zoneout_at_test_time_keeps_more():
 def test_one_step_of_one_sequence_is_traced():
   architecture = Architecture('lstm', 1, F, H, 2, 'uniform')
   params, x = make(architecture, lstm.Toggles())
-  shown: Any = gates.trace(params, architecture, lstm.Toggles(), x[:1, :1])
+  shown: Any = measure.trace(params, architecture, lstm.Toggles(), x[:1, :1])
   assert shown.c.shape == (1, 1, H)
 
 
@@ -179,4 +181,4 @@ def test_what_cannot_be_told_is_refused():
   for changes, options, message in refused:
     architecture = STACK._replace(**changes)
     with pytest.raises(ValueError, match=message):
-      gates.trace(params, architecture, lstm.Toggles(), x, **options)
+      measure.trace(params, architecture, lstm.Toggles(), x, **options)

@@ -1,12 +1,22 @@
-"""Numbers of what gates did: around marks, saturated, and how long they keep.
+"""What the gates of a trained model do, and numbers of it.
 
-Plain NumPy on what `gates.trace` returns; `gate_statistics_figures` draws them.
+`trace` records every step of sequences. The rest is plain NumPy on what it
+returns: averages around marks, how often a gate is saturated, how long gates
+keep a state, which unit tells most of the answer.
 """
 
+import functools
 from typing import Any, NamedTuple
 
+import jax
+from jax import lax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+
+from lstm_variants import cells, models
+from lstm_variants.cells import remedies
+from lstm_variants.models.architecture import Architecture, settings_of
 
 # Below and above them a gate is saturated: Karpathy, Johnson & Fei-Fei 2015.
 LEFT, RIGHT = 0.1, 0.9
@@ -21,6 +31,8 @@ NAMES: dict[str, str] = {
   'in': 'input gate',
   'out': 'output gate',
 }
+# The gates of an LSTM, and the toggles without which they are 1.
+_TOGGLED = {'i': 'input_gate', 'f': 'forget_gate', 'o': 'output_gate'}
 
 
 class Trace(NamedTuple):
@@ -81,19 +93,136 @@ class Saturation(NamedTuple):
   shares: np.ndarray
 
 
-class TimeConstants(NamedTuple):
-  """How long units keep what they have.
+def trace(
+  params: dict[str, Any],
+  architecture: Architecture,
+  toggles: Any,
+  inputs: jax.Array,
+  *,
+  layer: int = -1,
+  noise: remedies.Noise | None = None,
+) -> Trace:
+  """Run a model and record what a layer does at every step.
 
-  Attributes:
-    tau: in steps, `[units]`; inf of a unit that forgets nothing, 0 of one that
-      once forgets everything.
-    kept: steps at which the factor is exactly 1, `[units]`.
-    steps: that were counted, of all sequences.
+  The carries are those of `models.apply_model`, one step at a time; the gates
+  are computed from them by `Cell.gates`, where the step has its equations.
+
+  Args:
+    params: of a model, see `models.init_model`.
+    architecture: of one direction, without layer normalisation.
+    toggles: of the cell, of one run.
+    inputs: `[batch, time, in_features]`.
+    layer: which; −1 is the last.
+    noise: None, or zoneout at test time: its key is None.
+
+  Raises:
+    ValueError: no such layer; a model or noise whose gates cannot be told.
   """
+  layer = _check(architecture, layer, noise)
+  cell, off = cells.CELLS[architecture.cell], ()
+  if cell.toggled:
+    # Of one run: known, whoever holds them.
+    toggles = type(toggles)(*(np.asarray(value).item() for value in toggles))
+    off = tuple(g for g, on in _TOGGLED.items() if not getattr(toggles, on))
+  gates, *rest = jax.tree.map(
+    np.asarray,
+    _arrays(architecture, toggles, layer, params, jnp.asarray(inputs), noise),
+  )
+  # A map over a tree sorts names.
+  ordered = {n: gates[n] for n in NAMES if n in gates}
+  return Trace(ordered, off, *rest)
 
-  tau: np.ndarray
-  kept: np.ndarray
-  steps: int
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _arrays(
+  architecture: Architecture,
+  toggles: Any,
+  layer: int,
+  params: dict[str, Any],
+  inputs: jax.Array,
+  noise: remedies.Noise | None,
+) -> tuple[Any, ...]:
+  """Return gates, candidate, keep, c, h and outputs, batch major."""
+  settings = settings_of(architecture, toggles)
+  cell, of_layer = cells.CELLS[architecture.cell], params['layers'][layer]
+  before, below, after, outputs = _follow(
+    params, architecture, toggles, inputs, layer, noise
+  )
+  c = after.c if 'c' in cell.zones else None
+  values, candidate, keep = {}, None, None
+  if cell.gates is not None:
+    shown = cell.gates(of_layer, settings, before, below)
+    values, candidate = shown.values, shown.candidate
+    keep = _zoned(cell, noise, shown.keep)
+    c = shown.state if c is None else c
+  return jax.tree.map(
+    lambda x: jnp.swapaxes(x, 0, 1),
+    (values, candidate, keep, c, after.h, outputs),
+  )
+
+
+def _check(
+  architecture: Architecture, layer: int, noise: remedies.Noise | None
+) -> int:
+  """Return the layer, counted from 0, or refuse.
+
+  Raises:
+    ValueError: what, the value, the rule.
+  """
+  count = architecture.num_layers
+  if not -count <= layer < count:
+    nearest = 0 if layer < 0 else count - 1
+    raise ValueError(f'layer={layer} of num_layers={count}; nearest: {nearest}')
+  for name in ('layer_norm', 'bidirectional'):
+    if getattr(architecture, name):
+      raise ValueError(
+        f'{name}=True: the gates of such a model are not traced; nearest: '
+        'a model without it'
+      )
+  if noise is not None and noise.key is not None:
+    raise ValueError(
+      'noise with a key is drawn; its key must be None, as in a test'
+    )
+  return layer % count
+
+
+def _follow(params, architecture, toggles, inputs, layer, noise):
+  """Run step by step.
+
+  Returns:
+    The carry of the layer before each step, what it sees, and its carry after
+    the step, all time major, and the outputs.
+  """
+  settings = settings_of(architecture, toggles)
+  first = models.first_carries(params, architecture, settings, inputs)
+
+  def body(carries, x):
+    new, outputs = models.apply_model(
+      params, architecture, toggles, x[:, None], carries, noise=noise
+    )
+    new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, carries)
+    return new, (new, outputs[:, 0])
+
+  below = jnp.swapaxes(inputs, 0, 1)
+  _, (carries, outputs) = lax.scan(body, first, below)
+  for index in range(layer):
+    residual = architecture.residual and index
+    below = carries[index].h + (below if residual else 0)
+  before = jax.tree.map(
+    lambda start, after: jnp.concatenate((start[None], after[:-1])),
+    first[layer],
+    carries[layer],
+  )
+  return before, below, carries[layer], outputs
+
+
+def _zoned(cell, noise, keep):
+  """Return the factor with zoneout at test time: d + (1 − d) f."""
+  if noise is None:
+    return keep
+  name = 'c' if 'c' in cell.zones else 'h'
+  share = jnp.asarray(getattr(noise, f'zoneout_{name}'), keep.dtype)
+  return share + (1 - share) * keep
 
 
 def find_marks(channel: npt.ArrayLike, count: int) -> np.ndarray:
@@ -143,7 +272,6 @@ def aligned(
   *,
   lengths: npt.ArrayLike | None = None,
   quantiles: tuple[float, float] = (0.1, 0.9),
-  pooled: bool = False,
 ) -> Aligned:
   """Average over sequences around marked steps, each mark by itself.
 
@@ -156,7 +284,6 @@ def aligned(
     after: steps to show after it.
     lengths: steps of each sequence, `[batch]`, the rest is padding; None: all.
     quantiles: low and high, over sequences.
-    pooled: over sequences and units together; one unit is left.
 
   Raises:
     ValueError: marks that are not one row of each sequence.
@@ -167,8 +294,7 @@ def aligned(
     raise ValueError(f'marks {marks.shape} must be ({batch}, number of marks)')
   ends = np.full(batch, time) if lengths is None else np.asarray(lengths)
   steps = np.arange(-before, after + 1)
-  units = 1 if pooled else values.shape[2]
-  shape = marks.shape[1], len(steps), units
+  shape = marks.shape[1], len(steps), values.shape[2]
   mean, low, high = (np.full(shape, np.nan) for _ in range(3))
   counts = np.zeros(shape[:2], int)
   for mark, window in np.ndindex(*counts.shape):
@@ -177,7 +303,6 @@ def aligned(
     rows = values[inside, at[inside]]
     counts[mark, window] = len(rows)
     if len(rows):
-      rows = rows.reshape(-1, 1) if pooled else rows
       mean[mark, window] = rows.mean(axis=0)
       low[mark, window], high[mark, window] = np.quantile(rows, quantiles, 0)
   return Aligned(steps, mean, low, high, counts)
@@ -210,7 +335,7 @@ def saturation(
 
 def time_constants(
   keep: npt.ArrayLike, inside: npt.ArrayLike | None = None
-) -> TimeConstants:
+) -> np.ndarray:
   """Return the time in which a unit forgets all but 1/e of its state.
 
       τ = −1 / mean(ln f)        the mean over steps and sequences
@@ -226,6 +351,10 @@ def time_constants(
     keep: f, or whatever keeps the state (`Trace.keep`), `[batch, time, units]`.
     inside: boolean `[batch, time]`, the steps that count; None: all.
 
+  Returns:
+    τ in steps, `[units]`; inf of a unit that forgets nothing, 0 of one that
+    once forgets everything.
+
   Raises:
     ValueError: no step, or values that are not from 0 to 1.
 
@@ -236,8 +365,7 @@ def time_constants(
   values = _count(keep, inside)
   with np.errstate(divide='ignore'):
     mean = np.mean(np.log(values), axis=0)
-    tau = np.where(mean == 0, np.inf, -1 / mean)
-  return TimeConstants(tau, np.sum(values == 1, axis=0), len(values))
+    return np.where(mean == 0, np.inf, -1 / mean)
 
 
 def _count(gate: Any, inside: Any) -> np.ndarray:

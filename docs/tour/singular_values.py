@@ -2,17 +2,40 @@
 
 from collections.abc import Sequence
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lstm_variants.cells import echo_state, simple_rnn
-from lstm_variants.evidence.gradient_flow import gradient_curves, jacobians
+from lstm_variants.evidence.gradient_flow import jacobians
 from lstm_variants.models.architecture import Architecture
 
+# What is random in `SingularValues`, and whether its units saturate.
+MATRICES = ('orthogonal', 'Gaussian')
+REGIMES = ('linear', 'tanh')
 # Steps before the first one, in which a state forgets where it began.
 SETTLE = 50
+
+
+class SingularValues(NamedTuple):
+  """Simple RNNs by the largest singular value of their recurrent matrix.
+
+  Attributes:
+    values: σ, `[values]`.
+    norms: log10 ‖∂h_{t+k}/∂h_t‖,
+      `[matrices, regimes, values, seeds, lags + 1]`.
+    slopes: mean of tanh′ = 1 − h², `[matrices, regimes, values, seeds]`.
+    radii: spectral radius of R, `[matrices, values, seeds]`.
+    input_scale: standard deviation of what drives the units of 'tanh'.
+  """
+
+  values: np.ndarray
+  norms: np.ndarray
+  slopes: np.ndarray
+  radii: np.ndarray
+  input_scale: float
 
 
 def singular_value_curves(
@@ -21,7 +44,7 @@ def singular_value_curves(
   lags: int,
   seeds: Sequence[int],
   input_scale: float,
-) -> gradient_curves.SingularValues:
+) -> SingularValues:
   """Return the lag norms of simple RNNs whose R has a given largest one.
 
       R = σ Q       Q a random orthogonal matrix: every singular value is σ,
@@ -60,7 +83,7 @@ def singular_value_curves(
   grid = jax.jit(jax.vmap(over_seeds, in_axes=(None, 0)))
   # [value, seed, matrix, ...] -> [matrix, ..., value, seed, ...]
   norms, slopes, radii = map(np.asarray, grid(keys, jnp.asarray(values, float)))
-  return gradient_curves.SingularValues(
+  return SingularValues(
     values=np.asarray(values, float),
     norms=norms.transpose(2, 3, 0, 1, 4),
     slopes=slopes.transpose(2, 3, 0, 1),
