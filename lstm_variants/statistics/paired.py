@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
 
 from lstm_variants.statistics import intervals
 
@@ -23,17 +22,11 @@ class Paired(NamedTuple):
     pairs: number of pairs that have two finite values.
     difference: mean of sample - baseline over them.
     sign_flip: p value of `sign_flip`.
-    signed_rank: the same on signed ranks, Wilcoxon's test.
-    variance_ratio: Var(sample - baseline) / (Var(sample) + Var(baseline)): by
-      which pairing multiplied the variance of the mean difference. At 1 equal
-      seeds have nothing in common that matters, above it they are opposed.
   """
 
   pairs: int
   difference: intervals.Interval
   sign_flip: float
-  signed_rank: float
-  variance_ratio: float
 
 
 def paired(
@@ -47,9 +40,7 @@ def paired(
   """Compare runs with the baseline's runs of equal seeds.
 
   Runs of equal seed share initial weights and data, as far as shapes allow:
-  what both owe to them cancels in the difference. The variance ratio tells how
-  much that is: at 0.25 four paired seeds say as much about the mean difference
-  as sixteen a side without pairs.
+  what both owe to them cancels in the difference.
 
   Args:
     sample: one number per run, in the order of their seeds.
@@ -60,15 +51,10 @@ def paired(
     seed: of the resampling; equal inputs give equal results.
 
   Returns:
-    The comparison. Below two pairs only the estimate is known, the rest is NaN;
-    so is the ratio where neither side has any spread.
+    The comparison. Below two pairs only the estimate is known, the rest is NaN.
 
   Raises:
     ValueError: the two sides differ in length.
-
-  Reference:
-    Wilcoxon, Biometrics Bulletin 1(6), 1945; differences of zero are ranked,
-    then left out: Pratt, JASA 54(287), 1959.
   """
   x, y = np.asarray(sample, float), np.asarray(baseline, float)
   if x.shape != y.shape:
@@ -76,18 +62,13 @@ def paired(
       f'sample of {x.size} runs, baseline of {y.size}: must be pairs'
     )
   finite = np.isfinite(x) & np.isfinite(y)
-  x, y = x[finite], y[finite]
-  difference = x - y
-  spread = x.size > 1 and not all(map(intervals.is_constant, (x, y)))
-  ranks = np.sign(difference) * scipy.stats.rankdata(np.abs(difference))
+  difference = x[finite] - y[finite]
   return Paired(
-    x.size,
+    difference.size,
     intervals.mean_interval(
       difference, confidence=confidence, resamples=resamples, seed=seed
     ),
     sign_flip(difference, resamples=resamples, seed=seed),
-    sign_flip(ranks, resamples=resamples, seed=seed),
-    float(np.var(difference) / (np.var(x) + np.var(y))) if spread else math.nan,
   )
 
 

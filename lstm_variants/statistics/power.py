@@ -7,7 +7,6 @@ solved runs see `shares`.
 import math
 
 import numpy as np
-import scipy.optimize
 import scipy.special
 import scipy.stats
 
@@ -109,7 +108,8 @@ def seeds_needed(
   Raises:
     ValueError: as `welch`, or a `power` that is not between 0 and 1.
   """
-  _check_power(power)
+  if not 0 < power < 1:
+    raise ValueError(f'power={power}: must be between 0 and 1')
 
   def reached(seeds: int) -> float:
     return welch(
@@ -133,63 +133,9 @@ def seeds_needed(
   return float(high)
 
 
-def smallest_difference(
-  deviation: float,
-  seeds: int,
-  power: float = 0.8,
-  *,
-  baseline_deviation: float | None = None,
-  alpha: float = ALPHA,
-) -> float:
-  """Return the smallest difference of means that runs are likely to show.
-
-  Args:
-    deviation: standard deviation of one run's value.
-    seeds: number of runs of each side.
-    power: probability wanted of seeing the difference.
-    baseline_deviation: that of the baseline where it differs.
-    alpha: level of Welch's test.
-
-  Returns:
-    The difference, in the unit of the values; 0 where the test rejects that
-    often without any; NaN with fewer than two runs a side, without any spread,
-    or where a deviation is not finite.
-
-  Raises:
-    ValueError: as `welch`, or a `power` that is not between 0 and 1.
-  """
-  _check_power(power)
-  other = deviation if baseline_deviation is None else baseline_deviation
-  error = math.hypot(deviation, other) / math.sqrt(max(seeds, 1))
-
-  def missing(shift: float) -> float:
-    return power - welch(
-      shift * error,
-      deviation,
-      seeds,
-      baseline_deviation=baseline_deviation,
-      alpha=alpha,
-    )
-
-  if math.isnan(missing(0.0)):
-    return math.nan
-  if missing(0.0) <= 0:
-    return 0.0
-  high = 1.0
-  while missing(high) > 0:
-    high *= 2
-  root = scipy.optimize.root_scalar(missing, bracket=(0.0, high)).root
-  return error * float(root)
-
-
 def _check(deviation: float, other: float, alpha: float) -> None:
   for value in (deviation, other):
     if value < 0:
       raise ValueError(f'deviation={value}: must be at least 0')
   if not 0 < alpha < 1:
     raise ValueError(f'alpha={alpha}: must be between 0 and 1')
-
-
-def _check_power(power: float) -> None:
-  if not 0 < power < 1:
-    raise ValueError(f'power={power}: must be between 0 and 1')

@@ -11,9 +11,6 @@ import scipy.stats
 
 from lstm_variants.statistics import intervals
 
-# More would take long to enumerate, and longer to train.
-_MOST_SEEDS = 500
-
 
 def interval(
   solved: int, runs: int, *, confidence: float = intervals.CONFIDENCE
@@ -103,48 +100,9 @@ def power(
   _check_shares(share, baseline_share)
   if seeds < 1:
     return math.nan
-  return _power(share, baseline_share, seeds, alpha)
-
-
-def seeds_needed(
-  share: float,
-  baseline_share: float,
-  power: float = 0.8,
-  *,
-  alpha: float = 0.05,
-) -> float:
-  """Return how many runs a side Fisher's exact test needs for two shares.
-
-  Args:
-    share: probability that a run is solved.
-    baseline_share: the same of the runs to compare with.
-    power: probability wanted of seeing the difference.
-    alpha: level of the test.
-
-  Returns:
-    The smallest number that has this power: a whole number, or inf where none
-    of 500 has. The power of an exact test does not rise steadily: with one or
-    two more it can be slightly less.
-
-  Raises:
-    ValueError: a share is not among 0 to 1, or `power` not between them.
-  """
-  if not 0 < power < 1:
-    raise ValueError(f'power={power}: must be between 0 and 1')
-  _check_shares(share, baseline_share)
-  if share == baseline_share:
-    return math.inf
-  first = _lower_bound(share, baseline_share, power, alpha)
-  for seeds in range(first, _MOST_SEEDS + 1):
-    if _power(share, baseline_share, seeds, alpha) >= power:
-      return float(seeds)
-  return math.inf
-
-
-def _power(share: float, baseline: float, seeds: int, alpha: float) -> float:
   counts = np.arange(seeds + 1)
   ours = scipy.stats.binom.pmf(counts, seeds, share)
-  theirs = scipy.stats.binom.pmf(counts, seeds, baseline)
+  theirs = scipy.stats.binom.pmf(counts, seeds, baseline_share)
   return float(ours @ (_p_values(seeds) <= alpha) @ theirs)
 
 
@@ -171,23 +129,6 @@ def _log_ways(of: int, chosen: np.ndarray) -> np.ndarray:
   log_factorial = scipy.special.gammaln
   rest = log_factorial(of - chosen + 1)
   return log_factorial(of + 1) - log_factorial(chosen + 1) - rest
-
-
-def _lower_bound(
-  share: float, baseline: float, power: float, alpha: float
-) -> int:
-  """Return half of what the normal approximation asks for, at least one.
-
-  The approximation asks for fewer runs than the exact test; half is below any
-  number that suffices.
-  """
-  mean = (share + baseline) / 2
-  null = math.sqrt(2 * mean * (1 - mean))
-  spread = math.sqrt(share * (1 - share) + baseline * (1 - baseline))
-  z = (
-    -scipy.special.ndtri(alpha / 2) * null + scipy.special.ndtri(power) * spread
-  )
-  return max(1, math.floor((max(z, 0) / (share - baseline)) ** 2 / 2))
 
 
 def _check(solved: int, runs: int) -> None:

@@ -7,10 +7,12 @@ studies.
 
 import math
 from typing import NamedTuple
+import warnings
 
 import numpy as np
 import numpy.typing as npt
 import scipy.special
+import scipy.stats
 
 from lstm_variants.statistics import intervals
 
@@ -83,19 +85,22 @@ def kaplan_meier(
   runs = np.bincount(index, minlength=points.size)
   died = np.bincount(index, weights=success, minlength=points.size)
   at_risk = times.size - np.cumsum(runs) + runs
-  curve = np.cumprod(1 - died / np.maximum(at_risk, 1))
-  alpha = 1 - confidence
-  z = -scipy.special.ndtri(alpha / 2)
-  with np.errstate(divide='ignore', invalid='ignore'):
-    variance = np.cumsum(died / (at_risk * (at_risk - died)))
-    width = np.exp(z * np.sqrt(variance) / np.abs(np.log(curve)))
-    low, high = curve**width, curve ** (1 / width)
-  low, high = np.where(curve == 1, 1, low), np.where(curve == 1, 1, high)
+  # Their order is all that counts, and SciPy refuses infinite times.
+  ends = scipy.stats.CensoredData.right_censored(index, ~success)
+  estimate = scipy.stats.ecdf(ends).sf
+  with warnings.catch_warnings():
+    # Says that the band does not exist at 1 and 0.
+    warnings.simplefilter('ignore', RuntimeWarning)
+    band = estimate.confidence_interval(confidence, method='log-log')
+  curve = estimate.probabilities
+  low = np.where(curve == 1, 1, band.low.probabilities)
+  high = np.where(curve == 1, 1, band.high.probabilities)
   if curve.size and curve[-1] == 0:
     # From the last success on; nobody is left to be censored later.
     before = high[-2] if curve.size > 1 else 1.0
     low[-1] = 0
-    high[-1] = min(before, 1 - (alpha / 2) ** (1 / died[-1]))
+    limit = 1 - ((1 - confidence) / 2) ** (1 / died[-1])
+    high[-1] = min(before, limit)
   died = died.astype(int)
   return Curve(points, curve, low, high, at_risk, died, runs - died)
 

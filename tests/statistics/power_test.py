@@ -50,7 +50,7 @@ def test_seeds_needed_are_cohens(effect, seeds):
 
 @pytest.mark.parametrize('target', [0.06, 0.5, 0.99])
 @pytest.mark.parametrize('other', [0.0, 1.0, 5.0])
-def test_seeds_needed_and_smallest_difference_invert_power(target, other):
+def test_seeds_needed_are_the_first_that_have_the_power(target, other):
   seeds = power.seeds_needed(1.2, 1.0, target, baseline_deviation=other)
   reached = [
     power.welch(1.2, 1.0, int(seeds) - less, baseline_deviation=other)
@@ -58,11 +58,6 @@ def test_seeds_needed_and_smallest_difference_invert_power(target, other):
   ]
   assert reached[0] >= target
   assert reached[1] < target or seeds == 2
-  difference = power.smallest_difference(
-    1.0, 7, target, baseline_deviation=other
-  )
-  found = power.welch(difference, 1.0, 7, baseline_deviation=other)
-  assert found == pytest.approx(target)
 
 
 def test_extremes_need_no_more_than_a_line():
@@ -70,8 +65,6 @@ def test_extremes_need_no_more_than_a_line():
   assert power.seeds_needed(1e-9, 1.0) == math.inf
   assert power.seeds_needed(0.0, 1.0) == math.inf
   assert power.welch(1e9, 1.0, 2) == pytest.approx(1)
-  # More often than that it rejects without any difference.
-  assert power.smallest_difference(1.0, 5, 0.01) == 0
 
 
 @pytest.mark.parametrize(
@@ -82,8 +75,6 @@ def test_power_is_nan_where_nothing_can_be_said(numbers):
   assert math.isnan(power.welch(*numbers))
   if numbers[2] > 1:
     assert math.isnan(power.seeds_needed(*numbers[:2]))
-  if math.isfinite(numbers[0]):
-    assert math.isnan(power.smallest_difference(*numbers[1:]))
 
 
 def test_impossible_numbers_are_refused():
@@ -91,6 +82,5 @@ def test_impossible_numbers_are_refused():
     power.welch(1.0, -1.0, 5)
   with pytest.raises(ValueError, match=r'alpha=0: must be between 0 and 1'):
     power.welch(1.0, 1.0, 5, alpha=0)
-  for call in (power.seeds_needed, power.smallest_difference):
-    with pytest.raises(ValueError, match=r'power=1\.5: must be between'):
-      call(1.0, 5, 1.5)
+  with pytest.raises(ValueError, match=r'power=1\.5: must be between'):
+    power.seeds_needed(1.0, 5, 1.5)

@@ -35,8 +35,6 @@ def test_impossible_numbers_are_refused(solved, runs):
     shares.fisher(1, 2, solved, runs)
   with pytest.raises(ValueError, match=r'share=1\.2: must be 0 to 1'):
     shares.power(0.5, 1.2, 3)
-  with pytest.raises(ValueError, match=r'power=1: must be between 0 and 1'):
-    shares.seeds_needed(0.5, 0.8, 1)
 
 
 def test_fisher_of_the_lady_tasting_tea():
@@ -67,20 +65,3 @@ def test_type_1_error_is_below_the_level_and_sides_are_alike():
     assert shares.power(0.2, 0.7, seeds) == pytest.approx(
       shares.power(0.7, 0.2, seeds)
     )
-
-
-@pytest.mark.parametrize(
-  ('share', 'baseline'), [(1, 0), (0.9, 0.5), (0.0, 0.3), (0.99, 0.8), (1, 0.5)]
-)
-@pytest.mark.parametrize('power', [0.1, 0.8])
-def test_seeds_needed_is_the_first_number_that_suffices(share, baseline, power):
-  seeds = 1
-  while shares.power(share, baseline, seeds) < power:
-    seeds += 1
-  assert shares.seeds_needed(share, baseline, power) == seeds
-
-
-def test_no_number_of_seeds_shows_no_difference():
-  assert shares.seeds_needed(0.5, 0.5) == math.inf
-  assert shares.seeds_needed(0.5, 0.501) == math.inf
-  assert np.isfinite(shares.seeds_needed(0.5, 0.62))
