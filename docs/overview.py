@@ -30,11 +30,11 @@ HEADER = ('task', 'published', 'loss without memory')
 
 def rows(workdir: str) -> dict[str, dict[str, dict[str, str]]]:
   """Return task -> label of a model -> its line of compare.csv."""
-  found: dict[str, dict[str, dict[str, str]]] = {}
+  by_task: dict[str, dict[str, dict[str, str]]] = {}
   with open(pathlib.Path(workdir) / 'compare.csv', newline='') as file:
     for row in csv.DictReader(file):
-      found.setdefault(row['task'], {})[row['label']] = row
-  return found
+      by_task.setdefault(row['task'], {})[row['label']] = row
+  return by_task
 
 
 def cell(row: dict[str, str]) -> str:
@@ -85,20 +85,20 @@ def models(workdir: str) -> list[str]:
   """Return the lines of the table that has a row for each model."""
   by_task = rows(workdir)
   names = dict.fromkeys(
-    row['model'] for found in by_task.values() for row in found.values()
+    row['model'] for by_label in by_task.values() for row in by_label.values()
   )
   header = ('model', *by_task)
   body = (
-    (name, *(best(name, found.values()) for found in by_task.values()))
+    (name, *(best(name, by_label.values()) for by_label in by_task.values()))
     for name in names
   )
   table = (header, ('---',) * len(header), *body)
   return [f'| {" | ".join(line)} |' for line in table]
 
 
-def best(model: str, found: Iterable[dict[str, str]]) -> str:
+def best(model: str, candidates: Iterable[dict[str, str]]) -> str:
   """Return what a model reached with the best of its settings."""
-  own = [row for row in found if row['model'] == model]
+  own = [row for row in candidates if row['model'] == model]
   if not own:
     return '—'
   row = min(own, key=lambda row: (-int(row['solved']), loss(row)))
@@ -110,8 +110,8 @@ def best(model: str, found: Iterable[dict[str, str]]) -> str:
   fields = [field for field in fields if not field.startswith('recurrence=')]
   size = f'{int(row["params_in_use"]):,} parameters'
   setting = ', '.join(fields).replace('hidden_features', 'width')
-  words = '; '.join(filter(None, (f'{loss(row):.3g}', size, setting)))
-  return f'{reached}; {words}'
+  parts = '; '.join(filter(None, (f'{loss(row):.3g}', size, setting)))
+  return f'{reached}; {parts}'
 
 
 def search(workdir: str) -> list[str]:
@@ -119,12 +119,12 @@ def search(workdir: str) -> list[str]:
   best, shares = (_columns(workdir, part) for part in ('best', 'shares'))
   lines: list[tuple[str, ...]] = [('variant', *best, 'in the paper')]
   for name, row in next(iter(best.values())).items():
-    told = (_best_words(rows[name]) for rows in best.values())
-    lines.append((name, *told, row['paper'] or '—'))
+    cells = (_best_words(rows[name]) for rows in best.values())
+    lines.append((name, *cells, row['paper'] or '—'))
   lines += [(), ('share of the variance', *shares)]
   for name in next(iter(shares.values())):
-    found = (float(rows[name]['share']) for rows in shares.values())
-    lines.append((name, *(f'{share:.0%}' for share in found)))
+    values = (float(rows[name]['share']) for rows in shares.values())
+    lines.append((name, *(f'{share:.0%}' for share in values)))
   for heading in (lines.index(()) + 1, 0):
     lines.insert(heading + 1, ('---',) * len(lines[heading]))
   return [f'| {" | ".join(line)} |' if line else '' for line in lines]
@@ -133,16 +133,16 @@ def search(workdir: str) -> list[str]:
 def _columns(workdir: str, part: str) -> dict[str, dict[str, dict[str, str]]]:
   """Return task -> row's name -> row, of one kind of figure."""
   key = {'best': 'model', 'shares': 'hyperparameter'}[part]
-  found = {}
+  by_task = {}
   for task in results.read_study(workdir)['tasks']:
     path = pathlib.Path(workdir) / 'figures' / f'{task}-importance-{part}.csv'
     with open(path, newline='') as file:
-      found[task] = {
+      by_task[task] = {
         row[key]: row
         for row in csv.DictReader(file)
         if row.get('trials_of', 'all models') == 'all models'
       }
-  return found
+  return by_task
 
 
 def _best_words(row: dict[str, str]) -> str:

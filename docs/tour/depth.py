@@ -107,8 +107,8 @@ def _stack(
     tau.append(measure.time_constants(seen.trace.keep, seen.inside))
   weights = picture.rows_of(study, subject)[0]['params_in_use']
   curve = picture.learning_curve(study, subject)
-  words = f'{layers} layer' + 's' * (layers > 1)
-  words += f' of {subject.settings.hidden_features}'
+  noun = 'layer' if layers == 1 else 'layers'
+  words = f'{layers} {noun} of {subject.settings.hidden_features}'
   return Stack(words, layers, weights, tau, curve)
 
 
@@ -155,8 +155,12 @@ def _latch(study: subjects.Study, subject: subjects.Subject) -> Latch:
   )
   norms = _norms(subject, seen)[state]
   return Latch(
-    *(seen.words, state, unit),
-    *(values[:DRAWN, ::STRIDE], answers[:DRAWN], norms[::STRIDE]),
+    seen.words,
+    state,
+    unit,
+    values[:DRAWN, ::STRIDE],
+    answers[:DRAWN],
+    norms[::STRIDE],
     float(means['wrong'].total / means['wrong'].weight),
   )
 
@@ -172,7 +176,11 @@ def _norms(
   def norms(params: Any, batch: Any) -> dict[str, jax.Array]:
     loss = gradients.sequence_losses(settings.task.measure, batch)
     return gradients.state_gradients(
-      *(params, settings.architecture, subject.toggles, batch.inputs, loss)
+      params,
+      settings.architecture,
+      subject.toggles,
+      batch.inputs,
+      loss,
     ).norms
 
   with jax.enable_x64(settings.dtype == 'float64'):

@@ -48,7 +48,9 @@ def draw_stacking(
     for stack, color in zip(stacks, (canvas.BLUE, canvas.ORANGE), strict=True):
       curve = stack.curve
       right.fill_between(
-        *(curve.sequences, curve.low, curve.high),
+        curve.sequences,
+        curve.low,
+        curve.high,
         color=color,
         alpha=0.18,
         linewidth=0,
@@ -117,7 +119,8 @@ def draw_lag(latches: Sequence[Any], length: int, stride: int) -> figure.Figure:
         logs = np.log10(latch.norms)
       logs = np.where(np.isfinite(logs), logs, np.nan)
       gradient.plot(
-        *(stride * np.arange(len(logs)), logs),
+        stride * np.arange(len(logs)),
+        logs,
         color=color,
         label=rf'{latch.words.partition(",")[0]}:'
         rf' $\Vert\partial L/\partial {latch.state}_t\Vert$',

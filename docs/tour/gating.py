@@ -101,7 +101,8 @@ def draw_gates(study: subjects.Study, lstm: subjects.Subject) -> picture.Drawn:
   )
   figure = gates_figures.draw_sequence(
     f'Three gates and a candidate: {seen.words}',
-    *(sample, trace),
+    sample,
+    trace,
     sequence=shown,
     marks=picture.marked(seen, shown),
     unit=unit,
@@ -152,8 +153,18 @@ def draw_peepholes(
     )
   ]
   columns = (
-    *('step', 'delay', 'target', 'output', 'output_peepholes_0'),
-    *('i', 'i_peephole_0', 'f', 'f_peephole_0', 'o', 'o_peephole_0', 'c'),
+    'step',
+    'delay',
+    'target',
+    'output',
+    'output_peepholes_0',
+    'i',
+    'i_peephole_0',
+    'f',
+    'f_peephole_0',
+    'o',
+    'o_peephole_0',
+    'c',
   )
   return picture.Drawn(figure, columns, rows)
 
@@ -209,8 +220,14 @@ def draw_coupling(
     for at, *losses in zip(*pair.curve, strict=True)
   ]
   columns = (
-    *('run', 'weights', 'mean_of_i_plus_f', 'deviation_of_i_plus_f'),
-    *('sequences', 'median_loss_of_seeds', 'lowest', 'highest'),
+    'run',
+    'weights',
+    'mean_of_i_plus_f',
+    'deviation_of_i_plus_f',
+    'sequences',
+    'median_loss_of_seeds',
+    'lowest',
+    'highest',
   )
   return picture.Drawn(figure, columns, rows)
 

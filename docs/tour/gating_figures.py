@@ -41,7 +41,8 @@ def draw_peepholes(
       (cut, blind, failed[1], 'every peephole set to 0'),
     ):
       axes.stairs(
-        *(delay, edges),
+        delay,
+        edges,
         fill=True,
         color=canvas.GRAY,
         alpha=0.5,
@@ -82,12 +83,14 @@ def _draw_gate(axes: axes_lib.Axes, name: str, found: Any) -> None:
   seen = 't' if name == 'o' else 't-1'
   weight = found.weights[name]
   axes.plot(
-    *(time, found.gates[name]),
+    time,
+    found.gates[name],
     color=canvas.BLUE,
     label=rf'$\sigma(z_{name}+p_{name}c_{{{seen}}})$',
   )
   axes.plot(
-    *(time, found.without[name]),
+    time,
+    found.without[name],
     color=canvas.ORANGE,
     linestyle=(0, (1, 1.2)),
     label=rf'$\sigma(z_{name})$',
@@ -135,7 +138,9 @@ def draw_coupling(pairs: Sequence[Any]) -> figure.Figure:
     for pair, color in zip(pairs, (canvas.BLUE, canvas.ORANGE), strict=True):
       curve = pair.curve
       panels[2].fill_between(
-        *(curve.sequences, curve.low, curve.high),
+        curve.sequences,
+        curve.low,
+        curve.high,
         color=color,
         alpha=0.18,
         linewidth=0,

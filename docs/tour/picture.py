@@ -138,7 +138,10 @@ def run(
   settings = subject.settings
   with jax.enable_x64(settings.dtype == 'float64'):
     _, outputs = models.apply_model(
-      *(params, settings.architecture, subject.toggles, jnp.asarray(inputs)),
+      params,
+      settings.architecture,
+      subject.toggles,
+      jnp.asarray(inputs),
       noise=subjects.noise(study, subject),
     )
   return np.asarray(outputs)
@@ -171,7 +174,10 @@ def look(
     batch, inside = subjects.sequences(settings, count)
     try:
       trace = measure.trace(
-        *(params, settings.architecture, subject.toggles, batch.inputs),
+        params,
+        settings.architecture,
+        subject.toggles,
+        batch.inputs,
         layer=layer,
         noise=subjects.noise(study, subject),
       )

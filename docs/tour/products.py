@@ -116,15 +116,23 @@ def draw_chain(
     ('', '', factors.product[k], '', kept[k, best], np.median(kept[k]))
     if k == 0
     else (
-      *(factors.norms[k - 1], factors.factors[k - 1], factors.product[k]),
-      *(forget[k - 1, best], kept[k, best], np.median(kept[k])),
+      factors.norms[k - 1],
+      factors.factors[k - 1],
+      factors.product[k],
+      forget[k - 1, best],
+      kept[k, best],
+      np.median(kept[k]),
     )
     for k in range(len(kept))
   ]
   columns = (
-    *('lag', 'rnn_norm_of_step', 'rnn_factor_of_step', 'rnn_log10_product'),
+    'lag',
+    'rnn_norm_of_step',
+    'rnn_factor_of_step',
+    'rnn_log10_product',
     'lstm_forget_gate_of_best_unit',
-    *('lstm_log10_product_of_best_unit', 'lstm_log10_product_of_median_unit'),
+    'lstm_log10_product_of_best_unit',
+    'lstm_log10_product_of_median_unit',
   )
   figure = products_figures.draw_chain(
     (plain.words, gated.words), factors, forget, kept, best
@@ -169,8 +177,10 @@ def draw_belt(study: subjects.Study, lstm: subjects.Subject) -> picture.Drawn:
   forget, enter, candidate, c = (
     np.asarray(values[shown, :, unit], float)
     for values in (
-      *(trace.gates['f'], trace.gates['i']),
-      *(trace.candidate, trace.c),
+      trace.gates['f'],
+      trace.gates['i'],
+      trace.candidate,
+      trace.c,
     )
   )
   belt = carry(forget, enter * candidate)
@@ -181,12 +191,21 @@ def draw_belt(study: subjects.Study, lstm: subjects.Subject) -> picture.Drawn:
   rows = list(
     zip(
       *(range(len(c)), value, (int(t in marks) for t in range(len(c)))),
-      *(forget, belt.put, c, *from_marks, rest),
+      forget,
+      belt.put,
+      c,
+      *from_marks,
+      rest,
       strict=True,
     )
   )
   columns = (
-    *('step', 'value', 'marked', 'forget_gate', 'put_in', 'cell_state'),
+    'step',
+    'value',
+    'marked',
+    'forget_gate',
+    'put_in',
+    'cell_state',
     *(f'from_mark_{n + 1}' for n in range(len(marks))),
     'from_other_steps',
   )

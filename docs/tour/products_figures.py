@@ -37,13 +37,15 @@ def draw_chain(
     canvas.head(grid[0, 1], f'{words[1]}: a number a step and unit')
     above, below = grid
     above[0].plot(
-      *(lags[1:], factors.norms),
+      lags[1:],
+      factors.norms,
       color=canvas.ORANGE,
       linestyle=(0, (1, 1.2)),
       label=r'at most $\Vert J_t\Vert$, $J_t=R\,\mathrm{diag}(1-h_t^2)$',
     )
     above[0].plot(
-      *(lags[1:], factors.factors),
+      lags[1:],
+      factors.factors,
       color=canvas.ORANGE,
       label='what the step makes of the product',
     )
@@ -54,7 +56,8 @@ def draw_chain(
     above[1].plot([], [], **_FAINT, label=r'$f_t$ of each unit')
     above[1].plot(lags[1:], forget, **_FAINT)
     above[1].plot(
-      *(lags[1:], forget[:, best]),
+      lags[1:],
+      forget[:, best],
       color=canvas.BLUE,
       label='of the unit that keeps most',
     )

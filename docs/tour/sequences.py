@@ -58,7 +58,9 @@ def spec_of(subject: subjects.Subject) -> base.Spec:
   fields = subject.settings.task_fields._asdict()
   options = {name: fields[name] for name in base.OPTIONS}
   return tasks.resolve(
-    *(fields['name'], fields['dialect'], fields['length']),
+    fields['name'],
+    fields['dialect'],
+    fields['length'],
     held_out=True,
     **options,
   )
@@ -143,7 +145,8 @@ def read(
     best = order[:GUESSES].tolist()
     guesses.append(
       Guess(
-        *(names[code], float(row[code])),
+        names[code],
+        float(row[code]),
         int(np.flatnonzero(order == code)[0]) + 1,
         tuple(names[n] for n in best),
         tuple(float(row[n]) for n in best),
@@ -182,7 +185,9 @@ def draw_series(
     forecasts[subject.model] = np.stack(
       [
         picture.run(
-          *(study, subject, jax.tree.map(lambda leaf, n=n: leaf[n], params)),
+          study,
+          subject,
+          jax.tree.map(lambda leaf, n=n: leaf[n], params),
           windows[..., None],
         )[:, -1, 0]
         for n in range(len(subject.seeds))

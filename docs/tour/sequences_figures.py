@@ -65,7 +65,9 @@ def _draw_cell(
 ) -> None:
   axes.add_patch(
     patches.Rectangle(
-      *((x - 0.48, y - 0.44), 0.96, 0.88),
+      (x - 0.48, y - 0.44),
+      0.96,
+      0.88,
       facecolor=colormaps[sequence_axes.SHARES](0.9 * chance),
       edgecolor=canvas.ORANGE if right else 'none',
       linewidth=2 if right else 0,

@@ -123,8 +123,10 @@ def read(wanted: claim.Claim, workdir: pathlib.Path) -> Outcome:
 
 def _minutes(workdir: pathlib.Path) -> float:
   """Return what training took, over all sessions, and compiling in the last."""
-  found = results.read_provenance(str(workdir)).values()
-  seconds = (each['train_seconds'] + each['compile_seconds'] for each in found)
+  provenance = results.read_provenance(str(workdir)).values()
+  seconds = (
+    each['train_seconds'] + each['compile_seconds'] for each in provenance
+  )
   return sum(seconds) / 60
 
 

@@ -60,7 +60,8 @@ class Claim(NamedTuple):
   def command(self, workdir: str) -> list[str]:
     """Return the arguments of Python that train the claim's study."""
     return [
-      *('-m', 'experiments.sweep'),
+      '-m',
+      'experiments.sweep',
       f'--config={self.config}',
       f'--workdir={workdir}',
     ]

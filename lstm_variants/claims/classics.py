@@ -64,22 +64,29 @@ _EVERY = 'judged every 1,000 sequences'
 _NARROWER = 'hidden weights of ±0.1 in place of ±0.2'
 _1997 = (
   _hs97(
-    *('reber', 'the LSTM learns the embedded Reber grammar'),
-    *(8440, 'table 1, 3 blocks of 2 cells', 30, 0.8),
-    f'{_ENTROPY}; rate 2 of its mean over steps in place of 0.5 of the sum; '
-    f'{_GATES.format("small random ones")}, output gates from small random '
-    'ones in place of negative ones; '
-    f'{_NARROWER}; {_EVERY}',
+    'reber',
+    says='the LSTM learns the embedded Reber grammar',
+    sequences=8440,
+    table='table 1, 3 blocks of 2 cells',
+    trials=30,
+    minutes=0.8,
+    otherwise=f'{_ENTROPY}; rate 2 of its mean over steps in place of 0.5 of '
+    f'the sum; {_GATES.format("small random ones")}, output gates from small '
+    f'random ones in place of negative ones; {_NARROWER}; {_EVERY}',
   ),
   *(
     _hs97(
-      *(f'long_lag_{part}', f'the LSTM {says}'),
-      *(sequences, 'section 5.2, 1 cell', 18, 1.0),
-      f'{_ENTROPY}; rate 20 of its mean over steps in place of 1 of the sum; '
-      f'an output gate, h and g as elsewhere; {_NARROWER}; the cell is there '
-      'from the start; our outputs do not see the inputs, as they do there, so '
-      'that one cell has to tell the next symbol as well, and cannot: no test '
-      f'of the claim; {_TEN_THOUSAND}',
+      f'long_lag_{part}',
+      says=f'the LSTM {says}',
+      sequences=sequences,
+      table='section 5.2, 1 cell',
+      trials=18,
+      minutes=1.0,
+      otherwise=f'{_ENTROPY}; rate 20 of its mean over steps in place of 1 of '
+      f'the sum; an output gate, h and g as elsewhere; {_NARROWER}; the cell '
+      'is there from the start; our outputs do not see the inputs, as they do '
+      'there, so that one cell has to tell the next symbol as well, and '
+      f'cannot: no test of the claim; {_TEN_THOUSAND}',
       window=10_000,
     )
     for part, says, sequences in (
@@ -88,45 +95,77 @@ _1997 = (
     )
   ),
   _hs97(
-    *('long_lag_2c', 'the LSTM bridges 100 and more steps of random symbols'),
-    *(31_000, 'table 3, 2 cells', 20, 2.5),
-    f'{_ENTROPY}; {_NARROWER}; {_TEN_THOUSAND}',
+    'long_lag_2c',
+    says='the LSTM bridges 100 and more steps of random symbols',
+    sequences=31_000,
+    table='table 3, 2 cells',
+    trials=20,
+    minutes=2.5,
+    otherwise=f'{_ENTROPY}; {_NARROWER}; {_TEN_THOUSAND}',
     window=10_000,
   ),
   _hs97(
-    *('two_sequence_3a', 'the LSTM tells two noisy sequences apart'),
-    *(39_850, 'table 4, N = 3, 3 cells', 10, 0.8),
-    f'{_HALF}; {_GATES.format("-1, -3, -5")}; {_EVERY}',
+    'two_sequence_3a',
+    says='the LSTM tells two noisy sequences apart',
+    sequences=39_850,
+    table='table 4, N = 3, 3 cells',
+    trials=10,
+    minutes=0.8,
+    otherwise=f'{_HALF}; {_GATES.format("-1, -3, -5")}; {_EVERY}',
   ),
   _hs97(
-    *('two_sequence_3b', 'the same, with noise on the signal'),
-    *(43_250, 'table 5, N = 3, 3 cells', 10, 1.2),
-    f'{_HALF}; {_GATES.format("-1, -3, -5")}; {_EVERY}',
+    'two_sequence_3b',
+    says='the same, with noise on the signal',
+    sequences=43_250,
+    table='table 5, N = 3, 3 cells',
+    trials=10,
+    minutes=1.2,
+    otherwise=f'{_HALF}; {_GATES.format("-1, -3, -5")}; {_EVERY}',
   ),
   _hs97(
-    *('two_sequence_3c', 'the same, with noise on the targets'),
-    *(269_650, 'table 6, N = 3, 3 cells', 10, 1.5),
-    f'{_HALF}; {_GATES.format("-1, -3, -5")}; {_EVERY}',
+    'two_sequence_3c',
+    says='the same, with noise on the targets',
+    sequences=269_650,
+    table='table 6, N = 3, 3 cells',
+    trials=10,
+    minutes=1.5,
+    otherwise=f'{_HALF}; {_GATES.format("-1, -3, -5")}; {_EVERY}',
   ),
   _hs97(
-    *('adding', 'the LSTM adds two marked values over 100 steps'),
-    *(74_000, 'table 7, 2 blocks of 2 cells', 10, 1.5),
-    _HALF,
+    'adding',
+    says='the LSTM adds two marked values over 100 steps',
+    sequences=74_000,
+    table='table 7, 2 blocks of 2 cells',
+    trials=10,
+    minutes=1.5,
+    otherwise=_HALF,
   ),
   _hs97(
-    *('multiplication', 'the LSTM multiplies them'),
-    *(482_000, 'table 8, 2 blocks of 2 cells', 10, 2.0),
-    f'{_HALF}; {_GATES.format("small random ones")}',
+    'multiplication',
+    says='the LSTM multiplies them',
+    sequences=482_000,
+    table='table 8, 2 blocks of 2 cells',
+    trials=10,
+    minutes=2.0,
+    otherwise=f'{_HALF}; {_GATES.format("small random ones")}',
   ),
   _hs97(
-    *('temporal_order_6a', 'the LSTM tells the order of two symbols'),
-    *(31_390, 'table 9, 2 blocks of 2 cells', 20, 1.0),
-    f'{_ENTROPY}; {_GATES.format("-2, -4")}',
+    'temporal_order_6a',
+    says='the LSTM tells the order of two symbols',
+    sequences=31_390,
+    table='table 9, 2 blocks of 2 cells',
+    trials=20,
+    minutes=1.0,
+    otherwise=f'{_ENTROPY}; {_GATES.format("-2, -4")}',
   ),
   _hs97(
-    *('temporal_order_6b', 'the LSTM tells the order of three symbols'),
-    *(571_100, 'table 9, 3 blocks of 2 cells', 10, 2.5),
-    _ENTROPY,
+    'temporal_order_6b',
+    says='the LSTM tells the order of three symbols',
+    sequences=571_100,
+    table='table 9, 3 blocks of 2 cells',
+    trials=10,
+    minutes=2.5,
+    otherwise=_ENTROPY,
   ),
 )
 

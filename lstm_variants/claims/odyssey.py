@@ -10,13 +10,13 @@ V = 'peephole'
 
 def _verdicts(runs: Sequence[claim.Run]) -> dict[tuple[str, str], str]:
   """Return (task, variant) -> what its best trials are beside V's."""
-  found = {}
+  verdicts = {}
   for task in dict.fromkeys(run['task'] for run in runs):
     own = [run for run in runs if run['task'] == task]
     for best in best_trials.best_trials(own, V):
       if best.model != V:
-        found[task, best.model] = best.verdict
-  return found
+        verdicts[task, best.model] = best.verdict
+  return verdicts
 
 
 def never(verdict: str, *variants: str) -> claim.Question:
@@ -36,17 +36,17 @@ def _ask(
 ) -> claim.Question:
   def ask(runs: Sequence[claim.Run]) -> claim.Finding:
     asked = {
-      key: told
-      for key, told in _verdicts(runs).items()
+      key: answer
+      for key, answer in _verdicts(runs).items()
       if not variants or key[1] in variants
     }
     hits = [
       f'{variant} on {task}'
-      for (task, variant), told in asked.items()
-      if told == verdict
+      for (task, variant), answer in asked.items()
+      if answer == verdict
     ]
-    words = f'{", ".join(variants) or "any variant"} {verdict} than V'
-    ours = f'{words}: {", ".join(hits) or "none"} ({len(hits)}/{len(asked)})'
+    asks = f'{", ".join(variants) or "any variant"} {verdict} than V'
+    ours = f'{asks}: {", ".join(hits) or "none"} ({len(hits)}/{len(asked)})'
     return claim.Finding(ours, holds(hits, len(asked)))
 
   return ask

@@ -9,8 +9,15 @@ from lstm_variants.runs import files
 BEGIN = '<!-- experiments.reproduce writes from here -->'
 END = '<!-- to here -->'
 _COLUMNS = (
-  *('name', 'claim', 'published', 'source', 'ours', 'verdict'),
-  *('runs', 'minutes', 'command'),
+  'name',
+  'claim',
+  'published',
+  'source',
+  'ours',
+  'verdict',
+  'runs',
+  'minutes',
+  'command',
 )
 
 
@@ -43,9 +50,15 @@ def csv_text(outcomes: Sequence[budget.Outcome]) -> str:
     said = outcome.of
     lines.append(
       (
-        *(said.name, said.says, said.published, said.source),
-        *('; '.join(_ours(outcome)), outcome.verdict.value),
-        *(outcome.runs, f'{outcome.minutes:.2f}', _command(said)),
+        said.name,
+        said.says,
+        said.published,
+        said.source,
+        '; '.join(_ours(outcome)),
+        outcome.verdict.value,
+        outcome.runs,
+        f'{outcome.minutes:.2f}',
+        _command(said),
       )
     )
   return files.csv_text(_COLUMNS, lines)
@@ -57,11 +70,11 @@ def summary(outcomes: Sequence[budget.Outcome]) -> str:
     verdict.value: sum(each.verdict is verdict for each in outcomes)
     for verdict in claim.Verdict
   }
-  told = ', '.join(f'{n} {words}' for words, n in counts.items() if n)
+  parts = ', '.join(f'{n} {words}' for words, n in counts.items() if n)
   minutes = sum(outcome.minutes for outcome in outcomes)
   runs = sum(outcome.runs for outcome in outcomes)
   return (
-    f'{len(outcomes)} claims: {told}. {runs:,} runs, {minutes:.0f} minutes of '
+    f'{len(outcomes)} claims: {parts}. {runs:,} runs, {minutes:.0f} minutes of '
     'training.'
   )
 

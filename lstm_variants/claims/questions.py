@@ -52,10 +52,10 @@ def select(runs: Sequence[claim.Run], wanted: Arm) -> list[claim.Run]:
   Raises:
     ArmError: there is none.
   """
-  found = [run for run in runs if _matches(run, wanted)]
-  if not found:
+  chosen = [run for run in runs if _matches(run, wanted)]
+  if not chosen:
     raise ArmError(f'{wanted.words}: no run has {dict(wanted.fields)}')
-  return found
+  return chosen
 
 
 def _matches(run: claim.Run, wanted: Arm) -> bool:

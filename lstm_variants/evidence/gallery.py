@@ -77,8 +77,8 @@ def file_name(*words: str) -> str:
 
 def digest(runs: Sequence[Mapping[str, Any]]) -> str:
   """Return a hash of finished runs, however they are ordered."""
-  told = sorted(json.dumps(files.jsonable(dict(run))) for run in runs)
-  return results.fingerprint([{'runs': told}])
+  lines = sorted(json.dumps(files.jsonable(dict(run))) for run in runs)
+  return results.fingerprint([{'runs': lines}])
 
 
 def write(
@@ -117,10 +117,10 @@ def write(
   fresh = digest(runs)
   kinds = {entry['kind'] for entry in entries}
   kept = [e for e in _entries(directory, fresh) if e['kind'] not in kinds]
-  shown = sorted(
+  ordered = sorted(
     [*kept, *entries], key=lambda e: evidence.KINDS.index(e['kind'])
   )
-  files.write_json(directory / INDEX, {'runs': fresh, 'drawings': shown})
+  files.write_json(directory / INDEX, {'runs': fresh, 'drawings': ordered})
   return paths
 
 
@@ -132,7 +132,7 @@ def read(workdir: str, runs: Sequence[Mapping[str, Any]]) -> list[Shown]:
     runs: rows of `results.read_runs`.
   """
   directory = pathlib.Path(workdir) / 'figures'
-  found = []
+  drawings = []
   for entry in _entries(directory, digest(runs)):
     try:
       svg = (directory / f'{entry["name"]}.svg').read_text()
@@ -142,8 +142,8 @@ def read(workdir: str, runs: Sequence[Mapping[str, Any]]) -> list[Shown]:
       numbers = _read_csv(directory / f'{entry["name"]}.csv')
     except (OSError, ValueError, LookupError, csv.Error):
       continue
-    found.append(Shown(**fields, svg=svg, numbers=numbers))
-  return found
+    drawings.append(Shown(**fields, svg=svg, numbers=numbers))
+  return drawings
 
 
 def _entries(directory: pathlib.Path, fresh: str) -> list[dict[str, Any]]:

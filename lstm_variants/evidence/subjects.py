@@ -120,8 +120,8 @@ def read(
       run = runs[places[0]]
       seeds = tuple(runs[index].hyperparams.seed for index in places)
       toggles = run.hyperparams.toggles
-      told = group.task, group.model, group.label
-      subjects.append(Subject(*told, run.settings, toggles, places, seeds))
+      names = group.task, group.model, group.label
+      subjects.append(Subject(*names, run.settings, toggles, places, seeds))
   wanted = [
     row
     for group in groups
@@ -186,8 +186,8 @@ def moments(study: Study, family: Sequence[Subject]) -> list[list[Moment]]:
   """
   read = [
     [
-      {moment.update: moment.params for moment in found}
-      for found in trained.moments(study.saved, subject.places)
+      {moment.update: moment.params for moment in of_runs}
+      for of_runs in trained.moments(study.saved, subject.places)
     ]
     for subject in family
   ]
@@ -196,7 +196,7 @@ def moments(study: Study, family: Sequence[Subject]) -> list[list[Moment]]:
   shared = set.intersection(*(set(run) for run in runs)) - {0}
   chosen = _spread(sorted(u for u in shared if u < min(ends)))
   trained_at_all = max(ends) > 0
-  found = []
+  of_runs = []
   for of_subject in read:
     of_model = [_moment('before training', [(r, 0) for r in of_subject])]
     for update in chosen:
@@ -205,8 +205,8 @@ def moments(study: Study, family: Sequence[Subject]) -> list[list[Moment]]:
     if trained_at_all:
       last = [(run, max(run)) for run in of_subject]
       of_model.append(_moment('at the end', last))
-    found.append(of_model)
-  return found
+    of_runs.append(of_model)
+  return of_runs
 
 
 def _spread(updates: Sequence[int]) -> list[int]:
@@ -224,9 +224,9 @@ def end(study: Study, subject: Subject) -> Moment:
   Raises:
     WorkdirError: what was written at the end cannot be read.
   """
-  found = [trained.load(study.saved, index) for index in subject.places]
+  of_runs = [trained.load(study.saved, index) for index in subject.places]
   return _moment(
-    'at the end', [({r.update: r.params}, r.update) for r in found]
+    'at the end', [({r.update: r.params}, r.update) for r in of_runs]
   )
 
 

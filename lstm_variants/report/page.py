@@ -1,6 +1,8 @@
 """Renders report.html: one file, nothing loaded from elsewhere."""
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
+import hashlib
 import html
 import json
 import re
@@ -8,15 +10,142 @@ import shlex
 from typing import Any
 
 from lstm_variants.evidence import gallery
-from lstm_variants.report import (
-  comparison,
-  page_notes,
-  page_style,
-  tables,
-)
+from lstm_variants.report import comparison, tables
 
 # Positions in `tables.COLUMNS`: an interval stands below its estimate.
 _STACKS = ((0,), (1,), (2,), (3,), (4, 5), (6, 7), (8,), (9,), (10,), (11,))
+# What the columns of the tables mean.
+NOTES = (
+  (
+    'model',
+    'Followed by the fields, other than the seed, that vary among the runs of '
+    'the task. Runs that differ by their seeds alone share a row, as do the '
+    'trials of a random search.',
+  ),
+  (
+    'runs, solved, diverged',
+    'Number of runs; of them met the success criterion at some point of their '
+    'training; of them ended with numbers that are not finite. A run can be '
+    'both solved and diverged.',
+  ),
+  (
+    'median to success',
+    'Training sequences until the success criterion was met: the Kaplan-Meier '
+    'median. An unsolved run is censored: known only to need more than the '
+    'sequences it was trained on (one that diverged: more than the longest of '
+    'its row was trained on). “> n”: not reached within the n sequences of the '
+    'longest run. The interval inverts the pointwise 95 % log-log band of the '
+    'Kaplan-Meier curve (Brookmeyer & Crowley 1982); with fewer than six runs '
+    'it has no upper end.',
+  ),
+  (
+    'final loss',
+    'Mean over runs of the held-out loss where training ended, with its 95 % '
+    'BCa bootstrap interval (Efron 1987; none for a single run). Runs that '
+    'diverged or whose final loss is not finite are left out; the number left '
+    'is then given in parentheses. Where training stops at success, faster '
+    'runs end on fewer sequences: compare losses with that in mind.',
+  ),
+  (
+    'p, Welch',
+    'Two-sided Welch test (1947) of the mean final loss against the row of the '
+    'baseline model whose other fields are equal; “—” where there is no such '
+    'row, where either side has fewer than two finite losses, or where neither '
+    'side varies.',
+  ),
+  (
+    'p, Holm',
+    'The same, adjusted for all comparisons of this table (Holm 1979): below '
+    '0.05 is significant at 5 % for the table as a whole.',
+  ),
+  ('params', 'Parameters that the model reads, of one run.'),
+  (
+    'ms/update',
+    'Training time of the population without compilation, divided by its '
+    'updates and by its runs, evaluations included: models trained in one '
+    'program share one figure, which does not tell them apart.',
+  ),
+)
+CSS = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e;
+  --paper: #ffffff; --line: #d5dae0; --wash: #f4f6f8; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --soft: #9aa4af;
+  --paper: #14171b; --line: #343b43; --wash: #1e2329; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 76rem;
+  color: var(--ink); background: var(--paper);
+  font: 1rem/1.5 system-ui, -apple-system, 'Segoe UI', sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .5rem;
+  overflow-wrap: anywhere; }
+h3 { font-size: 1.05rem; margin: 1.8rem 0 .3rem; }
+h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; overflow-wrap: anywhere; }
+.lead, figcaption, caption { color: var(--soft); }
+nav ul { padding-left: 1.2rem; margin: .5rem 0; }
+a { color: inherit; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem;
+  margin: .5rem 0 1rem; }
+dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }
+table { border-collapse: collapse; width: 100%; font-size: .875rem;
+  font-variant-numeric: tabular-nums; }
+th, td { padding: .4rem .6rem; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--line); vertical-align: top; }
+thead th { vertical-align: bottom; background: var(--wash); }
+th small, td small { display: block; font-weight: normal; font-size: .8rem;
+  color: var(--soft); }
+tbody tr:last-child > * { border-bottom: 0; }
+tbody th { font-weight: normal; }
+tr > :first-child { text-align: left; position: sticky; left: 0;
+  background: var(--paper); border-right: 1px solid var(--line); }
+thead tr > :first-child { background: var(--wash); }
+tr.baseline > * { font-weight: 600; }
+th button { all: unset; cursor: pointer; }
+th button:hover, th button:focus-visible { text-decoration: underline; }
+th[aria-sort=ascending] button::after { content: ' ↑'; }
+th[aria-sort=descending] button::after { content: ' ↓'; }
+.text td, .text th { text-align: left; }
+figure { margin: 1rem 0; }
+.card { background: #fff; border: 1px solid var(--line); border-radius: 6px;
+  padding: .5rem; overflow-x: auto; }
+.card svg { display: block; width: 100%; min-width: 34rem; max-width: 54rem;
+  height: auto; margin: 0 auto; }
+figcaption { font-size: .875rem; margin-top: .3rem; }
+pre { background: var(--wash); padding: .75rem; border-radius: 6px;
+  overflow-x: auto; font-size: .8rem; }
+code { overflow-wrap: anywhere; }
+summary { cursor: pointer; }
+@media (max-width: 40rem) {
+  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
+  th, td { padding: .35rem .45rem; }
+  tr > :first-child { white-space: normal; min-width: 7rem; }
+}
+"""
+# A heading of a table becomes a button that sorts by its column. Cells carry
+# what they are sorted by; what is missing (NaN) comes last, either way.
+SCRIPT = """
+for (const table of document.querySelectorAll('table.sorted')) {
+  const body = table.tBodies[0];
+  [...table.tHead.rows[0].cells].forEach((head, column) => {
+    const button = document.createElement('button');
+    button.append(head.firstChild);
+    head.prepend(button);
+    button.addEventListener('click', () => {
+      const up = head.getAttribute('aria-sort') !== 'ascending';
+      const key = row => row.cells[column].dataset.sort;
+      const order = (a, b) => {
+        const [x, y] = [key(a), key(b)], [u, v] = [Number(x), Number(y)];
+        if (x === 'NaN' || y === 'NaN') return (x === 'NaN') - (y === 'NaN');
+        const less = isNaN(u) || isNaN(v) ? x.localeCompare(y) : u - v || 0;
+        return up ? less : -less;
+      };
+      for (const other of table.tHead.rows[0].cells)
+        other.removeAttribute('aria-sort');
+      head.setAttribute('aria-sort', up ? 'ascending' : 'descending');
+      body.append(...[...body.rows].sort(order));
+    });
+  });
+}
+"""
 
 
 def render(
@@ -57,9 +186,9 @@ def render(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{page_style.policy()}">
+<meta http-equiv="Content-Security-Policy" content="{_policy()}">
 <title>{name}: comparison</title>
-<style>{page_style.CSS}</style>
+<style>{CSS}</style>
 </head>
 <body>
 <h1>{name}</h1>
@@ -69,12 +198,12 @@ with <strong>{_escape(baseline)}</strong>. Study of
 <nav><ul>{links}</ul></nav>
 {''.join(sections)}
 <section><h2>How to read the tables</h2>
-{_definitions(page_notes.NOTES)}</section>
+{_definitions(NOTES)}</section>
 <section><h2>Provenance</h2>{_provenance(provenance)}
 <details><summary>Config of the study, before its grid</summary>
 <pre>{_escape(json.dumps(study['config'], indent=2))}</pre></details>
 </section>
-<script>{page_style.SCRIPT}</script>
+<script>{SCRIPT}</script>
 </body>
 </html>
 """
@@ -152,8 +281,8 @@ def _number(text: str) -> str:
   names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': 'NaN'}
   key = names.get(repr(value), repr(value))
   whole = value.is_integer() and abs(value) < 1e9
-  shown = f'{value:,.0f}' if whole else tables.number(value)
-  return f'<td data-sort="{key}">{shown}</td>'
+  amount = f'{value:,.0f}' if whole else tables.number(value)
+  return f'<td data-sort="{key}">{amount}</td>'
 
 
 def _table(rows: Iterable[comparison.Row]) -> str:
@@ -214,7 +343,9 @@ def _provenance(provenance: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _program(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
   commit = entry.get('commit') or 'unknown'
-  changed = ' with uncommitted changes' * bool(entry.get('uncommitted_changes'))
+  changed = (
+    ' with uncommitted changes' if entry.get('uncommitted_changes') else ''
+  )
   packages = (entry.get('packages') or {}).items()
   versions = ', '.join(f'{name} {version}' for name, version in packages)
   return [
@@ -262,3 +393,12 @@ def _seconds(value: float | None) -> str:
 
 def _escape(value: Any) -> str:
   return html.escape(str(value), quote=True)
+
+
+def _policy() -> str:
+  """Return what a browser may load for the page: nothing but what is in it."""
+  digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+  return (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    f"script-src 'sha256-{digest}'"
+  )

@@ -74,10 +74,17 @@ def keys(row: comparison.Row) -> list[str]:
   Numbers as JavaScript reads them: NaN where there is none.
   """
   values = (
-    *(row.runs, row.solved, row.diverged),
-    *(row.median.estimate, row.median.low),
-    *(row.loss.estimate, row.loss.low),
-    *(row.welch, row.holm, row.params_in_use, row.milliseconds),
+    row.runs,
+    row.solved,
+    row.diverged,
+    row.median.estimate,
+    row.median.low,
+    row.loss.estimate,
+    row.loss.low,
+    row.welch,
+    row.holm,
+    row.params_in_use,
+    row.milliseconds,
   )
   names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': 'NaN'}
   words = [repr(float(value)) for value in values]

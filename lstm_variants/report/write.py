@@ -87,12 +87,21 @@ def csv_text(rows: Sequence[comparison.Row]) -> str:
   lines = []
   for row in rows:
     values = (
-      *(row.task, row.label, row.model, int(row.is_baseline)),
-      *(row.runs, row.solved, row.diverged),
-      *(*row.median, row.budget),
-      *(*row.loss, row.finite),
-      *(row.welch, row.holm),
-      *(row.params_in_use, row.milliseconds),
+      row.task,
+      row.label,
+      row.model,
+      int(row.is_baseline),
+      row.runs,
+      row.solved,
+      row.diverged,
+      *row.median,
+      row.budget,
+      *row.loss,
+      row.finite,
+      row.welch,
+      row.holm,
+      row.params_in_use,
+      row.milliseconds,
     )
     lines.append(['' if _is_nan(value) else value for value in values])
   return files.csv_text(_CSV_COLUMNS, lines)

@@ -80,16 +80,16 @@ def best_trials(
   """
   models = dict.fromkeys(row['model'] for row in rows)
   ordered = sorted(models, key=lambda model: model != baseline)
-  found = [
+  chosen = [
     _choose([r for r in rows if r['model'] == model], share, least)
     for model in ordered
   ]
-  against = [_log(best.losses) for best in found if best.model == baseline]
+  against = [_log(best.losses) for best in chosen if best.model == baseline]
   p_values = [
     math.nan
     if best.model == baseline or not against
     else intervals.welch(_log(best.losses), against[0])
-    for best in found
+    for best in chosen
   ]
   adjusted = intervals.holm(p_values)
   return [
@@ -98,7 +98,7 @@ def best_trials(
       holm=holm,
       verdict=_verdict(best, baseline, against, holm, alpha),
     )
-    for best, p_value, holm in zip(found, p_values, adjusted, strict=True)
+    for best, p_value, holm in zip(chosen, p_values, adjusted, strict=True)
   ]
 
 

@@ -202,8 +202,12 @@ def welch(sample: npt.ArrayLike, baseline: npt.ArrayLike) -> float:
     return math.nan
   # From moments: on one constant side SciPy's ttest_ind warns of cancellation.
   result = scipy.stats.ttest_ind_from_stats(
-    *(float(np.mean(sides[0])), deviations[0], sides[0].size),
-    *(float(np.mean(sides[1])), deviations[1], sides[1].size),
+    float(np.mean(sides[0])),
+    deviations[0],
+    sides[0].size,
+    float(np.mean(sides[1])),
+    deviations[1],
+    sides[1].size,
     equal_var=False,
   )
   return float(result.pvalue)

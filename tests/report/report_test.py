@@ -12,7 +12,8 @@ import xml.etree.ElementTree
 
 import pytest
 
-from lstm_variants.report import comparison, page_style
+from lstm_variants.report import comparison
+from lstm_variants.report import page as page_lib
 from lstm_variants.report import write as report
 from lstm_variants.runs import grouping, results
 from tests.report import study_fixture as fixture
@@ -109,9 +110,9 @@ def test_page_loads_nothing(workdir):
   assert '@import' not in text
   # The only script is ours, and a browser is told to run no other.
   assert re.findall(r'<script>(.*?)</script>', text, re.DOTALL) == [
-    page_style.SCRIPT
+    page_lib.SCRIPT
   ]
-  digest = hashlib.sha256(page_style.SCRIPT.encode()).digest()
+  digest = hashlib.sha256(page_lib.SCRIPT.encode()).digest()
   assert f"'sha256-{base64.b64encode(digest).decode()}'" in text
   assert "default-src 'none'" in text
   assert all(url.startswith('#') for url in re.findall(r'url\(([^)]*)', text))

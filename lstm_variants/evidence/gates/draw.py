@@ -90,21 +90,23 @@ def _look(study: subjects.Study, subject: subjects.Subject) -> list[_Look]:
     row['id'] for row in study.rows if row['sequences_to_success'] is not None
   }
   order = sorted(range(len(ids)), key=lambda n: ids[n] not in solved)
-  found = []
+  looks = []
   with jax.enable_x64(settings.dtype == 'float64'):
     end = subjects.end(study, subject)
     chosen = subjects.sequences(settings, SEQUENCES)
     for n in order[:MOST_SEEDS]:
       traced = measure.trace(
         jax.tree.map(lambda leaf, n=n: leaf[n], end.params),
-        *(settings.architecture, subject.toggles, chosen.batch.inputs),
+        settings.architecture,
+        subject.toggles,
+        chosen.batch.inputs,
         noise=subjects.noise(study, subject),
       )
       words = f'{subject.label}, seed {subject.seeds[n]}'
-      found.append(
+      looks.append(
         _Look(words, *chosen, traced, _telling(chosen.batch, traced))
       )
-  return found
+  return looks
 
 
 def _telling(batch: base.Batch, trace: measure.Trace) -> np.ndarray:
@@ -183,17 +185,17 @@ def _draw_aligned(
   subject: subjects.Subject, look: _Look, marks: np.ndarray
 ) -> gallery.Drawing:
   trace, (before, after) = look.trace, WINDOW
-  shown = {
+  drawn = {
     measure.NAMES.get(name, name): values
     for name, values in trace.gates.items()
     if name not in trace.off
   }
-  shown |= {'h': trace.h} if trace.c is None else {'c': trace.c}
+  drawn |= {'h': trace.h} if trace.c is None else {'c': trace.c}
   averages = {
     name: measure.aligned(
       values, marks, before, after, lengths=np.sum(look.inside, axis=1)
     )
-    for name, values in shown.items()
+    for name, values in drawn.items()
   }
   units = measure.order(look.telling)[:UNITS].tolist()
   names = [f'mark {n + 1}' for n in range(marks.shape[1])]
@@ -228,7 +230,7 @@ def _draw_aligned(
 def _draw_saturation(
   task: str, looks: dict[str, list[_Look]]
 ) -> gallery.Drawing:
-  found = {
+  saturations = {
     label: {
       name: measure.saturation(values, runs[0].inside)
       for name, values in runs[0].trace.gates.items()
@@ -237,10 +239,10 @@ def _draw_saturation(
     for label, runs in looks.items()
   }
   rows = [
-    (label, name, unit, left, right)
-    for label, of_gates in found.items()
+    (label, name, unit, shut, open_)
+    for label, of_gates in saturations.items()
     for name, saturation in of_gates.items()
-    for unit, (left, right) in enumerate(
+    for unit, (shut, open_) in enumerate(
       zip(saturation.left.tolist(), saturation.right.tolist(), strict=True)
     )
   ]
@@ -250,7 +252,7 @@ def _draw_saturation(
     'saturation',
     'How often gates are shut or open',
     captions.SATURATION.format(sequences=SEQUENCES),
-    figures.draw_saturation(task, found),
+    figures.draw_saturation(task, saturations),
     ('model', 'gate', 'unit', 'share_below_0.1', 'share_above_0.9'),
     rows,
   )
@@ -259,14 +261,14 @@ def _draw_saturation(
 def _draw_constants(
   task: str, looks: dict[str, list[_Look]], steps: int
 ) -> gallery.Drawing:
-  found: dict[str, list[np.ndarray]] = {}
+  constants: dict[str, list[np.ndarray]] = {}
   rows: list[Sequence[Any]] = []
   for label, runs in looks.items():
     for look in runs:
       keep = look.trace.keep
       assert keep is not None
       tau = measure.time_constants(keep, look.inside)
-      found.setdefault(label, []).append(tau)
+      constants.setdefault(label, []).append(tau)
       rows += [(look.words, unit, value) for unit, value in enumerate(tau)]
   return gallery.Drawing(
     'gates',
@@ -274,7 +276,7 @@ def _draw_constants(
     'time_constants',
     'How long the gates keep a state',
     captions.CONSTANTS.format(seeds=MOST_SEEDS, sequences=SEQUENCES),
-    figures.draw_time_constants(task, found, steps),
+    figures.draw_time_constants(task, constants, steps),
     ('run', 'unit', 'tau_steps'),
     rows,
   )

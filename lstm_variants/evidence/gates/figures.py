@@ -75,10 +75,10 @@ def draw_sequence(
   """
   steps = samples.count_steps(sample)
   rows = np.arange(trace.h.shape[-1]) if order is None else np.asarray(order)
-  shown = trace.outputs[sequence, :steps]
+  outputs = trace.outputs[sequence, :steps]
   panels = [
     _Panel(lambda axes: sequence_axes.draw_inputs(axes, sample, steps), 0.9),
-    _Panel(lambda axes: sequence_axes.draw_outputs(axes, sample, shown), 0.9),
+    _Panel(lambda axes: sequence_axes.draw_outputs(axes, sample, outputs), 0.9),
     *_maps(trace, sequence, steps, rows, unit),
   ]
   if unit is not None:
@@ -131,10 +131,10 @@ def _maps(trace, sequence, steps, rows, unit) -> list[_Panel]:
       panels.append(_Panel(functools.partial(_say, text), 0.25))
       continue
     title = str(measure.NAMES.get(name, name)).replace(' gate', '\ngate')
-    shown = _Map(
+    panel_map = _Map(
       title, values[sequence, :steps].T, sequence_axes.SHARES, (0, 1)
     )
-    panels.append(_panel(shown, rows, unit))
+    panels.append(_panel(panel_map, rows, unit))
   for title, values in (
     ('candidate\ng', trace.candidate),
     ('cell state\nc / max |c|', trace.c),
@@ -147,26 +147,28 @@ def _maps(trace, sequence, steps, rows, unit) -> list[_Panel]:
       # A unit that counts would leave no colour for the others.
       one = one / np.maximum(np.max(np.abs(one), axis=1, keepdims=True), 1e-6)
     most = float(np.max(np.abs(one[np.isfinite(one)]), initial=1e-6))
-    shown = _Map(title, one, sequence_axes.STATES, (-most, most))
-    panels.append(_panel(shown, rows, unit))
+    panel_map = _Map(title, one, sequence_axes.STATES, (-most, most))
+    panels.append(_panel(panel_map, rows, unit))
   return panels
 
 
-def _panel(shown: _Map, rows: np.ndarray, unit: int | None) -> _Panel:
+def _panel(panel_map: _Map, rows: np.ndarray, unit: int | None) -> _Panel:
   # A projected h has other units than c: those are in their own order.
-  own = len(shown.values) == len(rows)
+  own = len(panel_map.values) == len(rows)
   if own:
-    shown = shown._replace(values=shown.values[rows])
+    panel_map = panel_map._replace(values=panel_map.values[rows])
   at = (
     int(np.flatnonzero(rows == unit)[0]) if own and unit is not None else None
   )
-  height = min(max(0.03 * len(shown.values), 0.75), 1.5)
-  return _Panel(functools.partial(_draw_units, shown, at), height)
+  height = min(max(0.03 * len(panel_map.values), 0.75), 1.5)
+  return _Panel(functools.partial(_draw_units, panel_map, at), height)
 
 
-def _draw_units(shown: _Map, at: int | None, axes: axes_lib.Axes) -> None:
-  axes.set_ylabel(shown.title)
-  sequence_axes.draw_map(axes, shown.values, shown.colors, shown.limits)
+def _draw_units(panel_map: _Map, at: int | None, axes: axes_lib.Axes) -> None:
+  axes.set_ylabel(panel_map.title)
+  sequence_axes.draw_map(
+    axes, panel_map.values, panel_map.colors, panel_map.limits
+  )
   axes.yaxis.set_major_locator(ticker.MaxNLocator(3, integer=True))
   if at is not None:
     axes.plot(

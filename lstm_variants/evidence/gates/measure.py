@@ -151,10 +151,10 @@ def _arrays(
   c = after.c if 'c' in cell.zones else None
   values, candidate, keep = {}, None, None
   if cell.gates is not None:
-    shown = cell.gates(of_layer, settings, before, below)
-    values, candidate = shown.values, shown.candidate
-    keep = _zoned(cell, noise, shown.keep)
-    c = shown.state if c is None else c
+    opened = cell.gates(of_layer, settings, before, below)
+    values, candidate = opened.values, opened.candidate
+    keep = _zoned(cell, noise, opened.keep)
+    c = opened.state if c is None else c
   return jax.tree.map(
     lambda x: jnp.swapaxes(x, 0, 1),
     (values, candidate, keep, c, after.h, outputs),
@@ -237,8 +237,8 @@ def find_marks(channel: npt.ArrayLike, count: int) -> np.ndarray:
   """
   marked = np.asarray(channel) > 0.5
   number = np.cumsum(marked, axis=1)
-  found = [marked & (number == n) for n in range(1, count + 1)]
-  steps = [np.where(one.any(1), one.argmax(1), -1) for one in found]
+  of_marks = [marked & (number == n) for n in range(1, count + 1)]
+  steps = [np.where(one.any(1), one.argmax(1), -1) for one in of_marks]
   return np.stack(steps, axis=1)
 
 

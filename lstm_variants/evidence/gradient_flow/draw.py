@@ -71,8 +71,10 @@ def _measure(
   noise = subjects.noise(study, subject)
   with jax.enable_x64(subject.settings.dtype == 'float64'):
     chosen = subjects.sequences(subject.settings, SEQUENCES)
-    found = [_of_moment(subject, moment, chosen, noise) for moment in moments]
-  return _Measured(subject, moments, *zip(*found, strict=True))
+    of_moments = [
+      _of_moment(subject, moment, chosen, noise) for moment in moments
+    ]
+  return _Measured(subject, moments, *zip(*of_moments, strict=True))
 
 
 def _of_moment(
@@ -146,7 +148,11 @@ def _norms(
 
   def of_seed(params):
     return gradients.state_gradients(
-      *(params, settings.architecture, toggles, batch.inputs, loss),
+      params,
+      settings.architecture,
+      toggles,
+      batch.inputs,
+      loss,
       noise=noise,
     )
 

@@ -89,7 +89,12 @@ def state_gradients(
 
   def total(zeros: Any) -> tuple[jax.Array, jax.Array]:
     outputs, _ = probes.run(
-      *(params, architecture, settings, steps, carries, zeros),
+      params,
+      architecture,
+      settings,
+      steps,
+      carries,
+      zeros,
       mask=mask,
       noise=noise,
       own_step=own_step,

@@ -85,7 +85,8 @@ def lag_norms(
   later = slice(start + 1, start + lags + 1)
   states = jax.tree.map(lambda x: x[start : start + lags], followed.states)
   of_steps = (
-    *(followed.inputs[later], jnp.arange(len(steps))[later]),
+    followed.inputs[later],
+    jnp.arange(len(steps))[later],
     None if mask is None else mask[later],
   )
   first = jax.tree.map(lambda x: x[start], followed.states)
@@ -180,7 +181,12 @@ def _follow(params, architecture, settings, inputs, mask, noise):
   steps = unroll.clean(jnp.swapaxes(inputs, 0, 1), mask)
   nothing = probes.zeros(carries, len(steps))
   _, followed = probes.run(
-    *(params, architecture, settings, steps, carries, nothing),
+    params,
+    architecture,
+    settings,
+    steps,
+    carries,
+    nothing,
     mask=mask,
     noise=noise,
   )

@@ -36,15 +36,36 @@ PAPER: Mapping[str, str] = {
 }
 V = 'peephole'
 _BEST_COLUMNS = (
-  *('model', 'trials', 'diverged', 'best', 'median_loss', 'mean_loss'),
-  *('params', 'welch_p', 'holm_p', 'verdict', 'paper', 'agrees'),
+  'model',
+  'trials',
+  'diverged',
+  'best',
+  'median_loss',
+  'mean_loss',
+  'params',
+  'welch_p',
+  'holm_p',
+  'verdict',
+  'paper',
+  'agrees',
 )
 _MARGINAL_COLUMNS = (
-  *('trials_of', 'hyperparameter', 'value', 'loss', 'low', 'high'),
+  'trials_of',
+  'hyperparameter',
+  'value',
+  'loss',
+  'low',
+  'high',
 )
 _SHARE_COLUMNS = (
-  *('trials_of', 'trials', 'diverged', 'hyperparameter', 'share', 'floor'),
-  *('ped_anova', 'fit'),
+  'trials_of',
+  'trials',
+  'diverged',
+  'hyperparameter',
+  'share',
+  'floor',
+  'ped_anova',
+  'fit',
 )
 
 
@@ -88,16 +109,16 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
 
 
 def _draw_best(search: _Search, baseline: str) -> gallery.Drawing:
-  found = best_trials.best_trials(search.rows, baseline)
+  bests = best_trials.best_trials(search.rows, baseline)
   return gallery.Drawing(
     kind='importance',
     task=search.task,
     part='best',
     heading='The best trials of each model',
     caption=captions.BEST.format(least=best_trials.LEAST, baseline=baseline),
-    figure=figures.draw_best(search.task, {search.task: found}),
+    figure=figures.draw_best(search.task, {search.task: bests}),
     columns=_BEST_COLUMNS,
-    rows=[_best_row(best, baseline) for best in found],
+    rows=[_best_row(best, baseline) for best in bests],
   )
 
 
@@ -105,11 +126,18 @@ def _best_row(best: best_trials.Best, baseline: str) -> tuple[Any, ...]:
   paper = PAPER.get(best.model, '') if baseline == V else ''
   empty = not len(best.losses)
   return (
-    *(best.model, best.trials, best.diverged, len(best.losses)),
+    best.model,
+    best.trials,
+    best.diverged,
+    len(best.losses),
     math.nan if empty else float(np.median(best.losses)),
     math.nan if empty else float(np.mean(best.losses)),
-    *(best.params, best.welch, best.holm, best.verdict),
-    *(paper, agrees(paper, best.verdict) if paper else ''),
+    best.params,
+    best.welch,
+    best.holm,
+    best.verdict,
+    paper,
+    agrees(paper, best.verdict) if paper else '',
   )
 
 
@@ -170,10 +198,10 @@ def _draw_marginals(
 ) -> gallery.Drawing:
   alone = (baseline, curves[baseline]) if baseline in curves else None
   rows = [
-    (name, marginal.axis.label, shown, *losses)
+    (name, marginal.axis.label, level, *losses)
     for name, marginals in curves.items()
     for marginal in marginals
-    for shown, *losses in zip(
+    for level, *losses in zip(
       marginal.axis.levels or marginal.values.tolist(),
       marginal.loss.tolist(),
       marginal.low.tolist(),

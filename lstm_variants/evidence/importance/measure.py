@@ -125,8 +125,10 @@ def gather(
       f'{len(rows)} trials, at least {LEAST_TRIALS} are needed to tell which '
       'hyper-parameter mattered'
     )
-  found = [row['final'].get('loss') for row in rows]
-  losses = np.array([np.nan if loss is None else loss for loss in found], float)
+  finals = [row['final'].get('loss') for row in rows]
+  losses = np.array(
+    [np.nan if loss is None else loss for loss in finals], float
+  )
   diverged = np.array([row['status'] == 'diverged' for row in rows])
   bad = diverged | ~np.isfinite(losses)
   if bad.all():
@@ -196,7 +198,7 @@ def marginals(trials: Trials, seed: int = 0) -> list[Marginal]:
   """
   trials = _thin(trials, seed)
   forest = _forest(trials.points, _targets(trials.losses), seed)
-  found = []
+  curves_of = []
   for place, axis in enumerate(trials.axes):
     grid = axis.grid(GRID)
     points = np.repeat(trials.points[None], len(grid), axis=0)
@@ -209,14 +211,14 @@ def marginals(trials: Trials, seed: int = 0) -> list[Marginal]:
       ]
     )
     mean, spread = curves.mean(axis=0), curves.std(axis=0)
-    found.append(
+    curves_of.append(
       Marginal(
         axis,
         axis.values(grid),
         *(10**curve for curve in (mean, mean - spread, mean + spread)),
       )
     )
-  return found
+  return curves_of
 
 
 def _thin(trials: Trials, seed: int) -> Trials:
@@ -294,7 +296,7 @@ def _evaluate(
       )
     ]
   )
-  found = optuna.importance.get_param_importances(
+  importances = optuna.importance.get_param_importances(
     study, evaluator=evaluator, normalize=False
   )
-  return np.array([float(found[name]) for name in names])
+  return np.array([float(importances[name]) for name in names])

@@ -106,15 +106,15 @@ def axes(rows: Sequence[Mapping[str, Any]]) -> list[Axis]:
     name for name in (flat[0] if flat else ()) if _is_searched(name, rows, flat)
   ]
   rescaled = RATE in names and MOMENTUM in names and _is_rescaled(rows)
-  found = []
+  searched = []
   for name in names:
     values = np.array([_value(row, name, rescaled) for row in rows], float)
     scale, low, high = _most_even(values)
     label = _LABELS.get(name, name.rpartition('.')[2].replace('_', ' '))
     if rescaled and name == RATE:
       label += ' / (1 − momentum)'
-    found.append(Axis(name, label, scale, low, high, rescaled))
-  return found
+    searched.append(Axis(name, label, scale, low, high, rescaled))
+  return searched
 
 
 def model_axis(rows: Sequence[Mapping[str, Any]]) -> Axis:
@@ -175,19 +175,19 @@ def _value(row: Mapping[str, Any], name: str, rescaled: bool) -> float:
 
 
 def _field(row: Mapping[str, Any], name: str) -> float:
-  found: Any = row['config']
+  value: Any = row['config']
   for word in name.split('.'):
-    found = found[word]
-  return float(found)
+    value = value[word]
+  return float(value)
 
 
 def _is_rescaled(rows: Sequence[Mapping[str, Any]]) -> bool:
   """Tell whether ε, rather than the rate, was drawn beside the momentum."""
   rates = np.array([_field(row, RATE) for row in rows])
-  left = 1 - np.array([_field(row, MOMENTUM) for row in rows])
-  if rates.min() <= 0 or left.min() <= 0:
+  rest = 1 - np.array([_field(row, MOMENTUM) for row in rows])
+  if rates.min() <= 0 or rest.min() <= 0:
     return False
-  log_rates, log_left = np.log(rates), np.log(left)
+  log_rates, log_left = np.log(rates), np.log(rest)
   plain, scaled = (
     abs(np.corrcoef(x, log_left)[0, 1])
     for x in (log_rates, log_rates - log_left)

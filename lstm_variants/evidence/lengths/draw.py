@@ -47,8 +47,8 @@ def grid(dialect: base.Dialect, trained: int) -> list[int]:
   spread = np.geomspace(shortest, longest, POINTS)
   # Where only every so many T make other sequences, those.
   steps = np.round((spread - shortest) / dialect.stride).astype(int)
-  found = {shortest + int(n) * dialect.stride for n in steps}
-  return sorted(found | {trained})
+  points = {shortest + int(n) * dialect.stride for n in steps}
+  return sorted(points | {trained})
 
 
 def _draw_task(
@@ -70,13 +70,13 @@ def _draw_task(
   )
   curves, rows = {}, []
   for subject in family:
-    found = _measure(study, subject, long, points)[metric]
-    curves[subject.label] = points, found.mean
+    curve = _measure(study, subject, long, points)[metric]
+    curves[subject.label] = points, curve.mean
     rows += [
       (subject.label, seed, length, metric, *values)
       for n, seed in enumerate(subject.seeds)
       for length, *values in zip(
-        points, *(side[n].tolist() for side in found), strict=True
+        points, *(side[n].tolist() for side in curve), strict=True
       )
     ]
   chance = measure.chance(small.name, small.dialect, points, **options)

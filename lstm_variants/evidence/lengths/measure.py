@@ -220,10 +220,10 @@ def _outputs(params, architecture, toggles, batch, noise):
   def body(state):
     start, carries, outputs = state
     part = lax.dynamic_slice_in_dim(inputs, start, segment, axis=1)
-    new, found = run(architecture, toggles, part, carries, noise=noise)
+    new, answers = run(architecture, toggles, part, carries, noise=noise)
     new = jax.tree.map(lambda n, o: n.astype(o.dtype), new, carries)
     outputs = lax.dynamic_update_slice_in_dim(
-      outputs, found.astype(dtype), start, axis=1
+      outputs, answers.astype(dtype), start, axis=1
     )
     return start + segment, new, outputs
 

@@ -23,12 +23,23 @@ COLUMNS = (
   'model',
   'runs',
   'solved',
-  *('share_solved', 'share_low', 'share_high'),
-  *('mean_sequences', 'mean_sequences_low', 'mean_sequences_high'),
+  'share_solved',
+  'share_low',
+  'share_high',
+  'mean_sequences',
+  'mean_sequences_low',
+  'mean_sequences_high',
   'log_rank_p',
-  *('sooner', 'sooner_low', 'sooner_high', 'sooner_p'),
-  *('loss_iqm', 'loss_iqm_low', 'loss_iqm_high'),
-  *('loss_difference', 'loss_difference_low', 'loss_difference_high'),
+  'sooner',
+  'sooner_low',
+  'sooner_high',
+  'sooner_p',
+  'loss_iqm',
+  'loss_iqm_low',
+  'loss_iqm_high',
+  'loss_difference',
+  'loss_difference_low',
+  'loss_difference_high',
   'sign_flip_p',
   'hedges_g',
   'seeds_for_80_percent_power',
@@ -80,13 +91,15 @@ def _draw_task(
     p_values=p_values,
     baseline=first.label if first and len(baselines) == 1 else None,
   )
+  caption = captions.SURVIVAL.format(baseline=baseline)
+  if not baselines:
+    caption += captions.ALONE.format(baseline=baseline)
   return gallery.Drawing(
     kind='survival',
     task=task,
     part='',
     heading='How soon the runs are solved',
-    caption=captions.SURVIVAL.format(baseline=baseline)
-    + captions.ALONE.format(baseline=baseline) * (not baselines),
+    caption=caption,
     figure=figure,
     columns=COLUMNS,
     rows=rows,
@@ -167,13 +180,8 @@ def _outcomes(
 
 def _final_losses(runs: Sequence[Mapping[str, Any]]) -> dict[int, float]:
   """Return the finite losses of runs that did not diverge, by seed."""
-  found = {}
-  for run in runs:
-    loss = run['final'].get('loss')
-    finite = loss is not None and math.isfinite(loss)
-    if finite and run['status'] != 'diverged':
-      found[run['config']['seed']] = loss
-  return found
+  losses = ((run['config']['seed'], grouping.final_loss(run)) for run in runs)
+  return {seed: loss for seed, loss in losses if loss is not None}
 
 
 def _interval(
