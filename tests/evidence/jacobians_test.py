@@ -121,7 +121,7 @@ def test_of_a_layer_above_the_inputs_are_held_and_a_mask_holds_the_state():
   _, hiddens = jax.jit(
     lambda layer: lv.unroll(layer, toggles, inputs, mask=mask)
   )(below)
-  expected = by_brute_force(cells.LSTM, above, toggles, hiddens, mask)
+  expected = by_brute_force(cells.CELLS['lstm'], above, toggles, hiddens, mask)
   found.pop('gates')
   assert_same(found, expected)
 
