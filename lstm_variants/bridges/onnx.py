@@ -47,8 +47,8 @@ def export_onnx(
   """Write a cell or a whole model as an ONNX file.
 
   Args:
-    params: of one cell, as `lv.Params`; or of a model, `{'layers': (...),
-      'readout': {'kernel', 'bias'}}`, as `models.init_model` makes it, in which
+    params: of one cell, as `lv.Params`; or of a model, as `models.init_model`
+      makes it, `{'layers': (...), 'readout': {'kernel', 'bias'}, …}`, in which
       all but the layers may be missing; or a `lv.SequenceModel`, which knows
       its toggles, cell and residual itself; others are refused. Of 32 bits or
       fewer.
@@ -100,6 +100,9 @@ def _build(
     runs = _runs(graph)
 
   x = graph_lib.add(graph, 'Transpose', ['inputs'], 'steps', perm=(1, 0, 2))
+  if model.embedding is not None:
+    matrix = graph_lib.constant(graph, 'embedding', model.embedding)
+    x = graph_lib.add(graph, 'MatMul', [x, matrix], 'embedded')
   last = []
   for n in range(len(model.layers)):
     y, ends = _run(graph, model, n, x, initial, runs)

@@ -11,7 +11,7 @@ from lstm_variants.bridges.weights import ExportError
 
 _READOUT = ('kernel', 'bias')
 # What the parameters of a model may hold, beside 'gains'.
-_PARTS = ('layers', 'backward', 'carries', 'readout')
+_PARTS = ('layers', 'backward', 'carries', 'readout', 'embedding')
 
 
 class Model(NamedTuple):
@@ -23,12 +23,14 @@ class Model(NamedTuple):
     first: the state before the first step, `[layers · directions, 1, H]`, by
       name; empty where it is zero.
     readout: kernel `[directions · H, out_features]` and bias, or None.
+    embedding: `[F, E]`, through which inputs go to the first layer, or None.
   """
 
   layers: tuple[tuple[operators.Layer, ...], ...]
   residual: bool
   first: Mapping[str, np.ndarray]
   readout: tuple[np.ndarray, np.ndarray] | None
+  embedding: np.ndarray | None = None
 
   @property
   def states(self) -> tuple[str, ...]:
@@ -43,6 +45,13 @@ class Model(NamedTuple):
   @property
   def in_features(self) -> int:
     """F."""
+    return (
+      self.first_features if self.embedding is None else len(self.embedding)
+    )
+
+  @property
+  def first_features(self) -> int:
+    """What the first layer gets."""
     return self.layers[0][0].kernel.shape[1]
 
   @property
@@ -97,7 +106,9 @@ def translate(
     layers.append(tuple(made))
   model = Model(tuple(layers), residual, {}, None)
   _check_fit(model)
-  model = model._replace(first=_first(model, directions))
+  model = model._replace(
+    first=_first(model, directions), embedding=_embedding(model, parts)
+  )
   readout = parts.get('readout')
   return model if readout is None else _with_readout(model, readout)
 
@@ -152,7 +163,7 @@ def _directions(
         raise ExportError(f'params: {name!r} is no part of a model{nearest}')
     if 'layers' not in part:
       raise ExportError('params: no layers; nearest: {"layers": (...)}')
-  for name in ('backward', 'readout'):
+  for name in ('backward', 'readout', 'embedding'):
     if name in found[-1] and len(found) == 2:
       raise ExportError(
         f'backward: has a {name!r}, must have layers and carries only; '
@@ -163,6 +174,16 @@ def _directions(
       'carries: of one direction, must be of both or of none; nearest: none'
     )
   return found
+
+
+def _embedding(model: Model, parts: Mapping[str, Any]) -> np.ndarray | None:
+  """Return the matrix below the first layer, if there is one."""
+  if 'embedding' not in parts:
+    return None
+  matrix = operators.single('embedding', parts['embedding'])
+  wanted = (*matrix.shape[:1], model.first_features)
+  weights.check_shapes({'embedding': matrix}, {'embedding': wanted})
+  return matrix
 
 
 def _first(
@@ -215,7 +236,7 @@ def _check_fit(model: Model) -> None:
           f'layer {n}: hidden_features={width}, must be those of layer 0; '
           f'nearest: {size}'
         )
-      below = model.width if n else model.in_features
+      below = model.width if n else model.first_features
       if features != below:
         raise ExportError(
           f'layer {n}: in_features={features}, must be what is below it; '

@@ -7,7 +7,7 @@ Takes the final parameters of a run that is finished, and of one that is not the
 newest checkpoint that is whole; the ids of the runs are in runs.jsonl, and
 without --run they are listed. --out ends in .onnx, or in .safetensors for the
 weights as torch names them: those of an LSTM under `lstm.`, those of a Linear
-under `readout.`.
+under `readout.`, those of an Embedding under `embedding.`.
 """
 
 from collections.abc import Sequence
@@ -172,6 +172,8 @@ def _torch(
     backward=params['backward']['layers'] if sizes.bidirectional else None,
     prefix='lstm.',
   )
+  if sizes.embedding_features:
+    arrays['embedding.weight'] = params['embedding']
   readout = params['readout']
   arrays['readout.weight'] = np.ascontiguousarray(readout['kernel'].T)
   arrays['readout.bias'] = readout['bias']

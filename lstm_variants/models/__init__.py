@@ -4,6 +4,8 @@
 """
 
 from lstm_variants.models.apply import apply_model as apply_model
+from lstm_variants.models.apply import Dropout as Dropout
+from lstm_variants.models.apply import embed as embed
 from lstm_variants.models.apply import first_carries as first_carries
 from lstm_variants.models.apply import init_model as init_model
 from lstm_variants.models.architecture import Architecture as Architecture

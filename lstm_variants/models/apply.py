@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 from flax import nnx
@@ -16,14 +16,36 @@ from lstm_variants.models.architecture import (
   check_architecture as check_architecture,
 )
 from lstm_variants.models.architecture import count_params as count_params
+from lstm_variants.models.architecture import embed as embed
 from lstm_variants.models.architecture import (
   drawn_settings,
+  first_features,
   settings_of,
   width_of,
 )
 
-# Of the keys of the cells that run backwards.
-_BACKWARD = 0x6261636B
+# Of the keys of the cells that run backwards, and of the embedding.
+_BACKWARD, _EMBEDDING = 0x6261636B, 0x656D6264
+
+
+class Dropout(NamedTuple):
+  """What is left out at random between the layers, in training.
+
+      x = D ⊙ h / (1 − p),  D ~ Bernoulli(1 − p), of each step, sequence, unit
+
+  h is what a layer puts out, x what the one above it gets; a residual
+  connection passes h whole. At test time nothing is left out.
+
+  Attributes:
+    key: a PRNG key.
+    rate: p, the probability that a number is left out.
+
+  Reference:
+    Zaremba, Sutskever & Vinyals 2014, arXiv:1409.2329.
+  """
+
+  key: jax.Array
+  rate: float | jax.Array
 
 
 def init_model(
@@ -50,7 +72,9 @@ def init_model(
     readout has a LeCun-normal kernel `[width, out_features]` and a zero bias.
     Beside the layers there are 'gains', of layer normalisation, and 'carries',
     the learned states `{name: [H]}`, where the architecture has them, for each
-    layer; and all three again in 'backward' of a bidirectional model.
+    layer; and all three again in 'backward' of a bidirectional model. An
+    'embedding' `[in_features, E]` has rows of length 1 on average, as one-hot
+    symbols have: normal, of variance 1 / E.
   """
   sizes = architecture
   cell = cells.CELLS[sizes.cell]
@@ -69,6 +93,10 @@ def init_model(
   )
   bias = jnp.zeros((sizes.out_features,), dtype)
   params['readout'] = {'kernel': kernel, 'bias': bias}
+  if sizes.embedding_features:
+    shape = sizes.in_features, sizes.embedding_features
+    normal = jax.random.normal(jax.random.fold_in(key, _EMBEDDING), shape)
+    params['embedding'] = (normal * shape[1] ** -0.5).astype(dtype)
   if sizes.bidirectional:
     # A stream that no cell draws from: they fold in the numbers of leaves.
     keys = jax.random.split(jax.random.fold_in(key, _BACKWARD), len(keys) - 1)
@@ -81,7 +109,7 @@ def _init_direction(keys, sizes, init, dtype) -> dict[str, Any]:
   cell, hidden = cells.CELLS[sizes.cell], sizes.hidden_features
   params: dict[str, Any] = {
     'layers': tuple(
-      init(key, width_of(sizes) if layer else sizes.in_features, hidden)
+      init(key, width_of(sizes) if layer else first_features(sizes), hidden)
       for layer, key in enumerate(keys)
     )
   }
@@ -107,6 +135,7 @@ def apply_model(
   segment: int | None = None,
   gradient: unroll.Gradient = 'fused',
   noise: remedies.Noise | None = None,
+  dropout: Dropout | None = None,
 ) -> tuple[tuple[Any, ...], jax.Array]:
   """Run a model over a batch of sequences.
 
@@ -124,6 +153,7 @@ def apply_model(
       what None needs where time is long.
     gradient: see `unroll.scan`; 'autodiff' is for forward mode.
     noise: None, or zoneout and recurrent dropout.
+    dropout: None, or what is left out between the layers.
 
   Returns:
     The carries after the last step and the outputs,
@@ -145,8 +175,11 @@ def apply_model(
       f'{len(carries)} carries for num_layers={architecture.num_layers}; '
       'give one for each layer, or None'
     )
-  run = functools.partial(_run, params, architecture, settings, gradient, noise)
-  xs = x, mask, jnp.arange(len(x)) if noise is not None else None
+  run = functools.partial(
+    _run, params, architecture, settings, gradient, noise, dropout
+  )
+  drawn = noise is not None or dropout is not None
+  xs = x, mask, jnp.arange(len(x)) if drawn else None
   if segment is None:
     last, outputs = run(tuple(carries), xs)
   elif architecture.bidirectional:
@@ -201,12 +234,15 @@ def first_carries(
   return tuple(zip(forward, of_direction(params['backward']), strict=True))
 
 
-def _run(params, architecture, settings, gradient, noise, carries, xs):
+def _run(params, architecture, settings, gradient, noise, dropout, carries, xs):
   """Run the layers and the readout over inputs and mask, time major."""
-  hiddens, mask, steps = xs
+  inputs, mask, steps = xs
+  hiddens = embed(params, inputs)
   last = []
   for layer, carry in enumerate(carries):
-    below = hiddens
+    whole = below = hiddens
+    if dropout is not None and layer:
+      below = _drop(dropout, layer, steps, whole)
     run = functools.partial(
       _run_layer, architecture, settings, gradient, noise, layer
     )
@@ -219,10 +255,26 @@ def _run(params, architecture, settings, gradient, noise, carries, xs):
     else:
       carry, hiddens = run(params, carry, below, mask, steps)
     if architecture.residual and layer:
-      hiddens = hiddens + below
+      hiddens = hiddens + whole
     last.append(carry)
   readout = params['readout']
   return tuple(last), hiddens @ readout['kernel'] + readout['bias']
+
+
+def _drop(
+  dropout: Dropout, layer: int, steps: jax.Array, hiddens: jax.Array
+) -> jax.Array:
+  """Return `[time, batch, F]` of which a share is left out; see `Dropout`."""
+  kept = 1 - jnp.asarray(dropout.rate, jnp.float32)
+  key = jax.random.fold_in(dropout.key, layer)
+
+  # By the number of the step: a segment draws as the whole does.
+  def factor(step: jax.Array) -> jax.Array:
+    of_step = jax.random.fold_in(key, step)
+    drawn = jax.random.bernoulli(of_step, kept, hiddens.shape[1:])
+    return jnp.where(drawn, 1 / kept, 0).astype(hiddens.dtype)
+
+  return hiddens * jax.vmap(factor)(steps)
 
 
 def _run_layer(

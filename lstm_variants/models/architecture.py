@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+import jax
+
 from lstm_variants import cells
 from lstm_variants.cells import layout, remedies
 from lstm_variants.cells.toggles import Toggles
@@ -24,6 +26,8 @@ class Architecture(NamedTuple):
     residual: what a layer above the first gets is added to what it puts out.
     bidirectional: each layer has a second cell that runs from the last step to
       the first; what is above sees both, side by side.
+    embedding_features: E; inputs, one-hot symbols, go through a learned matrix
+      `[in_features, E]` before the first layer. 0: they do not.
   """
 
   cell: str
@@ -37,6 +41,7 @@ class Architecture(NamedTuple):
   learned_carry: bool = False
   residual: bool = False
   bidirectional: bool = False
+  embedding_features: int = 0
 
 
 def check_architecture(architecture: Architecture) -> None:
@@ -53,6 +58,10 @@ def check_architecture(architecture: Architecture) -> None:
     cells.check_settings(sizes.cell, sizes.cell_settings, sizes.hidden_features)
   if sizes.num_layers < 1:
     raise ValueError(f'num_layers={sizes.num_layers} is below 1')
+  if sizes.embedding_features < 0:
+    raise ValueError(
+      f'embedding_features={sizes.embedding_features} is below 0'
+    )
   if sizes.residual and sizes.num_layers < 2:
     raise ValueError(
       'residual=True needs num_layers of 2 or more: the first layer has inputs '
@@ -92,11 +101,30 @@ def width_of(architecture: Architecture) -> int:
   return architecture.hidden_features * (1 + architecture.bidirectional)
 
 
+def first_features(architecture: Architecture) -> int:
+  """Return the features that the first layer gets."""
+  return architecture.embedding_features or architecture.in_features
+
+
+def embed(params: dict[str, Any], inputs: jax.Array) -> jax.Array:
+  """Return what the first layer gets: the inputs, or their embedding.
+
+  A symbol, one-hot, picks its row of the matrix; padding, all zero, is zero.
+
+  Args:
+    params: of a model, see `models.init_model`.
+    inputs: `[..., in_features]`.
+  """
+  if 'embedding' not in params:
+    return inputs
+  return inputs @ params['embedding']
+
+
 def count_params(architecture: Architecture, toggles: Any) -> int:
   """Count the parameters in use: those of gates and toggles that are on."""
   sizes = architecture
   cell, settings = cells.CELLS[sizes.cell], settings_of(architecture, toggles)
-  features = sizes.in_features, *[width_of(sizes)] * (sizes.num_layers - 1)
+  features = first_features(sizes), *[width_of(sizes)] * (sizes.num_layers - 1)
   count = sum(
     cell.count_params(settings, of_layer, sizes.hidden_features)
     for of_layer in features
@@ -107,4 +135,5 @@ def count_params(architecture: Architecture, toggles: Any) -> int:
   if sizes.learned_carry:
     count += sizes.num_layers * len(cell.zones) * sizes.hidden_features
   readout = (width_of(sizes) + 1) * sizes.out_features
-  return count * (1 + sizes.bidirectional) + readout
+  embedding = sizes.in_features * sizes.embedding_features
+  return count * (1 + sizes.bidirectional) + readout + embedding

@@ -262,7 +262,7 @@ class SequenceModel(nnx.Module):
       param_dtype: of the parameters.
       rngs: its `params` stream gives the key.
       **others: of the other fields of `models.Architecture`: cell_settings,
-        layer_norm, learned_carry, residual, bidirectional.
+        layer_norm, learned_carry, residual, bidirectional, embedding_features.
 
     Raises:
       ValueError: an unknown name, contradicting toggles, no place for one.

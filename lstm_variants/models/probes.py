@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from lstm_variants import cells
 from lstm_variants.cells import contract, remedies, stacks
-from lstm_variants.models.architecture import Architecture
+from lstm_variants.models.architecture import Architecture, embed
 
 # (carry, inputs, number of the step, mask) -> carry.
 Step = Callable[[Any, jax.Array, jax.Array, jax.Array | None], Any]
@@ -25,7 +25,7 @@ class Followed(NamedTuple):
   """What a layer was given and what it made of it.
 
   Attributes:
-    inputs: `[time, batch, features]`.
+    inputs: `[time, batch, features]`; of the first layer the embedding.
     states: after each step, a carry of `[time, batch, ...]`.
   """
 
@@ -104,7 +104,7 @@ def run(
   """
   check_named(cells.CELLS[architecture.cell])
   numbers = jnp.arange(len(inputs))
-  followed, hiddens = [], inputs
+  followed, hiddens = [], embed(params, inputs)
   for layer, (carry, probe) in enumerate(zip(carries, probes, strict=True)):
     step = step_of(params, architecture, settings, layer, noise)
 

@@ -57,11 +57,13 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   """
   sizes = settings.architecture
   width = sizes.hidden_features
-  inputs = sizes.in_features + width * (2 * sizes.num_layers - 1)
+  first = sizes.embedding_features or sizes.in_features
+  inputs = first + width * (2 * sizes.num_layers - 1)
   weights = 4 * width * inputs + 9 * width**2 * sizes.num_layers
   # Wide or deep states have as many weights more.
   weights *= max(1, _states_a_unit(settings) // 2)
   weights = max(weights, _cell_weights(settings)) * (1 + sizes.bidirectional)
+  weights += sizes.in_features * sizes.embedding_features
   number = max(fields.DTYPES[settings.dtype], 4)
   rows = max(cores() // settings.batch_devices, 1)
   together = min(runs, (settings.lanes or 1) * rows)
@@ -260,6 +262,6 @@ def _kept_bytes(settings: Settings, steps: int) -> int:
   """Estimate what the gradient of `steps` steps keeps of one run."""
   sizes = settings.architecture
   kept = _kept_a_unit(settings) * sizes.hidden_features * sizes.num_layers
-  kept += sizes.in_features + sizes.out_features
+  kept += sizes.in_features + sizes.embedding_features + sizes.out_features
   number = fields.DTYPES[settings.dtype]
   return settings.batch_size * steps * kept * number

@@ -116,6 +116,12 @@ COUPLED = lv.SequenceModel(2, 3, 1, toggles='coupled', rngs=nnx.Rngs(0))
       {},
       "backward: has a 'backward'",
     ),
+    (
+      {'layers': P, 'embedding': np.ones((7, 3), 'f')},
+      None,
+      {},
+      'embedding: has shape [7, 3], must have [7, 2]',
+    ),
     ({'layers': P, 'backward': (P,)}, None, {}, 'backward: a tuple, must be'),
     ({'layers': P, 'carries': ()}, None, {}, 'carries: of 0 layer(s)'),
     ({'layers': P, 'carries': ({},)}, None, {}, 'carries: without c'),

@@ -229,7 +229,7 @@ def stack_of(
   return architecture, params, draw(rng, 3, 7, 2)
 
 
-def check_against_apply_model(lengths: Any, cell: str, **others: bool) -> None:
+def check_against_apply_model(lengths: Any, cell: str, **others: int) -> None:
   architecture, params, inputs = stack_of(cell, **others)
   feeds, mask = {'inputs': inputs}, None
   if lengths:
@@ -294,8 +294,14 @@ def test_diagonal_lstms_of_random_toggles_equal_the_numpy_loop(seed):
 
 @pytest.mark.parametrize('lengths', [None, (7, 3, 0)])
 def test_all_that_is_around_the_layers_equals_apply_model(lengths):
-  around = {'residual': True, 'learned_carry': True, 'bidirectional': True}
-  check_against_apply_model(lengths, 'lstm', **around)
+  check_against_apply_model(
+    lengths,
+    'lstm',
+    residual=True,
+    learned_carry=True,
+    bidirectional=True,
+    embedding_features=5,
+  )
 
 
 def test_a_sequence_model_knows_itself():

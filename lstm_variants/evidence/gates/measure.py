@@ -205,6 +205,7 @@ def _follow(params, architecture, toggles, inputs, layer, noise):
 
   below = jnp.swapaxes(inputs, 0, 1)
   _, (carries, outputs) = lax.scan(body, first, below)
+  below = models.embed(params, below)
   for index in range(layer):
     residual = architecture.residual and index
     below = carries[index].h + (below if residual else 0)
