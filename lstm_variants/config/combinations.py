@@ -4,8 +4,9 @@ import importlib.util
 from typing import Any
 
 from lstm_variants import tasks
-from lstm_variants.config import fields
+from lstm_variants.config import fields, task_fields
 from lstm_variants.config.rules import InputError
+from lstm_variants.optimizers import schedules
 
 
 def check(config: dict[str, Any]) -> None:
@@ -19,8 +20,10 @@ def check(config: dict[str, Any]) -> None:
   """
   _check_batch(config['training'])
   _check_stack(config['model'])
+  _check_embedding(config)
   _check_directions(config)
   _check_drops(config['model'], config['training'])
+  schedules.check(config['optimizer'])
   _check_tensorboard(config['training']['tensorboard'])
 
 
@@ -43,6 +46,27 @@ def _check_stack(model: dict[str, Any]) -> None:
       True,
       'needs --config.model.num_layers of 2 or more: the first layer has '
       'inputs of another size; nearest: false',
+    )
+  if model['dropout'] and model['num_layers'] < 2:
+    raise InputError(
+      'model.dropout',
+      model['dropout'],
+      'needs --config.model.num_layers of 2 or more: it is between the layers; '
+      'nearest: 0',
+    )
+
+
+def _check_embedding(config: dict[str, Any]) -> None:
+  """Refuse an embedding of what is no symbol."""
+  features, task = config['model']['embedding_features'], config['task']
+  if (
+    features and not task_fields.make_task(task, held_out=False).inputs.one_hot
+  ):
+    raise InputError(
+      'model.embedding_features',
+      features,
+      f'the inputs of {task["name"]} ({task["dialect"]}) are numbers, no '
+      'symbols; nearest: 0',
     )
 
 
@@ -68,7 +92,7 @@ def _check_directions(config: dict[str, Any]) -> None:
 
 def _check_drops(model: dict[str, Any], training: dict[str, Any]) -> None:
   """Refuse what each device would have to draw for its part of a batch."""
-  for rate in fields.RATES:
+  for rate in ('dropout', *fields.RATES):
     if model[rate] and training['batch_devices'] > 1:
       raise InputError(
         f'model.{rate}',

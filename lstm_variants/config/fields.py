@@ -248,6 +248,14 @@ _MODEL = (
     by='model.variant',
   ),
   Field(
+    'model.dropout',
+    0.0,
+    Real(0.1, least=0, below=1),
+    RUN,
+    'The share of what a layer above the first gets that is left out in '
+    'training (Zaremba et al. 2014); 0: off.',
+  ),
+  Field(
     'model.learned_carry',
     False,
     Boolean(),
@@ -268,6 +276,14 @@ _MODEL = (
     Boolean(),
     PROGRAM,
     'Each layer has a second cell that goes from the last step to the first.',
+  ),
+  Field(
+    'model.embedding_features',
+    0,
+    Integer(0, 2**16),
+    PROGRAM,
+    'Inputs that are symbols go through a learned matrix to so many features '
+    'before the first layer; 0: off.',
   ),
   Field(
     'model.dtype',

@@ -10,7 +10,7 @@ from lstm_variants.config import fields, rules
 from lstm_variants.config.rules import InputError
 
 # The fields by which a layer is normalised or noisy.
-_APART = ('layer_norm', 'bidirectional', *fields.RATES)
+_APART = ('layer_norm', 'bidirectional', 'dropout', *fields.RATES)
 
 
 class Choice(NamedTuple):

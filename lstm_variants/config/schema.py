@@ -31,7 +31,7 @@ def _table(*registered: tuple[str, ...]) -> Mapping[str, Field]:
   del registered
   rows: dict[str, Field] = {}
   parts = ('', 'task', 'model', 'optimizer', 'training')
-  brought = (*_toggles(), *_cell_settings(), *_optimizer_options())
+  brought = (*_toggles(), *_cell_settings(), *optimizers.brought())
   for part in parts:
     shared = (row for row in fields.ROWS if _part(row) == part)
     own = (row for row in brought if _part(row) == part)
@@ -51,6 +51,7 @@ def _resolved(row: Field) -> Field:
     'task': tasks.DIALECTS,
     'model': models(),
     'optimizer': optimizers.OPTIMIZERS,
+    'schedule': optimizers.SCHEDULES,
     'initializer': initializers.RECURRENT,
   }
   if isinstance(row.rule, rules.Registered):
@@ -86,11 +87,6 @@ def _cell_settings() -> Iterable[Field]:
         f"{known.meaning[:1].upper()}{known.meaning[1:]}; open: the cell's.",
         by='model.variant',
       )
-
-
-def _optimizer_options() -> Iterable[Field]:
-  for optimizer in optimizers.OPTIMIZERS.values():
-    yield from optimizer.fields
 
 
 def defaults() -> dict[str, Any]:

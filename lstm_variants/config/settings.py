@@ -13,6 +13,7 @@ from lstm_variants.config import (
   schema,
   task_fields,
 )
+from lstm_variants.optimizers import schedules
 from lstm_variants.tasks import base
 
 # `config.task`: its fields by their last word.
@@ -85,6 +86,8 @@ class Settings:
     noisy: there is zoneout or recurrent dropout.
     noisy_inputs: noise is added to the inputs.
     penalised: there is a penalty on gradients.
+    dropped: there is dropout between the layers.
+    scheduled: the learning rate changes while a run trains.
   """
 
   values: Values
@@ -94,6 +97,8 @@ class Settings:
   noisy: bool
   noisy_inputs: bool
   penalised: bool
+  dropped: bool
+  scheduled: bool
 
   def __getattr__(self, word: str) -> Any:
     if word.startswith('_') or word == 'values':
@@ -117,6 +122,11 @@ class Settings:
   def optimizer(self) -> str:
     """The name of the optimizer."""
     return self.values['optimizer.name']
+
+  @property
+  def sequences_per_update(self) -> int:
+    """How many training sequences an update consumes."""
+    return self.batch_size * self.accumulation
 
   @property
   def task(self) -> base.Task:
@@ -153,6 +163,7 @@ class Settings:
       self.learned_carry,
       self.residual,
       self.bidirectional,
+      self.embedding_features,
     )
 
 
@@ -221,11 +232,17 @@ def from_config(config: Any) -> Run:
       name: _reads_of(optimizer)
       for name, optimizer in optimizers.OPTIMIZERS.items()
     },
+    'optimizer.schedule': {
+      name: _reads_of(schedule)
+      for name, schedule in optimizers.SCHEDULES.items()
+    },
     'model.variant': model_fields.readers(),
   }
-  optimizer = values['optimizer.name']
   chosen = {
-    'optimizer.name': (optimizer, able['optimizer.name'][optimizer]),
+    **{
+      field: (values[field], able[field][values[field]])
+      for field in ('optimizer.name', 'optimizer.schedule')
+    },
     'model.variant': (run.model, choice.reads),
   }
   schema.check_read(values, rows, chosen, able)
@@ -256,9 +273,11 @@ def _flat(config: Any) -> dict[str, Any]:
   return dict(fields.flatten(nested))
 
 
-def _reads_of(optimizer: optimizers.Optimizer) -> frozenset[str]:
-  own = (row.name for row in optimizer.fields)
-  return frozenset((*optimizer.reads, *own))
+def _reads_of(
+  component: optimizers.Optimizer | optimizers.Schedule,
+) -> frozenset[str]:
+  own = (row.name for row in component.fields)
+  return frozenset((*component.reads, *own))
 
 
 def _make(values: Mapping[str, Any]) -> tuple[Run, model_fields.Choice]:
@@ -289,6 +308,8 @@ def _make(values: Mapping[str, Any]) -> tuple[Run, model_fields.Choice]:
     noisy=any(config['model'][rate] for rate in fields.RATES),
     noisy_inputs=config['training']['input_noise'] > 0,
     penalised=config['optimizer']['gradient_penalty'] > 0,
+    dropped=config['model']['dropout'] > 0,
+    scheduled=schedules.varies(config['optimizer']),
   )
   hyperparams = Hyperparams(
     seed=config['seed'],

@@ -9,6 +9,7 @@ Each is an entry of `OPTIMIZERS`: what makes it, and the fields that it reads.
 `weight_decay`, which is decoupled: θ shrinks by η λ θ whatever the gradient.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ import optax
 import optax.contrib
 
 from lstm_variants import registry
+from lstm_variants.config.fields import Field
 from lstm_variants.optimizers import rows
 from lstm_variants.optimizers.optimizer import check, Options
 from lstm_variants.optimizers.optimizer import Optimizer as Optimizer
@@ -208,6 +210,15 @@ if hasattr(optax.contrib, 'muon'):
 OPTIMIZERS: registry.Registry[Optimizer] = registry.Registry(
   'optimizer', _HOUSE
 )
+
+
+def brought() -> Iterator[Field]:
+  """Yield the rows of fields that optimizers and schedules bring."""
+  yield from rows.SHARED
+  for optimizer in OPTIMIZERS.values():
+    yield from optimizer.fields
+  for schedule in SCHEDULES.values():
+    yield from schedule.fields
 
 
 def register_optimizer(name: str, optimizer: Optimizer) -> None:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from lstm_variants import registry
 from lstm_variants.config import rules
+from lstm_variants.config.fields import Field
 from lstm_variants.optimizers.optimizer import Options
 
 
@@ -29,7 +30,8 @@ class Schedule(NamedTuple):
       the share `done`, from 0 to 1, of the decay is over; traced.
     summary: what it is, in one line.
     reference: author, year and where.
-    reads: names of the fields that it reads beside `warmup_updates`.
+    reads: names of the shared rows that it reads beside `warmup_updates`.
+    fields: rows of its own, which no other schedule reads.
     check: refuses options, by short name, that contradict each other, with a
       `rules.InputError`.
   """
@@ -38,6 +40,7 @@ class Schedule(NamedTuple):
   summary: str
   reference: str
   reads: tuple[str, ...] = ('optimizer.decay_updates', 'optimizer.final_factor')
+  fields: tuple[Field, ...] = ()
   check: Callable[[Options], None] = lambda options: None
 
 

@@ -58,7 +58,7 @@ def train_population(workdir: str, population: populations.Population) -> bool:
     progress = stack.enter_context(
       progress_lib.Progress(name, len(population.runs), settings.updates)
     )
-    before = start.update * settings.batch_size
+    before = start.update * settings.sequences_per_update
     events = stack.enter_context(
       tensorboard.Events(
         writer.partial, population.run_names, settings.tensorboard, before

@@ -16,11 +16,12 @@ def metric_rows(
   population: populations.Population, state: step.State, record: Record
 ) -> list[dict[str, Any]]:
   """Return a row for each run, of one evaluation."""
+  consumed = population.settings.sequences_per_update
   return [
     {
       'run': name,
       'update': int(state.update[index]),
-      'sequences': int(state.update[index]) * population.settings.batch_size,
+      'sequences': int(state.update[index]) * consumed,
       **{key: float(value[index]) for key, value in record.items()},
     }
     for index, name in enumerate(population.run_names)
@@ -52,9 +53,9 @@ def run_rows(
         'config': run.config,
         'status': _status(solved, diverged),
         'sequences_to_success': (
-          solved_at * settings.batch_size if solved else None
+          solved_at * settings.sequences_per_update if solved else None
         ),
-        'sequences': updates * settings.batch_size,
+        'sequences': updates * settings.sequences_per_update,
         'updates': updates,
         'final': {
           key: float(value[index])

@@ -11,12 +11,13 @@ from lstm_variants.cells import remedies
 from lstm_variants.config import fields
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.models import penalty
+from lstm_variants.optimizers import schedules
 from lstm_variants.tasks import base
 from lstm_variants.training import memory
 from lstm_variants.training import success as success_lib
 
 # Streams of random numbers derived from one seed.
-PARAMS, DATA, HELD_OUT, NOISE, INPUT_NOISE = range(5)
+PARAMS, DATA, HELD_OUT, NOISE, INPUT_NOISE, DROPOUT = range(6)
 # The mesh axis of the devices that share a batch, if there are several.
 BATCH = 'batch'
 
@@ -65,6 +66,9 @@ def make_optimizer(
     for name, value in values.items()
     if name.startswith('optimizer.')
   }
+  if settings.scheduled:
+    rate = schedules.learning_rate(options)
+    options = {**options, 'learning_rate': rate}
   return optax.chain(
     optax.clip_by_global_norm(hyperparams.clip_norm),
     optax.clip(hyperparams.clip_value),
@@ -106,7 +110,7 @@ def train_step(
   hyperparams: settings_lib.Hyperparams,
   state: State,
 ) -> tuple[State, Totals]:
-  """Make one update; the batch is a pure function of (seed, update).
+  """Make one update; its batches are a pure function of (seed, update).
 
   A run whose loss or new parameters are not finite keeps its last finite state
   and is marked; later updates leave it alone.
@@ -121,16 +125,7 @@ def train_step(
     once, all zero for a frozen run.
   """
   task = settings.task
-  key = jax.random.fold_in(jax.random.key(hyperparams.seed), DATA)
-  batch = _cast(
-    task.sample(jax.random.fold_in(key, state.update), settings.batch_size),
-    settings,
-  )
-  if settings.noisy_inputs:
-    batch = batch._replace(inputs=_disturb(hyperparams, state, batch.inputs))
-  loss, errors, grads = _differentiate(
-    settings, hyperparams, state.params, batch, _noise(hyperparams, state)
-  )
+  loss, errors, grads = _gradient(settings, hyperparams, state)
   changes, opt_state = make_optimizer(settings, hyperparams).update(
     grads, state.opt_state, state.params
   )
@@ -200,24 +195,69 @@ def evaluate(
   return state, metrics
 
 
-def _noise(
-  hyperparams: settings_lib.Hyperparams, state: State, stream: int = NOISE
+def _gradient(
+  settings: settings_lib.Settings,
+  hyperparams: settings_lib.Hyperparams,
+  state: State,
+) -> tuple[jax.Array, jax.Array, Any]:
+  """Return loss, errors of the sequences, and gradient of an update.
+
+  Of k accumulated batches the loss and the gradient are means, and update u has
+  the batches k u … k u + k − 1 of the stream that k = 1 takes one by one.
+  """
+  count = settings.accumulation
+  if count == 1:
+    return _of_batch(settings, hyperparams, state.params, state.update)
+
+  def add(total: Any, number: jax.Array) -> tuple[Any, jax.Array]:
+    loss, errors, grads = _of_batch(settings, hyperparams, state.params, number)
+    return jax.tree.map(jnp.add, total, (loss, grads)), errors
+
+  dtype = jnp.promote_types(settings.dtype, jnp.float32)
+  zero = jnp.zeros((), dtype), jax.tree.map(jnp.zeros_like, state.params)
+  numbers = state.update.astype(jnp.uint32) * count
+  total, errors = jax.lax.scan(
+    add, zero, numbers + jnp.arange(count, dtype=jnp.uint32)
+  )
+  loss, grads = jax.tree.map(lambda leaf: leaf / count, total)
+  return loss, errors.reshape(-1), grads
+
+
+def _of_batch(
+  settings: settings_lib.Settings,
+  hyperparams: settings_lib.Hyperparams,
+  params: Any,
+  number: jax.Array,
+) -> tuple[jax.Array, jax.Array, Any]:
+  """Return loss, errors and gradient of a batch, by its number."""
+  batch = _cast(
+    settings.task.sample(_key(hyperparams, DATA, number), settings.batch_size),
+    settings,
+  )
+  if settings.noisy_inputs:
+    inputs = _disturb(hyperparams, number, batch.inputs)
+    batch = batch._replace(inputs=inputs)
+  return _differentiate(settings, hyperparams, params, batch, number)
+
+
+def _key(
+  hyperparams: settings_lib.Hyperparams, stream: int, number: jax.Array
 ) -> jax.Array:
-  """Return the key of what is random in an update, beside its batch."""
+  """Return the key of what is random with a batch, by stream and number."""
   key = jax.random.fold_in(jax.random.key(hyperparams.seed), stream)
-  return jax.random.fold_in(key, state.update)
+  return jax.random.fold_in(key, number)
 
 
 def _disturb(
-  hyperparams: settings_lib.Hyperparams, state: State, inputs: jax.Array
+  hyperparams: settings_lib.Hyperparams, number: jax.Array, inputs: jax.Array
 ) -> jax.Array:
   """Return inputs with Gaussian noise."""
-  key = _noise(hyperparams, state, INPUT_NOISE)
+  key = _key(hyperparams, INPUT_NOISE, number)
   noise = jax.random.normal(key, inputs.shape, inputs.dtype)
   return inputs + jnp.asarray(hyperparams.input_noise, inputs.dtype) * noise
 
 
-def _differentiate(settings, hyperparams, params, batch: base.Batch, key):
+def _differentiate(settings, hyperparams, params, batch: base.Batch, number):
   """Return loss, errors of the sequences, and gradient.
 
   Where several devices share the batch, each unrolls its part of it. All of
@@ -230,7 +270,8 @@ def _differentiate(settings, hyperparams, params, batch: base.Batch, key):
     return task.loss(outputs, batch), task.sequence_errors(outputs, batch)
 
   part, pull_back = jax.vjp(
-    lambda params: _outputs(settings, hyperparams, params, batch, key), params
+    lambda params: _outputs(settings, hyperparams, params, batch, number),
+    params,
   )
   outputs = _gather(settings, part)
   (loss, errors), slopes = jax.value_and_grad(loss_fn, has_aux=True)(outputs)
@@ -255,18 +296,23 @@ def _outputs(
   hyperparams: settings_lib.Hyperparams,
   params: Any,
   batch: base.Batch,
-  key: jax.Array | None,
+  number: jax.Array | None,
 ) -> jax.Array:
   """Return the outputs of this device's part of a batch.
 
-  With a key, what is left out at random is drawn; without, it has its mean.
+  With the number of a training batch, what is left out at random is drawn;
+  without, it has its mean.
   Computed in the dtype of the settings; losses are taken in 32 bits or 64.
   """
   params = jax.tree.map(lambda leaf: leaf.astype(settings.dtype), params)
-  noise = None
+  noise = dropout = None
   if settings.noisy:
     rates = (getattr(hyperparams, rate) for rate in fields.RATES)
+    key = None if number is None else _key(hyperparams, NOISE, number)
     noise = remedies.Noise(key, *rates)
+  if settings.dropped and number is not None:
+    key = _key(hyperparams, DROPOUT, number)
+    dropout = models.Dropout(key, hyperparams.dropout)
   _, outputs = models.apply_model(
     params,
     settings.architecture,
@@ -274,6 +320,7 @@ def _outputs(
     _part(settings, batch.inputs),
     segment=memory.segment(settings),
     noise=noise,
+    dropout=dropout,
   )
   return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
 
