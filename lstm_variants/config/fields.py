@@ -381,7 +381,7 @@ _TRAINING = (
     32,
     Integer(1, _MANY),
     PROGRAM,
-    'Sequences per update.',
+    'Sequences per batch; an update takes one, or optimizer.accumulation.',
   ),
   Field(
     'training.updates', 2000, Integer(0, 10**9), CONDUCT, 'Updates at most.'
@@ -447,6 +447,14 @@ _TRAINING = (
     Boolean(),
     PROGRAM,
     "Stop once every run of the population has met the task's rule of success.",
+  ),
+  Field(
+    'training.patience',
+    0,
+    Integer(0, 10**9),
+    CONDUCT,
+    'A population stops at the first evaluation before which no held-out loss '
+    'of its runs has become smaller for so many updates; 0: it does not.',
   ),
   Field(
     'training.save_interval',

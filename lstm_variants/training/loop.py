@@ -11,7 +11,7 @@ import numpy as np
 
 from lstm_variants.config import populations
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.runs import checkpoint, provenance
+from lstm_variants.runs import checkpoint, provenance, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.training import (
   interrupt,
@@ -20,6 +20,9 @@ from lstm_variants.training import (
   states,
   step,
   tensorboard,
+)
+from lstm_variants.training import (
+  patience as patience_lib,
 )
 from lstm_variants.training import (
   population as population_lib,
@@ -77,7 +80,16 @@ def train_population(workdir: str, population: populations.Population) -> bool:
       events.write(rows)
       progress.show(records.report(state, record))
 
-    state, final = _train(settings, compiled, start, observe, saver)
+    patience = patience_lib.begin(settings.patience, compiled.size)
+    if start.state is not None:
+      patience = patience_lib.read(
+        settings.patience,
+        writer.partial / results.METRICS,
+        population.run_names,
+      )
+    state, final, patience = _train(
+      settings, compiled, start, patience, observe, saver
+    )
     progress.show(records.report(state, final), last=True)
     seconds = saver.seconds()
     writer.finish(
@@ -85,6 +97,7 @@ def train_population(workdir: str, population: populations.Population) -> bool:
       states.named_leaves(state.params),
       {
         **_describe(compiled, saver, settings),
+        'out_of_patience': patience.is_over,
         'started': started,
         'finished': _now(),
       },
@@ -156,13 +169,15 @@ def _train(
   settings: settings_lib.Settings,
   compiled: population_lib.Compiled,
   start: resume.Start,
+  patience: patience_lib.Patience,
   observe: Observer,
   saver: _Saver,
-) -> tuple[_State, records.Record]:
+) -> tuple[_State, records.Record, patience_lib.Patience]:
   """Train to the end; `observe` sees update 0 and the end of every chunk.
 
   Returns:
-    The last state and record, on the host, without padding.
+    The last state and record, on the host, without padding; and the patience
+    that is left.
   """
   done, on_device = start.update, compiled.state
   if start.state is not None:
@@ -171,19 +186,23 @@ def _train(
   marks, record = _marks(on_device, record, compiled.size)
   if start.state is None:
     observe(marks, record)
+    patience = patience_lib.see(patience, done, record['loss'])
   interrupt.check(saver.saved_update > 0)
-  while not (done >= settings.updates or _is_settled(settings, marks)):
+  while not (
+    done >= settings.updates or patience.is_over or _is_settled(settings, marks)
+  ):
     chunk = _chunk(settings, done)
     on_device, record = compiled.advance(on_device, chunk)
     done += chunk
     marks, record = _marks(on_device, record, compiled.size)
     observe(marks, record)
+    patience = patience_lib.see(patience, done, record['loss'])
     if interrupt.requested() or saver.is_due(done):
       saver.save(on_device)
     interrupt.check(saver.saved_update > 0)
   if saver.saved_update != done:
     saver.save(on_device)
-  return _to_host(on_device, compiled.size), record
+  return _to_host(on_device, compiled.size), record, patience
 
 
 def _chunk(settings: settings_lib.Settings, done: int) -> int:
@@ -226,6 +245,7 @@ def _describe(compiled, saver: _Saver, settings) -> dict[str, Any]:
     'train_seconds': saver.seconds(),
     'save_seconds': saver.save_seconds,
     'updates_at_most': settings.updates,
+    'patience': settings.patience,
   }
 
 

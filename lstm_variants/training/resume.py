@@ -40,7 +40,10 @@ def is_done(workdir: str, population: populations.Population) -> bool:
       f'--config.training.updates={wanted}: {name} was trained for {trained}; '
       f'nearest: {trained}'
     )
-  return trained == wanted
+  # One that gave up goes on where it is given another patience.
+  gave_up = left.get('out_of_patience', False)
+  patient = left.get('patience', 0) == population.settings.patience
+  return trained == wanted and (patient or not gave_up)
 
 
 def check_left(workdir: str, population: populations.Population) -> None:
