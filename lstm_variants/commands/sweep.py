@@ -20,13 +20,14 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from lstm_variants.commands import command, config_file
+from lstm_variants.commands import command, config_file, first_weights
 from lstm_variants.launch import local
 from lstm_variants.training import backend
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
 _MODE = command.define_mode()
+_FROM = first_weights.define_from()
 # What it may end with, each a line for the user.
 ERRORS = (backend.BackendError, *local.ERRORS)
 
@@ -37,10 +38,11 @@ def main() -> None:
   backend.use_every_core()
   flag = flags.FLAGS[_CONFIG.name]
   path = config_flags.get_config_filename(flag)
+  weights = _FROM(_CONFIG.value, _WORKDIR.value, mode)
   runs = local.expand(_CONFIG.value, _load_grid(path))
   name = pathlib.Path(config_file.split_argument(path)[0]).stem
   backend.check()
-  local.train(_WORKDIR.value, name, _CONFIG.value, runs, mode)
+  local.train(_WORKDIR.value, name, _CONFIG.value, runs, mode, weights)
 
 
 def _load_grid(path: str) -> Callable[[Any], Iterable[Any]]:

@@ -7,15 +7,22 @@
 The results are in the run directory: metrics.jsonl, runs.jsonl, params.npz
 (see lstm_variants/runs/results.py). Interrupted, repeat the command with
 --resume.
+
+--from=WORKDIR:RUN begins with the weights that another run of the same shapes
+has come to, and with a new state of the optimizer:
+
+    python -m experiments.train --config=configs/adding.py \\
+        --from=runs/adding:peephole_seed0_0a1b2c3d --workdir=runs/further
 """
 
-from lstm_variants.commands import command
+from lstm_variants.commands import command, first_weights
 from lstm_variants.launch import local
 from lstm_variants.training import backend
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
 _MODE = command.define_mode()
+_FROM = first_weights.define_from()
 # What it may end with, each a line for the user.
 ERRORS = (backend.BackendError, *local.ERRORS)
 
@@ -24,6 +31,7 @@ def main() -> None:
   """Check everything, then train."""
   mode = _MODE()
   backend.use_every_core()
+  weights = _FROM(_CONFIG.value, _WORKDIR.value, mode)
   run = local.check(_CONFIG.value)
   backend.check()
-  local.train(_WORKDIR.value, 'train', _CONFIG.value, [run], mode)
+  local.train(_WORKDIR.value, 'train', _CONFIG.value, [run], mode, weights)

@@ -442,6 +442,14 @@ _TRAINING = (
     'training (Greff et al. 2017); 0: off.',
   ),
   Field(
+    'training.start',
+    '',
+    Text(),
+    PROGRAM,
+    'The SHA-256 of the weights that a run begins with, which --from sets; '
+    "'': those that its seed draws.",
+  ),
+  Field(
     'training.stop_when_solved',
     True,
     Boolean(),

@@ -12,6 +12,7 @@ from lstm_variants.config import components, fields, populations, rules, schema
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import checkpoint, directory, record, results
+from lstm_variants.training import given as given_lib
 from lstm_variants.training import interrupt, loop, memory, resume
 from lstm_variants.training import population as population_lib
 
@@ -35,6 +36,7 @@ ERRORS = (
   results.WorkdirError,
   checkpoint.CheckpointError,
   rules.InputError,
+  given_lib.GivenError,
 )
 
 
@@ -108,6 +110,7 @@ def train(
   config: config_dict.ConfigDict,
   runs: Sequence[settings_lib.Run],
   mode: directory.Mode = directory.Mode.NEW,
+  given: given_lib.Given | None = None,
 ) -> None:
   """Train every population of a study that is not finished yet.
 
@@ -117,8 +120,11 @@ def train(
     config: the base config.
     runs: from `expand`, or a single run.
     mode: what to do with a study that is there.
+    given: the weights with which all the runs begin, whose config has
+      `Given.digest` as training.start; None: they draw their own.
 
   Raises:
+    GivenError: they are of other shapes.
     WorkdirError: the directory cannot be used.
     BusyError: another process trains there.
     StorageError: something could not be written.
@@ -128,6 +134,7 @@ def train(
     Interrupted: a signal asked for the end; everything is saved.
     DivergedError: every run diverged; their results are written.
   """
+  _check_given(runs, given)
   configs, defaults = [run.config for run in runs], schema.defaults()
   directory.check(workdir, configs, mode, defaults)
   form = record.new(defaults)
@@ -151,12 +158,29 @@ def train(
     extensions.needed_by(*components.of_runs(configs)),
   ):
     console.say(f'{name}: {len(runs)} runs in {len(members)} compiled programs')
-    diverged = [_train_one(workdir, population) for population in members]
+    if given is not None:
+      given_lib.save(workdir, given)
+    diverged = [
+      _train_one(workdir, population, given) for population in members
+    ]
   if all(diverged):
     raise DivergedError(
       f'--workdir={workdir}: every run diverged; the results are written; try '
       'a smaller --config.optimizer.learning_rate'
     )
+
+
+def _check_given(
+  runs: Sequence[settings_lib.Run], given: given_lib.Given | None
+) -> None:
+  """Refuse runs that are to begin with other weights than those given."""
+  for start in {run.settings.start for run in runs}:
+    if start != (given.digest if given else ''):
+      raise rules.InputError(
+        'training.start', start, 'is set by --from=WORKDIR:RUN; leave it out'
+      )
+  if given is not None:
+    given_lib.check(given, runs)
 
 
 def _check_left(
@@ -185,7 +209,11 @@ def _check_left(
     resume.check_left(workdir, population)
 
 
-def _train_one(workdir: str, population: populations.Population) -> bool:
+def _train_one(
+  workdir: str,
+  population: populations.Population,
+  given: given_lib.Given | None,
+) -> bool:
   """Train a population unless it is done; tell whether every run diverged."""
   name = population.name
   if resume.is_done(workdir, population):
@@ -196,7 +224,7 @@ def _train_one(workdir: str, population: populations.Population) -> bool:
   )
   if hint:
     console.say(f'{name}: {hint}')
-  diverged = loop.train_population(workdir, population)
+  diverged = loop.train_population(workdir, population, given)
   interrupt.check(saved=True)
   return diverged
 

@@ -16,7 +16,7 @@ from lstm_variants.runs import files, record, results
 from lstm_variants.runs.results import WorkdirError
 
 # What a study leaves beside its directory of populations.
-_LEFT = ('compare.csv', 'report.html', 'figures')
+_LEFT = ('compare.csv', 'report.html', 'figures', results.START)
 # Populations on their way out: half removed, they must not count as finished.
 _OUT = '.overwritten'
 

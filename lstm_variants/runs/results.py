@@ -32,6 +32,8 @@ FORMATS = (1, 2)
 HARMLESS = fields.CONDUCT_FIELDS
 PARTIAL = '.partial'
 METRICS = 'metrics.jsonl'
+# Weights that a study begins with, where it was given some.
+START = 'start.safetensors'
 _Types = dict[str, type | tuple[type, ...]]
 # What readers rely on.
 _STUDY: _Types = {

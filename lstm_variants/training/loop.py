@@ -13,6 +13,7 @@ from lstm_variants.config import populations
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import checkpoint, provenance, results
 from lstm_variants.runs import writer as writer_lib
+from lstm_variants.training import given as given_lib
 from lstm_variants.training import (
   interrupt,
   records,
@@ -35,7 +36,11 @@ _State = step.State
 Observer = Callable[[_State, records.Record], None]
 
 
-def train_population(workdir: str, population: populations.Population) -> bool:
+def train_population(
+  workdir: str,
+  population: populations.Population,
+  given: given_lib.Given | None = None,
+) -> bool:
   """Train runs that share their settings, and write what they leave.
 
   A population that was interrupted goes on from its newest checkpoint.
@@ -43,6 +48,7 @@ def train_population(workdir: str, population: populations.Population) -> bool:
   Args:
     workdir: an open study (`directory.open_study`).
     population: from `populations.split`.
+    given: the weights with which its runs begin; None: they draw their own.
 
   Returns:
     Whether every run diverged.
@@ -68,7 +74,9 @@ def train_population(workdir: str, population: populations.Population) -> bool:
       )
     )
     compiled = population_lib.compile_population(
-      settings, [run.hyperparams for run in population.runs]
+      settings,
+      [run.hyperparams for run in population.runs],
+      given.arrays if given else None,
     )
     progress.start(start.update)
     stack.enter_context(interrupt.deferred())

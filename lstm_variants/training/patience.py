@@ -38,7 +38,9 @@ def begin(limit: int, runs: int) -> Patience:
   return Patience(limit, np.full(runs, np.inf))
 
 
-def see(patience: Patience, update: int, losses: Sequence[float]) -> Patience:
+def see(
+  patience: Patience, update: int, losses: Sequence[float] | np.ndarray
+) -> Patience:
   """Return the patience after an evaluation.
 
   Args:

@@ -1,6 +1,6 @@
 """Many runs in one compiled program, spread over the devices."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import time
 from typing import Any, NamedTuple
@@ -74,7 +74,9 @@ def stack(
 
 
 def compile_population(
-  settings: settings_lib.Settings, runs: Sequence[settings_lib.Hyperparams]
+  settings: settings_lib.Settings,
+  runs: Sequence[settings_lib.Hyperparams],
+  given: Mapping[str, np.ndarray] | None = None,
 ) -> Compiled:
   """Compile the training of `runs` and draw their initial states.
 
@@ -85,6 +87,7 @@ def compile_population(
   Args:
     settings: shared by all the runs.
     runs: their hyper-parameters.
+    given: parameters, by path, with which all of them begin.
 
   Returns:
     What was compiled.
@@ -104,7 +107,9 @@ def compile_population(
   started = time.monotonic()
   # By way of the host: from one device to many, a program would be compiled for
   # every shape.
-  state = jax.device_put(_init_states(settings, static, stacked), sharding)
+  state = jax.device_put(
+    _init_states(settings, static, stacked, given), sharding
+  )
   stacked = jax.device_put(stacked, sharding)
   # shard_map rather than a sharded jit: runs need nothing of each other, and
   # here no collective can be put between them. Those between the devices that
@@ -133,19 +138,21 @@ def compile_population(
 
 
 def init_states(
-  settings: settings_lib.Settings, runs: Sequence[settings_lib.Hyperparams]
+  settings: settings_lib.Settings,
+  runs: Sequence[settings_lib.Hyperparams],
+  given: Mapping[str, np.ndarray] | None = None,
 ) -> step.State:
   """Return the states before the first update, `[runs, ...]` on the host."""
-  return _init_states(settings, *stack(runs))
+  return _init_states(settings, *stack(runs), given)
 
 
-def _init_states(settings, static, stacked) -> step.State:
-  init = functools.partial(_init, settings, static)
+def _init_states(settings, static, stacked, given) -> step.State:
+  init = functools.partial(_init, settings, static, given)
   return jax.tree.map(np.asarray, jax.jit(jax.vmap(init))(stacked))
 
 
-def _init(settings, static, hyperparams) -> step.State:
-  return step.init_state(settings, merge(static, hyperparams))
+def _init(settings, static, given, hyperparams) -> step.State:
+  return step.init_state(settings, merge(static, hyperparams), given)
 
 
 def check_devices(settings: settings_lib.Settings) -> None:
@@ -243,7 +250,7 @@ def describe_state(
 ) -> step.State:
   """Return shapes and dtypes of the state of `runs`, without padding."""
   static, stacked = stack(runs)
-  init = functools.partial(_init, settings, static)
+  init = functools.partial(_init, settings, static, None)
   return jax.eval_shape(jax.vmap(init), stacked)
 
 

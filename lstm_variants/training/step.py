@@ -1,5 +1,6 @@
 """One run: its initial state, one update, one evaluation; all pure."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -77,9 +78,18 @@ def make_optimizer(
 
 
 def init_state(
-  settings: settings_lib.Settings, hyperparams: settings_lib.Hyperparams
+  settings: settings_lib.Settings,
+  hyperparams: settings_lib.Hyperparams,
+  given: Mapping[str, Any] | None = None,
 ) -> State:
-  """Draw the state before the first update from the run's seed."""
+  """Draw the state before the first update from the run's seed.
+
+  Args:
+    settings: static.
+    hyperparams: of the run.
+    given: parameters by path, as 'layers/0/kernel', which take the place of
+      those that are drawn.
+  """
   key = jax.random.key(hyperparams.seed)
   params = models.init_model(
     jax.random.fold_in(key, PARAMS),
@@ -90,6 +100,7 @@ def init_state(
     # bfloat16 is for the computation: small updates would be lost in it.
     dtype=jnp.promote_types(settings.dtype, jnp.float32),
   )
+  params = _replaced(params, given or {})
   success = settings.task.success
   recent = None
   if isinstance(success, base.LastSequences):
@@ -103,6 +114,16 @@ def init_state(
     solved_at=never,
     diverged_at=never,
   )
+
+
+def _replaced(params: Any, given: Mapping[str, Any]) -> Any:
+  """Return parameters of which some are given, by path."""
+
+  def leaf_of(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    return jnp.asarray(given[name], leaf.dtype) if name in given else leaf
+
+  return jax.tree_util.tree_map_with_path(leaf_of, params)
 
 
 def train_step(

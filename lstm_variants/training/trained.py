@@ -17,8 +17,8 @@ from lstm_variants.config import (
   settings,
 )
 from lstm_variants.runs import checkpoint, files, record, results
+from lstm_variants.training import given, resume, states
 from lstm_variants.training import population as compiled
-from lstm_variants.training import resume, states
 
 _ADVICE = 'train it further, or choose another run'
 # What damaged arrays and rows set off.
@@ -142,6 +142,33 @@ def load(saved: Saved, index: int) -> Trained:
   return _of_checkpoint(population.runs[lane], lane, *newest)
 
 
+def weights(source: str) -> given.Given:
+  """Return the weights of a run, for others to begin with.
+
+  Args:
+    source: 'WORKDIR:RUN'.
+
+  Raises:
+    GivenError: it names no run.
+    CheckpointError, WorkdirError, InputError: see `read` and `load`.
+  """
+  workdir, _, name = source.rpartition(':')
+  if not workdir or not name:
+    raise given.GivenError(
+      f'--from={source}: must be WORKDIR:RUN; nearest: --from={source}:RUN'
+    )
+  saved = read(workdir)
+  if name not in saved.names:
+    raise given.GivenError(
+      f'--from={source}: has no such run; {rules.nearest(name, saved.names)}'
+    )
+  index = saved.names.index(name)
+  leaves = states.named_leaves(load(saved, index).params)
+  # Those that its program has for the sake of others are left out.
+  own = given.shapes(saved.runs[index])
+  return given.Given(source, {key: leaves[key] for key in own})
+
+
 def moments(saved: Saved, indices: Sequence[int]) -> list[list[Trained]]:
   """Return runs before, during and after their training.
 
@@ -179,9 +206,12 @@ def _moments(
   """Return the moments of some runs of one population, read once."""
   ends = _finished(workdir, population, lanes)
   chosen = population.settings
+  begun = given.of_study(workdir, chosen.start)
   with jax.enable_x64(chosen.dtype == 'float64'):
     first = compiled.init_states(
-      chosen, [run.hyperparams for run in population.runs]
+      chosen,
+      [run.hyperparams for run in population.runs],
+      begun.arrays if begun else None,
     )
   kept = states.load_all(_checkpoints(workdir, population.name), population)
   of_runs = []

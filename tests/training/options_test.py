@@ -44,7 +44,7 @@ def _updated(run: settings.Run, updates: int) -> list[step.State]:
   return states
 
 
-def _assert_close(tree: Any, other: Any, **tolerances: float) -> None:
+def _assert_close(tree: Any, other: Any, **tolerances: Any) -> None:
   for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
     np.testing.assert_allclose(a, b, **tolerances)
 

@@ -1,0 +1,58 @@
+"""The flag --from: runs that begin with the weights of another one."""
+
+from collections.abc import Callable
+from typing import Any
+
+from absl import flags
+
+from lstm_variants.runs import directory
+from lstm_variants.training import given, trained
+
+flags.disclaim_key_flags()
+
+# Called with the config, the directory and the mode.
+Begin = Callable[[Any, str, directory.Mode], given.Given | None]
+
+
+def define_from() -> Begin:
+  """Define --from; the result is `begin` with what was given."""
+  source = flags.DEFINE_string(
+    'from',
+    None,
+    'Begin with the weights of another run, WORKDIR:RUN; the ids of the runs '
+    'are in its runs.jsonl.',
+  )
+  return lambda config, workdir, mode: begin(
+    source.value, config, workdir, mode
+  )
+
+
+def begin(
+  source: str | None, config: Any, workdir: str, mode: directory.Mode
+) -> given.Given | None:
+  """Return the weights with which the runs of a study begin.
+
+  Args:
+    source: 'WORKDIR:RUN'; None: the seeds draw them. A study that is gone on
+      with has them itself, also where its source is gone.
+    config: its training.start is set.
+    workdir: of the study.
+    mode: what to do with a study that is there.
+
+  Returns:
+    The weights, or None.
+
+  Raises:
+    GivenError: no such run, or the study began with another.
+  """
+  weights = given.read(workdir) if mode is directory.Mode.RESUME else None
+  if weights and source not in (None, weights.source):
+    raise given.GivenError(
+      f'--from={source}: the study in {workdir} began from {weights.source}; '
+      f'nearest: --from={weights.source}'
+    )
+  if weights is None and source is not None:
+    weights = trained.weights(source)
+  if weights is not None:
+    config.training.start = weights.digest
+  return weights

@@ -1,0 +1,138 @@
+"""Runs that begin with the weights of another run."""
+
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from lstm_variants.commands import first_weights
+from lstm_variants.launch import local
+from lstm_variants.runs import directory, results
+from lstm_variants.training import given, loop, trained
+
+NEW, RESUME = directory.Mode.NEW, directory.Mode.RESUME
+SHORT = {
+  'training.updates': 2,
+  'training.evaluation_interval': 1,
+  'training.save_interval': 1,
+  'training.keep_checkpoints': 9,
+}
+
+
+class Cut(Exception):
+  """The end of a session."""
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+  """Return 'WORKDIR:RUN' of a run that was trained."""
+  from tests import conftest
+
+  workdir = str(tmp_path_factory.mktemp('source') / 'first:study')
+  config = conftest.tiny_config(SHORT)
+  local.train(workdir, 'first', config, [local.check(config)])
+  (row,) = results.read_runs(workdir)
+  return f'{workdir}:{row["id"]}'
+
+
+def _train(source, config, workdir: pathlib.Path, mode=NEW) -> None:
+  weights = first_weights.begin(source, config, str(workdir), mode)
+  runs = [local.check(config)]
+  local.train(str(workdir), 'further', config, runs, mode, weights)
+
+
+def test_a_run_goes_on_from_the_weights_and_can_be_resumed_without_the_source(
+  source, make_config, tmp_path, monkeypatch
+):
+  moved = tmp_path / 'source'
+  shutil.copytree(source.rpartition(':')[0], moved)
+  begun, workdir = f'{moved}:{source.rpartition(":")[2]}', tmp_path / 'further'
+  changes = {**SHORT, 'seed': 5, 'optimizer.learning_rate': 0.1}
+  config = make_config(changes)
+  save = loop._Saver.save
+
+  def save_and_end(saver, on_device):
+    save(saver, on_device)
+    raise Cut
+
+  with monkeypatch.context() as patched, pytest.raises(Cut):
+    patched.setattr(loop._Saver, 'save', save_and_end)
+    _train(begun, config, workdir)
+  shutil.rmtree(moved)
+  again = make_config(changes)
+  _train(None, again, workdir, RESUME)
+
+  weights = trained.weights(source)
+  (row,) = results.read_runs(str(workdir))
+  assert row['config']['training']['start'] == weights.digest
+  assert row['updates'] == 2
+  # It begins where the other one ended, and moves on.
+  (end,) = results.read_runs(source.rpartition(':')[0])
+  losses = [row['loss'] for row in results.read_metrics(str(workdir))]
+  np.testing.assert_allclose(losses[0], end['final']['loss'], rtol=1e-6)
+  assert len(set(losses)) == 3
+  saved = trained.read(str(workdir))
+  ((first, *_, last),) = trained.moments(saved, [0])
+  assert (first.update, last.update) == (0, 2)
+  layer = first.params['layers'][0]
+  np.testing.assert_array_equal(layer.kernel, weights.arrays['layers/0/kernel'])
+  # Adam begins anew: its first step is one of the learning rate everywhere.
+  second = trained.moments(saved, [0])[0][1].params['readout']['bias']
+  step = second - weights.arrays['readout/bias']
+  np.testing.assert_allclose(np.abs(step), 0.1, rtol=0.05)
+
+  with pytest.raises(given.GivenError, match='began from .*nearest: --from='):
+    first_weights.begin(source, again, str(workdir), RESUME)
+  path = workdir / results.START
+  path.write_bytes(path.read_bytes()[:-4] + b'0000')
+  with pytest.raises(given.GivenError, match='not what the study began with'):
+    trained.moments(saved, [0])
+
+
+def test_identities_know_the_weights_and_not_where_they_were(source):
+  weights = trained.weights(source)
+  elsewhere = weights._replace(source='another:place')
+  assert weights.digest == elsewhere.digest
+  changed = {k: v.copy() for k, v in weights.arrays.items()}
+  changed['readout/bias'][0] += 1
+  assert weights._replace(arrays=changed).digest != weights.digest
+
+
+def _refusal(source, config, workdir: pathlib.Path) -> str:
+  with pytest.raises(local.ERRORS) as refusal:
+    _train(source, config, workdir)
+  assert '\n' not in str(refusal.value) and not workdir.exists()
+  return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+  'changes, said',
+  [
+    (
+      {'model.hidden_features': 6},
+      'its layers/0/kernel is [2, 20], that of vanilla [2, 24]',
+    ),
+    (
+      {'model.num_layers': 2},
+      'its layers/1/kernel is missing, that of vanilla [5, 20]',
+    ),
+    ({'model.learned_carry': True}, 'carries/0/c is missing, that of vanilla'),
+  ],
+)
+def test_weights_of_other_shapes_are_refused_with_both(
+  source, make_config, tmp_path, changes, said
+):
+  message = _refusal(source, make_config(changes), tmp_path / 'new')
+  assert message.startswith(f'--from={source}: ') and said in message
+
+
+def test_what_names_no_run_is_refused(source, make_config, tmp_path):
+  workdir, name = source.rsplit(':', 1)
+  new = tmp_path / 'new'
+  message = _refusal(f'{workdir}:{name[:-1]}', make_config(), new)
+  assert f'has no such run; nearest: {name!r}' in message
+  assert 'must be WORKDIR:RUN' in _refusal('runs', make_config(), new)
+  start = make_config({'training.start': 'f' * 64})
+  assert 'is set by --from=WORKDIR:RUN' in _refusal(None, start, new)
+  assert 'holds no study' in _refusal(f'{tmp_path}:x', make_config(), new)
