@@ -16,13 +16,13 @@ from lstm_variants.models.architecture import (
   check_architecture as check_architecture,
 )
 from lstm_variants.models.architecture import count_params as count_params
-from lstm_variants.models.architecture import embed as embed
 from lstm_variants.models.architecture import (
   drawn_settings,
   first_features,
   settings_of,
   width_of,
 )
+from lstm_variants.models.architecture import embed as embed
 
 # Of the keys of the cells that run backwards, and of the embedding.
 _BACKWARD, _EMBEDDING = 0x6261636B, 0x656D6264

@@ -32,6 +32,11 @@ INTEGERS = {
   'task.horizon': (0, 10**7),
   'model.hidden_features': (1, 2**16),
   'model.num_layers': (1, 64),
+  'model.embedding_features': (0, 2**16),
+  'optimizer.warmup_updates': (0, 10**9),
+  'optimizer.decay_updates': (0, 10**9),
+  'optimizer.accumulation': (1, 2**20),
+  'optimizer.factored_from': (1, 2**20),
   'training.batch_size': (1, 2**20),
   'training.updates': (0, 10**9),
   'training.evaluation_interval': (1, 10**9),
@@ -39,6 +44,7 @@ INTEGERS = {
   'training.evaluation_seed': (0, 2**32 - 1),
   'training.lanes': (0, 2**20),
   'training.batch_devices': (1, 2**20),
+  'training.patience': (0, 10**9),
   'training.save_interval': (0, 10**9),
   'training.keep_checkpoints': (1, 1000),
 }
@@ -49,11 +55,16 @@ REALS = {
   'optimizer.b1': (-0.1, 1.0, NAN, INF),
   'optimizer.b2': (-0.1, 1.0, NAN, INF),
   'optimizer.eps': (-1e-8, 0.0, NAN, INF),
+  'optimizer.weight_decay': (-0.1, NAN, INF),
+  'optimizer.final_factor': (-0.1, NAN, INF),
+  'optimizer.first_accumulator': (-0.1, NAN, INF),
+  'optimizer.muon_momentum': (-0.1, 1.0, NAN, INF),
   'optimizer.clip_norm': (-1.0, 0.0, NAN, -INF),
   'optimizer.clip_value': (-1.0, 0.0, NAN, -INF),
   'optimizer.gradient_penalty': (-1.0, NAN, INF),
   'model.forget_bias': (NAN, INF, -INF),
   'model.chrono_t_max': (-1.0, 2.0, 2.99, NAN, INF),
+  'model.dropout': (-0.1, 1, 1.5, NAN, INF),
   'model.zoneout_c': (-0.1, 1, 1.5, NAN, INF),
   'model.zoneout_h': (-0.1, 1, 1.5, NAN, INF),
   'model.recurrent_dropout': (-0.1, 1, 1.5, NAN, INF),
@@ -70,7 +81,7 @@ BOOLEANS = (
   'training.stop_when_solved',
   'training.tensorboard',
 )
-TEXTS = ('task.path', 'task.column')
+TEXTS = ('task.path', 'task.column', 'training.start')
 BAD_VALUES = [
   *(
     (field, value)
@@ -101,7 +112,8 @@ BAD_NAMES = (
   ('model.dtype', 'float46', 'float64'),
   ('optimizer.name', 'adamm', 'adam'),
   ('optimizer.name', 'Adam', 'adam'),
-  ('optimizer.name', None, None),
+  ('optimizer.name', None, 'muon'),
+  ('optimizer.schedule', 'cosin', 'cosine'),
   ('training.remat', 'sqr', 'sqrt'),
   ('training.remat', True, None),
 )
@@ -406,6 +418,7 @@ def _other(default: Any) -> Any:
   return default * 2 if isinstance(default, int) else default / 2
 
 
+LINEAR = {'optimizer.schedule': 'linear', 'optimizer.decay_updates': 5}
 # A value other than the default of every field, and what it needs.
 OTHERS = {
   'seed': (1, {}),
@@ -445,6 +458,8 @@ OTHERS = {
   'model.zoneout_c': (0.1, {}),
   'model.zoneout_h': (0.1, {}),
   'model.recurrent_dropout': (0.1, {}),
+  'model.dropout': (0.1, {'model.num_layers': 2}),
+  'model.embedding_features': (4, {'task.name': 'copy'}),
   'model.dtype': ('float64', {}),
   'optimizer.name': ('rmsprop', {}),
   'optimizer.learning_rate': (0.5, {}),
@@ -456,6 +471,15 @@ OTHERS = {
   'optimizer.clip_norm': (0.5, {}),
   'optimizer.clip_value': (0.5, {}),
   'optimizer.gradient_penalty': (0.5, {}),
+  'optimizer.weight_decay': (0.5, {'optimizer.name': 'adamw'}),
+  'optimizer.schedule': ('cosine', LINEAR),
+  'optimizer.warmup_updates': (5, {}),
+  'optimizer.decay_updates': (7, LINEAR),
+  'optimizer.final_factor': (0.5, LINEAR),
+  'optimizer.accumulation': (2, {}),
+  'optimizer.first_accumulator': (0.5, {'optimizer.name': 'adagrad'}),
+  'optimizer.factored_from': (4, {'optimizer.name': 'adafactor'}),
+  'optimizer.muon_momentum': (0.5, {'optimizer.name': 'muon'}),
   'training.batch_size': (5, {}),
   'training.input_noise': (0.5, {}),
   'training.updates': (5, {}),
@@ -466,6 +490,8 @@ OTHERS = {
   'training.lanes': (3, {}),
   'training.batch_devices': (2, {'training.batch_size': 4}),
   'training.stop_when_solved': (False, {}),
+  'training.patience': (7, {}),
+  'training.start': ('f' * 64, {}),
   'training.save_interval': (7, {}),
   'training.save_minutes': (0.5, {}),
   'training.keep_checkpoints': (3, {}),
@@ -794,7 +820,7 @@ def test_a_config_that_lacks_a_field_is_refused(field):
 
 
 @pytest.mark.parametrize(
-  'field', ['warmup', 'training.warmup', 'model.dropout', 'model.toggles.no_x']
+  'field', ['warmup', 'training.warmup', 'model.drop', 'model.toggles.no_x']
 )
 def test_a_field_that_nothing_reads_is_refused(field):
   assert 'unknown' in _refusal({field: 3})

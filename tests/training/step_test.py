@@ -135,8 +135,9 @@ def test_an_optimizer_equals_its_paper_with_clipping_by_norm_then_value(
       **{f'optimizer.{key}': item for key, item in changes.items()},
     }
   )
-  knobs = {**dataclasses.asdict(run.settings), **run.hyperparams._asdict()}
-  knobs = {k: knobs[k] for k in ('b1', 'b2', 'eps', 'momentum', 'nesterov')}
+  knobs = {**run.settings.values, **run.hyperparams.values}
+  names = ('b1', 'b2', 'eps', 'momentum', 'nesterov')
+  knobs = {name: knobs[f'optimizer.{name}'] for name in names}
   generator = np.random.default_rng(0)
   with jax.enable_x64(True):
     expected = [generator.normal(size=3), generator.normal(size=(2, 2))]
@@ -565,8 +566,8 @@ def test_computation_has_the_dtype_of_the_settings_and_parameters_32_bits(
 ):
   run, seen, original = build({'model.dtype': dtype}), [], models.apply_model
 
-  def apply_model(params, architecture, toggles, inputs, *, segment, noise):
-    assert noise is None
+  def apply_model(params, architecture, toggles, inputs, *, segment, **drawn):
+    assert drawn == {'noise': None, 'dropout': None}
     seen.extend(leaf.dtype for leaf in (*jax.tree.leaves(params), inputs))
     return original(params, architecture, toggles, inputs, segment=segment)
 
