@@ -23,12 +23,12 @@ SHAPES = {'layers/0/kernel': (3, 5), 'layers/0/bias': (5,), 'readout': (5, 2)}
 
 def _nested(flat: dict[str, Any]) -> Any:
   layer = {k.rpartition('/')[2]: flat[k] for k in flat if 'layers' in k}
-  return {'layers': (layer,), 'readout': flat['readout']}
+  return {'layers': (layer,), 'readout': {'kernel': flat['readout']}}
 
 
 def _flat(tree: Any) -> dict[str, np.ndarray]:
   layer = {f'layers/0/{k}': v for k, v in tree['layers'][0].items()}
-  flat = {**layer, 'readout': tree['readout']}
+  flat = {**layer, 'readout': tree['readout']['kernel']}
   return {k: np.asarray(flat[k]) for k in SHAPES}
 
 
