@@ -225,7 +225,7 @@ def _cell_weights(settings: Settings) -> int:
   try:
     first, upper = (
       cell.count_params(chosen, features, width)
-      for features in (sizes.in_features, above)
+      for features in (sizes.embedding_features or sizes.in_features, above)
     )
   except contract.SettingError:
     return 0

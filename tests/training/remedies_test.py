@@ -148,18 +148,16 @@ def test_every_model_trains_all_of_it_that_is_used(build, changes):
 RESTING = ('irnn', 'indrnn', 'echo_state')
 
 
-def test_every_update_and_seed_draws_anew(build):
+def test_every_update_seed_and_stream_draws_anew(build):
   run = build({'model.zoneout_h': 0.2})
-  init, _, _ = _programs(run.settings)
-  state = init(run.hyperparams)
   drawn = [
     jax.random.key_data(
-      step._noise(
-        run.hyperparams.replace(seed=np.uint32(seed)),
-        state._replace(update=np.int32(update)),
+      step._key(
+        run.hyperparams.replace(seed=np.uint32(seed)), stream, np.int32(update)
       )
     ).tolist()
     for seed in (0, 1)
     for update in (0, 1, 2)
+    for stream in (step.DATA, step.NOISE, step.INPUT_NOISE, step.DROPOUT)
   ]
-  assert len({tuple(key) for key in drawn}) == 6
+  assert len({tuple(key) for key in drawn}) == 24
