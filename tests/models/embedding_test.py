@@ -10,7 +10,7 @@ import pytest
 
 import lstm_variants as lv
 from lstm_variants import models
-from lstm_variants.evidence.gates import gates
+from lstm_variants.evidence.gates import measure as gates
 from lstm_variants.models import penalty
 
 SYMBOLS, E, H, OUT, BATCH, TIME = 5, 3, 4, 2, 3, 6

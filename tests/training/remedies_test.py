@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -153,7 +154,7 @@ def test_every_update_seed_and_stream_draws_anew(build):
   drawn = [
     jax.random.key_data(
       step._key(
-        run.hyperparams.replace(seed=np.uint32(seed)), stream, np.int32(update)
+        run.hyperparams.replace(seed=np.uint32(seed)), stream, jnp.int32(update)
       )
     ).tolist()
     for seed in (0, 1)

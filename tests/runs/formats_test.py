@@ -1,0 +1,211 @@
+"""What was trained once stays readable, resumable and exportable."""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from configs import base
+from lstm_variants import optimizers
+from lstm_variants.config import fields, populations, rules, schema, settings
+from lstm_variants.runs import record, results
+from lstm_variants.training import trained
+from tests import conftest
+
+DATA = conftest.REPOSITORY / 'tests/data/runs'
+FORMATS = ('format1', 'format2')
+GRID = '--config=tests/data/runs/configs/interrupted.py'
+
+
+@pytest.fixture(params=FORMATS)
+def old(request, tmp_path) -> pathlib.Path:
+  """A copy of the directories of one format."""
+  shutil.copytree(DATA / request.param, tmp_path / 'runs')
+  return tmp_path / 'runs'
+
+
+def _done(answer) -> str:
+  assert answer['status'] == 0, answer
+  return answer['stdout']
+
+
+def test_the_directories_are_of_their_formats_and_small():
+  sizes = [path.stat().st_size for path in DATA.rglob('*') if path.is_file()]
+  assert sum(sizes) < 200_000
+  for number, name in enumerate(FORMATS, 1):
+    for study in (DATA / name).glob('*/study.json'):
+      assert json.loads(study.read_text())['format'] == number
+  assert len(FORMATS) == results.FORMAT
+
+
+def test_every_study_is_compared_analysed_and_exported(old, fork):
+  for study in ('finished', 'searched', 'uniform'):
+    _done(fork('compare', f'--workdir={old / study}'))
+  said = _done(fork('analyse', f'--workdir={old / "finished"}', '--figure=all'))
+  for kind in ('gradient_flow', 'gates', 'lengths', 'survival'):
+    assert f'{kind}: ' in said
+  for study in ('finished', 'uniform', 'interrupted'):
+    for name in trained.read(str(old / study)).names:
+      if name.startswith('fgr'):  # other tools have no such gates
+        continue
+      out = old / f'{name}.onnx'
+      flags = (f'--workdir={old / study}', f'--run={name}', f'--out={out}')
+      _done(fork('export', *flags))
+      assert out.stat().st_size > 500
+
+
+def test_a_finished_study_is_found_finished(old, fork):
+  grid = '--config=tests/data/runs/configs/finished_small.py'
+  done = fork('sweep', grid, f'--workdir={old / "finished"}', '--resume')
+  assert _done(done).count('already finished') == 3
+
+
+def test_an_interrupted_study_goes_on_as_the_old_code_did(old, fork):
+  workdir = old / 'interrupted'
+  (partial,) = (workdir / 'populations').iterdir()
+  more = (
+    '--config.training.updates=420',
+    '--config.training.evaluation_interval=10',
+  )
+  said = _done(fork('sweep', GRID, f'--workdir={workdir}', '--resume', *more))
+  assert 'going on after update 400' in said
+  name = partial.name.removesuffix(results.PARTIAL)
+  ours = results.read_params(str(workdir), name)
+  with np.load(DATA / 'format1_end/params.npz') as arrays:
+    theirs = dict(arrays)
+  saved = trained.read(str(workdir))
+  for lane, run in enumerate(saved.runs):
+    for leaf, values in ours.items():
+      np.testing.assert_allclose(
+        values[lane],
+        theirs[leaf][lane],
+        atol=2e-4,
+        err_msg=f'{run.model} {leaf}',
+      )
+  old_rows = (DATA / 'format1_end/metrics.jsonl').read_text().splitlines()
+  new_rows = results.read_metrics(str(workdir))
+  for one, two in zip(map(json.loads, old_rows), new_rows, strict=True):
+    assert (one['update'], one['sequences']) == (
+      two['update'],
+      two['sequences'],
+    )
+    assert two['loss'] == pytest.approx(one['loss'], rel=1e-3)
+  # All rows of a directory have the same fields.
+  recorded = {
+    frozenset(dict(fields.flatten(row['config'])))
+    for row in results.read_runs(str(workdir))
+  }
+  study = results.read_study(str(workdir))
+  assert recorded == {frozenset(dict(fields.flatten(study['runs'][0])))}
+  assert (
+    study['format']
+    == json.loads((old / 'uniform/study.json').read_text())['format']
+  )
+
+
+def test_another_value_of_a_field_that_it_lacks_is_another_run(old, fork):
+  """A directory that knows no schedules was trained without one."""
+  later = '--config.training.lanes=2'
+  flags = (f'--workdir={old / "interrupted"}', '--resume', later)
+  done = fork('sweep', GRID, *flags)
+  assert done['status'] == 4
+  assert 'training.lanes: 0 before, 2 now' in done['stderr']
+
+
+def test_trained_weights_are_those_that_their_toggles_use():
+  one, two = (
+    {
+      run.model: trained.load(saved, index).params
+      for saved in [trained.read(str(DATA / form / 'finished'))]
+      for index, run in enumerate(saved.runs)
+    }
+    for form in FORMATS
+  )
+  for model in ('vanilla', 'fgr'):
+    shapes = [
+      {k: None if v is None else v.shape for k, v in leaf._asdict().items()}
+      for leaf in (one[model]['layers'][0], two[model]['layers'][0])
+    ]
+    assert shapes[0] == shapes[1]
+  assert one['vanilla']['layers'][0].peephole is None
+  assert one['fgr']['layers'][0].gate_kernel is not None
+
+
+@pytest.fixture
+def added(monkeypatch):
+  """A field that came later, with the role of a number of each run."""
+  row = fields.Field(
+    'optimizer.added', 0.5, rules.Real(0.5), fields.RUN, 'Comes later.'
+  )
+  later = optimizers.OPTIMIZERS['adam']._replace(fields=(row,))
+  monkeypatch.setitem(optimizers.OPTIMIZERS._entries, 'adam', later)
+  schema._table.cache_clear()
+  yield row
+  schema._table.cache_clear()
+
+
+def test_a_field_that_is_added_changes_no_identity(added, fork):
+  del fork
+  config = base.get_config()
+  assert config.to_dict()['optimizer']['added'] == 0.5
+  after = settings.from_config(config)
+  before = {
+    name: value
+    for name, value in fields.flatten(after.config)
+    if name != added.name
+  }
+  form = record.new(schema.defaults())
+  names = [
+    form.hash([config]) for config in (after.config, fields.nest(before))
+  ]
+  assert names[0] == names[1]
+  other = settings.from_config(
+    {**after.config, 'optimizer': {**after.config['optimizer'], 'added': 0.25}}
+  )
+  assert form.hash([other.config]) != names[0]
+  for form_name in FORMATS:
+    for study in ('finished', 'interrupted'):
+      saved = trained.read(str(DATA / form_name / study))
+      there = results.populations(saved.workdir)
+      assert sorted(group.name for group in saved.populations) == there
+      assert all(run.hyperparams.added == 0.5 for run in saved.runs)
+
+
+def test_names_of_many_runs_are_longer():
+  run = settings.from_config(base.get_config())
+  many = [
+    run._replace(
+      hyperparams=run.hyperparams.replace(seed=seed),
+      config={**run.config, 'seed': seed},
+    )
+    for seed in range(1001)
+  ]
+  few, all_of_them = populations.split(many[:1000]), populations.split(many)
+  assert len(few[0].run_names[0].rpartition('_')[2]) == 8
+  assert len(all_of_them[0].run_names[0].rpartition('_')[2]) == 16
+  assert len(set(all_of_them[0].run_names)) == 1001
+
+
+@pytest.mark.parametrize(
+  'change, words',
+  [
+    ({'format': 3}, 'of a newer version'),
+    ({'format': 0}, 'no format of ours'),
+    ({'format': '1'}, 'not a study of ours'),
+    ({'runs': [{'seed': 'x'}]}, 'seed'),
+    ({'runs': [{'model': {'variant': 'nonsense'}}]}, 'nonsense'),
+    ({'runs': [{'optimizer': {'from_tomorrow': 1}}]}, 'from_tomorrow'),
+    ({'runs': []}, 'no runs'),
+  ],
+)
+def test_a_format_too_new_or_damaged_is_told_in_one_line(
+  tmp_path, fork, change, words
+):
+  shutil.copytree(DATA / 'format1/uniform', tmp_path / 'study')
+  path = tmp_path / 'study/study.json'
+  path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+  done = fork('analyse', f'--workdir={tmp_path / "study"}')
+  assert done['status'] == 2 and done['stderr'].count('\n') == 1, done
+  assert words in done['stderr'] and not done['stdout']
