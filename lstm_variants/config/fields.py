@@ -171,7 +171,8 @@ _MODEL = (
     'full',
     Choice(tuple(LSTMS)),
     PROGRAM,
-    "full; or diagonal: the units of an LSTM's layer do not see each other.",
+    'The recurrence of an LSTM: full, or diagonal, where the units of a layer '
+    'do not see each other.',
     by='model.variant',
   ),
   Field(
@@ -210,8 +211,8 @@ _MODEL = (
     'orthogonal',
     Registered('initializer'),
     PROGRAM,
-    'orthogonal (per gate; LeCun-normal input weights) or uniform (±1/√H). '
-    'Peepholes and gate_kernel are uniform in both.',
+    'How weights begin: orthogonal (per gate; LeCun-normal input weights) or '
+    'uniform (±1/√H). Peepholes and gate_kernel are uniform in both.',
     by='model.variant',
   ),
   Field(
@@ -290,7 +291,7 @@ _MODEL = (
     'float32',
     Choice(tuple(DTYPES)),
     PROGRAM,
-    'float32, float64, or bfloat16 (computation only; parameters stay '
+    'What is computed in: float32, float64, or bfloat16 (parameters stay '
     'float32).',
   ),
 )
