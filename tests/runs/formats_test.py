@@ -41,7 +41,7 @@ def test_the_directories_are_of_their_formats_and_small():
 
 
 def test_every_study_is_compared_analysed_and_exported(old, fork):
-  for study in ('finished', 'searched', 'uniform'):
+  for study in ('finished', 'uniform'):
     _done(fork('compare', f'--workdir={old / study}'))
   said = _done(fork('analyse', f'--workdir={old / "finished"}', '--figure=all'))
   for kind in ('gradient_flow', 'gates', 'lengths', 'survival'):
