@@ -172,7 +172,7 @@ def _unread(row: Field, chosen: str, able: Sequence[str]) -> str:
   if not able:
     return f'{rule}; nearest: {nearest}'
   return (
-    f'{rule}, but {rules.some(able)}; nearest: {nearest}, or '
+    f'{rule}, those that do: {rules.some(able)}; nearest: {nearest}, or '
     f'--config.{row.by}={able[0]}'
   )
 

@@ -215,8 +215,8 @@ FORKED = [
   _field('optimizer.eps', '0', '> 0'),
   _field('optimizer.clip_norm', '0', '> 0'),
   _field('optimizer.clip_value', '-1', '> 0'),
-  _field('optimizer.momentum', '0.9', 'adam has none', 'nearest: '),
-  _field('optimizer.nesterov', 'True', 'adam has none', 'nearest: '),
+  _field('optimizer.momentum', '0.9', 'adam does not read it', 'nearest: '),
+  _field('optimizer.nesterov', 'True', 'adam does not read it', 'nearest: '),
   _field('model.forget_bias', 'nan', 'finite'),
   _field('model.chrono_t_max', '2', 'at least 3'),
   # Toggles.
@@ -228,7 +228,7 @@ FORKED = [
   _train(
     *('--config.model.variant=simple_rnn',),
     *('--config.model.toggles.peephole_i=true',),
-    words=('--config.model.toggles.peephole_i', 'simple_rnn has no toggles'),
+    words=('--config.model.toggles.peephole_i', 'simple_rnn does not read it'),
   ),
   _train(
     *('--config.task.dialect=hs97', '--config.task.length=10'),
@@ -326,7 +326,11 @@ FORKED = [
   Case(
     'train',
     (CONFIG, '--workdir={dir}/study', '--resume'),
-    ('--resume', 'task.name: None before, adding now', 'choose {dir}/study_2'),
+    (
+      '--resume',
+      'optimizer.learning_rate: 0.001 before, 0.01 now',
+      'choose {dir}/study_2',
+    ),
     4,
   ),
   Case(

@@ -51,9 +51,9 @@ def _count(event: str, duration_secs: float, **unused: str | int) -> None:
     _compilations.append(duration_secs)
 
 
-def _plan(workdir, name, config, runs, mode) -> None:
+def _plan(workdir, name, config, runs, mode, given=None) -> None:
   """Print what would be trained."""
-  del workdir, name, config, mode
+  del workdir, name, config, mode, given
   print(json.dumps([run.config for run in runs][0]))
 
 

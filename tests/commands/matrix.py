@@ -106,7 +106,7 @@ ENTRIES = (
       '--config.model.variant=simple_rnn',
       '--config.model.toggles.coupled=true',
     ),
-    *(2, ('simple_rnn has no toggles', 'nearest')),
+    *(2, ('simple_rnn does not read it', 'nearest')),
   ),
   _none(27, 'peepholes with cuDNN', 'there is one implementation'),
   _none(28, 'cuDNN on a CPU', 'there is one implementation'),

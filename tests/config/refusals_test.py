@@ -99,8 +99,10 @@ def _complain(changes: dict[str, Any], before: str | bool) -> str | None:
   named = re.match(r'--config\.([\w.]+)=.*?: (?s:.+)', line)
   if not named or '\n' in line:
     return f'is no line about a field: {line}'
-  # Of two bad fields either may come first.
-  if before and named[1] != before and named[1] not in changes:
+  # Of two bad fields either may come first, and any of a part that is missing.
+  part = tuple(f'{field}.' for field in changes)
+  others = named[1] in changes or named[1].startswith(part)
+  if before and named[1] != before and not others:
     return f'names {named[1]}, not {before}: {line}'
   if before == 'task.path' or HELP.search(line):
     return None

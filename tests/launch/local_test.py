@@ -202,8 +202,9 @@ def _two_populations(make_config):
   return config, runs
 
 
-def _fake_training(workdir, population):
+def _fake_training(workdir, population, given=None):
   """Stand in for the training of a population."""
+  del given
   name = population.name
   with writer_lib.PopulationWriter(workdir, name) as writer:
     writer.start()
@@ -235,9 +236,9 @@ def test_an_interrupted_population_is_trained_again_from_its_start(
   config, runs = _two_populations(make_config)
   names = [populations.split([run])[0].name for run in runs]
 
-  def interrupted(workdir, population):
+  def interrupted(workdir, population, given):
     if population.name == names[0]:
-      return _fake_training(workdir, population)
+      return _fake_training(workdir, population, given)
     with writer_lib.PopulationWriter(workdir, names[1]) as writer:
       writer.start()
       writer.append_metrics([{'run': 'half'}])
