@@ -17,82 +17,80 @@ _REAL = (float, np.floating)
 _PATHS, _LONG = re.compile(r' d="[^"]*"'), re.compile(r'(\.\d\d)\d+')
 _ADDING = picture.Need('adding_urnn16', 'vanilla')
 # Name -> picture, in the order of the tour.
-PICTURES: Mapping[str, picture.Picture] = types.MappingProxyType(
-  {
-    'chain': picture.Picture(
-      'The chain of products',
-      'A gradient is multiplied by a factor at each step it goes back.',
-      (picture.Need('adding_urnn16', 'simple_rnn'), _ADDING),
-      products.draw_chain,
+PICTURES: Mapping[str, picture.Picture] = {
+  'chain': picture.Picture(
+    'The chain of products',
+    'A gradient is multiplied by a factor at each step it goes back.',
+    (picture.Need('adding_urnn16', 'simple_rnn'), _ADDING),
+    products.draw_chain,
+  ),
+  'vanishing': picture.Picture(
+    'Vanishing and exploding',
+    'A product of Jacobians vanishes or explodes; σ of R bounds it.',
+    (),
+    products.draw_vanishing,
+  ),
+  'conveyor': picture.Picture(
+    'The conveyor belt',
+    'What is put into a cell state stays there while f is 1.',
+    (_ADDING,),
+    products.draw_belt,
+  ),
+  'gates': picture.Picture(
+    'Three gates and a candidate',
+    'What each gate of a trained LSTM does at each step.',
+    (_ADDING,),
+    gating.draw_gates,
+  ),
+  'peepholes': picture.Picture(
+    'Peepholes',
+    'Gates that see the cell state, to tell when it is time.',
+    (picture.Need('timed_spikes_gers02', 'peephole'),),
+    gating.draw_peepholes,
+  ),
+  'coupling': picture.Picture(
+    'Coupling',
+    'One gate in place of two: what is forgotten makes room for the new.',
+    (_ADDING, picture.Need('adding_urnn16', 'coupled')),
+    gating.draw_coupling,
+  ),
+  'stacking': picture.Picture(
+    'Stacking',
+    'A second layer that reads what the first one says.',
+    (
+      picture.Need('characters_next', 'vanilla'),
+      picture.Need('characters_next', 'vanilla', 2),
     ),
-    'vanishing': picture.Picture(
-      'Vanishing and exploding',
-      'A product of Jacobians vanishes or explodes; σ of R bounds it.',
-      (),
-      products.draw_vanishing,
+    depth.draw_stacking,
+  ),
+  'thousand_steps': picture.Picture(
+    'A lag of a thousand steps',
+    'One symbol, held for a thousand steps.',
+    (
+      picture.Need('long_lag_hs97_2c', 'vanilla'),
+      picture.Need('long_lag_hs97_2c', 'simple_rnn'),
     ),
-    'conveyor': picture.Picture(
-      'The conveyor belt',
-      'What is put into a cell state stays there while f is 1.',
-      (_ADDING,),
-      products.draw_belt,
+    depth.draw_lag,
+  ),
+  'next_word': picture.Picture(
+    'The next word of a sentence',
+    'What a model expects at each word of a sentence it never saw.',
+    (
+      picture.Need('words_next', 'vanilla'),
+      picture.Need('words_next', 'simple_rnn'),
     ),
-    'gates': picture.Picture(
-      'Three gates and a candidate',
-      'What each gate of a trained LSTM does at each step.',
-      (_ADDING,),
-      gating.draw_gates,
+    sequences.draw_words,
+  ),
+  'time_series': picture.Picture(
+    'A time series',
+    'Sunspots, forecast a year at a time.',
+    (
+      picture.Need('forecasting_one_step', 'vanilla'),
+      picture.Need('forecasting_one_step', 'simple_rnn'),
     ),
-    'peepholes': picture.Picture(
-      'Peepholes',
-      'Gates that see the cell state, to tell when it is time.',
-      (picture.Need('timed_spikes_gers02', 'peephole'),),
-      gating.draw_peepholes,
-    ),
-    'coupling': picture.Picture(
-      'Coupling',
-      'One gate in place of two: what is forgotten makes room for the new.',
-      (_ADDING, picture.Need('adding_urnn16', 'coupled')),
-      gating.draw_coupling,
-    ),
-    'stacking': picture.Picture(
-      'Stacking',
-      'A second layer that reads what the first one says.',
-      (
-        picture.Need('characters_next', 'vanilla'),
-        picture.Need('characters_next', 'vanilla', 2),
-      ),
-      depth.draw_stacking,
-    ),
-    'thousand_steps': picture.Picture(
-      'A lag of a thousand steps',
-      'One symbol, held for a thousand steps.',
-      (
-        picture.Need('long_lag_hs97_2c', 'vanilla'),
-        picture.Need('long_lag_hs97_2c', 'simple_rnn'),
-      ),
-      depth.draw_lag,
-    ),
-    'next_word': picture.Picture(
-      'The next word of a sentence',
-      'What a model expects at each word of a sentence it never saw.',
-      (
-        picture.Need('words_next', 'vanilla'),
-        picture.Need('words_next', 'simple_rnn'),
-      ),
-      sequences.draw_words,
-    ),
-    'time_series': picture.Picture(
-      'A time series',
-      'Sunspots, forecast a year at a time.',
-      (
-        picture.Need('forecasting_one_step', 'vanilla'),
-        picture.Need('forecasting_one_step', 'simple_rnn'),
-      ),
-      sequences.draw_series,
-    ),
-  }
-)
+    sequences.draw_series,
+  ),
+}
 
 
 def write(

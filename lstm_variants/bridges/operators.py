@@ -11,7 +11,6 @@ shift, and not every runtime heeds it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-import types
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -164,12 +163,10 @@ def _transposed(params: Any, gates: int) -> list[np.ndarray]:
 
 
 # `Cell.operator` -> (the parameters of a cell, its toggles) -> layer.
-OPERATORS: Mapping[str, Callable[[Any, Any], Layer]] = types.MappingProxyType(
-  {
-    'LSTM': _lstm,
-    'diagonal LSTM': _diagonal_lstm,
-    'GRU': _gru,
-    'RNN Tanh': _rnn('Tanh'),
-    'RNN Relu': _rnn('Relu'),
-  }
-)
+OPERATORS: Mapping[str, Callable[[Any, Any], Layer]] = {
+  'LSTM': _lstm,
+  'diagonal LSTM': _diagonal_lstm,
+  'GRU': _gru,
+  'RNN Tanh': _rnn('Tanh'),
+  'RNN Relu': _rnn('Relu'),
+}

@@ -15,7 +15,6 @@ the number of blocks that feed its group n; the others are zero, and stay so.
 """
 
 from collections.abc import Mapping
-import types
 from typing import NamedTuple
 
 import jax
@@ -174,24 +173,22 @@ def _in_use(settings: Settings, hidden_features: int) -> jax.Array:
 
 
 # The steps of nine groups, up to 256, are exact in every type of float.
-RANGES: Mapping[str, contract.Range] = types.MappingProxyType(
-  {'groups': contract.Range(1, 9, 'groups of units')}
-)
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'clockwork': contract.stepwise(
-      init=init,
-      init_carry=init_carry,
-      project=project,
-      advance=advance,
-      size=lambda params: params.recurrent_kernel.shape[0],
-      count=count_params,
-      summary='groups of tanh units that step every 1, 2, 4, … steps',
-      reference='Koutník et al. 2014, arXiv:1402.3511',
-      settings=Settings(),
-      ranges=RANGES,
-      check=check,
-      counters=('t',),
-    )
-  }
-)
+RANGES: Mapping[str, contract.Range] = {
+  'groups': contract.Range(1, 9, 'groups of units')
+}
+CELLS: Mapping[str, contract.Cell] = {
+  'clockwork': contract.stepwise(
+    init=init,
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    size=lambda params: params.recurrent_kernel.shape[0],
+    count=count_params,
+    summary='groups of tanh units that step every 1, 2, 4, … steps',
+    reference='Koutník et al. 2014, arXiv:1402.3511',
+    settings=Settings(),
+    ranges=RANGES,
+    check=check,
+    counters=('t',),
+  )
+}

@@ -230,22 +230,20 @@ def _apply_gates(peephole, c_tm1, z, below):
   return c, o * jnp.tanh(c), (i, f, g, o)
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'depth_gated': contract.stepwise(
-      init=init,
-      init_carry=init_carry,
-      project=project,
-      advance=advance,
-      reveal=reveal,
-      size=lambda params: params.recurrent_kernel.shape[1],
-      keeps=True,
-      summary='layers of peephole LSTMs, a gate from cell to cell above',
-      reference='Yao et al. 2015, arXiv:1508.03790',
-      settings=Settings(),
-      ranges=types.MappingProxyType(
-        {'depth': contract.Range(1, 16, 'layers in one cell')}
-      ),
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'depth_gated': contract.stepwise(
+    init=init,
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    reveal=reveal,
+    size=lambda params: params.recurrent_kernel.shape[1],
+    keeps=True,
+    summary='layers of peephole LSTMs, a gate from cell to cell above',
+    reference='Yao et al. 2015, arXiv:1508.03790',
+    settings=Settings(),
+    ranges=types.MappingProxyType(
+      {'depth': contract.Range(1, 16, 'layers in one cell')}
+    ),
+  )
+}

@@ -10,7 +10,6 @@ layer above it, so the steps can be computed in parallel: see `newton`.
 
 from collections.abc import Mapping
 import functools
-import types
 from typing import NamedTuple
 
 import jax
@@ -152,24 +151,22 @@ def count_params(
   )
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'diagonal_lstm': contract.stepwise(
-      init=contract.from_keywords(init_params),
-      init_carry=init_carry,
-      project=project,
-      advance=advance,
-      reveal=reveal,
-      size=lambda params: params.recurrent_kernel.shape[1],
-      count=count_params,
-      keeps=True,
-      summary='the LSTM with diagonal recurrent matrices; has all its toggles',
-      reference='Danieli et al. 2025, arXiv:2510.21450 (ParaLSTM)',
-      states=('c', 'h'),
-      penalised=True,
-      operator='diagonal LSTM',
-      toggled=True,
-      diagonal=True,
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'diagonal_lstm': contract.stepwise(
+    init=contract.from_keywords(init_params),
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    reveal=reveal,
+    size=lambda params: params.recurrent_kernel.shape[1],
+    count=count_params,
+    keeps=True,
+    summary='the LSTM with diagonal recurrent matrices; has all its toggles',
+    reference='Danieli et al. 2025, arXiv:2510.21450 (ParaLSTM)',
+    states=('c', 'h'),
+    penalised=True,
+    operator='diagonal LSTM',
+    toggled=True,
+    diagonal=True,
+  )
+}

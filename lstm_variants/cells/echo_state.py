@@ -198,26 +198,24 @@ def ridge_readout(
   }
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'echo_state': contract.stepwise(
-      init=init,
-      init_carry=init_carry,
-      project=project,
-      advance=advance,
-      size=lambda params: params.recurrent_kernel.shape[0],
-      count=count_params,
-      summary='fixed random tanh units; only the readout is trained',
-      reference='Jaeger 2001, GMD Report 148; Jaeger et al. 2007 (leak)',
-      settings=Settings(),
-      ranges=types.MappingProxyType(
-        {
-          'spectral_radius': contract.Range(0.0, 10.0, 'largest |eigenvalue|'),
-          'leak': contract.Range(0.001, 1.0, 'share of a step in the state'),
-          'input_scale': contract.Range(0.0, 1000.0, 'of the input weights'),
-        }
-      ),
-      initial='a random matrix of its spectral radius',
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'echo_state': contract.stepwise(
+    init=init,
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    size=lambda params: params.recurrent_kernel.shape[0],
+    count=count_params,
+    summary='fixed random tanh units; only the readout is trained',
+    reference='Jaeger 2001, GMD Report 148; Jaeger et al. 2007 (leak)',
+    settings=Settings(),
+    ranges=types.MappingProxyType(
+      {
+        'spectral_radius': contract.Range(0.0, 10.0, 'largest |eigenvalue|'),
+        'leak': contract.Range(0.001, 1.0, 'share of a step in the state'),
+        'input_scale': contract.Range(0.0, 1000.0, 'of the input weights'),
+      }
+    ),
+    initial='a random matrix of its spectral radius',
+  )
+}

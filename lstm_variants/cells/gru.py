@@ -17,7 +17,6 @@ of z of the other sign.
 
 from collections.abc import Mapping
 import functools
-import types
 from typing import Any, NamedTuple
 
 import jax
@@ -191,21 +190,19 @@ def _cell(resets_after: bool, **rest: Any) -> contract.Cell:
   )
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'gru': _cell(
-      True,
-      summary='gated recurrent unit that resets after the product, as in cuDNN',
-      reference='Cho et al. 2014, arXiv:1406.1078v1',
-      with_remedies=remedied_step,
-      gains=remedies.Form(3, recurrent=True, state=False),
-      drops=True,
-      penalised=True,
-    ),
-    'gru_reset_before': _cell(
-      False,
-      summary='gated recurrent unit that resets before the product',
-      reference='Cho et al., EMNLP 2014, arXiv:1406.1078v3',
-    ),
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'gru': _cell(
+    True,
+    summary='gated recurrent unit that resets after the product, as in cuDNN',
+    reference='Cho et al. 2014, arXiv:1406.1078v1',
+    with_remedies=remedied_step,
+    gains=remedies.Form(3, recurrent=True, state=False),
+    drops=True,
+    penalised=True,
+  ),
+  'gru_reset_before': _cell(
+    False,
+    summary='gated recurrent unit that resets before the product',
+    reference='Cho et al., EMNLP 2014, arXiv:1406.1078v3',
+  ),
+}

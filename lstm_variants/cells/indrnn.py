@@ -16,7 +16,6 @@ have U[0, recurrent_limit], and W is left to `recurrent_init`.
 """
 
 from collections.abc import Mapping
-import types
 from typing import NamedTuple
 
 import jax
@@ -91,23 +90,21 @@ def advance(
   return Carry(h), h
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'indrnn': contract.stepwise(
-      init=init,
-      init_carry=init_carry,
-      project=project,
-      advance=advance,
-      size=lambda params: params.bias.shape[0],
-      summary='rectified units, each with one recurrent weight, its own',
-      reference='Li et al. 2018, arXiv:1803.04831',
-      settings=Settings(),
-      ranges={
-        'recurrent_limit': contract.Range(
-          0.0, 10.0, 'the largest |recurrent weight|'
-        )
-      },
-      diagonal=True,
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'indrnn': contract.stepwise(
+    init=init,
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    size=lambda params: params.bias.shape[0],
+    summary='rectified units, each with one recurrent weight, its own',
+    reference='Li et al. 2018, arXiv:1803.04831',
+    settings=Settings(),
+    ranges={
+      'recurrent_limit': contract.Range(
+        0.0, 10.0, 'the largest |recurrent weight|'
+      )
+    },
+    diagonal=True,
+  )
+}

@@ -4,7 +4,6 @@ h' = max(0, x W + h R + b)      at first R = 1, b = 0
 """
 
 from collections.abc import Mapping
-import types
 
 import jax
 import jax.numpy as jnp
@@ -86,22 +85,19 @@ def _weigh(dz, states, new_states):
 
 _POINTWISE = gradient.Pointwise(_forward, _backward, _weigh)
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'irnn': contract.Cell(
-      init=init,
-      init_carry=simple_rnn.init_carry,
-      step=step,
-      scan=unroll,
-      size=lambda params: params.recurrent_kernel.shape[0],
-      summary='rectified units, whose recurrent matrix is the identity at '
-      'first',
-      reference='Le, Jaitly & Hinton 2015, arXiv:1504.00941',
-      initial='the identity',
-      states=('h',),
-      penalised=True,
-      fused=True,
-      operator='RNN Relu',
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'irnn': contract.Cell(
+    init=init,
+    init_carry=simple_rnn.init_carry,
+    step=step,
+    scan=unroll,
+    size=lambda params: params.recurrent_kernel.shape[0],
+    summary='rectified units, whose recurrent matrix is the identity at first',
+    reference='Le, Jaitly & Hinton 2015, arXiv:1504.00941',
+    initial='the identity',
+    states=('h',),
+    penalised=True,
+    fused=True,
+    operator='RNN Relu',
+  )
+}

@@ -6,7 +6,6 @@ Gates are ordered i, f, g, o (flax, torch) wherever four of them are stacked.
 
 from collections.abc import Callable, Mapping
 import functools
-import types
 from typing import NamedTuple
 
 import chex
@@ -399,27 +398,25 @@ def remedied_step(
 
 
 # Its settings are its toggles; None stands for any cell's default ones.
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'lstm': contract.Cell(
-      init=contract.from_keywords(init_params),
-      init_carry=init_carry,
-      step=step,
-      scan=unroll,
-      count=count_params,
-      size=lambda params: params.recurrent_kernel.shape[0],
-      summary='every LSTM with toggles',
-      reference='docs/variants.md',
-      keeps=True,
-      gates=gates,
-      with_remedies=remedied_step,
-      gains=remedies.Form(4, recurrent=True, state=True),
-      drops=True,
-      states=('c', 'h'),
-      penalised=True,
-      fused=True,
-      operator='LSTM',
-      toggled=True,
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'lstm': contract.Cell(
+    init=contract.from_keywords(init_params),
+    init_carry=init_carry,
+    step=step,
+    scan=unroll,
+    count=count_params,
+    size=lambda params: params.recurrent_kernel.shape[0],
+    summary='every LSTM with toggles',
+    reference='docs/variants.md',
+    keeps=True,
+    gates=gates,
+    with_remedies=remedied_step,
+    gains=remedies.Form(4, recurrent=True, state=True),
+    drops=True,
+    states=('c', 'h'),
+    penalised=True,
+    fused=True,
+    operator='LSTM',
+    toggled=True,
+  )
+}

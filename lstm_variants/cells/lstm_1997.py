@@ -209,31 +209,29 @@ def check(settings: Settings, hidden_features: int) -> None:
     )
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'lstm_1997': contract.stepwise(
-      init=init,
-      init_carry=init_carry,
-      project=project,
-      advance=advance,
-      reveal=reveal,
-      size=lambda params: params.kernel.shape[1],
-      states=('c', 'h'),
-      summary='blocks of cells with input and output gates, which feed all',
-      reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
-      settings=Settings(),
-      ranges=types.MappingProxyType(
-        {
-          'block_size': contract.Range(1, 1024, 'cells that share their gates'),
-          'cell_bias': contract.Range(None, None, 'cells have biases'),
-          'gate_bias': contract.Range(None, None, 'gates have biases'),
-          'truncated_gradient': contract.Range(
-            None, None, 'only the states carry the gradient back in time'
-          ),
-        }
-      ),
-      check=check,
-      initial='weights of U[-0.1, 0.1]',
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'lstm_1997': contract.stepwise(
+    init=init,
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    reveal=reveal,
+    size=lambda params: params.kernel.shape[1],
+    states=('c', 'h'),
+    summary='blocks of cells with input and output gates, which feed all',
+    reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
+    settings=Settings(),
+    ranges=types.MappingProxyType(
+      {
+        'block_size': contract.Range(1, 1024, 'cells that share their gates'),
+        'cell_bias': contract.Range(None, None, 'cells have biases'),
+        'gate_bias': contract.Range(None, None, 'gates have biases'),
+        'truncated_gradient': contract.Range(
+          None, None, 'only the states carry the gradient back in time'
+        ),
+      }
+    ),
+    check=check,
+    initial='weights of U[-0.1, 0.1]',
+  )
+}

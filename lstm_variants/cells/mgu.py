@@ -12,7 +12,6 @@ product (f ⊙ (h R_g + b_n)).
 """
 
 from collections.abc import Mapping
-import types
 from typing import NamedTuple
 
 import jax
@@ -95,18 +94,16 @@ def reveal(
   return Carry(h), contract.Gates({'f': f}, g, keep=1 - f)
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'mgu': contract.stepwise(
-      init=init,
-      init_carry=init_carry,
-      project=project,
-      advance=advance,
-      reveal=reveal,
-      size=lambda params: params.recurrent_kernel.shape[0],
-      summary='minimal gated unit: one gate resets and updates',
-      reference='Zhou et al. 2016, arXiv:1603.09420',
-      keeps=True,
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'mgu': contract.stepwise(
+    init=init,
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    reveal=reveal,
+    size=lambda params: params.recurrent_kernel.shape[0],
+    summary='minimal gated unit: one gate resets and updates',
+    reference='Zhou et al. 2016, arXiv:1603.09420',
+    keeps=True,
+  )
+}

@@ -26,7 +26,6 @@ not bring it above ⅔.
 
 from collections.abc import Mapping
 import functools
-import types
 from typing import NamedTuple
 
 import jax
@@ -208,11 +207,7 @@ def _cell(blocks: int, summary: str) -> contract.Cell:
   )
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'mingru': _cell(2, 'GRU whose gate sees only the inputs, run in parallel'),
-    'minlstm': _cell(
-      3, 'LSTM whose gates see only the inputs, run in parallel'
-    ),
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'mingru': _cell(2, 'GRU whose gate sees only the inputs, run in parallel'),
+  'minlstm': _cell(3, 'LSTM whose gates see only the inputs, run in parallel'),
+}

@@ -17,7 +17,6 @@ mLSTM is another cell.
 """
 
 from collections.abc import Mapping
-import types
 from typing import NamedTuple
 
 import jax
@@ -135,19 +134,17 @@ def reveal(
   return Carry(c, h), contract.Gates({'i': i, 'f': f, 'o': o}, g, f, c)
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'mult_lstm': contract.stepwise(
-      init=init,
-      init_carry=init_carry,
-      project=project,
-      advance=advance,
-      reveal=reveal,
-      size=lambda params: params.factor_kernel.shape[1],
-      keeps=True,
-      states=('c', 'h'),
-      summary='LSTM whose inputs scale the hidden state that its gates see',
-      reference='Krause et al. 2016, arXiv:1609.07959',
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'mult_lstm': contract.stepwise(
+    init=init,
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    reveal=reveal,
+    size=lambda params: params.factor_kernel.shape[1],
+    keeps=True,
+    states=('c', 'h'),
+    summary='LSTM whose inputs scale the hidden state that its gates see',
+    reference='Krause et al. 2016, arXiv:1609.07959',
+  )
+}

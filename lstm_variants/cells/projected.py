@@ -150,22 +150,20 @@ def reveal(
   return Carry(c, h), contract.Gates({'i': i, 'f': f, 'o': o}, g, f, c)
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'lstmp': contract.stepwise(
-      init=init,
-      init_carry=init_carry,
-      project=project,
-      advance=advance,
-      reveal=reveal,
-      size=lambda params: params.projection.shape[1],
-      keeps=True,
-      summary='LSTM of many cells, projected to fewer hidden units',
-      reference='Sak, Senior & Beaufays 2014, arXiv:1402.1128',
-      settings=Settings(),
-      ranges=types.MappingProxyType(
-        {'memory_ratio': contract.Range(1, 64, 'cells for each hidden unit')}
-      ),
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'lstmp': contract.stepwise(
+    init=init,
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    reveal=reveal,
+    size=lambda params: params.projection.shape[1],
+    keeps=True,
+    summary='LSTM of many cells, projected to fewer hidden units',
+    reference='Sak, Senior & Beaufays 2014, arXiv:1402.1128',
+    settings=Settings(),
+    ranges=types.MappingProxyType(
+      {'memory_ratio': contract.Range(1, 64, 'cells for each hidden unit')}
+    ),
+  )
+}

@@ -4,7 +4,6 @@ h' = tanh(x W + h R + b)
 """
 
 from collections.abc import Mapping
-import types
 from typing import NamedTuple
 
 import chex
@@ -199,22 +198,20 @@ def remedied_step(
   return Carry(h), h
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'simple_rnn': contract.Cell(
-      init=init,
-      init_carry=init_carry,
-      step=step,
-      scan=unroll,
-      size=lambda params: params.recurrent_kernel.shape[0],
-      summary='tanh of inputs and hidden state',
-      reference='Elman, Cognitive Science 14(2), 1990',
-      with_remedies=remedied_step,
-      gains=remedies.Form(1, recurrent=False, state=False),
-      states=('h',),
-      penalised=True,
-      fused=True,
-      operator='RNN Tanh',
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'simple_rnn': contract.Cell(
+    init=init,
+    init_carry=init_carry,
+    step=step,
+    scan=unroll,
+    size=lambda params: params.recurrent_kernel.shape[0],
+    summary='tanh of inputs and hidden state',
+    reference='Elman, Cognitive Science 14(2), 1990',
+    with_remedies=remedied_step,
+    gains=remedies.Form(1, recurrent=False, state=False),
+    states=('h',),
+    penalised=True,
+    fused=True,
+    operator='RNN Tanh',
+  )
+}

@@ -27,7 +27,6 @@ and has R = 0 at first.
 """
 
 from collections.abc import Mapping
-import types
 from typing import NamedTuple
 
 import jax
@@ -198,26 +197,22 @@ def _mix(h: jax.Array, kernel: jax.Array) -> jax.Array:
   return gates.reshape(*h.shape[:-1], 4 * h.shape[-1])
 
 
-CELLS: Mapping[str, contract.Cell] = types.MappingProxyType(
-  {
-    'slstm': contract.stepwise(
-      init=init,
-      init_carry=init_carry,
-      project=project,
-      advance=advance,
-      reveal=reveal,
-      size=lambda params: params.bias.shape[0] // 4,
-      summary='exponential input gate, normalised and stabilised, with heads',
-      reference='Beck et al. 2024, arXiv:2405.04517',
-      keeps=True,
-      settings=Settings(),
-      ranges={
-        'heads': contract.Range(1, 1024, 'blocks of the recurrent matrices'),
-        'exponential_forget': contract.Range(
-          None, None, 'f = exp instead of σ'
-        ),
-      },
-      check=check,
-    )
-  }
-)
+CELLS: Mapping[str, contract.Cell] = {
+  'slstm': contract.stepwise(
+    init=init,
+    init_carry=init_carry,
+    project=project,
+    advance=advance,
+    reveal=reveal,
+    size=lambda params: params.bias.shape[0] // 4,
+    summary='exponential input gate, normalised and stabilised, with heads',
+    reference='Beck et al. 2024, arXiv:2405.04517',
+    keeps=True,
+    settings=Settings(),
+    ranges={
+      'heads': contract.Range(1, 1024, 'blocks of the recurrent matrices'),
+      'exponential_forget': contract.Range(None, None, 'f = exp instead of σ'),
+    },
+    check=check,
+  )
+}

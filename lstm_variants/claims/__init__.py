@@ -14,14 +14,12 @@ from lstm_variants.claims import (
   odyssey,
 )
 
-CLAIMS: Mapping[str, claim.Claim] = types.MappingProxyType(
-  {
-    each.name: each
-    for each in (
-      *classics.CLAIMS,
-      *memory.CLAIMS,
-      *odyssey.CLAIMS,
-      *languages.CLAIMS,
-    )
-  }
-)
+CLAIMS: Mapping[str, claim.Claim] = {
+  each.name: each
+  for each in (
+    *classics.CLAIMS,
+    *memory.CLAIMS,
+    *odyssey.CLAIMS,
+    *languages.CLAIMS,
+  )
+}

@@ -272,15 +272,13 @@ def build_hs97(spec: base.Spec) -> base.Task:
   )
 
 
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'urnn16': base.Dialect(build_urnn16, 2, 'one mark in each half'),
-    'hs97': base.Dialect(
-      build_hs97, 11, 'the first ten pairs must not hold the last one'
-    ),
-    'tallec18': base.Dialect(build_tallec18, 2, 'one mark in each half'),
-    'janet18': base.Dialect(build_janet18, 2, 'one mark in each half'),
-    'tcn18': base.Dialect(build_tcn18, 2, 'two marks'),
-  }
-)
-TASKS = types.MappingProxyType({'adding': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'urnn16': base.Dialect(build_urnn16, 2, 'one mark in each half'),
+  'hs97': base.Dialect(
+    build_hs97, 11, 'the first ten pairs must not hold the last one'
+  ),
+  'tallec18': base.Dialect(build_tallec18, 2, 'one mark in each half'),
+  'janet18': base.Dialect(build_janet18, 2, 'one mark in each half'),
+  'tcn18': base.Dialect(build_tcn18, 2, 'two marks'),
+}
+TASKS = {'adding': _DIALECTS}

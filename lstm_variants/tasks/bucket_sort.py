@@ -229,28 +229,26 @@ def _options(default: int) -> Mapping[str, base.Option]:
   return types.MappingProxyType({'symbols': option})
 
 
-TASKS = types.MappingProxyType(
-  {
-    'bucket_sort': types.MappingProxyType(
-      {
-        'deletang23': base.Dialect(
-          build_deletang23,
-          1,
-          'a word has a symbol',
-          True,
-          _options(5),
-          formal_languages.USUAL,
-        ),
-        'xlstm24': base.Dialect(
-          build_xlstm24,
-          4,
-          'two symbols and their order',
-          True,
-          _options(10),
-          formal_languages.USUAL,
-          stride=2,
-        ),
-      }
-    )
-  }
-)
+TASKS = {
+  'bucket_sort': types.MappingProxyType(
+    {
+      'deletang23': base.Dialect(
+        build_deletang23,
+        1,
+        'a word has a symbol',
+        True,
+        _options(5),
+        formal_languages.USUAL,
+      ),
+      'xlstm24': base.Dialect(
+        build_xlstm24,
+        4,
+        'two symbols and their order',
+        True,
+        _options(10),
+        formal_languages.USUAL,
+        stride=2,
+      ),
+    }
+  )
+}

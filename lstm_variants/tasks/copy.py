@@ -225,12 +225,10 @@ def build_tcn18(spec: base.Spec) -> base.Task:
   )
 
 
-_OPTIONS = types.MappingProxyType(
-  {
-    'symbols': base.Option(SYMBOLS, 2, 1000, 'size of the alphabet'),
-    'items': base.Option(ITEMS, 1, 1000, 'how many symbols to repeat'),
-  }
-)
+_OPTIONS = {
+  'symbols': base.Option(SYMBOLS, 2, 1000, 'size of the alphabet'),
+  'items': base.Option(ITEMS, 1, 1000, 'how many symbols to repeat'),
+}
 _BUILDS = {
   'urnn16': (build_urnn16, 'T - 1 blanks'),
   'variable': (build_variable, 'at least one blank'),
@@ -238,10 +236,8 @@ _BUILDS = {
   'janet18': (build_janet18, 'T blanks'),
   'tcn18': (build_tcn18, 'T - 1 blanks'),
 }
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    name: base.Dialect(build, 1, why, options=_OPTIONS)
-    for name, (build, why) in _BUILDS.items()
-  }
-)
-TASKS = types.MappingProxyType({'copy': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  name: base.Dialect(build, 1, why, options=_OPTIONS)
+  for name, (build, why) in _BUILDS.items()
+}
+TASKS = {'copy': _DIALECTS}

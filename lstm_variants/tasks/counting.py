@@ -185,15 +185,9 @@ def build_anbncn(spec: base.Spec) -> base.Task:
 
 
 _WHY = 'n begins at 1'
-TASKS = types.MappingProxyType(
-  {
-    name: types.MappingProxyType(
-      {
-        'gers01': base.Dialect(
-          build, 1, _WHY, drawn=True, usual=10, causal=True
-        )
-      }
-    )
-    for name, build in (('anbn', build_anbn), ('anbncn', build_anbncn))
-  }
-)
+TASKS = {
+  name: types.MappingProxyType(
+    {'gers01': base.Dialect(build, 1, _WHY, drawn=True, usual=10, causal=True)}
+  )
+  for name, build in (('anbn', build_anbn), ('anbncn', build_anbncn))
+}

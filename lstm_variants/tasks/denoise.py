@@ -196,7 +196,8 @@ def _dialect(build: Callable, symbols: int) -> base.Dialect:
   )
 
 
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {'goru17': _dialect(build_goru17, 9), 'nru19': _dialect(build_nru19, 8)}
-)
-TASKS = types.MappingProxyType({'denoise': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'goru17': _dialect(build_goru17, 9),
+  'nru19': _dialect(build_nru19, 8),
+}
+TASKS = {'denoise': _DIALECTS}

@@ -298,6 +298,6 @@ def _dialects(name: str) -> Mapping[str, base.Dialect]:
   )
 
 
-TASKS = types.MappingProxyType(
-  {name: _dialects(name) for name in ('sequential_digits', 'permuted_digits')}
-)
+TASKS = {
+  name: _dialects(name) for name in ('sequential_digits', 'permuted_digits')
+}

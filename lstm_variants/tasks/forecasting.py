@@ -270,24 +270,22 @@ _OPTIONS = {
   'column': base.Option('', 0, 0, 'its name or number; by default the last'),
 }
 _HORIZON = base.Option(11, 1, LARGEST_HORIZON, 'how many values to forecast')
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'one_step': base.Dialect(
-      functools.partial(build, dialect='one_step'),
-      1,
-      'one value',
-      options=types.MappingProxyType(_OPTIONS),
-      causal=True,
-      resolve=resolve,
-    ),
-    'multi_step': base.Dialect(
-      functools.partial(build, dialect='multi_step'),
-      1,
-      'one value',
-      options=types.MappingProxyType({'horizon': _HORIZON, **_OPTIONS}),
-      causal=True,
-      resolve=resolve,
-    ),
-  }
-)
-TASKS = types.MappingProxyType({'forecasting': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'one_step': base.Dialect(
+    functools.partial(build, dialect='one_step'),
+    1,
+    'one value',
+    options=types.MappingProxyType(_OPTIONS),
+    causal=True,
+    resolve=resolve,
+  ),
+  'multi_step': base.Dialect(
+    functools.partial(build, dialect='multi_step'),
+    1,
+    'one value',
+    options=types.MappingProxyType({'horizon': _HORIZON, **_OPTIONS}),
+    causal=True,
+    resolve=resolve,
+  ),
+}
+TASKS = {'forecasting': _DIALECTS}

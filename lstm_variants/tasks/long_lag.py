@@ -295,13 +295,11 @@ def build_2c(spec: base.Spec) -> base.Task:
 
 _BETWEEN = 'one symbol between the two'
 _P = base.Option(0, 1, 100_000, 'p, different distractors; 0: as many as T')
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'hs97_2a': base.Dialect(build_2a, 2, _BETWEEN, causal=True),
-    'hs97_2b': base.Dialect(build_2b, 2, _BETWEEN, causal=True),
-    'hs97_2c': base.Dialect(
-      build_2c, 1, 'one distractor', options={'symbols': _P}
-    ),
-  }
-)
-TASKS = types.MappingProxyType({'long_lag': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'hs97_2a': base.Dialect(build_2a, 2, _BETWEEN, causal=True),
+  'hs97_2b': base.Dialect(build_2b, 2, _BETWEEN, causal=True),
+  'hs97_2c': base.Dialect(
+    build_2c, 1, 'one distractor', options={'symbols': _P}
+  ),
+}
+TASKS = {'long_lag': _DIALECTS}

@@ -166,32 +166,28 @@ def _if_five(
 
 
 MODULUS = base.Option(5, 2, 10, 'the modulus')
-_OPTIONS: Mapping[str, base.Option] = types.MappingProxyType(
-  {'symbols': MODULUS}
-)
-TASKS = types.MappingProxyType(
-  {
-    'modular_arithmetic': types.MappingProxyType(
-      {
-        'deletang23': base.Dialect(
-          build_deletang23,
-          1,
-          'a word has a number',
-          True,
-          _OPTIONS,
-          formal_languages.USUAL,
-          stride=STRIDE,
-        ),
-        'xlstm24': base.Dialect(
-          build_xlstm24,
-          3,
-          'a number, = and the answer',
-          True,
-          _OPTIONS,
-          formal_languages.USUAL,
-          stride=STRIDE,
-        ),
-      }
-    )
-  }
-)
+_OPTIONS: Mapping[str, base.Option] = {'symbols': MODULUS}
+TASKS = {
+  'modular_arithmetic': types.MappingProxyType(
+    {
+      'deletang23': base.Dialect(
+        build_deletang23,
+        1,
+        'a word has a number',
+        True,
+        _OPTIONS,
+        formal_languages.USUAL,
+        stride=STRIDE,
+      ),
+      'xlstm24': base.Dialect(
+        build_xlstm24,
+        3,
+        'a number, = and the answer',
+        True,
+        _OPTIONS,
+        formal_languages.USUAL,
+        stride=STRIDE,
+      ),
+    }
+  )
+}

@@ -134,10 +134,8 @@ def build_hs97_coarse(spec: base.Spec) -> base.Task:
 
 
 _WHY = 'the first ten pairs must not hold the last one'
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'hs97': base.Dialect(build_hs97, 11, _WHY),
-    'hs97_coarse': base.Dialect(build_hs97_coarse, 11, _WHY),
-  }
-)
-TASKS = types.MappingProxyType({'multiplication': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'hs97': base.Dialect(build_hs97, 11, _WHY),
+  'hs97_coarse': base.Dialect(build_hs97_coarse, 11, _WHY),
+}
+TASKS = {'multiplication': _DIALECTS}

@@ -259,12 +259,10 @@ def build_gers00(spec: base.Spec) -> base.Task:
 
 
 _WHY = 'the shortest string has 9 symbols'
-_HS97: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {'hs97': base.Dialect(build_hs97, 9, _WHY, causal=True)}
-)
-_GERS00: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {'gers00': base.Dialect(build_gers00, 9, _WHY, causal=True)}
-)
-TASKS = types.MappingProxyType(
-  {'embedded_reber': _HS97, 'continual_reber': _GERS00}
-)
+_HS97: Mapping[str, base.Dialect] = {
+  'hs97': base.Dialect(build_hs97, 9, _WHY, causal=True)
+}
+_GERS00: Mapping[str, base.Dialect] = {
+  'gers00': base.Dialect(build_gers00, 9, _WHY, causal=True)
+}
+TASKS = {'embedded_reber': _HS97, 'continual_reber': _GERS00}

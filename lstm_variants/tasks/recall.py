@@ -174,21 +174,19 @@ def _check(spec: base.Spec) -> None:
     )
 
 
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'zoology23': base.Dialect(
-      build_zoology23,
-      STEPS_PER_ITEM,
-      'a pair and its query must fit in',
-      options=types.MappingProxyType(
-        {
-          'symbols': base.Option(
-            SYMBOLS, 4, 65_536, 'vocabulary, half keys and half values'
-          ),
-          'items': base.Option(ITEMS, 1, 1024, 'pairs of key and value'),
-        }
-      ),
-    )
-  }
-)
-TASKS = types.MappingProxyType({'associative_recall': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'zoology23': base.Dialect(
+    build_zoology23,
+    STEPS_PER_ITEM,
+    'a pair and its query must fit in',
+    options=types.MappingProxyType(
+      {
+        'symbols': base.Option(
+          SYMBOLS, 4, 65_536, 'vocabulary, half keys and half values'
+        ),
+        'items': base.Option(ITEMS, 1, 1024, 'pairs of key and value'),
+      }
+    ),
+  )
+}
+TASKS = {'associative_recall': _DIALECTS}

@@ -31,18 +31,16 @@ SYMBOLS = 16
 # The noise and the marker are part of the vocabulary.
 NOT_DATA = 2
 # Accuracy in %, Gu & Dao 2023.
-PUBLISHED = types.MappingProxyType(
-  {
-    'S4': 18.3,
-    'S6': 97.0,
-    'H3 with S4': 57.0,
-    'H3 with Hyena': 30.1,
-    'H3 with S6': 99.7,
-    'Mamba with S4': 56.4,
-    'Mamba with Hyena': 28.4,
-    'Mamba with S6': 99.8,
-  }
-)
+PUBLISHED = {
+  'S4': 18.3,
+  'S6': 97.0,
+  'H3 with S4': 57.0,
+  'H3 with Hyena': 30.1,
+  'H3 with S6': 99.7,
+  'Mamba with S4': 56.4,
+  'Mamba with Hyena': 28.4,
+  'Mamba with S6': 99.8,
+}
 
 
 def sample_mamba23(
@@ -150,21 +148,19 @@ def _published() -> tuple[base.Published, ...]:
   return mamba + minimal
 
 
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'mamba23': base.Dialect(
-      build_mamba23,
-      1,
-      'a token must fit in',
-      options=types.MappingProxyType(
-        {
-          'symbols': base.Option(
-            SYMBOLS, 4, 64, 'the vocabulary, noise and marker included'
-          ),
-          'items': base.Option(ITEMS, 1, 256, 'data tokens to be remembered'),
-        }
-      ),
-    )
-  }
-)
-TASKS = types.MappingProxyType({'selective_copying': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'mamba23': base.Dialect(
+    build_mamba23,
+    1,
+    'a token must fit in',
+    options=types.MappingProxyType(
+      {
+        'symbols': base.Option(
+          SYMBOLS, 4, 64, 'the vocabulary, noise and marker included'
+        ),
+        'items': base.Option(ITEMS, 1, 256, 'data tokens to be remembered'),
+      }
+    ),
+  )
+}
+TASKS = {'selective_copying': _DIALECTS}

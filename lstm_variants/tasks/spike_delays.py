@@ -194,30 +194,24 @@ def build_nmsd(spec: base.Spec) -> base.Task:
   )
 
 
-_OPTIONS = types.MappingProxyType(
-  {'period': spike_trains.PERIOD, 'symbols': spike_trains.SYMBOLS}
-)
-_ONE_INTERVAL = types.MappingProxyType(
-  {
-    'period': base.Option(
-      0, 0, 10**7, 'F, least steps to the spike; 0: as many as fit T'
-    ),
-    'symbols': spike_trains.SYMBOLS,
-  }
-)
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'msd': base.Dialect(
-      build_msd, 11, 'the first spike takes up to 11', options=_OPTIONS
-    ),
-    'nmsd': base.Dialect(
-      build_nmsd,
-      3,
-      'the spike takes at least 2 or 3',
-      options=_ONE_INTERVAL,
-      usual=11,
-      resolve=resolve_nmsd,
-    ),
-  }
-)
-TASKS = types.MappingProxyType({'spike_delays': _DIALECTS})
+_OPTIONS = {'period': spike_trains.PERIOD, 'symbols': spike_trains.SYMBOLS}
+_ONE_INTERVAL = {
+  'period': base.Option(
+    0, 0, 10**7, 'F, least steps to the spike; 0: as many as fit T'
+  ),
+  'symbols': spike_trains.SYMBOLS,
+}
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'msd': base.Dialect(
+    build_msd, 11, 'the first spike takes up to 11', options=_OPTIONS
+  ),
+  'nmsd': base.Dialect(
+    build_nmsd,
+    3,
+    'the spike takes at least 2 or 3',
+    options=_ONE_INTERVAL,
+    usual=11,
+    resolve=resolve_nmsd,
+  ),
+}
+TASKS = {'spike_delays': _DIALECTS}

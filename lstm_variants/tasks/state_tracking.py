@@ -218,16 +218,14 @@ def _dialects(deletang23, xlstm24, options) -> Mapping[str, base.Dialect]:
   )
 
 
-TASKS = types.MappingProxyType(
-  {
-    'parity': _dialects(build_parity_deletang23, build_parity_xlstm24, {}),
-    'even_pairs': _dialects(
-      build_even_pairs_deletang23, build_even_pairs_xlstm24, {}
-    ),
-    'cycle_navigation': _dialects(
-      build_cycle_navigation_deletang23,
-      build_cycle_navigation_xlstm24,
-      types.MappingProxyType({'symbols': POSITIONS}),
-    ),
-  }
-)
+TASKS = {
+  'parity': _dialects(build_parity_deletang23, build_parity_xlstm24, {}),
+  'even_pairs': _dialects(
+    build_even_pairs_deletang23, build_even_pairs_xlstm24, {}
+  ),
+  'cycle_navigation': _dialects(
+    build_cycle_navigation_deletang23,
+    build_cycle_navigation_xlstm24,
+    types.MappingProxyType({'symbols': POSITIONS}),
+  ),
+}

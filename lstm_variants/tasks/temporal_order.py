@@ -285,11 +285,9 @@ def build_pascanu13(spec: base.Spec) -> base.Task:
 
 
 _WHY = 'no X or Y at the first step'
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'hs97_6a': base.Dialect(build_hs97_6a, 20, _WHY),
-    'hs97_6b': base.Dialect(build_hs97_6b, 20, _WHY),
-    'pascanu13': base.Dialect(build_pascanu13, 10, 'ten parts of a sequence'),
-  }
-)
-TASKS = types.MappingProxyType({'temporal_order': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'hs97_6a': base.Dialect(build_hs97_6a, 20, _WHY),
+  'hs97_6b': base.Dialect(build_hs97_6b, 20, _WHY),
+  'pascanu13': base.Dialect(build_pascanu13, 10, 'ten parts of a sequence'),
+}
+TASKS = {'temporal_order': _DIALECTS}

@@ -39,7 +39,7 @@ from lstm_variants.tasks import base, data, measures
 
 UNKNOWN = '\ufffd'
 # Names of characters that cannot be seen.
-SIGNS = types.MappingProxyType({' ': '␣', '\n': '⏎', '\t': '⇥'})
+SIGNS = {' ': '␣', '\n': '⏎', '\t': '⇥'}
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
 # How much the unigram counts in the bigram, in occurrences.
 PRIOR = 10
@@ -291,9 +291,7 @@ def _dialects(
   return types.MappingProxyType({'next': dialect})
 
 
-TASKS = types.MappingProxyType(
-  {
-    'characters': _dialects('characters', split_characters, 'character', 96),
-    'words': _dialects('words', split_words, 'word', 1000),
-  }
-)
+TASKS = {
+  'characters': _dialects('characters', split_characters, 'character', 96),
+  'words': _dialects('words', split_words, 'word', 1000),
+}

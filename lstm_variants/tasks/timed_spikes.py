@@ -111,18 +111,14 @@ def build_gts(spec: base.Spec) -> base.Task:
   )
 
 
-_OPTIONS = types.MappingProxyType(
-  {'period': spike_trains.PERIOD, 'symbols': spike_trains.SYMBOLS}
-)
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'gers02': base.Dialect(
-      build_gts,
-      11,
-      'the first spike takes up to 11',
-      options=_OPTIONS,
-      causal=True,
-    )
-  }
-)
-TASKS = types.MappingProxyType({'timed_spikes': _DIALECTS})
+_OPTIONS = {'period': spike_trains.PERIOD, 'symbols': spike_trains.SYMBOLS}
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'gers02': base.Dialect(
+    build_gts,
+    11,
+    'the first spike takes up to 11',
+    options=_OPTIONS,
+    causal=True,
+  )
+}
+TASKS = {'timed_spikes': _DIALECTS}

@@ -285,11 +285,9 @@ def _published(length, items, sequences, table, note) -> base.Published:
 
 _ITEMS = base.Option(3, 1, 10_000, 'N, how many first values tell the class')
 _SHORTEST = 2, 'a value that tells the class and one more'
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'hs97_3a': base.Dialect(build_3a, *_SHORTEST, options={'items': _ITEMS}),
-    'hs97_3b': base.Dialect(build_3b, *_SHORTEST, options={'items': _ITEMS}),
-    'hs97_3c': base.Dialect(build_3c, *_SHORTEST, options={'items': _ITEMS}),
-  }
-)
-TASKS = types.MappingProxyType({'two_sequence': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'hs97_3a': base.Dialect(build_3a, *_SHORTEST, options={'items': _ITEMS}),
+  'hs97_3b': base.Dialect(build_3b, *_SHORTEST, options={'items': _ITEMS}),
+  'hs97_3c': base.Dialect(build_3c, *_SHORTEST, options={'items': _ITEMS}),
+}
+TASKS = {'two_sequence': _DIALECTS}

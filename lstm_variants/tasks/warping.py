@@ -280,12 +280,10 @@ def _dialect(
   )
 
 
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    'uniform_warp': _dialect('uniform_warp', sample_uniform, padded=False),
-    'variable_warp': _dialect('variable_warp', sample_variable, padded=False),
-    'uniform_pad': _dialect('uniform_pad', sample_uniform, padded=True),
-    'variable_pad': _dialect('variable_pad', sample_variable, padded=True),
-  }
-)
-TASKS = types.MappingProxyType({'warping': _DIALECTS})
+_DIALECTS: Mapping[str, base.Dialect] = {
+  'uniform_warp': _dialect('uniform_warp', sample_uniform, padded=False),
+  'variable_warp': _dialect('variable_warp', sample_variable, padded=False),
+  'uniform_pad': _dialect('uniform_pad', sample_uniform, padded=True),
+  'variable_pad': _dialect('variable_pad', sample_variable, padded=True),
+}
+TASKS = {'warping': _DIALECTS}

@@ -56,11 +56,11 @@ def rectangle(phase: np.ndarray, period: int) -> np.ndarray:
 
 
 # phase τ in steps [time], period in steps -> f [time].
-SHAPES: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = (
-  types.MappingProxyType(
-    {'cosine': cosine, 'triangle': triangle, 'rectangle': rectangle}
-  )
-)
+SHAPES: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
+  'cosine': cosine,
+  'triangle': triangle,
+  'rectangle': rectangle,
+}
 
 
 def sample_pfg(
@@ -163,18 +163,14 @@ def build_pfg(spec: base.Spec, shape: str) -> base.Task:
   )
 
 
-_OPTIONS = types.MappingProxyType(
-  {'period': base.Option(10, 3, 10_000, 'F, the steps of one period')}
-)
-_DIALECTS: Mapping[str, base.Dialect] = types.MappingProxyType(
-  {
-    shape: base.Dialect(
-      functools.partial(build_pfg, shape=shape),
-      10,
-      'one period',
-      options=_OPTIONS,
-    )
-    for shape in SHAPES
-  }
-)
-TASKS = types.MappingProxyType({'periodic_function': _DIALECTS})
+_OPTIONS = {'period': base.Option(10, 3, 10_000, 'F, the steps of one period')}
+_DIALECTS: Mapping[str, base.Dialect] = {
+  shape: base.Dialect(
+    functools.partial(build_pfg, shape=shape),
+    10,
+    'one period',
+    options=_OPTIONS,
+  )
+  for shape in SHAPES
+}
+TASKS = {'periodic_function': _DIALECTS}

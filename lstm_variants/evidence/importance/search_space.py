@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 import math
 import numbers
-import types
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,14 +18,12 @@ MODEL = 'model'
 _WIDE = 3.0
 # Told by the task and the model, or of no influence that could be told.
 _LEFT_OUT = ('seed', 'task', 'model.toggles', 'training.evaluation_seed')
-_LABELS = types.MappingProxyType(
-  {
-    RATE: 'learning rate',
-    MOMENTUM: 'momentum',
-    'model.hidden_features': 'width (units)',
-    'training.input_noise': 'input noise (st. dev.)',
-  }
-)
+_LABELS = {
+  RATE: 'learning rate',
+  MOMENTUM: 'momentum',
+  'model.hidden_features': 'width (units)',
+  'training.input_noise': 'input noise (st. dev.)',
+}
 
 
 class Axis(NamedTuple):
@@ -73,15 +70,11 @@ class Axis(NamedTuple):
     return np.linspace(self.low, self.high, count)
 
 
-_SCALES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = (
-  types.MappingProxyType(
-    {
-      'linear': lambda x: x,
-      'log': np.log10,
-      'complement': lambda x: -np.log10(1 - x),
-    }
-  )
-)
+_SCALES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+  'linear': lambda x: x,
+  'log': np.log10,
+  'complement': lambda x: -np.log10(1 - x),
+}
 
 
 def axes(rows: Sequence[Mapping[str, Any]]) -> list[Axis]:
