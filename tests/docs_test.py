@@ -41,7 +41,7 @@ def commands(start: str) -> list[list[str]]:
   return [shlex.split(line, comments=True) for line in lines if start in line]
 
 
-@pytest.mark.parametrize('name', ['variants.md', 'tasks.md'])
+@pytest.mark.parametrize('name', ['variants.md', 'tasks.md', 'config.md'])
 def test_generated_page_is_what_the_registries_say(name):
   pages = runpy.run_path(str(ROOT / 'docs' / 'generate.py'))['PAGES']
   assert (ROOT / 'docs' / name).read_text() == pages[name](), 'run: make docs'

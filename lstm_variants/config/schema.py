@@ -186,5 +186,12 @@ def _written(default: Any) -> str:
   return default if isinstance(default, str) else f'{default:g}'
 
 
+def default_text(row: Field) -> str:
+  """Return the default of a field as a reader sees it."""
+  if row.default is None:
+    return 'open'
+  return _written(row.default) or "''"
+
+
 def _is_default(value: Any, default: Any) -> bool:
   return value is default or value == default

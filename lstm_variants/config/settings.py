@@ -227,7 +227,24 @@ def from_config(config: Any) -> Run:
   rows = schema.table()
   values = schema.check(_flat(config), rows)
   run, choice = _make(values)
-  able = {
+  able = readers()
+  chosen = {
+    **{
+      field: (values[field], able[field][values[field]])
+      for field in ('optimizer.name', 'optimizer.schedule')
+    },
+    'model.variant': (run.model, choice.reads),
+  }
+  schema.check_read(values, rows, chosen, able)
+  return run
+
+
+def readers() -> dict[str, Mapping[str, frozenset[str]]]:
+  """Return choosing field -> every choice -> the fields that it reads.
+
+  The fields are those that not all choices read (`Field.by`).
+  """
+  return {
     'optimizer.name': {
       name: _reads_of(optimizer)
       for name, optimizer in optimizers.OPTIMIZERS.items()
@@ -238,15 +255,6 @@ def from_config(config: Any) -> Run:
     },
     'model.variant': model_fields.readers(),
   }
-  chosen = {
-    **{
-      field: (values[field], able[field][values[field]])
-      for field in ('optimizer.name', 'optimizer.schedule')
-    },
-    'model.variant': (run.model, choice.reads),
-  }
-  schema.check_read(values, rows, chosen, able)
-  return run
 
 
 def from_record(record: Any) -> Run:
