@@ -14,16 +14,18 @@ Exit status, each but 0 with one line on stderr that tells why:
          later or more, ends at once
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import io
 import logging
 import sys
+import textwrap
 import types
 from typing import Any
 
 from absl import app, flags
 from ml_collections import config_flags
 
-from lstm_variants import extensions
+from lstm_variants import console, extensions
 from lstm_variants.commands import config_file
 from lstm_variants.runs import directory, files, results
 from lstm_variants.training import interrupt
@@ -62,8 +64,8 @@ def define_config(default: str | None = None) -> flags.FlagHolder:
     return config_flags.DEFINE_config_file(
       'config',
       None,
-      'Config file, as configs/adding.py; configs/base.py explains every '
-      'field. Override fields as --config.model.variant=peephole.',
+      'Config file, as configs/adding.py. Its fields are listed below; '
+      'override them as --config.model.variant=peephole.',
       lock_config=True,
     )
   except flags.Error as error:  # it reads the command line: a missing flagfile
@@ -230,7 +232,30 @@ def _help(argv: Sequence[str]) -> None:
   try:
     flags.FLAGS([argv[0], wanted])
   except SystemExit:
+    if 'config' in flags.FLAGS and not wanted.endswith('xml'):
+      if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='replace')  # a terminal without σ
+      console.say('\n' + '\n'.join(_fields_help()))
     sys.exit(0)
+
+
+def _fields_help() -> Iterator[str]:
+  """Yield the lines that list the fields of a config, at most 80 wide."""
+  # Only now: it takes jax, which is slow to start.
+  from lstm_variants.config import schema
+
+  yield 'fields, given as --config.FIELD=VALUE (rules: docs/config.md):'
+  yield ''
+  for name, row in schema.table().items():
+    text = f'{name} ({schema.default_text(row)}): {row.doc}'
+    yield from textwrap.wrap(
+      text,
+      80,
+      initial_indent='  ',
+      subsequent_indent='    ',
+      break_long_words=False,
+      break_on_hyphens=False,
+    )
 
 
 def _refuse(error: Exception) -> None:

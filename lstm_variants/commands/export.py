@@ -4,10 +4,11 @@
         --run=peephole_seed0_0a1b2c3d --out=model.onnx
 
 Takes the final parameters of a run that is finished, and of one that is not the
-newest checkpoint that is whole; the ids of the runs are in runs.jsonl, and
-without --run they are listed. --out ends in .onnx, or in .safetensors for the
-weights as torch names them: those of an LSTM under `lstm.`, those of a Linear
-under `readout.`, those of an Embedding under `embedding.`.
+newest checkpoint that is whole. The ids of the runs are in
+WORKDIR/populations/NAME/runs.jsonl, and without --run they are listed. --out
+ends in .onnx, or in .safetensors for the weights as torch names them: those of
+an LSTM under `lstm.`, those of a Linear under `readout.`, those of an Embedding
+under `embedding.`.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,8 @@
         --workdir=runs/variants
 
 The config file states the grid in get_hyper(hyper), see
-lstm_variants/config/grid.py. Interrupted, repeat the command with --resume.
+lstm_variants/config/grid.py. Each compiled program leaves its results in
+WORKDIR/populations/NAME/. Interrupted, repeat the command with --resume.
 
 What follows a colon goes to get_config(argument) and get_hyper(hyper,
 argument) as text, where a study takes one:

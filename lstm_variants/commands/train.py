@@ -4,9 +4,10 @@
         --config.model.variant=peephole --config.optimizer.learning_rate=1e-3 \\
         --workdir=runs/adding
 
-The results are in the run directory: metrics.jsonl, runs.jsonl, params.npz
-(see lstm_variants/runs/results.py). Interrupted, repeat the command with
---resume.
+One run: a grid that the config file states (get_hyper) is for `sweep`. The
+results are in WORKDIR/populations/NAME/: metrics.jsonl, runs.jsonl, params.npz
+(lstm_variants/runs/results.py describes them). Interrupted, repeat the command
+with --resume.
 
 --from=WORKDIR:RUN begins with the weights that another run of the same shapes
 has come to, and with a new state of the optimizer:

@@ -1,13 +1,14 @@
 """The run directory: what a study leaves on disk, and all that analysis reads.
 
     WORKDIR/
-      study.json                   name, fingerprint, config, tasks, runs
+      study.json                   format, name, modules, config, tasks, runs
+      start.safetensors            the weights of --from, where some were given
       populations/NAME/            one per population, there once it is finished
         runs.jsonl                 one row per run: config, status, metrics
         metrics.jsonl              one row per run and evaluation
         params.npz                 parameters, leading axis: the population
         provenance.json            command, commit, versions, device, wall time
-        checkpoints/               what `training.checkpoint` reads
+        checkpoints/               what `runs.checkpoint` reads
       populations/NAME.partial/    a population in training
 
 A population is written aside and renamed when it is whole, a single file

@@ -4,6 +4,7 @@ import csv
 
 import pytest
 
+from lstm_variants.config import fields
 from lstm_variants.runs import results
 
 TINY = (
@@ -76,6 +77,20 @@ def test_help_shows_an_example_and_the_flags_and_exits_with_0(
   for flag in flags:
     assert f'\n  {flag}: ' in done['stdout']
   assert max(map(len, done['stdout'].splitlines())) <= 100
+
+
+@pytest.mark.parametrize('program', ['train', 'sweep', 'show'])
+def test_help_lists_every_field_with_its_default_and_sentence(fork, program):
+  _, _, text = fork(program, '--help')['stdout'].partition('\nfields, given')
+  lines = text.splitlines()
+  assert max(map(len, lines)) <= 80
+  shown = ' '.join(' '.join(lines).split())
+  for row in fields.ROWS:
+    assert f' {row.name} (' in shown
+    assert ' '.join(row.doc.split()) in shown
+  assert ' optimizer.learning_rate (0.001): ' in shown
+  assert ' optimizer.weight_decay (0): ' in shown
+  assert ' model.toggles.peephole_i (open): ' in shown
 
 
 def test_help_needs_no_valid_command_line(fork):
