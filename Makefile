@@ -3,7 +3,7 @@
 # make lint      ruff, import-linter and pyright
 # make bench     measure beside the other libraries; writes docs/performance.md
 # make faults    disturb real runs for half an hour; writes docs/reliability.md
-# make docs      write the pages that come from the registries
+# make docs      write the pages and the picture that come from the code
 # make clean     remove the environment and caches (never runs/)
 
 PYTHON ?= python3
@@ -39,6 +39,8 @@ faults: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/imports.py
+	$(BIN)/python docs/reading.py
 
 clean:
 	rm -rf $(VENV) $(BENCH) build *.egg-info .pytest_cache .ruff_cache

@@ -1,5 +1,6 @@
 """The papers of the house: generated pages are fresh, README's commands run."""
 
+import ast
 import math
 import pathlib
 import re
@@ -45,6 +46,67 @@ def commands(start: str) -> list[list[str]]:
 def test_generated_page_is_what_the_registries_say(name):
   pages = runpy.run_path(str(ROOT / 'docs' / 'generate.py'))['PAGES']
   assert (ROOT / 'docs' / name).read_text() == pages[name](), 'run: make docs'
+
+
+def test_architecture_names_files_and_functions_that_exist():
+  reading = runpy.run_path(str(ROOT / 'docs' / 'reading.py'))
+  page = (ROOT / 'docs' / 'architecture.md').read_text()
+  named = re.findall(r'`([\w/]+\.py)(?::([\w.]+))?`', page)
+  assert len(named) > 40
+  for file, name in named:
+    path = reading['place'](file)
+    assert path.is_file(), file
+    known = _defined(ast.parse(path.read_text()).body)
+    assert not name or name in known, f'{file}:{name}'
+
+
+def _defined(body: list[ast.stmt], prefix: str = '') -> set[str]:
+  """Return the functions and classes of a file, and methods as Class.method."""
+  names = set()
+  for node in body:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+      names.add(prefix + node.name)
+      names |= _defined(node.body, f'{prefix}{node.name}.')
+  return names
+
+
+def test_the_reading_order_is_an_evening_and_as_long_as_it_says():
+  reading = runpy.run_path(str(ROOT / 'docs' / 'reading.py'))
+  page = (ROOT / 'docs' / 'architecture.md').read_text()
+  rows = re.findall(r'^\| \d+ \| `([\w/.]+)`(.*?) \| (\d+) \|', page, re.M)
+  parts = reading['READING']
+  assert [row[0] for row in rows] == [part.file for part in parts], 'make docs'
+  lengths = [reading['count'](part) for part in parts]
+  assert sum(lengths) < 2200
+  for part, (_, names, lines), length in zip(parts, rows, lengths, strict=True):
+    assert re.findall(r'`(\w+)`', names) == list(part.names), 'run: make docs'
+    # A line more or less is no reason to write the page anew.
+    assert abs(int(lines) - length) <= 5 + length // 10, 'run: make docs'
+
+
+def test_the_picture_of_imports_has_the_imports_of_now():
+  imports = runpy.run_path(str(ROOT / 'docs' / 'imports.py'))
+  edges = imports['imports']()
+  drawn = set(re.findall(r'id="(import-[^"]+)"', imports['FIGURE'].read_text()))
+  arrows = imports['reduced'](edges)
+  assert drawn == {
+    imports['arrow_id'](name, other)
+    for name, others in arrows.items()
+    for other in others
+  }, 'run: make docs'
+  # What is left out follows from what is drawn, and arrows point down only.
+  depth = {
+    name: number
+    for number, row in enumerate(imports['layers']())
+    for name in row
+  }
+  for name, others in edges.items():
+    reached, new = set(), set(arrows[name])
+    while new:
+      reached |= new
+      new = {one for name in new for one in arrows[name]} - reached
+    assert others <= reached
+    assert all(depth[name] < depth[other] for other in others)
 
 
 def test_study_of_all_variants_names_every_variant():

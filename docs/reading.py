@@ -1,0 +1,143 @@
+"""Write the reading order of docs/architecture.md, with its line counts.
+
+The core, from a flag to a trained run on disk: files, or the parts of a file
+that the first reading needs. Part of `make docs`.
+"""
+
+import ast
+import pathlib
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGE = ROOT / 'docs' / 'architecture.md'
+BEGIN, END = '<!-- reading order: make docs -->', '<!-- end -->'
+
+
+class Part(NamedTuple):
+  """A file, or the functions and classes of it that are to be read.
+
+  Attributes:
+    file: below `lstm_variants/`, or from the root of the repository.
+    names: read in this order, after the file's docstring; none: the whole file.
+    about: what the reader learns there.
+  """
+
+  file: str
+  names: tuple[str, ...]
+  about: str
+
+
+READING = (
+  Part('configs/adding.py', (), 'what a user writes'),
+  Part('commands/train.py', (), 'the program, in five lines'),
+  Part(
+    'commands/command.py',
+    ('define_config', 'run', '_parse'),
+    'how its command line is read',
+  ),
+  Part(
+    'config/fields.py',
+    ('Role', 'Field', 'flatten', 'nest'),
+    'what a field is; then glance at the rows',
+  ),
+  Part(
+    'config/schema.py',
+    ('table', '_table', 'check', 'check_read', '_unread'),
+    'the table of all fields, and what is refused by it',
+  ),
+  Part(
+    'config/settings.py',
+    ('Settings', 'Hyperparams', 'Run', 'from_config', '_make'),
+    'a config becomes what is static and what is traced',
+  ),
+  Part('config/populations.py', (), 'runs that share a program'),
+  Part(
+    'runs/record.py', ('Form',), 'what makes two runs the same, on the disk too'
+  ),
+  Part('launch/local.py', ('check', 'train', '_train_one'), 'a study trains'),
+  Part(
+    'runs/directory.py',
+    ('open_study', '_write_study'),
+    'its directory is begun, and locked',
+  ),
+  Part(
+    'training/loop.py',
+    ('train_population', '_Saver', '_train', '_chunk'),
+    'the host: chunks, evaluations, checkpoints',
+  ),
+  Part(
+    'training/population.py',
+    ('Compiled', 'stack', 'compile_population', '_over_runs', 'run_chunk'),
+    'the compiled program: many runs, many updates',
+  ),
+  Part(
+    'training/step.py',
+    (
+      *('State', 'make_optimizer', 'init_state', 'train_step', 'evaluate'),
+      *('_of_batch', '_differentiate', '_outputs'),
+    ),
+    'one run: an update, an evaluation',
+  ),
+  Part('optimizers/__init__.py', ('_adam',), 'an optimizer'),
+  Part('tasks/base.py', ('Batch', 'Task'), 'what a task is'),
+  Part('tasks/adding.py', ('sample_urnn16', '_build_sum'), 'one of them'),
+  Part('models/apply.py', ('apply_model', '_run'), 'layers and a readout'),
+  Part('cells/toggles.py', ('Toggles', 'select'), 'the switches of the LSTM'),
+  Part(
+    'cells/lstm.py',
+    ('Params', 'advance', 'project', 'apply_gates', 'reveal', 'unroll'),
+    'the cell: the equations',
+  ),
+  Part('cells/gates.py', ('scan',), 'the same equations in the form that runs'),
+  Part(
+    'training/records.py', ('metric_rows', 'run_rows'), 'what is written down'
+  ),
+  Part('runs/writer.py', ('PopulationWriter',), 'and how it gets on the disk'),
+)
+
+
+def place(file: str) -> pathlib.Path:
+  """Return where a file of the reading order, or of the page, is."""
+  inside = ROOT / 'lstm_variants' / file
+  return inside if inside.is_file() else ROOT / file
+
+
+def count(part: Part) -> int:
+  """Return how many lines a part has, blank ones and docstrings included."""
+  text = place(part.file).read_text()
+  if not part.names:
+    return len(text.splitlines())
+  body = ast.parse(text).body
+  spans = {getattr(node, 'name', ''): _lines(node) for node in body}
+  return _lines(body[0]) + sum(spans[name] for name in part.names)
+
+
+def _lines(node: ast.stmt) -> int:
+  first = min(
+    [node.lineno, *(one.lineno for one in getattr(node, 'decorator_list', ()))]
+  )
+  return (node.end_lineno or first) - first + 1
+
+
+def table() -> list[str]:
+  """Return the reading order as lines of Markdown."""
+  lines = ['| | read | lines | for |', '| --- | --- | --- | --- |']
+  for number, part in enumerate(READING, 1):
+    names = ', '.join(f'`{name}`' for name in part.names)
+    read = f'`{part.file}`: {names}' if names else f'`{part.file}`'
+    lines.append(f'| {number} | {read} | {count(part)} | {part.about} |')
+  total = sum(map(count, READING))
+  return [*lines, f'| | all of it | {total:,} | |']
+
+
+def main() -> None:
+  """Write the table into the page."""
+  before, _, rest = PAGE.read_text().partition(BEGIN)
+  _, _, after = rest.partition(END)
+  middle = '\n'.join((BEGIN, '', *table(), '', END))
+  PAGE.write_text(before + middle + after)
+  print(f'wrote {PAGE}')
+
+
+if __name__ == '__main__':
+  main()
