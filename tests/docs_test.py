@@ -23,6 +23,20 @@ from tests.report import study_fixture as fixture
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
 
+HAND_WRITTEN = (
+  'README.md',
+  'CONTRIBUTING.md',
+  'docs/architecture.md',
+  'docs/bridges.md',
+  'docs/extending.md',
+  'docs/performance.md',
+  'docs/reliability.md',
+  'docs/results.md',
+  'docs/tour.md',
+)
+GENERATED = ('docs/config.md', 'docs/tasks.md', 'docs/variants.md')
+# Files that a page names for what they are not there.
+EXAMPLES = {'configs/missing.py'}
 # What makes a command of the README quick.
 SHORT = (
   '--config.training.updates=2',
@@ -125,6 +139,19 @@ def test_readme_links_lead_to_files():
   links = re.findall(r'\]\(([^)#:]+)\)', README)
   assert links
   missing = [link for link in links if not (ROOT / link).exists()]
+  assert not missing
+
+
+@pytest.mark.parametrize('page', [*HAND_WRITTEN, *GENERATED])
+def test_files_that_a_page_names_exist(page):
+  places = ROOT, ROOT / 'lstm_variants', ROOT / 'docs'
+  text = (ROOT / page).read_text()
+  named = set(re.findall(r'`([\w-]+(?:/[\w-]+)+\.(?:py|md|svg))\b', text))
+  missing = {
+    name
+    for name in named - EXAMPLES
+    if not any((place / name).is_file() for place in places)
+  }
   assert not missing
 
 

@@ -68,7 +68,7 @@ class Model(NamedTuple):
 def translate(
   params: Any, toggles: Any, cell: str, backward: Any, residual: bool
 ) -> Model:
-  """Return a model in operators of ONNX; see `export.export_onnx`.
+  """Return a model in operators of ONNX; see `onnx.export_onnx`.
 
   Raises:
     ExportError: what ONNX cannot express, arrays that do not fit each other.
