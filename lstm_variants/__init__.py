@@ -40,7 +40,7 @@ if TYPE_CHECKING:
   from lstm_variants.tasks.base import symbols as symbols
   from lstm_variants.tasks.base import Task as Task
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 _HOMES = {
   'cells': ('CELLS', 'register_cell', 'register_variant'),
