@@ -250,14 +250,14 @@ def reveal(
   on = toggles.output_activation
   h = o * select(on, lambda: jnp.tanh(seen), lambda: seen)
 
-  shown = contract.Gates({'i': i, 'f': f, 'o': o}, g, keep=f, state=c)
+  revealed = contract.Gates({'i': i, 'f': f, 'o': o}, g, keep=f, state=c)
   if carry.gates is None:
-    return Carry(c, h), shown
+    return Carry(c, h), revealed
   gates = jnp.concatenate((i, f, o), axis=-1)
   gates = select(
     toggles.gate_recurrence, lambda: gates, lambda: jnp.zeros_like(gates)
   )
-  return Carry(c, h, gates), shown
+  return Carry(c, h, gates), revealed
 
 
 def gates(

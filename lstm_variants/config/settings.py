@@ -25,7 +25,8 @@ TaskFields = collections.namedtuple(
     if row.name.startswith('task.')
   ],
 )
-# What a choice is made of (`model_fields`, `task_fields`) stands elsewhere.
+# Fields of which the cell with its toggles (`model_fields`) and the task
+# (`task_fields`) are made; they are no attributes of `Settings` by themselves.
 _CHOSEN = (
   *('task.', 'model.toggles.', 'model.cell.'),
   *('model.variant', 'model.recurrence'),

@@ -235,7 +235,22 @@ def first_carries(
 
 
 def _run(params, architecture, settings, gradient, noise, dropout, carries, xs):
-  """Run the layers and the readout over inputs and mask, time major."""
+  """Run the layers and the readout, time major.
+
+  Args:
+    params: see `apply_model`, as are those up to `carries`.
+    architecture: static.
+    settings: of the cell.
+    gradient: 'fused' or 'autodiff'.
+    noise: zoneout and recurrent dropout, or None.
+    dropout: between the layers, or None.
+    carries: before the first step, one per layer.
+    xs: inputs `[time, batch, F]`, mask `[time, batch]` or None, and the numbers
+      of the steps `[time]`, None where nothing is drawn at random.
+
+  Returns:
+    The carries after the last step, and the outputs.
+  """
   inputs, mask, steps = xs
   hiddens = embed(params, inputs)
   last = []

@@ -1,6 +1,6 @@
 """Rows of fields that optimizers and schedules bring.
 
-Those that today's optimizers share stand in `config.fields`. No jax here.
+The rows that Adam, RMSProp and SGD read stand in `config.fields`. No jax here.
 """
 
 from lstm_variants.config import fields

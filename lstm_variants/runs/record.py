@@ -65,7 +65,8 @@ class Form(NamedTuple):
     return _SHORT if self.format == 1 or runs <= _FEW_RUNS else _LONG
 
 
-# Of a directory that is begun now, by a program without defaults.
+# Of a directory that is begun now, where nobody knows the fields' defaults:
+# its identities leave nothing out.
 NEW = Form(results.FORMAT, None, types.MappingProxyType({}))
 
 

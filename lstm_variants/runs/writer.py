@@ -138,15 +138,15 @@ def check_metrics(path: pathlib.Path, size: int, sha256: str) -> int:
   Raises:
     DamagedError: they are not those with this SHA-256.
   """
-  found, left = hashlib.sha256(), size
+  digest, remaining = hashlib.sha256(), size
   try:
     length = path.stat().st_size
     with open(path, 'rb') as file:
-      while block := file.read(min(left, 2**20)):
-        found.update(block)
-        left -= len(block)
+      while block := file.read(min(remaining, 2**20)):
+        digest.update(block)
+        remaining -= len(block)
   except OSError as error:
     raise files.DamagedError(f'{path}: {error.strerror}') from error
-  if left or found.hexdigest() != sha256:
+  if remaining or digest.hexdigest() != sha256:
     raise files.DamagedError(f'{path}: is not what was written')
   return length - size

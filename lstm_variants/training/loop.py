@@ -183,6 +183,14 @@ def _train(
 ) -> tuple[_State, records.Record, patience_lib.Patience]:
   """Train to the end; `observe` sees update 0 and the end of every chunk.
 
+  Args:
+    settings: of the population.
+    compiled: its program, and the state before the first update.
+    start: the state to go on from, if an earlier session left one.
+    patience: what is left of it.
+    observe: is given the marks (`_marks`) and the record of every evaluation.
+    saver: saves a checkpoint when one is due, and at the end.
+
   Returns:
     The last state and record, on the host, without padding; and the patience
     that is left.
@@ -222,10 +230,11 @@ def _chunk(settings: settings_lib.Settings, done: int) -> int:
 def _marks(
   on_device: _State, record: Any, size: int
 ) -> tuple[_State, records.Record]:
-  """Return what is shown of a state, and the record, on the host.
+  """Return a state without what is large, and the record, on the host.
 
-  Parameters stay on the device; what is copied is copied for good, since the
-  next chunk takes the memory of this state.
+  What is left are the marks of each run: its update, when it was solved, when
+  it diverged. Parameters stay on the device. What is copied is copied for good,
+  since the next chunk takes the memory of this state.
   """
   marks = on_device._replace(params=None, opt_state=None, recent=None)
   return _to_host((marks, record), size)

@@ -250,7 +250,14 @@ def _of_batch(
   params: Any,
   number: jax.Array,
 ) -> tuple[jax.Array, jax.Array, Any]:
-  """Return loss, errors and gradient of a batch, by its number."""
+  """Return loss, errors and gradient of a batch.
+
+  Args:
+    settings: static.
+    hyperparams: of the run.
+    params: at which the gradient is taken.
+    number: of the batch in the run's stream; it decides all that is drawn.
+  """
   batch = _cast(
     settings.task.sample(_key(hyperparams, DATA, number), settings.batch_size),
     settings,
