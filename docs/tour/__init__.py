@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 import pathlib
 import re
-import types
 
 import numpy as np
 

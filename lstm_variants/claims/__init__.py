@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Mapping
-import types
 
 from lstm_variants.claims import (
   claim,
