@@ -128,9 +128,7 @@ def test_contestants_are_the_same_model(name):
   assert jax.jit(model.apply)(model.params, inputs).shape == targets.shape
   features, size = PROBLEM.in_features, PROBLEM.hidden_features
   count = sum(leaf.size for leaf in jax.tree.leaves(model.params))
-  # Ours stores what other toggles need too.
-  unused = (3 * size + 9 * size**2) * (name == networks.OURS)
-  assert count - unused == 4 * size * (features + size + 1) + size + 1
+  assert count == 4 * size * (features + size + 1) + size + 1
 
 
 def test_step_time_has_every_contestant_or_says_why_not():

@@ -60,7 +60,7 @@ def test_diagonal_variants_have_exactly_the_parameters_in_use(name):
   toggles = lv.VARIANTS[name].toggles
   cell = cells.CELLS['diagonal_lstm']
   params = jax.eval_shape(
-    lambda key: cell.init_params(key, 5, 3, toggles=toggles), jax.random.key(0)
+    lambda key: cell.init_params(key, 5, 3, settings=toggles), jax.random.key(0)
   )
   # Those of three cells of one unit.
   assert sizes(params) == 3 * count_by_hand(toggles, 5, 1)
@@ -108,7 +108,7 @@ def some_tree(make: Any) -> Any:
   shapes = jax.eval_shape(
     lambda: tuple(
       make(
-        jax.random.key(0), n, H, toggles=jax.tree.map(jnp.array, lv.Toggles())
+        jax.random.key(0), n, H, settings=jax.tree.map(jnp.array, lv.Toggles())
       )
       for n in (F, H)
     )

@@ -11,6 +11,7 @@ import lstm_variants as lv
 from lstm_variants import cells, models
 from lstm_variants.cells import remedies
 from lstm_variants.evidence.gradient_flow import jacobians
+from tests import reference_lstm
 from tests.evidence.gradient_flow_test import B, draw, F, fields, H, linear_rnn
 
 T, START = 4, 1
@@ -161,18 +162,17 @@ def test_the_cell_path_is_the_product_of_forget_gates(coupled):
   inputs = lengthen(inputs)
   path = cell_path(params, architecture, toggles, inputs, START, mask=mask)
   (layer,) = params['layers']
-  p_i, p_f, p_o = layer.peephole
+  w, r, bias, p, _ = reference_lstm.take_apart(*layer, on=toggles._asdict())
   for b in range(B):
     c, h, product = np.zeros(H), np.zeros(H), np.ones(H)
     largest, mean = [1.0], [1.0]
     for t, x in enumerate(inputs[b]):
-      z = x @ layer.kernel + h @ layer.recurrent_kernel + layer.bias
-      z_i, z_f, z_g, z_o = np.split(z, 4)
-      i = sigmoid(z_i + p_i * c)
-      f = 1 - i if coupled else sigmoid(z_f + p_f * c)
+      z = {gate: x @ w[gate] + h @ r[gate] + bias[gate] for gate in 'ifgo'}
+      i = sigmoid(z['i'] + p['i'] * c)
+      f = 1 - i if coupled else sigmoid(z['f'] + p['f'] * c)
       if mask[b, t]:
-        c = f * c + i * np.tanh(z_g)
-        h = sigmoid(z_o + p_o * c) * np.tanh(c)
+        c = f * c + i * np.tanh(z['g'])
+        h = sigmoid(z['o'] + p['o'] * c) * np.tanh(c)
       if t > START:
         product = product * (f if mask[b, t] else 1)
         largest.append(product.max())
