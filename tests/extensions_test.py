@@ -116,7 +116,8 @@ def test_a_script_is_named_by_its_file(monkeypatch):
   main = sys.modules['__main__']
   monkeypatch.setitem(COLOURS._modules, 'red', '__main__')
   monkeypatch.setattr(main, '__spec__', None)
-  monkeypatch.setattr(main, '__file__', '/home/me/my_script.py')
+  # The main module of a worker of pytest has none.
+  monkeypatch.setattr(main, '__file__', '/home/me/my_script.py', raising=False)
   assert extensions.needed_by((COLOURS, 'red')) == ['my_script']
 
 
