@@ -363,21 +363,6 @@ def stepwise(
   )
 
 
-def from_keywords(init_params: Callable[..., Any]) -> Callable[..., Any]:
-  """Return `Cell.init` of a function that takes its options as keywords."""
-
-  def init(key, in_features, hidden_features, settings, options):
-    return init_params(
-      key,
-      in_features,
-      hidden_features,
-      toggles=settings,
-      **options._asdict(),
-    )
-
-  return init
-
-
 @functools.cache
 def shapes_of(
   init: Callable[..., Any],

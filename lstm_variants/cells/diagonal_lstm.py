@@ -42,30 +42,23 @@ class Params(NamedTuple):
   FORM = layout.DIAGONAL
 
 
-def init_params(
+def init(
   key: jax.Array,
   in_features: int,
   hidden_features: int,
-  *,
-  toggles: Toggles | str | None = None,
-  forget_bias: float | jax.Array = 1.0,
-  chrono_t_max: float | jax.Array = 0.0,
-  recurrent_init: str = 'orthogonal',
-  dtype: jnp.dtype = jnp.float32,
+  toggles: Toggles | str | None,
+  options: contract.Init,
 ) -> Params:
-  """Draw the parameters of a cell; see `lstm.init_params`.
+  """Draw the parameters of a cell; see `lstm.init`.
 
   A diagonal is a row of 1 × 1 matrices: ±1 if orthogonal, U[−1, 1] if uniform.
-
-  Raises:
-    ValueError: see `lstm.init_params`.
   """
   toggles = find_toggles('vanilla' if toggles is None else toggles)
-  size = hidden_features
+  size, dtype = hidden_features, options.dtype
   keys = {
     leaf: jax.random.fold_in(key, n) for n, leaf in enumerate(Params._fields)
   }
-  inputs_init, _ = initializers.find(recurrent_init)
+  inputs_init, _ = initializers.find(options.recurrent_init)
   gate_keys = jax.random.split(keys['kernel'], 4)
   used = layout.in_use(toggles)['kernel']
   kernels = [
@@ -76,10 +69,12 @@ def init_params(
   diagonals = jax.random.uniform(
     keys['recurrent_kernel'], (4, size), dtype, -1.0, 1.0
   )
-  if recurrent_init == 'orthogonal':
+  if options.recurrent_init == 'orthogonal':
     diagonals = jnp.where(diagonals < 0, -1, 1).astype(dtype)
   bias = initializers.gate_bias(
-    keys['bias'], size, toggles.coupled, forget_bias, chrono_t_max
+    *(keys['bias'], size, toggles.coupled),
+    options.forget_bias,
+    options.chrono_t_max,
   ).astype(dtype)
   keep = functools.partial(layout.keep, layout.DIAGONAL, toggles, size)
   return Params(
@@ -153,7 +148,7 @@ def count_params(
 
 CELLS: Mapping[str, contract.Cell] = {
   'diagonal_lstm': contract.stepwise(
-    init=contract.from_keywords(init_params),
+    init=init,
     init_carry=init_carry,
     project=project,
     advance=advance,

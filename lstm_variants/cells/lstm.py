@@ -58,13 +58,10 @@ def init_params(
   recurrent_init: str = 'orthogonal',
   dtype: jnp.dtype = jnp.float32,
 ) -> Params:
-  """Draw the parameters of a cell.
+  """Draw the parameters of a cell; see `init`.
 
-  Every block of a gate is drawn by itself, and those that no toggle uses are
-  left out: equal keys give equal blocks whatever the toggles, so that runs of
-  one seed are paired across variants. For all variants
-  to start out remembering alike, the forget bias goes to b_f, or with `coupled`
-  (f = 1 − σ(z_i)) as −forget_bias to b_i.
+  For all variants to start out remembering alike, the forget bias goes to b_f,
+  or with `coupled` (f = 1 − σ(z_i)) as −forget_bias to b_i.
 
   Args:
     key: a PRNG key.
@@ -88,7 +85,25 @@ def init_params(
     Jozefowicz et al., ICML 2015 (forget bias 1); Tallec & Ollivier, ICLR 2018,
     arXiv:1804.11188, eq. 16 (chrono).
   """
+  options = contract.Init(forget_bias, chrono_t_max, recurrent_init, dtype)
+  return init(key, in_features, hidden_features, toggles, options)
+
+
+def init(
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  toggles: Toggles | str | None,
+  options: contract.Init,
+) -> Params:
+  """Draw the parameters of a cell; see `contract.Cell.init`.
+
+  Every block of a gate is drawn by itself, and those that no toggle uses are
+  left out: equal keys give equal blocks whatever the toggles, so that runs of
+  one seed are paired across variants.
+  """
   toggles = find_toggles('vanilla' if toggles is None else toggles)
+  dtype = options.dtype
   size = hidden_features
   keys = {
     leaf: jax.random.fold_in(key, n) for n, leaf in enumerate(Params._fields)
@@ -99,12 +114,14 @@ def init_params(
     in_features,
     size,
     4,
-    recurrent_init,
+    options.recurrent_init,
     dtype,
     [layout.ALL['kernel'].index(gate) for gate in used],
   )
   bias = initializers.gate_bias(
-    keys['bias'], size, toggles.coupled, forget_bias, chrono_t_max
+    *(keys['bias'], size, toggles.coupled),
+    options.forget_bias,
+    options.chrono_t_max,
   ).astype(dtype)
   draw = functools.partial(initializers.uniform, dtype=dtype)
   keep = functools.partial(layout.keep, layout.DENSE, toggles, size)
@@ -400,7 +417,7 @@ def remedied_step(
 # Its settings are its toggles; None stands for any cell's default ones.
 CELLS: Mapping[str, contract.Cell] = {
   'lstm': contract.Cell(
-    init=contract.from_keywords(init_params),
+    init=init,
     init_carry=init_carry,
     step=step,
     scan=unroll,
