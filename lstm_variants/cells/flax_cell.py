@@ -9,6 +9,7 @@ learned carries and evidence too.
 """
 
 import collections
+from collections.abc import Callable, Mapping
 import functools
 import inspect
 from typing import Any, NamedTuple
@@ -39,13 +40,29 @@ class _Form(NamedTuple):
 
   Attributes:
     tree: the structure of its carry.
-    names: of the arrays of the carry; None where none is the hidden state.
-    sized: which of them is `[..., H]`.
+    carry: the NamedTuple that the cell carries in its place; None where no
+      array of the carry is the hidden state, and the module's own is carried.
+    sized: number of an array of the carry that is `[..., H]`.
   """
 
   tree: Any
-  names: tuple[str, ...] | None
+  carry: Any
   sized: int
+
+
+class _Modules(NamedTuple):
+  """Modules of one class, of any size.
+
+  Attributes:
+    make: `(in_features, hidden_features, rngs=…) -> module`, the class with its
+      options.
+    parts: `(in_features, hidden_features) -> _Parts`, kept.
+    form: of all of them.
+  """
+
+  make: functools.partial[Any]
+  parts: Callable[[int, int], _Parts]
+  form: _Form
 
 
 def cell_from_flax(
@@ -68,6 +85,26 @@ def cell_from_flax(
       beside its carry, as statistics of batches, or draws random numbers; one
       line.
   """
+  modules = _modules(cell_class, options)
+  fields = getattr(modules.form.carry, '_fields', ())
+  name = cell_class.__name__
+  return contract.Cell(
+    init=functools.partial(_init, modules),
+    init_carry=functools.partial(_init_carry, modules),
+    step=functools.partial(_step, modules),
+    summary=f'{name} of flax.nnx',
+    reference=cell_class.__module__,
+    initial=f'what {name} draws',
+    states=tuple(field for field in fields if field in ('c', 'h')),
+  )
+
+
+def _modules(cell_class: Any, options: Mapping[str, Any]) -> _Modules:
+  """Return the modules of a class, of which one is tried on shapes.
+
+  Raises:
+    ValueError: see `cell_from_flax`.
+  """
   if not (
     isinstance(cell_class, type) and issubclass(cell_class, nnx.RNNCellBase)
   ):
@@ -79,9 +116,8 @@ def cell_from_flax(
     raise ValueError(
       f'{name}: param_dtype is that of the run (model.dtype); leave it out'
     )
-  parts_of = functools.cache(
-    functools.partial(_take_apart, cell_class, options)
-  )
+  make = functools.partial(cell_class, **options)
+  parts_of = functools.cache(functools.partial(_take_apart, make))
   _, features, size = contract.TRIED
   try:
     parts = parts_of(features, size)
@@ -91,63 +127,71 @@ def cell_from_flax(
       f'{(str(error).splitlines() or [""])[0]}'
     ) from error
   _check_state(name, parts)
-  form = _find_form(name, parts)
-  named: Any = None
-  if form.names is not None:
-    named = collections.namedtuple('Carry', form.names)  # pyright: ignore[reportUntypedNamedTuple]
-
-  def pack(carry: Any) -> Any:
-    return named(*jax.tree.leaves(carry)) if named else carry
-
-  def init(key, in_features, hidden_features, settings, options_of_run):
-    del settings
-    module = _make(
-      *(cell_class, options, key, in_features, hidden_features),
-      options_of_run.dtype,
-    )
-    params = nnx.to_pure_dict(nnx.state(module, nnx.Param))
-    return jax.tree.map(lambda leaf: leaf.astype(options_of_run.dtype), params)
-
-  def init_carry(settings, batch_shape, hidden_features, dtype=jnp.float32):
-    del settings
-    # The number of inputs is in no carry.
-    carry = _first_carry(parts_of(features, hidden_features), batch_shape)
-    return pack(jax.tree.map(functools.partial(_as_float, dtype), carry))
-
-  def step(params, settings, carry, inputs):
-    del settings
-    leaves = jax.tree.leaves(carry)
-    hidden_features = leaves[form.sized].shape[-1]
-    module = _put_together(parts_of(inputs.shape[-1], hidden_features), params)
-    new, hidden = module(jax.tree.unflatten(form.tree, leaves), inputs)
-    return pack(new), hidden
-
-  states = [n for n in form.names or () if n in ('c', 'h')]
-  return contract.Cell(
-    init=init,
-    init_carry=init_carry,
-    step=step,
-    summary=f'{name} of flax.nnx',
-    reference=cell_class.__module__,
-    initial=f'what {name} draws',
-    states=tuple(states),
-  )
+  return _Modules(make, parts_of, _find_form(name, parts))
 
 
-def _make(cell_class, options, key, in_features, hidden_features, dtype):
+def _init(
+  modules: _Modules,
+  key: jax.Array,
+  in_features: int,
+  hidden_features: int,
+  settings: Any,
+  options: contract.Init,
+) -> Any:
+  """Draw the parameters; see `contract.Cell.init`."""
+  del settings
+  module = _make(modules.make, key, in_features, hidden_features, options.dtype)
+  params = nnx.to_pure_dict(nnx.state(module, nnx.Param))
+  return jax.tree.map(lambda leaf: leaf.astype(options.dtype), params)
+
+
+def _init_carry(
+  modules: _Modules,
+  settings: Any,
+  batch_shape: tuple[int, ...],
+  hidden_features: int,
+  dtype: jnp.dtype = jnp.float32,
+) -> Any:
+  """Return the state before the first step; see `contract.Cell.init_carry`."""
+  del settings
+  # The number of inputs is in no carry.
+  _, features, _ = contract.TRIED
+  carry = _first_carry(modules.parts(features, hidden_features), batch_shape)
+  carry = jax.tree.map(functools.partial(_as_float, dtype), carry)
+  return _pack(modules.form, carry)
+
+
+def _step(
+  modules: _Modules, params: Any, settings: Any, carry: Any, inputs: jax.Array
+) -> tuple[Any, jax.Array]:
+  """Advance by one step; see `contract.Cell.step`."""
+  del settings
+  form, leaves = modules.form, jax.tree.leaves(carry)
+  size = leaves[form.sized].shape[-1]
+  module = _put_together(modules.parts(inputs.shape[-1], size), params)
+  new, hidden = module(jax.tree.unflatten(form.tree, leaves), inputs)
+  return _pack(form, new), hidden
+
+
+def _pack(form: _Form, carry: Any) -> Any:
+  """Return the carry of the cell, from that of a module."""
+  if form.carry is None:
+    return carry
+  return form.carry(*jax.tree.leaves(carry))
+
+
+def _make(make, key, in_features, hidden_features, dtype):
   """Make a module, with parameters of `dtype` where it can be asked for."""
-  taken = inspect.signature(cell_class).parameters
-  if 'param_dtype' in taken:
-    options = {**options, 'param_dtype': dtype}
-  return cell_class(in_features, hidden_features, rngs=nnx.Rngs(key), **options)
+  taken = inspect.signature(make.func).parameters
+  options = {'param_dtype': dtype} if 'param_dtype' in taken else {}
+  return make(in_features, hidden_features, rngs=nnx.Rngs(key), **options)
 
 
-def _take_apart(cell_class, options, in_features, hidden_features) -> _Parts:
+def _take_apart(make, in_features, hidden_features) -> _Parts:
   """Return what is static of a module, and shapes of what is not."""
   module = nnx.eval_shape(
     lambda: _make(
-      *(cell_class, options, jax.random.key(0)),
-      *(in_features, hidden_features, jnp.float32),
+      *(make, jax.random.key(0), in_features, hidden_features, jnp.float32)
     )
   )
   return _Parts(*nnx.split(module, nnx.Param, ...))
@@ -229,12 +273,13 @@ def _find_form(name: str, parts: _Parts) -> _Form:
       'carry the hidden state'
     )
   hidden = made.jaxpr.outvars[-1]
-  found = [n for n in sized if states[n] is hidden]
-  if not found:
+  outputs = [n for n in sized if states[n] is hidden]
+  if not outputs:
     return _Form(tree, None, sized[0])
   names = [f'state_{n}' for n in range(len(leaves))]
-  names[found[0]] = 'h'
-  others = [n for n in sized if n != found[0]]
+  names[outputs[0]] = 'h'
+  others = [n for n in sized if n != outputs[0]]
   if len(others) == 1:
     names[others[0]] = 'c'
-  return _Form(tree, tuple(names), sized[0])
+  named: Any = collections.namedtuple('Carry', names)  # pyright: ignore[reportUntypedNamedTuple]
+  return _Form(tree, named, sized[0])
