@@ -170,25 +170,34 @@ def apply_model(
   x, mask = unroll.time_first(inputs, mask, time_major=False)
   if carries is None:
     carries = first_carries(params, architecture, settings, inputs)
-  if len(carries) != architecture.num_layers:
-    raise ValueError(
-      f'{len(carries)} carries for num_layers={architecture.num_layers}; '
-      'give one for each layer, or None'
-    )
+  _check_carries(architecture, carries)
   run = functools.partial(
     _run, params, architecture, settings, gradient, noise, dropout
   )
   drawn = noise is not None or dropout is not None
   xs = x, mask, jnp.arange(len(x)) if drawn else None
-  if segment is None:
-    last, outputs = run(tuple(carries), xs)
-  elif architecture.bidirectional:
+  if segment is not None:
+    _check_segment(architecture, segment)
+    run = functools.partial(unroll.in_segments, run, segment)
+  last, outputs = run(tuple(carries), xs)
+  return last, jnp.swapaxes(outputs, 0, 1)
+
+
+def _check_carries(architecture: Architecture, carries: Sequence[Any]) -> None:
+  """Refuse another number of carries than there are layers."""
+  if len(carries) != architecture.num_layers:
+    raise ValueError(
+      f'{len(carries)} carries for num_layers={architecture.num_layers}; '
+      'give one for each layer, or None'
+    )
+
+
+def _check_segment(architecture: Architecture, segment: int) -> None:
+  """Refuse segments of a model that also runs backwards."""
+  if architecture.bidirectional:
     raise ValueError(
       f'segment={segment}: a bidirectional model has none; nearest: None'
     )
-  else:
-    last, outputs = unroll.in_segments(run, segment, tuple(carries), xs)
-  return last, jnp.swapaxes(outputs, 0, 1)
 
 
 def first_carries(

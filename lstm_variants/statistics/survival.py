@@ -6,7 +6,7 @@ studies.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 import warnings
 
 import numpy as np
@@ -88,6 +88,23 @@ def kaplan_meier(
   # Their order is all that counts, and SciPy refuses infinite times.
   ends = scipy.stats.CensoredData.right_censored(index, ~success)
   estimate = scipy.stats.ecdf(ends).sf
+  low, high = _band(estimate, died, confidence)
+  died = died.astype(int)
+  return Curve(
+    *(points, estimate.probabilities, low, high, at_risk, died, runs - died)
+  )
+
+
+def _band(
+  estimate: Any, died: np.ndarray, confidence: float
+) -> tuple[np.ndarray, np.ndarray]:
+  """Return the edges of the band of a curve, completed at 1 and 0.
+
+  Args:
+    estimate: SciPy's of the survival function.
+    died: successes at each of its points.
+    confidence: of the band at each point.
+  """
   with warnings.catch_warnings():
     # Says that the band does not exist at 1 and 0.
     warnings.simplefilter('ignore', RuntimeWarning)
@@ -101,8 +118,7 @@ def kaplan_meier(
     low[-1] = 0
     limit = 1 - ((1 - confidence) / 2) ** (1 / died[-1])
     high[-1] = min(before, limit)
-  died = died.astype(int)
-  return Curve(points, curve, low, high, at_risk, died, runs - died)
+  return low, high
 
 
 def median_to_success(

@@ -18,6 +18,7 @@ keep the error of chosen steps alone.
 """
 
 from collections.abc import Callable, Mapping
+import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -86,29 +87,32 @@ def state_gradients(
   steps, mask = unroll.time_first(inputs, mask, time_major=False)
   steps = unroll.clean(steps, mask)
   carries = models.first_carries(params, architecture, settings, inputs)
-
-  def total(zeros: Any) -> tuple[jax.Array, jax.Array]:
-    outputs, _ = probes.run(
-      params,
-      architecture,
-      settings,
-      steps,
-      carries,
-      zeros,
-      mask=mask,
-      noise=noise,
-      own_step=own_step,
-    )
-    losses = loss(jnp.swapaxes(outputs, 0, 1))
-    _check_losses(losses, len(inputs))
-    return jnp.sum(losses), losses
-
+  run = functools.partial(
+    probes.run,
+    *(params, architecture, settings, steps, carries),
+    mask=mask,
+    noise=noise,
+    own_step=own_step,
+  )
   zeros = probes.zeros(carries, len(steps))
+  total = functools.partial(_total_loss, run, loss)
   slopes, losses = jax.grad(total, has_aux=True)(zeros)
   cell = cells.CELLS[architecture.cell]
   layers = [probes.states_of(cell, slope) for slope in slopes]
   norms = jax.tree.map(lambda *s: jnp.stack([*map(_norms, s)]), *layers)
   return StateGradients(norms, losses)
+
+
+def _total_loss(
+  run: Callable[[Any], tuple[jax.Array, Any]],
+  loss: Callable[[jax.Array], jax.Array],
+  zeros: Any,
+) -> tuple[jax.Array, jax.Array]:
+  """Return the sum of the losses of all sequences, and the losses."""
+  outputs, _ = run(zeros)
+  losses = loss(jnp.swapaxes(outputs, 0, 1))
+  _check_losses(losses, outputs.shape[1])
+  return jnp.sum(losses), losses
 
 
 def sequence_losses(
