@@ -137,14 +137,9 @@ def train(
   _check_given(runs, given)
   configs, defaults = [run.config for run in runs], schema.defaults()
   directory.check(workdir, configs, mode, defaults)
-  form = record.new(defaults)
-  if mode is directory.Mode.RESUME:
-    form = record.of_study(results.read_study(workdir), defaults)
+  form = _form(workdir, mode, defaults)
   members = populations.split(runs, form)
-  for population in members:
-    memory.check_memory([run.settings for run in population.runs])
-    if not results.is_finished(workdir, population.name):
-      population_lib.check_devices(population.settings)
+  _check_machine(workdir, members)
   tasks = {run.settings.task_label: describe_task(run.settings) for run in runs}
   with directory.open_study(
     workdir,
@@ -181,6 +176,25 @@ def _check_given(
       )
   if given is not None:
     given_lib.check(given, runs)
+
+
+def _form(
+  workdir: str, mode: directory.Mode, defaults: Mapping[str, Any]
+) -> record.Form:
+  """Return the form of the records of a study: a resumed one keeps its own."""
+  if mode is directory.Mode.RESUME:
+    return record.of_study(results.read_study(workdir), defaults)
+  return record.new(defaults)
+
+
+def _check_machine(
+  workdir: str, members: Sequence[populations.Population]
+) -> None:
+  """Refuse populations for which this machine is too small."""
+  for population in members:
+    memory.check_memory([run.settings for run in population.runs])
+    if not results.is_finished(workdir, population.name):
+      population_lib.check_devices(population.settings)
 
 
 def _check_left(

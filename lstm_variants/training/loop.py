@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import contextlib
 import datetime
+import functools
 import time
 from typing import Any
 
@@ -82,35 +83,46 @@ def train_population(
     stack.enter_context(interrupt.deferred())
     saver = _Saver(population, writer, start)
 
-    def observe(state: _State, record: records.Record) -> None:
-      rows = records.metric_rows(population, state, record)
-      writer.append_metrics(rows)
-      events.write(rows)
-      progress.show(records.report(state, record))
-
-    patience = patience_lib.begin(settings.patience, compiled.size)
-    if start.state is not None:
-      patience = patience_lib.read(
-        settings.patience,
-        writer.partial / results.METRICS,
-        population.run_names,
-      )
+    observe = functools.partial(_observe, population, writer, events, progress)
+    patience = _patience_at(start, population, writer)
     state, final, patience = _train(
       settings, compiled, start, patience, observe, saver
     )
     progress.show(records.report(state, final), last=True)
-    seconds = saver.seconds()
     writer.finish(
-      records.run_rows(population, state, final, seconds),
+      records.run_rows(population, state, final, saver.seconds()),
       states.named_leaves(state.params),
-      {
-        **_describe(compiled, saver, settings),
-        'out_of_patience': patience.is_over,
-        'started': started,
-        'finished': _now(),
-      },
+      _describe(compiled, saver, settings, patience, started),
     )
   return bool(np.all(state.diverged_at >= 0))
+
+
+def _observe(
+  population: populations.Population,
+  writer: writer_lib.PopulationWriter,
+  events: tensorboard.Events,
+  progress: progress_lib.Progress,
+  state: _State,
+  record: records.Record,
+) -> None:
+  """Write an evaluation down, and show it."""
+  rows = records.metric_rows(population, state, record)
+  writer.append_metrics(rows)
+  events.write(rows)
+  progress.show(records.report(state, record))
+
+
+def _patience_at(
+  start: resume.Start,
+  population: populations.Population,
+  writer: writer_lib.PopulationWriter,
+) -> patience_lib.Patience:
+  """Return the patience that is left where training begins or goes on."""
+  limit = population.settings.patience
+  if start.state is None:
+    return patience_lib.begin(limit, len(population.runs))
+  path = writer.partial / results.METRICS
+  return patience_lib.read(limit, path, population.run_names)
 
 
 class _Saver:
@@ -253,7 +265,14 @@ def _is_settled(settings: settings_lib.Settings, state: _State) -> bool:
   )
 
 
-def _describe(compiled, saver: _Saver, settings) -> dict[str, Any]:
+def _describe(
+  compiled: population_lib.Compiled,
+  saver: _Saver,
+  settings: settings_lib.Settings,
+  patience: patience_lib.Patience,
+  started: str,
+) -> dict[str, Any]:
+  """Return what is recorded of how a population was trained."""
   return {
     **provenance.describe(),
     'devices': [device.device_kind for device in jax.devices()],
@@ -263,6 +282,9 @@ def _describe(compiled, saver: _Saver, settings) -> dict[str, Any]:
     'save_seconds': saver.save_seconds,
     'updates_at_most': settings.updates,
     'patience': settings.patience,
+    'out_of_patience': patience.is_over,
+    'started': started,
+    'finished': _now(),
   }
 
 

@@ -100,10 +100,6 @@ def compile_population(
   padding = -len(runs) % mesh.shape[AXIS]
   static, stacked = stack([*runs, *[runs[-1]] * padding])
   sharding = jax.NamedSharding(mesh, PartitionSpec(AXIS))
-
-  def advance(hyperparams, state, updates):
-    return run_chunk(settings, merge(static, hyperparams), state, updates)
-
   started = time.monotonic()
   # By way of the host: from one device to many, a program would be compiled for
   # every shape.
@@ -111,21 +107,7 @@ def compile_population(
     _init_states(settings, static, stacked, given), sharding
   )
   stacked = jax.device_put(stacked, sharding)
-  # shard_map rather than a sharded jit: runs need nothing of each other, and
-  # here no collective can be put between them. Those between the devices that
-  # share a batch are in `step`.
-  chunk = jax.shard_map(
-    functools.partial(_over_runs, advance, settings.lanes),
-    mesh=mesh,
-    in_specs=(PartitionSpec(AXIS), PartitionSpec(AXIS), PartitionSpec()),
-    out_specs=PartitionSpec(AXIS),
-    check_vma=False,
-  )
-  compiled = (
-    jax.jit(chunk, donate_argnums=1, compiler_options=compiling.options())
-    .lower(stacked, state, jnp.int32(0))
-    .compile()
-  )
+  compiled = _compile_chunk(settings, static, mesh, stacked, state)
   seconds = time.monotonic() - started
   return Compiled(
     size=len(runs),
@@ -134,6 +116,37 @@ def compile_population(
     place=functools.partial(_place, padding, sharding),
     compile_seconds=seconds,
     text=compiled.as_text,
+  )
+
+
+def _compile_chunk(
+  settings: settings_lib.Settings,
+  static: lstm.Toggles | None,
+  mesh: jax.sharding.Mesh,
+  stacked: settings_lib.Hyperparams,
+  state: step.State,
+) -> jax.stages.Compiled:
+  """Compile `(stacked, state, updates) -> (state, record)`, spread over a mesh.
+
+  By shard_map rather than a sharded jit: runs need nothing of each other, and
+  here no collective can be put between them. Those between the devices that
+  share a batch are in `step`.
+  """
+
+  def advance(hyperparams, state, updates):
+    return run_chunk(settings, merge(static, hyperparams), state, updates)
+
+  chunk = jax.shard_map(
+    functools.partial(_over_runs, advance, settings.lanes),
+    mesh=mesh,
+    in_specs=(PartitionSpec(AXIS), PartitionSpec(AXIS), PartitionSpec()),
+    out_specs=PartitionSpec(AXIS),
+    check_vma=False,
+  )
+  return (
+    jax.jit(chunk, donate_argnums=1, compiler_options=compiling.options())
+    .lower(stacked, state, jnp.int32(0))
+    .compile()
   )
 
 
