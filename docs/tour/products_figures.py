@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from matplotlib import axes as axes_lib
 from matplotlib import figure
 import numpy as np
 
@@ -36,34 +37,8 @@ def draw_chain(
     canvas.head(grid[0, 0], f'{words[0]}: a matrix a step')
     canvas.head(grid[0, 1], f'{words[1]}: a number a step and unit')
     above, below = grid
-    above[0].plot(
-      lags[1:],
-      factors.norms,
-      color=canvas.ORANGE,
-      linestyle=(0, (1, 1.2)),
-      label=r'at most $\Vert J_t\Vert$, $J_t=R\,\mathrm{diag}(1-h_t^2)$',
-    )
-    above[0].plot(
-      lags[1:],
-      factors.factors,
-      color=canvas.ORANGE,
-      label='what the step makes of the product',
-    )
-    above[0].set_ylabel('factor of a step')
-    above[0].set_ylim(0, 1.4 * max(1.0, float(np.max(factors.norms))))
-    below[0].plot(lags, factors.product, color=canvas.ORANGE)
-    below[0].set_ylabel(r'product $\Vert J_1J_2\cdots J_k\Vert$')
-    above[1].plot([], [], **_FAINT, label=r'$f_t$ of each unit')
-    above[1].plot(lags[1:], forget, **_FAINT)
-    above[1].plot(
-      lags[1:],
-      forget[:, best],
-      color=canvas.BLUE,
-      label='of the unit that keeps most',
-    )
-    below[1].plot(lags, kept, **_FAINT)
-    below[1].plot(lags, kept[:, best], color=canvas.BLUE)
-    below[1].set_ylabel(r'product $f_1f_2\cdots f_k$')
+    _draw_matrices(above[0], below[0], lags, factors)
+    _draw_gates(above[1], below[1], lags, forget, kept, best)
     for axes in above:
       axes.axhline(1, color=canvas.GRAY, linewidth=0.7, zorder=1)
       canvas.legend(axes, loc='upper right')
@@ -74,6 +49,51 @@ def draw_chain(
       axes.axhline(0, color=canvas.GRAY, linewidth=0.7, zorder=1)
       canvas.steps(axes, 'lag k (steps)')
   return drawing
+
+
+def _draw_matrices(
+  above: axes_lib.Axes, below: axes_lib.Axes, lags: np.ndarray, factors: Any
+) -> None:
+  """Draw the matrices of the simple RNN and their product."""
+  above.plot(
+    lags[1:],
+    factors.norms,
+    color=canvas.ORANGE,
+    linestyle=(0, (1, 1.2)),
+    label=r'at most $\Vert J_t\Vert$, $J_t=R\,\mathrm{diag}(1-h_t^2)$',
+  )
+  above.plot(
+    lags[1:],
+    factors.factors,
+    color=canvas.ORANGE,
+    label='what the step makes of the product',
+  )
+  above.set_ylabel('factor of a step')
+  above.set_ylim(0, 1.4 * max(1.0, float(np.max(factors.norms))))
+  below.plot(lags, factors.product, color=canvas.ORANGE)
+  below.set_ylabel(r'product $\Vert J_1J_2\cdots J_k\Vert$')
+
+
+def _draw_gates(
+  above: axes_lib.Axes,
+  below: axes_lib.Axes,
+  lags: np.ndarray,
+  forget: np.ndarray,
+  kept: np.ndarray,
+  best: int,
+) -> None:
+  """Draw the forget gates of the LSTM and their products."""
+  above.plot([], [], **_FAINT, label=r'$f_t$ of each unit')
+  above.plot(lags[1:], forget, **_FAINT)
+  above.plot(
+    lags[1:],
+    forget[:, best],
+    color=canvas.BLUE,
+    label='of the unit that keeps most',
+  )
+  below.plot(lags, kept, **_FAINT)
+  below.plot(lags, kept[:, best], color=canvas.BLUE)
+  below.set_ylabel(r'product $f_1f_2\cdots f_k$')
 
 
 def draw_belt(
