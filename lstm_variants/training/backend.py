@@ -21,14 +21,23 @@ def use_every_core() -> None:
   """Make a device of each CPU core, so that a population is spread over them.
 
   To be called before anything is computed. GPUs and TPUs are not affected, and
-  a number of CPU devices set in the environment is left alone.
+  a number of CPU devices set in the environment is left alone. Where a module
+  of the user's has computed something already, a line says so.
   """
   if (
     'JAX_NUM_CPU_DEVICES' in os.environ
     or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
   ):
     return
-  jax.config.update('jax_num_cpu_devices', memory.cores())
+  cores = memory.cores()
+  try:
+    jax.config.update('jax_num_cpu_devices', cores)
+  except RuntimeError:  # XLA has been started
+    console.warn(
+      'a module of --import computes when it is imported: '
+      f'{jax.device_count()} of {cores} CPU cores are used; nearest: '
+      f'JAX_NUM_CPU_DEVICES={cores}'
+    )
 
 
 def check() -> None:

@@ -31,3 +31,21 @@ def test_flags_that_xla_knows_are_fine(monkeypatch, capsys):
   monkeypatch.setenv('XLA_FLAGS', '--xla_cpu_use_thunk_runtime=false')
   backend.check()
   assert 'ignored by this version' in capsys.readouterr().err
+
+
+def test_a_module_that_has_computed_already_costs_cores_and_a_line(
+  monkeypatch, capsys
+):
+  def refuse(name, value):
+    raise RuntimeError(name, value)
+
+  started = types.SimpleNamespace(
+    config=types.SimpleNamespace(update=refuse), device_count=lambda: 1
+  )
+  monkeypatch.setattr(backend, 'jax', started)
+  monkeypatch.setattr(backend.memory, 'cores', lambda: 4)
+  monkeypatch.delenv('JAX_NUM_CPU_DEVICES', raising=False)
+  monkeypatch.setenv('XLA_FLAGS', '')
+  backend.use_every_core()
+  line = capsys.readouterr().err
+  assert '1 of 4 CPU cores are used; nearest: JAX_NUM_CPU_DEVICES=4' in line
