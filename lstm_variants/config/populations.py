@@ -17,6 +17,7 @@ class Population(NamedTuple):
     name: of its directory: task, cell, width, and a hash of the runs.
     identity: a hash of all that decides what it trains.
     run_names: of each run: model, seed, and a hash of its config.
+    format: of its run directory, see `runs.record`.
   """
 
   runs: tuple[Run, ...]
@@ -24,6 +25,7 @@ class Population(NamedTuple):
   name: str
   identity: str
   run_names: tuple[str, ...]
+  format: int
 
 
 def split(
@@ -55,6 +57,7 @@ def _population(runs: list[Run], form: record.Form, digits: int) -> Population:
     name=f'{name}_{identity[:digits]}',
     identity=identity,
     run_names=tuple(_run_name(run, form, digits) for run in runs),
+    format=form.format,
   )
 
 

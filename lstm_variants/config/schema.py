@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import functools
 from typing import Any
 
-from lstm_variants import cells, optimizers, tasks
+from lstm_variants import cells, optimizers, registry, tasks
 from lstm_variants.cells import initializers, lstm, variants
 from lstm_variants.config import fields, rules
 from lstm_variants.config.fields import Field
 from lstm_variants.config.rules import InputError
+from lstm_variants.optimizers import rows as rows_lib
 
 _TOGGLE = 'model.toggles.'
 _SETTING = 'model.cell.'
@@ -22,11 +23,22 @@ def models() -> tuple[str, ...]:
 
 def table() -> Mapping[str, Field]:
   """Return every field by its name, in the order of a config."""
-  return _table(tuple(tasks.DIALECTS), models(), tuple(optimizers.OPTIMIZERS))
+  return _table(*_registered())
+
+
+def _registered() -> tuple[tuple[Any, ...], ...]:
+  """Return what tells whether anything was registered since."""
+  return (
+    tuple(tasks.DIALECTS),
+    models(),
+    tuple(map(id, cells.CELLS.values())),
+    tuple(map(id, optimizers.OPTIMIZERS.values())),
+    tuple(map(id, optimizers.SCHEDULES.values())),
+  )
 
 
 @functools.lru_cache(maxsize=4)
-def _table(*registered: tuple[str, ...]) -> Mapping[str, Field]:
+def _table(*registered: tuple[Any, ...]) -> Mapping[str, Field]:
   """Return the table; made anew when something was registered."""
   del registered
   rows: dict[str, Field] = {}
@@ -38,6 +50,29 @@ def _table(*registered: tuple[str, ...]) -> Mapping[str, Field]:
     for row in (*shared, *own):
       rows.setdefault(row.name, _resolved(row))
   return rows
+
+
+def foreign() -> frozenset[str]:
+  """Return the fields that only components from outside of the house bring.
+
+  A run that uses none of these components has nothing to do with them: its
+  record leaves them out, so that it can be read where they are not there.
+  """
+  return _foreign(*_registered())
+
+
+@functools.lru_cache(maxsize=4)
+def _foreign(*registered: tuple[Any, ...]) -> frozenset[str]:
+  del registered
+  house = {row.name for row in (*fields.ROWS, *rows_lib.SHARED, *_toggles())}
+  for name, cell in cells.CELLS.items():
+    if cells.CELLS.module_of(name) == registry.HOUSE:
+      house |= {_SETTING + setting for setting in cell.ranges}
+  for components in (optimizers.OPTIMIZERS, optimizers.SCHEDULES):
+    for name, component in components.items():
+      if components.module_of(name) == registry.HOUSE:
+        house |= {row.name for row in component.fields}
+  return frozenset(table().keys() - house)
 
 
 def _part(row: Field) -> str:

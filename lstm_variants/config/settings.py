@@ -289,6 +289,27 @@ def _reads_of(
   return frozenset((*component.reads, *own))
 
 
+def _reads(
+  config: Mapping[str, Any], choice: model_fields.Choice
+) -> frozenset[str]:
+  """Return what the chosen components read, of what not all of them do."""
+  able, optimizer = readers(), config['optimizer']
+  return (
+    choice.reads
+    | able['optimizer.name'][optimizer['name']]
+    | able['optimizer.schedule'][optimizer['schedule']]
+  )
+
+
+def unread(run: Run) -> frozenset[str]:
+  """Return the fields that a run has and that nothing in it reads."""
+  choice = model_fields.choose(run.config['model'])
+  read = _reads(run.config, choice)
+  return frozenset(
+    name for name, row in schema.table().items() if row.by and name not in read
+  )
+
+
 def _make(values: Mapping[str, Any]) -> tuple[Run, model_fields.Choice]:
   """Return the run of values that are each checked by themselves.
 
@@ -301,6 +322,10 @@ def _make(values: Mapping[str, Any]) -> tuple[Run, model_fields.Choice]:
   combinations.check(config)
   choice = model_fields.choose(config['model'])
   model_fields.check_penalty(config)
+  unused = schema.foreign() - _reads(config, choice)
+  config = fields.nest(
+    {k: v for k, v in fields.flatten(config) if k not in unused}
+  )
   roles = {name: row.role for name, row in schema.table().items()}
   chosen = {
     name: value

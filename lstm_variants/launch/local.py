@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import copy
 import functools
+import pathlib
 from typing import Any
 
 from ml_collections import config_dict
@@ -134,6 +135,8 @@ def train(
     Interrupted: a signal asked for the end; everything is saved.
     DivergedError: every run diverged; their results are written.
   """
+  if mode is directory.Mode.RESUME:
+    runs = _as_recorded(workdir, runs)
   _check_given(runs, given)
   configs, defaults = [run.config for run in runs], schema.defaults()
   directory.check(workdir, configs, mode, defaults)
@@ -163,6 +166,34 @@ def train(
       f'--workdir={workdir}: every run diverged; the results are written; try '
       'a smaller --config.optimizer.learning_rate'
     )
+
+
+def _as_recorded(
+  workdir: str, runs: Sequence[settings_lib.Run]
+) -> Sequence[settings_lib.Run]:
+  """Return runs with what their directory has of fields that they do not read.
+
+  Those of before were not refused there: they are part of names, and changed
+  nothing.
+  """
+  if not (pathlib.Path(workdir) / 'study.json').is_file():
+    return runs
+  records = results.read_study(workdir)['runs']
+  if len(records) != len(runs):
+    return runs
+  return [_adopt(run, old) for run, old in zip(runs, records, strict=True)]
+
+
+def _adopt(run: settings_lib.Run, old: Mapping[str, Any]) -> settings_lib.Run:
+  now, before = (dict(fields.flatten(config)) for config in (run.config, old))
+  kept = {
+    name: before[name]
+    for name in settings_lib.unread(run) & now.keys() & before.keys()
+    if before[name] != now[name]
+  }
+  if not kept:
+    return run
+  return settings_lib.from_record(fields.nest({**now, **kept}))
 
 
 def _check_given(

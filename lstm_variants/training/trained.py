@@ -11,6 +11,7 @@ import jax
 
 from lstm_variants.config import (
   components,
+  fields,
   populations,
   rules,
   schema,
@@ -104,10 +105,15 @@ def read(workdir: str) -> Saved:
 
 def _run_of(config: dict[str, Any]) -> settings.Run:
   """Return a run; JSON has no infinity, which only bounds that are off are."""
-  bounds = dict(config.get('optimizer', {}))
-  for name, value in bounds.items():
-    bounds[name] = math.inf if value is None else value
-  return settings.from_record({**config, 'optimizer': bounds})
+  infinite = {
+    name
+    for name, row in schema.table().items()
+    if isinstance(row.rule, rules.Real) and row.rule.infinite
+  }
+  values = dict(fields.flatten(config))
+  for name in infinite & values.keys():
+    values[name] = math.inf if values[name] is None else values[name]
+  return settings.from_record(fields.nest(values))
 
 
 def load(saved: Saved, index: int) -> Trained:
