@@ -11,7 +11,7 @@ from configs import base
 from lstm_variants import optimizers
 from lstm_variants.config import fields, populations, rules, schema, settings
 from lstm_variants.runs import record, results
-from lstm_variants.training import trained
+from lstm_variants.training import states, trained
 from tests import conftest
 
 DATA = conftest.REPOSITORY / 'tests/data/runs'
@@ -171,6 +171,22 @@ def test_a_field_that_is_added_changes_no_identity(added, fork):
       there = results.populations(saved.workdir)
       assert sorted(group.name for group in saved.populations) == there
       assert all(run.hyperparams.added == 0.5 for run in saved.runs)
+
+
+@pytest.mark.parametrize('variant', ['janet', 'nog', 'vanilla'])
+def test_a_wide_checkpoint_with_the_weights_of_every_gate_is_read(
+  make_config, variant
+):
+  """Format 1 had them all: 4 FH + 13 H² + 7 H numbers of each layer."""
+  width = 400
+  changes = {'model.variant': variant, 'model.hidden_features': width}
+  run = settings.from_config(make_config(changes))
+  (population,) = populations.split([run])
+  expected = states.expected(states.describe(population), population)
+  inputs = run.settings.task.in_features
+  layer = 4 * inputs * width + 13 * width**2 + 7 * width
+  # Weights and Adam's two moments, in 32 bits.
+  assert expected.largest_bytes > 3 * 4 * layer
 
 
 def test_names_of_many_runs_are_longer():
