@@ -177,6 +177,20 @@ def test_a_path_that_names_no_file_is_refused(path):
     assert '\n' not in str(info.value)
 
 
+@pytest.mark.parametrize('name', lv.Toggles._fields)
+def test_a_toggle_is_in_the_file_or_refused(name):
+  """One that the bridges do not know must not be left out in silence."""
+  coupled = name == 'coupling_shift'
+  before = lv.Toggles(coupled=coupled)
+  value = 0.5 if coupled else not getattr(before, name)
+  after: Any = before._replace(**{name: value})
+  try:
+    changed = onnx_lib.export_onnx(P, after, None)
+  except bridges.ExportError:
+    return
+  assert changed.graph != onnx_lib.export_onnx(P, before, None).graph
+
+
 def test_a_model_may_be_told_what_it_is():
   toggles = lv.VARIANTS['coupled'].toggles
   onnx_lib.export_onnx(COUPLED, toggles, None, cell='lstm')

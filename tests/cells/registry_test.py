@@ -95,6 +95,15 @@ def test_three_functions_make_a_cell_that_unrolls():
     )
 
 
+def test_the_size_is_found_though_every_axis_is_a_multiple_of_it():
+  def init_wide(key, in_features, hidden_features, settings, options):
+    del key, settings
+    return jnp.zeros((2 * in_features, 3 * hidden_features), options.dtype)
+
+  wide = dataclasses.replace(OUTSIDE, init=init_wide)
+  assert wide.size_of(wide.init_params(jax.random.key(0), F, H), F) == H
+
+
 def test_what_a_cell_does_not_say_follows_from_its_shapes():
   params, _ = draw()
   assert OUTSIDE.count_params(None, F, H) == F * H + H

@@ -15,7 +15,7 @@ from configs import base
 from configs import copy as copy_config
 from lstm_variants import cells
 from lstm_variants.cells import lstm, variants
-from lstm_variants.config import combinations, rules, schema, settings
+from lstm_variants.config import combinations, fields, rules, schema, settings
 from lstm_variants.launch import local
 from lstm_variants.training import memory
 
@@ -718,6 +718,13 @@ def test_a_field_that_nothing_reads_is_refused(field):
   assert 'unknown' in _refusal({field: 3})
 
 
+def test_what_was_recorded_is_read_though_it_would_be_refused_today():
+  nearly_one = {'optimizer.b1': 0.9999999999}
+  assert 'is 1 in float32' in _refusal(nearly_one)
+  run = settings.from_record(_config(nearly_one).to_dict())
+  assert run.settings.b1 == 0.9999999999
+
+
 def test_the_config_is_not_changed_and_numpy_numbers_pass():
   config = copy_config.get_config()
   config.update_from_flattened_dict(
@@ -727,6 +734,13 @@ def test_the_config_is_not_changed_and_numpy_numbers_pass():
   run = settings.from_config(config)
   assert config.to_dict() == before
   assert run.hyperparams.learning_rate == 0.005
+
+
+@pytest.mark.parametrize('rate', fields.RATES)
+def test_what_is_left_out_at_random_makes_another_program(rate):
+  assert not settings.from_config(_config()).settings.noisy
+  noisy = settings.from_config(_config({f'model.{rate}': 0.1}))
+  assert noisy.settings.noisy
 
 
 def test_runs_differ_in_settings_only_by_what_is_static():

@@ -214,6 +214,21 @@ def _fake_training(workdir, population, given=None):
   return False
 
 
+def test_a_study_fails_only_where_every_population_diverged(
+  make_config, tmp_path, monkeypatch
+):
+  config, runs = _two_populations(make_config)
+  diverged: dict[str, bool] = {}
+
+  def training(workdir, population, given=None):
+    _fake_training(workdir, population, given)
+    return diverged.setdefault(population.name, not diverged)
+
+  monkeypatch.setattr(loop, 'train_population', training)
+  local.train(str(tmp_path), 'two', config, runs)
+  assert sorted(diverged.values()) == [False, True]
+
+
 def test_a_finished_population_is_not_trained_again(
   make_config, tmp_path, monkeypatch, capsys
 ):

@@ -86,6 +86,11 @@ def test_a_flax_cell_has_the_settings_of_its_cell():
   settings = cells.CELLS['lstmp'].settings._replace(memory_ratio=2)
   cell = lv.RNNCell('lstmp', FEATURES, HIDDEN, settings=settings, **options)
   assert cell.params.projection.shape == (2 * HIDDEN, HIDDEN)
+  leaky = cells.CELLS['echo_state'].settings._replace(leak=0.25)
+  reservoir = lv.RNNCell('echo_state', 2, 3, settings=leaky, **options)
+  before, x = reservoir.initialize_carry((1, 2)), jnp.ones((1, 2))
+  own = cells.CELLS['echo_state'].step(reservoir.params, leaky, before, x)
+  assert_close(reservoir(before, x), own)
   assert lv.RNNCell('lstm', 2, 3, settings='coupled', **options).settings == (
     lv.VARIANTS['coupled'].toggles
   )

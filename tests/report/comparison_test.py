@@ -97,6 +97,15 @@ def test_when_a_run_was_looked_at_and_saved_does_not_enter_labels(tmp_path):
   assert not math.isnan(rows[1].welch)
 
 
+def test_how_long_a_run_was_trained_enters_its_label(tmp_path):
+  runs = [
+    fixture.run(ADDING, 'vanilla', seed, None, 0.1 * seed) for seed in (1, 2)
+  ]
+  runs[1]['config']['training'] |= {'updates': 7}
+  labels = [row.label for row in _compare(tmp_path, runs)]
+  assert len(labels) == 2 and 'vanilla, updates=7' in labels
+
+
 def test_groups_are_compared_with_the_baseline_of_equal_other_fields(tmp_path):
   rows = {row.label: row for row in _compare(tmp_path, _grid())}
   for rate in (0.1, 0.01):

@@ -52,6 +52,9 @@ def test_sixty_four_groups_are_told_apart_in_the_legend():
   handles: list[Any] = list(legend.legend_handles)
   looks = {(h.get_color(), str(h._unscaled_dash_pattern)) for h in handles}
   assert len(looks) == 65
+  # The colour changes first: few groups are told apart by it alone.
+  few = [look['color'] for look in theme.line_looks(7)]
+  assert len(set(few)) == 7
   axes = drawing.axes[0]
   assert legend.get_window_extent().y1 < axes.bbox.y0
   assert legend.get_window_extent().x1 <= drawing.bbox.x1

@@ -108,6 +108,8 @@ def test_the_newest_are_kept_and_the_newest_is_used(tmp_path):
   ]
   found = _load(tmp_path)
   assert found is not None and found[1].update == 1100
+  every = checkpoint.load_all(tmp_path, IDENTITY, states.expected(STATE))
+  assert [progress.update for _, progress in every] == [1000, 1100]
 
 
 # Damage.

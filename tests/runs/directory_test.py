@@ -1,5 +1,6 @@
 """A study's directory: what is refused, gone on with, or begun anew."""
 
+import contextlib
 import errno
 import math
 import os
@@ -189,7 +190,10 @@ def test_a_study_is_removed_where_that_is_asked_for(tmp_path):
   _open(tmp_path, name='first')
   (tmp_path / 'populations/p/checkpoints').mkdir(parents=True)
   (tmp_path / 'figures').mkdir()
-  for name in ('populations/p/runs.jsonl', 'compare.csv', 'thesis.tex'):
+  for name in (
+    *('populations/p/runs.jsonl', 'compare.csv', 'thesis.tex'),
+    results.START,
+  ):
     (tmp_path / name).write_text('mine')
   _open(tmp_path, RUNS[:1], 'second', OVERWRITE)
   assert results.read_study(str(tmp_path))['name'] == 'second'
@@ -235,6 +239,24 @@ def test_only_one_process_trains_in_a_directory(tmp_path):
     assert 'is training here' in other.stderr
   after = subprocess.run(command, capture_output=True, text=True)
   assert (after.returncode, after.stdout) == (0, '')
+
+
+def test_a_study_that_another_process_began_meanwhile_is_left_alone(
+  tmp_path, monkeypatch
+):
+  lock = files.lock
+
+  @contextlib.contextmanager
+  def late(path, notice):
+    monkeypatch.setattr(files, 'lock', lock)
+    _open(tmp_path, name='theirs')
+    with lock(path, notice):
+      yield
+
+  monkeypatch.setattr(files, 'lock', late)
+  with pytest.raises(directory.ExistsError):
+    _open(tmp_path, name='ours')
+  assert results.read_study(str(tmp_path))['name'] == 'theirs'
 
 
 def test_what_a_dead_process_held_is_taken_over_with_a_notice(tmp_path):

@@ -90,6 +90,28 @@ def test_a_run_goes_on_from_the_weights_and_can_be_resumed_without_the_source(
     trained.moments(saved, [0])
 
 
+def test_the_weights_are_those_of_the_run_that_is_named(make_config, tmp_path):
+  config, workdir = make_config(SHORT), str(tmp_path / 'two')
+  runs = local.expand(config, lambda hyper: hyper.sweep('config.seed', (0, 1)))
+  local.train(workdir, 'two', config, runs)
+  saved = trained.read(workdir)
+  for index, name in enumerate(saved.names):
+    np.testing.assert_array_equal(
+      trained.weights(f'{workdir}:{name}').arrays['layers/0/kernel'],
+      trained.load(saved, index).params['layers'][0].kernel,
+    )
+
+
+def test_every_run_of_a_grid_is_checked_against_the_weights(
+  source, make_config
+):
+  weights, config = trained.weights(source), make_config(SHORT)
+  grid = [{'config.model.variant': name} for name in ('vanilla', 'peephole')]
+  runs = local.expand(config, lambda hyper: grid)
+  with pytest.raises(given.GivenError, match='peephole is missing, that of pe'):
+    given.check(weights, runs)
+
+
 def test_identities_know_the_weights_and_not_where_they_were(source):
   weights = trained.weights(source)
   elsewhere = weights._replace(source='another:place')

@@ -16,6 +16,7 @@ from lstm_variants.launch import local
 from lstm_variants.runs import checkpoint, directory, files, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.runs.directory import Mode
+from lstm_variants.training import resume, states
 
 MODELS = ['vanilla', 'peephole']
 
@@ -48,6 +49,27 @@ def _snapshot(path: pathlib.Path) -> dict[str, bytes]:
 
 
 MORE = {'training.updates': 40}
+
+
+def test_what_is_trained_longer_is_evaluated_at_multiples_of_the_interval(
+  train,
+):
+  path = train({'training.updates': 20}, models=MODELS[:1])
+  train(MORE, Mode.RESUME, models=MODELS[:1])
+  rows = results.read_metrics(str(path))
+  assert [row['update'] for row in rows] == [0, 8, 16, 20, 24, 32, 40]
+
+
+def test_the_time_of_earlier_sessions_counts(make_config, tmp_path):
+  config, workdir = make_config(), str(tmp_path)
+  run = local.check(config)
+  local.train(workdir, 'one', config, [run])
+  (population,) = populations.split([run])
+  place = tmp_path / 'populations' / population.name / resume.CHECKPOINTS
+  saved = states.load(place, population)
+  assert saved is not None and saved[1].seconds > 0
+  with writer_lib.PopulationWriter(workdir, population.name) as writer:
+    assert resume.begin(writer, population).seconds == saved[1].seconds
 
 
 @pytest.mark.parametrize('damage', ['removed', 'emptied'])
@@ -122,6 +144,18 @@ def test_metrics_are_hashed_up_to_what_a_checkpoint_saw(tmp_path):
       writer_lib.check_metrics(path, size, other)
   os.truncate(path, 2**33)  # sparse: only what counts is read
   assert writer_lib.check_metrics(path, 5, digest) == 2**33 - 5
+
+
+def test_rows_after_a_checkpoint_are_dropped(tmp_path):
+  digest = hashlib.sha256(b'rows\n').hexdigest()
+  with writer_lib.PopulationWriter(str(tmp_path), 'p') as writer:
+    path = writer.partial / results.METRICS
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'rows\ntorn')
+    assert writer.resume(5, digest) == 4
+    writer.append_metrics([{'run': 'a'}])
+    assert path.read_bytes() == b'rows\n{"run": "a"}\n'
+    assert writer.metrics_bytes == len(path.read_bytes())
 
 
 def test_nobody_to_read_does_not_end_a_run(monkeypatch):
