@@ -133,6 +133,19 @@ def test_trained_weights_are_those_that_their_toggles_use():
   assert one['fgr']['layers'][0].gate_kernel is not None
 
 
+def test_moments_come_in_the_order_in_which_they_are_asked_for():
+  saved = trained.read(str(DATA / 'format2/finished'))
+  # From one population to another and back.
+  first = saved.places[0][0]
+  inside = [n for n, (place, _) in enumerate(saved.places) if place == first]
+  outside = next(n for n, (p, _) in enumerate(saved.places) if p != first)
+  order = [inside[0], outside, inside[1]]
+  moments = trained.moments(saved, order)
+  assert [of_run[-1].run.config for of_run in moments] == [
+    saved.runs[n].config for n in order
+  ]
+
+
 @pytest.fixture
 def added(monkeypatch):
   """A field that came later, with the role of a number of each run."""
