@@ -156,6 +156,9 @@ def test_weights_that_are_missing_are_refused_by_name():
   pruned = layout.prune(case.params, toggles)
   with pytest.raises(ValueError, match='kernel: has shape .2, 6., must have'):
     layout.prune(pruned, lv.Toggles())
+  unseen = case.params._replace(peephole=None)
+  with pytest.raises(ValueError, match='peephole: has no weights of i, f, o'):
+    layout.prune(unseen, lv.VARIANTS['peephole'].toggles)
   for wrong in ('vanilla', 'coupled'):
     with pytest.raises(AssertionError, match='kernel: has shape'):
       lv.unroll(pruned, wrong, case.inputs)

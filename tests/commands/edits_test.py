@@ -6,6 +6,7 @@ import re
 import string
 
 from configs import adding
+from lstm_variants.commands import config_file
 from lstm_variants.config import fields
 
 COUNT = 200
@@ -99,3 +100,9 @@ def test_an_edited_line_trains_what_it_says_or_nothing(fork, tmp_path):
     assert not (tmp_path / 'new').exists(), what
   # Both kinds are met: a digit of a seed is another seed.
   assert 10 < accepted < COUNT - 50
+
+
+def test_of_a_flag_that_is_given_twice_the_last_counts_as_absl_has_it():
+  argv = ['train', '--config=a.py', '--config', 'b.py']
+  assert config_file.value_of('--config', argv) == 'b.py'
+  assert config_file.value_of('--workdir', argv) is None

@@ -186,6 +186,18 @@ def test_there_must_be_something_to_go_on_with(tmp_path, left):
   assert len(list(tmp_path.iterdir())) == len(left)
 
 
+def test_a_study_that_is_gone_on_with_keeps_the_time_of_its_beginning(tmp_path):
+  runs = [{'seed': 0, 'training': {'updates': 5}}]
+  _open(tmp_path, runs)
+  path = tmp_path / 'study.json'
+  before = results.read_study(str(tmp_path))
+  files.write_json(path, {**before, 'created': 'long ago'})
+  _open(tmp_path, [{'seed': 0, 'training': {'updates': 9}}], mode=RESUME)
+  after = results.read_study(str(tmp_path))
+  assert after['created'] == 'long ago'
+  assert after['runs'][0]['training']['updates'] == 9
+
+
 def test_a_study_is_removed_where_that_is_asked_for(tmp_path):
   _open(tmp_path, name='first')
   (tmp_path / 'populations/p/checkpoints').mkdir(parents=True)

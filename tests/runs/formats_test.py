@@ -133,6 +133,21 @@ def test_trained_weights_are_those_that_their_toggles_use():
   assert one['fgr']['layers'][0].gate_kernel is not None
 
 
+def test_a_run_in_training_is_its_lane_of_the_newest_checkpoint():
+  workdir = DATA / 'format2/interrupted'
+  saved = trained.read(str(workdir))
+  (population,) = saved.populations
+  (place,) = workdir.rglob('checkpoints')
+  newest = states.load(place, population)
+  assert newest is not None and len(saved.runs) > 1
+  kernels = newest[0].params['readout']['kernel']
+  assert not np.array_equal(kernels[0], kernels[1])
+  for index, (_, lane) in enumerate(saved.places):
+    np.testing.assert_array_equal(
+      trained.load(saved, index).params['readout']['kernel'], kernels[lane]
+    )
+
+
 def test_moments_come_in_the_order_in_which_they_are_asked_for():
   saved = trained.read(str(DATA / 'format2/finished'))
   # From one population to another and back.
