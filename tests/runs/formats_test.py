@@ -210,6 +210,7 @@ def test_a_wide_checkpoint_with_the_weights_of_every_gate_is_read(
   changes = {'model.variant': variant, 'model.hidden_features': width}
   run = settings.from_config(make_config(changes))
   (population,) = populations.split([run])
+  population = population._replace(format=1)
   expected = states.expected(states.describe(population), population)
   inputs = run.settings.task.in_features
   layer = 4 * inputs * width + 13 * width**2 + 7 * width
