@@ -24,6 +24,15 @@ from lstm_variants.cells import gates, layout, lstm, variants
 SATURATED = 100.0
 
 
+# The toggles that are written, here or by the callers, or refused below: one
+# that comes later must not be left out in silence.
+_WRITTEN = (
+  *('input_gate', 'forget_gate', 'output_gate', 'coupled', 'coupling_shift'),
+  *('peephole_i', 'peephole_f', 'peephole_o'),
+  *('input_activation', 'output_activation', 'gate_recurrence'),
+)
+
+
 def check(toggles: lstm.Toggles | str | None) -> lstm.Toggles:
   """Return toggles as Python values; None is vanilla.
 
@@ -35,7 +44,7 @@ def check(toggles: lstm.Toggles | str | None) -> lstm.Toggles:
       gate recurrence.
   """
   if toggles is None or isinstance(toggles, str):
-    toggles = _named(toggles or 'vanilla')
+    toggles = _named('vanilla' if toggles is None else toggles)
   if not isinstance(toggles, lstm.Toggles):
     raise ExportError(
       f'toggles={toggles!r}: must be Toggles; nearest: '
@@ -51,6 +60,12 @@ def check(toggles: lstm.Toggles | str | None) -> lstm.Toggles:
     lstm.check_toggles(toggles)
   except ValueError as error:
     raise ExportError(str(error)) from error
+  for name, default in lstm.Toggles()._asdict().items():
+    if name not in _WRITTEN and getattr(toggles, name) != default:
+      raise ExportError(
+        f'{name}={getattr(toggles, name)}: the gates of other tools have none '
+        f'such; nearest: {name}={default}'
+      )
   if toggles.gate_recurrence:
     raise ExportError(
       'gate_recurrence=True: the gates of other tools do not see the last '

@@ -53,6 +53,9 @@ class Field(NamedTuple):
     rule: of `rules`; refuses a value, and knows its type.
     role: see `Role`.
     doc: what it is, with its unit, in whole sentences.
+    switch: of a number that is traced, the name of what the program has only
+      where the number is above zero in some run, as an attribute of `Settings`:
+      runs with it and without are of different populations.
     by: the field whose choice decides who reads this one, as 'optimizer.name'.
       Set to anything but its default where the chosen component does not read
       it, it is refused. '': it is always read.
@@ -64,6 +67,7 @@ class Field(NamedTuple):
   role: Role
   doc: str
   by: str = ''
+  switch: str = ''
 
 
 # Of what is left out at random.
@@ -231,6 +235,7 @@ _MODEL = (
     'The share of cell states that stay as they were (zoneout, Krueger et al. '
     '2017); 0: off.',
     by='model.variant',
+    switch='noisy',
   ),
   Field(
     'model.zoneout_h',
@@ -239,6 +244,7 @@ _MODEL = (
     RUN,
     'The share of hidden states that stay as they were; 0: off.',
     by='model.variant',
+    switch='noisy',
   ),
   Field(
     'model.recurrent_dropout',
@@ -247,6 +253,7 @@ _MODEL = (
     RUN,
     'The share of candidates g left out (Semeniuta et al. 2016); 0: off.',
     by='model.variant',
+    switch='noisy',
   ),
   Field(
     'model.dropout',
@@ -255,6 +262,7 @@ _MODEL = (
     RUN,
     'The share of what a layer above the first gets that is left out in '
     'training (Zaremba et al. 2014); 0: off.',
+    switch='dropped',
   ),
   Field(
     'model.learned_carry',
@@ -373,6 +381,7 @@ _OPTIMIZER = (
     'α of the penalty αΩ on gradients that shrink or grow from step to step '
     '(Pascanu et al. 2013); 0: off.',
     by='model.variant',
+    switch='penalised',
   ),
 )
 
@@ -441,6 +450,7 @@ _TRAINING = (
     RUN,
     'Standard deviation of Gaussian noise that is added to the inputs in '
     'training (Greff et al. 2017); 0: off.',
+    switch='noisy_inputs',
   ),
   Field(
     'training.start',

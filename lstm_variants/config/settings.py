@@ -84,10 +84,9 @@ class Settings:
     task_fields: `config.task`.
     cell: a name from `cells.CELLS`.
     cell_settings: of a cell that is no LSTM; None if it has none.
-    noisy: there is zoneout or recurrent dropout.
-    noisy_inputs: noise is added to the inputs.
-    penalised: there is a penalty on gradients.
-    dropped: there is dropout between the layers.
+    switches: name -> whether the program has it, of the rows with a `switch`,
+      also as attributes: noisy (zoneout or recurrent dropout), noisy_inputs,
+      penalised (gradients), dropped (between the layers).
     scheduled: the learning rate changes while a run trains.
   """
 
@@ -95,15 +94,14 @@ class Settings:
   task_fields: Any
   cell: str
   cell_settings: Any
-  noisy: bool
-  noisy_inputs: bool
-  penalised: bool
-  dropped: bool
+  switches: Values
   scheduled: bool
 
   def __getattr__(self, word: str) -> Any:
-    if word.startswith('_') or word == 'values':
+    if word.startswith('_') or word in ('values', 'switches'):
       raise AttributeError(word)
+    if word in self.switches:
+      return self.switches[word]
     return self.values[_find(self.values, word)]
 
   def replace(self, **changes: Any) -> 'Settings':
@@ -310,6 +308,15 @@ def unread(run: Run) -> frozenset[str]:
   )
 
 
+def _switches(values: Mapping[str, Any]) -> dict[str, bool]:
+  """Return what a program has, of the rows that switch something on."""
+  rows = [row for row in schema.table().values() if row.switch]
+  switches = {row.switch: False for row in rows}
+  for row in rows:
+    switches[row.switch] |= values.get(row.name, 0) > 0
+  return switches
+
+
 def _make(values: Mapping[str, Any]) -> tuple[Run, model_fields.Choice]:
   """Return the run of values that are each checked by themselves.
 
@@ -339,10 +346,7 @@ def _make(values: Mapping[str, Any]) -> tuple[Run, model_fields.Choice]:
     task_fields=TaskFields(**config['task']),
     cell=choice.cell,
     cell_settings=choice.cell_settings,
-    noisy=any(config['model'][rate] for rate in fields.RATES),
-    noisy_inputs=config['training']['input_noise'] > 0,
-    penalised=config['optimizer']['gradient_penalty'] > 0,
-    dropped=config['model']['dropout'] > 0,
+    switches=Values(_switches(chosen)),
     scheduled=schedules.varies(config['optimizer']),
   )
   hyperparams = Hyperparams(

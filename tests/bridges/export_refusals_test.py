@@ -10,7 +10,7 @@ import pytest
 
 import lstm_variants as lv
 from lstm_variants import bridges
-from lstm_variants.bridges import graph
+from lstm_variants.bridges import graph, plain_gates
 from lstm_variants.bridges import onnx as onnx_lib
 from lstm_variants.cells import diagonal_lstm
 from lstm_variants.runs import files
@@ -200,3 +200,19 @@ def test_a_model_may_be_told_what_it_is():
 def test_a_peephole_that_no_gate_sees_may_be_of_64_bits():
   params: Any = P._replace(peephole=WIDE_PEEPHOLE)  # pyright: ignore
   assert onnx_lib.export_onnx(params, None, None)
+
+
+@pytest.mark.parametrize('toggle', ['input_activation', 'coupled'])
+def test_a_toggle_that_no_bridge_knows_is_refused(monkeypatch, toggle):
+  known = [name for name in plain_gates._WRITTEN if name != toggle]
+  monkeypatch.setattr(plain_gates, '_WRITTEN', known)
+  assert plain_gates.check(lv.Toggles()) == lv.Toggles()
+  default = getattr(lv.Toggles(), toggle)
+  changed = lv.Toggles()._replace(**{toggle: not default})
+  with pytest.raises(bridges.ExportError, match=f'{toggle}={not default}: '):
+    plain_gates.check(changed)
+
+
+def test_an_empty_name_is_no_variant():
+  with pytest.raises(bridges.ExportError, match="toggles=''"):
+    plain_gates.check('')

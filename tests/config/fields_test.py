@@ -255,3 +255,18 @@ def test_every_shared_field_with_a_reader_is_read_by_some_choice():
         or name in [own.name for own in optimizer.fields]
       ]
       assert able, name
+
+
+def test_a_number_above_zero_switches_its_part_of_the_program_on():
+  plain = dict(fields.flatten(base.get_config().to_dict()))
+  off = settings.from_config(fields.nest(plain)).settings
+  rows = [row for row in schema.table().values() if row.switch]
+  assert len(rows) == 6 and not any(off.switches.values())
+  for row in rows:
+    assert row.role is fields.RUN and row.default == 0
+    changes = {row.name: 0.1, 'model.num_layers': 2}
+    on = settings.from_config(fields.nest({**plain, **changes})).settings
+    assert [name for name, is_on in on.switches.items() if is_on] == [
+      row.switch
+    ]
+    assert getattr(on, row.switch) is True
