@@ -10,6 +10,7 @@ Each is an entry of `OPTIMIZERS`: what makes it, and the fields that it reads.
 """
 
 from collections.abc import Iterator
+import functools
 from typing import Any
 
 import jax
@@ -231,4 +232,7 @@ def register_optimizer(name: str, optimizer: Optimizer) -> None:
   Raises:
     RegistryError: a name that is taken, or an optimizer that cannot train.
   """
-  OPTIMIZERS.register(name, optimizer, check)
+  others = [other for key, other in OPTIMIZERS.items() if key != name]
+  brought_by = (*others, *SCHEDULES.values())
+  taken = [field for one in brought_by for field in one.fields]
+  OPTIMIZERS.register(name, optimizer, functools.partial(check, taken=taken))

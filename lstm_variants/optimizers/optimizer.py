@@ -1,12 +1,13 @@
 """What an optimizer is, and which options it is made from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from lstm_variants.config import rules
 from lstm_variants.config.fields import Field
 from lstm_variants.optimizers import rows
 
@@ -27,7 +28,8 @@ class Optimizer(NamedTuple):
     reference: author, year and where.
     reads: names of the shared rows (`rows.shared`) that it reads beside the
       learning rate, as 'optimizer.b1'; set, any other is refused.
-    fields: rows of its own, which no other optimizer reads.
+    fields: rows of its own, named 'optimizer.…' and read by='optimizer.name';
+      another optimizer may have the equal row.
   """
 
   make: Callable[[Options], optax.GradientTransformation]
@@ -45,13 +47,18 @@ def defaults(optimizer: Optimizer) -> dict[str, Any]:
   return {rows.option(field.name): field.default for field in fields}
 
 
-def check(optimizer: Optimizer) -> None:
+def check(optimizer: Optimizer, taken: Iterable[Field] = ()) -> None:
   """Refuse an optimizer that cannot train.
+
+  Args:
+    optimizer: to be registered.
+    taken: the rows that the others and the schedules bring.
 
   Raises:
     ValueError: it is none, it reads a row that is not shared, its own rows
-      have names that are not theirs to have, it cannot be made from its
-      defaults, or it changes the shapes of what it is given.
+      have names that are not theirs to have or defaults that their rules
+      refuse, it cannot be made from its defaults, or it changes the shapes of
+      what it is given.
   """
   if not isinstance(optimizer, Optimizer):
     raise ValueError(
@@ -65,19 +72,61 @@ def check(optimizer: Optimizer) -> None:
         f'reads {name!r}, which is no shared field; choices: '
         f'{", ".join(sorted(shared))}'
       )
+  others = {field.name: field for field in taken}
   for field in optimizer.fields:
-    part, _, option = field.name.partition('.')
-    if part != 'optimizer' or not option.isidentifier():
-      raise ValueError(
-        f'field {field.name!r}: must be named optimizer.NAME; nearest: '
-        f'optimizer.{rows.option(field.name)}'
-      )
-    if field.name in shared:
-      raise ValueError(
-        f'field {field.name!r}: is shared already; nearest: reads='
-        f'({field.name!r},)'
-      )
+    _check_name(field, others)
+    _check_default(field)
+    others[field.name] = field
   _check_update(optimizer)
+
+
+def _check_name(field: Field, others: Mapping[str, Field]) -> None:
+  """Refuse a row whose name is another row's, or that is read by others."""
+  if not isinstance(field, Field):
+    raise ValueError(f'fields has a {type(field).__name__}, must be lv.Field')
+  part, _, option = str(field.name).partition('.')
+  if part != 'optimizer' or not option.isidentifier():
+    raise ValueError(
+      f'field {field.name!r}: must be named optimizer.NAME; nearest: '
+      f'optimizer.{rows.option(str(field.name))}'
+    )
+  if field.name in rows.shared():
+    raise ValueError(
+      f'field {field.name!r}: is shared already; nearest: reads='
+      f'({field.name!r},)'
+    )
+  if others.get(field.name, field) != field:
+    raise ValueError(
+      f'field {field.name!r}: the name is that of another row; nearest: '
+      f'optimizer.my_{option}, or the equal row'
+    )
+  if field.by != 'optimizer.name':
+    raise ValueError(
+      f'field {field.name!r}: by={field.by!r}, must be read by one optimizer; '
+      "nearest: by='optimizer.name'"
+    )
+
+
+def _check_default(field: Field) -> None:
+  """Refuse a default that would break every config of the process."""
+  if isinstance(field.rule, rules.Registered):
+    raise ValueError(
+      f'field {field.name!r}: its rule is of the registries of the house; '
+      'nearest: rules.Choice'
+    )
+  if field.default is None and not isinstance(field.rule, rules.Open):
+    raise ValueError(
+      f'field {field.name!r}: has no default; nearest: one, or '
+      'rules.Open around its rule'
+    )
+  try:
+    field.rule.check(field.name, field.default, 'float32')
+  except Exception as error:  # whatever a rule of somebody else raises
+    text = ' '.join(str(error).split())
+    raise ValueError(
+      f'field {field.name!r}: its rule refuses its default '
+      f'({type(error).__name__}: {text})'
+    ) from error
 
 
 def _check_update(optimizer: Optimizer) -> None:

@@ -270,7 +270,18 @@ def _scalars(options: Any) -> optax.GradientTransformation:
   return optax.stateless(lambda grads, _: jax.tree.map(jnp.sum, grads))
 
 
-OWN = fields.Field('optimizer.own', 1.0, rules.Real(1.0), fields.RUN, 'Own.')
+OWN = fields.Field(
+  'optimizer.own',
+  1.0,
+  rules.Real(1.0, above=0),
+  fields.RUN,
+  'Own.',
+  by='optimizer.name',
+)
+
+
+def _with(*own: Any) -> optimizers.Optimizer:
+  return optimizers.Optimizer(_sign, fields=own)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +306,27 @@ OWN = fields.Field('optimizer.own', 1.0, rules.Real(1.0), fields.RUN, 'Own.')
       optimizers.Optimizer(_sign, fields=(OWN._replace(name='optimizer.b1'),)),
       "nearest: reads=('optimizer.b1',)",
     ),
+    ('mine', _with('optimizer.own'), 'has a str, must be lv.Field'),
+    ('mine', _with(OWN._replace(by='')), "nearest: by='optimizer.name'"),
+    ('mine', _with(OWN._replace(default=-1.0)), 'must be > 0; for example 1'),
+    ('mine', _with(OWN._replace(default=None)), 'has no default'),
+    ('mine', _with(OWN._replace(rule=None)), 'refuses its default (Attrib'),
+    (
+      'mine',
+      _with(OWN._replace(rule=rules.Registered('colour'))),
+      'nearest: rules.Choice',
+    ),
+    (
+      'mine',
+      _with(rows.FACTORED_FROM._replace(default=4)),
+      'nearest: optimizer.my_factored_from, or the equal row',
+    ),
+    (
+      'mine',
+      _with(OWN._replace(name='optimizer.decay_updates')),
+      'is shared already',
+    ),
+    ('mine', _with(OWN, OWN._replace(default=2.0)), 'that of another row'),
   ],
 )
 def test_an_optimizer_that_cannot_train_is_refused_in_one_line(
@@ -305,3 +337,11 @@ def test_an_optimizer_that_cannot_train_is_refused_in_one_line(
     optimizers.register_optimizer(name, entry)
   assert said in str(refusal.value) and '\n' not in str(refusal.value)
   assert list(optimizers.OPTIMIZERS) == before
+
+
+def test_the_equal_row_of_another_and_an_open_one_are_taken():
+  own = rules.Open(OWN.rule)
+  optimizer_lib.check(
+    _with(rows.FACTORED_FROM, OWN._replace(default=None, rule=own)),
+    (rows.FACTORED_FROM, rows.MUON_MOMENTUM),
+  )
