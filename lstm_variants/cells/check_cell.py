@@ -26,27 +26,53 @@ def check_cell(cell: contract.Cell) -> None:
       f'settings has {_listed(fields)}, ranges has {_listed(cell.ranges)}; '
       'give a lv.Range for each setting'
     )
-  batch, features, size = contract.TRIED
+  _, features, size = contract.TRIED
+  _try_cell(cell, cell.settings, features, size, '')
+
+
+def check_sizes(
+  cell: contract.Cell, settings: Any, features: int, size: int
+) -> None:
+  """Refuse a cell that does not keep `contract.Cell` at sizes of a run.
+
+  Args:
+    cell: that `check_cell` took at its own sizes.
+    settings: of the run.
+    features: F.
+    size: H.
+
+  Raises:
+    ValueError: which function, what it returned, what it owes; one line.
+  """
+  _try_cell(cell, settings, features, size, f' at hidden_features={size}')
+
+
+def _try_cell(
+  cell: contract.Cell, settings: Any, features: int, size: int, where: str
+) -> None:
+  """Try a cell on shapes; `where` follows the name of what fails."""
+  batch, _, _ = contract.TRIED
   # Narrow, so that a dtype that is not passed on shows.
   dtype = jnp.dtype('bfloat16')
   key = jax.eval_shape(jax.random.key, 0)
   options = contract.Init(dtype=dtype)
   params = _try(
-    'init',
-    lambda key: cell.init(key, features, size, cell.settings, options),
+    f'init fails{where}',
+    lambda key: cell.init(key, features, size, settings, options),
     key,
   )
+  _check_params(params)
   _check_dtype('init', params, dtype, 'options.dtype')
   carry = _try(
-    'init_carry',
-    lambda: cell.init_carry(cell.settings, (batch,), size, dtype),
+    f'init_carry fails{where}',
+    lambda: cell.init_carry(settings, (batch,), size, dtype),
   )
   _check_dtype('init_carry', carry, dtype, 'dtype')
   _check_batch(carry, batch)
   inputs = jax.ShapeDtypeStruct((batch, features), dtype)
   made = _try(
-    'step',
-    lambda *operands: cell.step(operands[0], cell.settings, *operands[1:]),
+    f'step fails{where}',
+    lambda *operands: cell.step(operands[0], settings, *operands[1:]),
     *(params, carry, inputs),
   )
   _check_step(made, carry, (batch, size))
@@ -56,7 +82,7 @@ def _listed(names: Any) -> str:
   return ', '.join(names) or 'none'
 
 
-def _try(name: str, function: Any, *arguments: Any) -> Any:
+def _try(failure: str, function: Any, *arguments: Any) -> Any:
   """Return the shapes of what a function returns.
 
   Raises:
@@ -67,8 +93,18 @@ def _try(name: str, function: Any, *arguments: Any) -> Any:
   except Exception as error:  # whatever someone else's function raises
     lines = str(error).strip().splitlines() or ['']
     raise ValueError(
-      f'{name} fails: {type(error).__name__}: {lines[0]}'
+      f'{failure}: {type(error).__name__}: {lines[0]}'
     ) from error
+
+
+def _check_params(params: Any) -> None:
+  """Refuse a parameter that has no gradient."""
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    if not jnp.issubdtype(leaf.dtype, jnp.floating):
+      raise ValueError(
+        f'init makes {leaf.dtype} of{jax.tree_util.keystr(path)}: parameters '
+        'are floating; nearest: options.dtype, or a setting of the cell'
+      )
 
 
 def _check_dtype(name: str, tree: Any, dtype: jnp.dtype, asked: str) -> None:

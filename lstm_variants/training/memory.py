@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lstm_variants import cells, models, tasks
-from lstm_variants.cells import contract, lstm
+from lstm_variants import cells, models, registry, tasks
+from lstm_variants.cells import check_cell, contract, lstm
 from lstm_variants.config import fields, rules, task_fields
 from lstm_variants.config.settings import Settings
 
@@ -54,7 +54,11 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   by side: `lanes` a device, of which a CPU has one for each core. It is the
   memory of a CPU that is meant; an accelerator, of another size, is not looked
   at.
+
+  Raises:
+    InputError: a cell from outside that fails at the sizes of the run.
   """
+  _check_outside(settings)
   sizes = settings.architecture
   width = sizes.hidden_features
   first = sizes.embedding_features or sizes.in_features
@@ -90,7 +94,7 @@ def check_memory(population: Sequence[Settings]) -> None:
 
   Raises:
     InputError: naming the estimate, the memory, and the batch size, length or
-      width to change.
+      width to change; or a cell from outside that fails at these sizes.
   """
   settings, runs = population[0], len(population)
   memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
@@ -191,6 +195,29 @@ def _ends_bytes(settings: Settings, steps: int) -> int:
   number = max(fields.DTYPES[settings.dtype], 4)
   ends = 3 * steps * (sizes.in_features + sizes.out_features)
   return settings.batch_size * ends * settings.batch_devices * number
+
+
+def _check_outside(settings: Settings) -> None:
+  """Refuse a cell from outside that fails at the sizes of a run.
+
+  It was tried at other sizes when it was registered.
+  """
+  sizes = settings.architecture
+  if cells.CELLS.module_of(sizes.cell) == registry.HOUSE:
+    return
+  chosen, width = _settings_of(settings), sizes.hidden_features
+  inputs = {sizes.embedding_features or sizes.in_features}
+  if sizes.num_layers > 1:
+    inputs.add(width * (1 + sizes.bidirectional))
+  for features in sorted(inputs):
+    try:
+      check_cell.check_sizes(cells.CELLS[sizes.cell], chosen, features, width)
+    except ValueError as error:
+      raise rules.InputError(
+        'model.variant',
+        sizes.cell,
+        f'its {error}; nearest: another width, or another cell',
+      ) from error
 
 
 def _states_a_unit(settings: Settings) -> int:

@@ -13,7 +13,8 @@ from configs import base
 import lstm_variants as lv
 from lstm_variants import cells, models, registry
 from lstm_variants.cells import check_cell, remedies
-from lstm_variants.config import settings
+from lstm_variants.config import rules, settings
+from lstm_variants.launch import local
 from lstm_variants.models import penalty, probes
 from lstm_variants.training import memory, population
 
@@ -209,6 +210,9 @@ def with_carry(*shape):
 WRONG: Any = {
   'is no lv.Cell': lambda: init,
   'init fails: KeyError': lambda: {'init': lambda *a: {}['x']},
+  r"init makes int32 of\['n'\]: parameters are floating": lambda: {
+    'init': lambda *a: {**init(*a), 'n': jnp.zeros(3, jnp.int32)}
+  },
   'init makes float32.*pass|init makes float32': lambda: {
     'init': lambda key, f, h, s, options: {'kernel': jnp.zeros((f, h))}
   },
@@ -346,3 +350,37 @@ def test_fields_that_a_cell_from_outside_does_not_read_are_refused():
       ValueError, match=f'{field}.*running_mean does not read'
     ):
       settings.from_config(config)
+
+
+def _at_four(function):
+  """Return a function of a cell that fails where H = 4, and only there."""
+
+  def fails(*arguments):
+    shapes = [getattr(leaf, 'shape', ()) for leaf in jax.tree.leaves(arguments)]
+    sizes = [size for size in arguments if isinstance(size, int)]
+    if H in sizes or any(shape[-1:] == (H,) for shape in shapes):
+      raise KeyError('width')
+    return function(*arguments)
+
+  return fails
+
+
+@pytest.mark.usefixtures('registered')
+@pytest.mark.parametrize('name', ['init', 'init_carry', 'step'])
+def test_a_cell_that_fails_at_the_width_of_a_run_is_refused_in_a_line(name):
+  narrow = dataclasses.replace(
+    OUTSIDE, **{name: _at_four(getattr(OUTSIDE, name))}
+  )
+  lv.register_cell('narrow', narrow)
+  config = base.get_config()
+  config.update_from_flattened_dict(
+    {'model.variant': 'narrow', 'model.hidden_features': H}
+  )
+  with pytest.raises(rules.InputError) as refusal:
+    local.check(config)
+  assert str(refusal.value) == (
+    f"--config.model.variant='narrow': its {name} fails at hidden_features=4: "
+    "KeyError: 'width'; nearest: another width, or another cell"
+  )
+  config.update_from_flattened_dict({'model.hidden_features': 8})
+  local.check(config)
