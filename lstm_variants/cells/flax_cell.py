@@ -234,11 +234,29 @@ def _check_state(name: str, parts: _Parts) -> None:
       )
 
 
+def _no_carry(parts: _Parts, error: Exception) -> str:
+  """Say why a module makes no carry of shapes alone, as parameters are."""
+  batch, _, _ = contract.TRIED
+  try:
+    jax.eval_shape(
+      lambda params: _first_carry(parts._replace(params=params), (batch,)),
+      parts.params,
+    )
+  except Exception:  # it fails with parameters too
+    text = (str(error).splitlines() or [''])[0]
+    return f'initialize_carry fails: {type(error).__name__}: {text}'
+  return (
+    'its initialize_carry reads a parameter, and a carry is made without '
+    'them; nearest: a start of zeros, and model.learned_carry'
+  )
+
+
 def _find_form(name: str, parts: _Parts) -> _Form:
   """Return how the module carries its state, tried on shapes.
 
   Raises:
-    ValueError: a step that fails or draws, a carry of no known size.
+    ValueError: a start or a step that fails, a start that reads parameters, a
+      step that draws, a carry of no known size.
   """
   batch, features, size = contract.TRIED
 
@@ -250,6 +268,9 @@ def _find_form(name: str, parts: _Parts) -> _Form:
   inputs = jax.ShapeDtypeStruct((batch, features), jnp.float32)
   try:
     carry = jax.eval_shape(lambda: _first_carry(parts, (batch,)))
+  except Exception as error:  # whatever someone else's class raises
+    raise ValueError(f'{name}: {_no_carry(parts, error)}') from error
+  try:
     made = jax.make_jaxpr(run)(parts.params, parts.rest, carry, inputs)
   except Exception as error:  # whatever someone else's class raises
     raise ValueError(

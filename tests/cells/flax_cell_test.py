@@ -182,6 +182,25 @@ class Unsized(Base):
     return jnp.zeros((*input_shape[:-1], self.size // 8))
 
 
+class Learned(Base):
+  def __init__(self, *sizes, rngs):
+    super().__init__(*sizes, rngs=rngs)
+    self.start = nnx.Param(jnp.zeros(self.size))
+
+  def initialize_carry(self, input_shape, rngs=None, carry_init=None):
+    return self.start + jnp.zeros((*input_shape[:-1], self.size))
+
+
+class Unstarted(Base):
+  def initialize_carry(self, input_shape, rngs=None, carry_init=None):
+    raise KeyError('no start')
+
+
+class Unstepped(Base):
+  def read(self, h):
+    raise KeyError('no output')
+
+
 class Broken(Base):
   def __init__(self, *sizes, rngs):
     raise KeyError('no such option')
@@ -210,6 +229,14 @@ def test_a_stream_that_nothing_draws_from_is_no_parameter():
     (Dropped, {}, 'Dropped draws random numbers.*recurrent_dropout'),
     (Normalised, {}, 'holds a BatchStat .norm.mean.*nnx.Param'),
     (Unsized, {}, r'no array of its carry is \[..., hidden_features\]'),
+    (
+      Learned,
+      {},
+      'Learned: its initialize_carry reads a parameter, and a carry is made '
+      'without them; nearest: a start of zeros, and model.learned_carry',
+    ),
+    (Unstarted, {}, "Unstarted: initialize_carry fails: KeyError: 'no start'"),
+    (Unstepped, {}, "Unstepped: a step fails: KeyError: 'no output'"),
     (Broken, {}, 'fails: KeyError'),
     (nnx.GRUCell, {'size': 3}, 'fails: TypeError'),
     (nnx.GRUCell, {'param_dtype': jnp.float32}, 'param_dtype is that of'),
