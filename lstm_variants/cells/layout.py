@@ -183,7 +183,8 @@ def check_shapes(form: Form, params: Any, toggles: Toggles) -> None:
     shape = None if array is None else array.shape
     if shape not in allowed[leaf]:
       raise AssertionError(
-        f'{leaf}: has shape {shape}, not one of {allowed[leaf]}'
+        f'{leaf}: has shape {shape}, not one of {allowed[leaf]}; nearest: '
+        'weights drawn with these toggles, lv.init_params(…, toggles=…)'
       )
 
 
