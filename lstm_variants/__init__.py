@@ -24,6 +24,12 @@ if TYPE_CHECKING:
   from lstm_variants.cells.lstm import unroll as unroll
   from lstm_variants.cells.variants import Variant as Variant
   from lstm_variants.cells.variants import VARIANTS as VARIANTS
+  from lstm_variants.config.fields import Field as Field
+  from lstm_variants.config.fields import PROGRAM as PROGRAM
+  from lstm_variants.config.fields import RUN as RUN
+  from lstm_variants.config.rules import Boolean as Boolean
+  from lstm_variants.config.rules import Integer as Integer
+  from lstm_variants.config.rules import Real as Real
   from lstm_variants.models.modules import LSTMCell as LSTMCell
   from lstm_variants.models.modules import RNNCell as RNNCell
   from lstm_variants.models.modules import SequenceModel as SequenceModel
@@ -56,6 +62,8 @@ _HOMES = {
   ),
   'bridges.onnx': ('export_onnx',),
   'cells.variants': ('VARIANTS', 'Variant'),
+  'config.fields': ('Field', 'PROGRAM', 'RUN'),
+  'config.rules': ('Boolean', 'Integer', 'Real'),
   'models.modules': ('LSTMCell', 'RNNCell', 'SequenceModel'),
   'optimizers': ('Optimizer', 'register_optimizer'),
   'tasks': ('TASKS', 'make_task', 'register_task'),

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+import lstm_variants as lv
 from lstm_variants import optimizers, registry
 from lstm_variants.config import fields, rules
 from lstm_variants.optimizers import optimizer as optimizer_lib
@@ -345,3 +346,17 @@ def test_the_equal_row_of_another_and_an_open_one_are_taken():
     _with(rows.FACTORED_FROM, OWN._replace(default=None, rule=own)),
     (rows.FACTORED_FROM, rows.MUON_MOMENTUM),
   )
+
+
+def test_a_row_of_ones_own_is_made_of_public_names():
+  assert OWN == lv.Field(
+    'optimizer.own',
+    1.0,
+    lv.Real(1.0, above=0),
+    lv.RUN,
+    'Own.',
+    by='optimizer.name',
+  )
+  assert rows.FACTORED_FROM.rule == lv.Integer(1, 2**20)
+  assert rows.FACTORED_FROM.role is lv.PROGRAM
+  assert rows.shared()['optimizer.nesterov'].rule == lv.Boolean()
