@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar('T')
 # A name goes into file names, labels and flags.
 _NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
+_LONGEST = 40
 HOUSE = 'lstm_variants'
 
 
@@ -33,6 +34,7 @@ class Registry(Mapping[str, T]):
     self.kind = kind
     self._entries = dict(house)
     self._modules = dict.fromkeys(house, HOUSE)
+    self._changes = 0
 
   def register(
     self,
@@ -43,10 +45,11 @@ class Registry(Mapping[str, T]):
     """Add an entry under a new name.
 
     Registering the same object again under its name does nothing, so that a
-    module may be imported twice.
+    module may be imported twice. Another one from the same module replaces it,
+    so that the cell of a notebook may be run again.
 
     Args:
-      name: a letter, then letters, digits or underscores.
+      name: a letter, then letters, digits or underscores, 40 at most.
       entry: what is registered.
       check: refuses an entry that cannot be used, with a `ValueError`.
 
@@ -59,19 +62,35 @@ class Registry(Mapping[str, T]):
         f'{self.kind} {name!r}: a name is a letter, then letters, digits or '
         'underscores; nearest: my_' + self.kind
       )
+    if len(name) > _LONGEST:
+      raise RegistryError(
+        f'{self.kind} {name!r}: a name has at most {_LONGEST} characters; '
+        f'nearest: {name[:_LONGEST]}'
+      )
+    module = calling_module()
     if name in self._entries:
       if self._entries[name] is entry:
         return
-      raise RegistryError(
-        f'{self.kind} {name!r}: the name is taken (by '
-        f'{self._modules[name]}); nearest: my_{name}'
-      )
+      if self._modules[name] != module or module == HOUSE:
+        raise RegistryError(
+          f'{self.kind} {name!r}: the name is taken (by '
+          f'{self._modules[name]}); nearest: my_{name}'
+        )
     try:
       check(entry)
     except ValueError as error:
       raise RegistryError(f'{self.kind} {name!r}: {error}') from error
     self._entries[name] = entry
-    self._modules[name] = calling_module()
+    self._modules[name] = module
+    self._changes += 1
+
+  @property
+  def changes(self) -> int:
+    """How often something was registered: what is kept by names depends on it.
+
+    An entry may be replaced under its name.
+    """
+    return self._changes
 
   def module_of(self, name: str) -> str:
     """Return the module that registered an entry; `HOUSE` for the house's."""

@@ -7,6 +7,8 @@ from outside: `register_cell`.
 import functools
 from typing import Any
 
+import jax
+
 from lstm_variants import registry
 from lstm_variants.cells import (
   check_cell,
@@ -69,7 +71,11 @@ def register_cell(name: str, cell: contract.Cell) -> None:
     RegistryError: a name that is taken, or what the cell gets wrong; one line.
   """
   _refuse_other('cell', name, variants.VARIANTS)
+  before = CELLS.get(name)
   CELLS.register(name, cell, check_cell.check_cell)
+  if before not in (None, cell):
+    # Programs are kept by the names of cells.
+    jax.clear_caches()
 
 
 def register_variant(name: str, variant: variants.Variant) -> None:

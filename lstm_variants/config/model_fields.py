@@ -64,11 +64,14 @@ def choose(model: Mapping[str, Any]) -> Choice:
 
 def readers() -> Mapping[str, frozenset[str]]:
   """Return what each model reads by itself, of what not all models do."""
-  return _readers(tuple(variants.VARIANTS), tuple(cells.CELLS))
+  return _readers(
+    (*variants.VARIANTS, *cells.CELLS),
+    (variants.VARIANTS.changes, cells.CELLS.changes),
+  )
 
 
 @functools.lru_cache(maxsize=4)
-def _readers(*registered: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
+def _readers(*registered: tuple[Any, ...]) -> Mapping[str, frozenset[str]]:
   """Return `readers`; made anew when something was registered."""
   del registered
   own = {

@@ -111,12 +111,13 @@ def register_task(name: str, dialects: from_outside.Entry) -> None:
     raise RegistryError(f'task {name!r}: {error}') from error
   DIALECTS.register(name, entry, functools.partial(_check_new, name))
   _given[name] = dialects
+  _build.cache_clear()  # of what was built under this name before
 
 
 def _check_new(name: str, dialects: Mapping[str, base.Dialect]) -> None:
   """Refuse a task that cannot be trained, or that is mistaken for another."""
   for key in (name, *(f'{name}_{dialect}' for dialect in dialects)):
-    if key in TASKS.choices():
+    if key in TASKS.choices() and TASKS.choice(key)[0] != name:
       raise ValueError(
         f'{key} is a dialect of {TASKS.choice(key)[0]}; nearest: my_{name}'
       )

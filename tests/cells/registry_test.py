@@ -265,6 +265,27 @@ def test_the_cells_of_the_house_keep_the_contract(name):
 
 
 @pytest.mark.usefixtures('registered')
+def test_a_cell_that_its_own_module_registers_again_is_the_new_one(monkeypatch):
+  architecture = models.Architecture('running_mean', 1, F, H, 1)
+  params = models.init_model(jax.random.key(0), architecture)
+  _, inputs = draw()
+  run = jax.jit(models.apply_model, static_argnums=(1, 2))
+  _, before = run(params, architecture, None, inputs)
+  order, changes = list(lv.CELLS), lv.CELLS.changes
+  again = dataclasses.replace(
+    OUTSIDE, step=lambda *args: (step(*args)[0], 0 * step(*args)[1])
+  )
+  lv.register_cell('running_mean', again)
+  assert lv.CELLS['running_mean'] is again
+  assert list(lv.CELLS) == order and lv.CELLS.changes > changes
+  _, after = run(params, architecture, None, inputs)
+  assert np.any(before) and not np.any(after - after[:, :1])
+  monkeypatch.setitem(lv.CELLS._modules, 'running_mean', 'another')
+  with pytest.raises(registry.RegistryError, match='taken .by another.'):
+    lv.register_cell('running_mean', OUTSIDE)
+
+
+@pytest.mark.usefixtures('registered')
 def test_names_are_of_cells_or_of_variants():
   variant = lv.Variant(lv.Toggles(peephole_o=True), 'one peephole', 'ours')
   lv.register_variant('one_peephole', variant)
@@ -276,6 +297,7 @@ def test_names_are_of_cells_or_of_variants():
     ('running_mean', f'that of a cell .by {__name__}.'),
     ('vanilla', 'taken .by lstm_variants.'),
     ('one peephole', 'letters, digits'),
+    ('p' * 41, f'at most 40 characters; nearest: {"p" * 40}$'),
   ):
     with pytest.raises(registry.RegistryError, match=message):
       lv.register_variant(name, variant._replace(summary=''))

@@ -90,10 +90,14 @@ def _dialect() -> base.Dialect:
   return base.Dialect(_build, usual=9)
 
 
-def test_a_task_may_be_registered_again_but_not_replaced():
+def test_a_task_is_replaced_by_the_module_that_registered_it_alone(monkeypatch):
   lv.register_task('echo', echo)
   lv.register_task('echo', echo)
-  with pytest.raises(RegistryError, match=f'taken .by {__name__}.'):
+  assert lv.make_task('echo').baselines == {}
+  lv.register_task('echo', changed(baselines={'loss': 1.0}))
+  assert lv.make_task('echo').baselines == {'loss': 1.0}
+  monkeypatch.setitem(tasks.DIALECTS._modules, 'echo', 'another')
+  with pytest.raises(RegistryError, match='taken .by another.'):
     lv.register_task('echo', changed())
   with pytest.raises(RegistryError, match='taken .by lstm_variants.'):
     lv.register_task('adding', echo)
