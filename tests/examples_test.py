@@ -15,7 +15,7 @@ MODULES = {
   'examples.watched_output': "cell 'watched_output'",
   'examples.sign_momentum': "optimizer 'sign_momentum'",
 }
-IMPORT = f'--import={",".join(MODULES)}'
+IMPORT = f'--import={", ".join(MODULES)}'
 MODELS = ('vanilla', 'fixed_forget', 'watched_output')
 STUDY = (
   f'--config=examples/study.py:{",".join(MODELS)}',

@@ -202,7 +202,7 @@ def _extensions_named(argv: Sequence[str]) -> list[str]:
 
 def _split_names(values: Iterable[str]) -> list[str]:
   """Return the names in lists whose parts a comma separates."""
-  return [name for value in values for name in value.split(',')]
+  return [name.strip() for value in values for name in value.split(',')]
 
 
 def _check_resumed(argv: Sequence[str]) -> None:
