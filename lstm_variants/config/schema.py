@@ -26,19 +26,20 @@ def table() -> Mapping[str, Field]:
   return _table(*_registered())
 
 
-def _registered() -> tuple[tuple[Any, ...], ...]:
-  """Return what tells whether anything was registered since."""
-  return (
-    tuple(tasks.DIALECTS),
-    models(),
-    tuple(map(id, cells.CELLS.values())),
-    tuple(map(id, optimizers.OPTIMIZERS.values())),
-    tuple(map(id, optimizers.SCHEDULES.values())),
+def _registered() -> tuple[int, ...]:
+  """Return how often something was registered since the start."""
+  registries = (
+    tasks.DIALECTS,
+    cells.CELLS,
+    variants.VARIANTS,
+    optimizers.OPTIMIZERS,
+    optimizers.SCHEDULES,
   )
+  return tuple(one.changes for one in registries)
 
 
 @functools.lru_cache(maxsize=4)
-def _table(*registered: tuple[Any, ...]) -> Mapping[str, Field]:
+def _table(*registered: int) -> Mapping[str, Field]:
   """Return the table; made anew when something was registered."""
   del registered
   rows: dict[str, Field] = {}
@@ -62,7 +63,7 @@ def foreign() -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=4)
-def _foreign(*registered: tuple[Any, ...]) -> frozenset[str]:
+def _foreign(*registered: int) -> frozenset[str]:
   del registered
   house = {row.name for row in (*fields.ROWS, *rows_lib.SHARED, *_toggles())}
   for name, cell in cells.CELLS.items():

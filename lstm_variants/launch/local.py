@@ -135,8 +135,7 @@ def train(
     Interrupted: a signal asked for the end; everything is saved.
     DivergedError: every run diverged; their results are written.
   """
-  if mode is directory.Mode.RESUME:
-    runs = _as_recorded(workdir, runs)
+  runs = _as_recorded(workdir, runs, mode)
   _check_given(runs, given)
   configs, defaults = [run.config for run in runs], schema.defaults()
   directory.check(workdir, configs, mode, defaults)
@@ -158,9 +157,7 @@ def train(
     console.say(f'{name}: {len(runs)} runs in {len(members)} compiled programs')
     if given is not None:
       given_lib.save(workdir, given)
-    diverged = [
-      _train_one(workdir, population, given) for population in members
-    ]
+    diverged = [_train_one(workdir, group, given) for group in members]
   if all(diverged):
     raise DivergedError(
       f'--workdir={workdir}: every run diverged; the results are written; try '
@@ -169,14 +166,17 @@ def train(
 
 
 def _as_recorded(
-  workdir: str, runs: Sequence[settings_lib.Run]
+  workdir: str, runs: Sequence[settings_lib.Run], mode: directory.Mode
 ) -> Sequence[settings_lib.Run]:
   """Return runs with what their directory has of fields that they do not read.
 
   Those of before were not refused there: they are part of names, and changed
   nothing.
   """
-  if not (pathlib.Path(workdir) / 'study.json').is_file():
+  if (
+    mode is not directory.Mode.RESUME
+    or not (pathlib.Path(workdir) / 'study.json').is_file()
+  ):
     return runs
   records = results.read_study(workdir)['runs']
   if len(records) != len(runs):
