@@ -100,7 +100,9 @@ def extension(monkeypatch):
       fields=own,
     ),
   )
-  return own
+  yield own
+  schema._table.cache_clear()
+  schema._foreign.cache_clear()
 
 
 def test_a_study_has_nothing_of_a_component_that_it_does_not_use(extension):
