@@ -34,7 +34,6 @@ class Registry(Mapping[str, T]):
     self.kind = kind
     self._entries = dict(house)
     self._modules = dict.fromkeys(house, HOUSE)
-    self._changes = 0
 
   def register(
     self,
@@ -82,15 +81,14 @@ class Registry(Mapping[str, T]):
       raise RegistryError(f'{self.kind} {name!r}: {error}') from error
     self._entries[name] = entry
     self._modules[name] = module
-    self._changes += 1
 
   @property
-  def changes(self) -> int:
-    """How often something was registered: what is kept by names depends on it.
+  def state(self) -> tuple[tuple[str, int], ...]:
+    """What is registered now, hashable: what is kept by names depends on it.
 
     An entry may be replaced under its name.
     """
-    return self._changes
+    return tuple((name, id(entry)) for name, entry in self._entries.items())
 
   def module_of(self, name: str) -> str:
     """Return the module that registered an entry; `HOUSE` for the house's."""

@@ -66,7 +66,7 @@ def readers() -> Mapping[str, frozenset[str]]:
   """Return what each model reads by itself, of what not all models do."""
   return _readers(
     (*variants.VARIANTS, *cells.CELLS),
-    (variants.VARIANTS.changes, cells.CELLS.changes),
+    (variants.VARIANTS.state, cells.CELLS.state),
   )
 
 

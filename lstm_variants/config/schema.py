@@ -26,8 +26,8 @@ def table() -> Mapping[str, Field]:
   return _table(*_registered())
 
 
-def _registered() -> tuple[int, ...]:
-  """Return how often something was registered since the start."""
+def _registered() -> tuple[Any, ...]:
+  """Return what is registered now: on it the table depends."""
   registries = (
     tasks.DIALECTS,
     cells.CELLS,
@@ -35,11 +35,11 @@ def _registered() -> tuple[int, ...]:
     optimizers.OPTIMIZERS,
     optimizers.SCHEDULES,
   )
-  return tuple(one.changes for one in registries)
+  return tuple(one.state for one in registries)
 
 
 @functools.lru_cache(maxsize=4)
-def _table(*registered: int) -> Mapping[str, Field]:
+def _table(*registered: Any) -> Mapping[str, Field]:
   """Return the table; made anew when something was registered."""
   del registered
   rows: dict[str, Field] = {}
@@ -63,7 +63,7 @@ def foreign() -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=4)
-def _foreign(*registered: int) -> frozenset[str]:
+def _foreign(*registered: Any) -> frozenset[str]:
   del registered
   house = {row.name for row in (*fields.ROWS, *rows_lib.SHARED, *_toggles())}
   for name, cell in cells.CELLS.items():
