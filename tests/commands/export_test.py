@@ -188,7 +188,7 @@ def test_a_finished_run_needs_no_checkpoint(fork, trained, tmp_path):
   'runs, words',
   [
     ([], 'its study has no runs; choose another'),
-    ([{'optimizer': 3}], 'holds a run that is none of ours (TypeError'),
+    ([{'optimizer': 3}], '--config.optimizer=3: unknown'),
     ([{}], 'error: '),
     ([{'optimizer': {}, 'model': 3}], 'error: '),
   ],

@@ -212,7 +212,7 @@ def test_an_embedding_learns(build):
     ),
     (
       {'optimizer.decay_updates': 5},
-      'optimizer.decay_updates=5: constant does not read it, but linear, '
+      'optimizer.decay_updates=5: constant does not read it, those that do: linear, '
       'cosine, exponential; nearest: 0',
     ),
     (
@@ -221,12 +221,12 @@ def test_an_embedding_learns(build):
     ),
     (
       {'optimizer.weight_decay': 0.1},
-      'optimizer.weight_decay=0.1: adam does not read it, but adamw, '
+      'optimizer.weight_decay=0.1: adam does not read it, those that do: adamw, '
       'lion, lamb',
     ),
     (
       {'optimizer.muon_momentum': 0.9},
-      'optimizer.muon_momentum=0.9: adam does not read it, but muon',
+      'optimizer.muon_momentum=0.9: adam does not read it, those that do: muon',
     ),
     (
       {'optimizer.accumulation': 0},
