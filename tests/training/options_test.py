@@ -212,8 +212,8 @@ def test_an_embedding_learns(build):
     ),
     (
       {'optimizer.decay_updates': 5},
-      'optimizer.decay_updates=5: constant does not read it, those that do: linear, '
-      'cosine, exponential; nearest: 0',
+      'optimizer.decay_updates=5: constant does not read it, those that do: '
+      'linear, cosine, exponential; nearest: 0',
     ),
     (
       {'optimizer.schedule': 'cosin'},
@@ -221,8 +221,8 @@ def test_an_embedding_learns(build):
     ),
     (
       {'optimizer.weight_decay': 0.1},
-      'optimizer.weight_decay=0.1: adam does not read it, those that do: adamw, '
-      'lion, lamb',
+      'optimizer.weight_decay=0.1: adam does not read it, those that do: '
+      'adamw, lion, lamb',
     ),
     (
       {'optimizer.muon_momentum': 0.9},
