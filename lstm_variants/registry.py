@@ -21,6 +21,19 @@ class RegistryError(ValueError):
   """Something cannot be registered; the message is one line."""
 
 
+class _Same:
+  """Holds a value, and equals what holds the same one."""
+
+  def __init__(self, value: Any):
+    self._value = value
+
+  def __eq__(self, other: object) -> bool:
+    return isinstance(other, _Same) and other._value is self._value
+
+  def __hash__(self) -> int:
+    return id(self._value)
+
+
 class Registry(Mapping[str, T]):
   """A live mapping from names to what is registered under them."""
 
@@ -83,12 +96,12 @@ class Registry(Mapping[str, T]):
     self._modules[name] = module
 
   @property
-  def state(self) -> tuple[tuple[str, int], ...]:
+  def state(self) -> tuple[tuple[str, '_Same'], ...]:
     """What is registered now, hashable: what is kept by names depends on it.
 
     An entry may be replaced under its name.
     """
-    return tuple((name, id(entry)) for name, entry in self._entries.items())
+    return tuple((name, _Same(entry)) for name, entry in self._entries.items())
 
   def module_of(self, name: str) -> str:
     """Return the module that registered an entry; `HOUSE` for the house's."""

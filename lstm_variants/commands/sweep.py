@@ -40,7 +40,8 @@ def main() -> None:
   flag = flags.FLAGS[_CONFIG.name]
   path = config_flags.get_config_filename(flag)
   weights = _FROM(_CONFIG.value, _WORKDIR.value, mode)
-  runs = local.expand(_CONFIG.value, _load_grid(path))
+  records = local.recorded(_WORKDIR.value, mode)
+  runs = local.expand(_CONFIG.value, _load_grid(path), records)
   name = pathlib.Path(config_file.split_argument(path)[0]).stem
   backend.check()
   local.train(_WORKDIR.value, name, _CONFIG.value, runs, mode, weights)

@@ -33,6 +33,8 @@ def main() -> None:
   mode = _MODE()
   backend.use_every_core()
   weights = _FROM(_CONFIG.value, _WORKDIR.value, mode)
-  run = local.check(_CONFIG.value)
+  records = local.recorded(_WORKDIR.value, mode)
+  record = records[0] if len(records) == 1 else None
+  run = local.check(_CONFIG.value, record)
   backend.check()
   local.train(_WORKDIR.value, 'train', _CONFIG.value, [run], mode, weights)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import copy
 import functools
-import pathlib
 from typing import Any
 
 from ml_collections import config_dict
@@ -12,7 +11,7 @@ from lstm_variants import console, extensions
 from lstm_variants.config import components, fields, populations, rules, schema
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.runs import checkpoint, directory, record, results
+from lstm_variants.runs import checkpoint, directory, files, record, results
 from lstm_variants.training import given as given_lib
 from lstm_variants.training import interrupt, loop, memory, resume
 from lstm_variants.training import population as population_lib
@@ -42,7 +41,9 @@ ERRORS = (
 
 
 def expand(
-  config: config_dict.ConfigDict, get_hyper: Callable[[Any], Iterable[Any]]
+  config: config_dict.ConfigDict,
+  get_hyper: Callable[[Any], Iterable[Any]],
+  records: Sequence[Mapping[str, Any]] = (),
 ) -> list[settings_lib.Run]:
   """Return the checked runs of a grid.
 
@@ -50,6 +51,7 @@ def expand(
     config: the base config.
     get_hyper: called with the module `hyper`; returns settings that map
       'config.…' fields to values.
+    records: of the runs of a study that is gone on with, from `recorded`.
 
   Returns:
     One `Run` per setting, in order.
@@ -74,7 +76,8 @@ def expand(
   runs, seen = [], {}
   form = record.new(schema.defaults())
   for number, setting in enumerate(grid):
-    run = check(_apply(config, setting))
+    same = len(records) == len(grid)
+    run = check(_apply(config, setting), records[number] if same else None)
     key = form.hash([run.config])
     if key in seen:
       raise GridError(
@@ -87,16 +90,41 @@ def expand(
   return runs
 
 
-def check(config: Any) -> settings_lib.Run:
+def check(
+  config: Any, record: Mapping[str, Any] | None = None
+) -> settings_lib.Run:
   """Return the run of a config, which this machine has the memory for.
+
+  Args:
+    config: see `settings.from_config`.
+    record: of the same run in a directory that is gone on with; None: there is
+      none. A run that was taken before is taken as it was.
 
   Raises:
     InputError: what is refused (`settings.from_config`), or a size beyond the
       memory.
   """
-  run = settings_lib.from_config(config)
+  try:
+    run = settings_lib.from_config(config)
+  except rules.InputError:
+    if record is None:
+      raise
+    run = settings_lib.from_record(config.to_dict())
+    if not _is_same(run.config, record):
+      raise
   _check_room(run.settings)
   return run
+
+
+def _is_same(config: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+  """Tell whether a config is what a directory recorded, but for its conduct."""
+  now = dict(fields.flatten(files.jsonable(config)))
+  before = dict(fields.flatten(record))
+  return all(
+    now.get(name) == value
+    for name, value in before.items()
+    if name not in fields.CONDUCT_FIELDS
+  )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -173,15 +201,20 @@ def _as_recorded(
   Those of before were not refused there: they are part of names, and changed
   nothing.
   """
-  if (
-    mode is not directory.Mode.RESUME
-    or not (pathlib.Path(workdir) / 'study.json').is_file()
-  ):
-    return runs
-  records = results.read_study(workdir)['runs']
+  records = recorded(workdir, mode)
   if len(records) != len(runs):
     return runs
   return [_adopt(run, old) for run, old in zip(runs, records, strict=True)]
+
+
+def recorded(workdir: str, mode: directory.Mode) -> Sequence[Mapping[str, Any]]:
+  """Return the records of the runs of a study that is gone on with, or none."""
+  if mode is not directory.Mode.RESUME:
+    return ()
+  try:
+    return results.read_study(workdir)['runs']
+  except results.WorkdirError:
+    return ()  # it is refused where the directory is checked
 
 
 def _adopt(run: settings_lib.Run, old: Mapping[str, Any]) -> settings_lib.Run:

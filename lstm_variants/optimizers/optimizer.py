@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_variants.config import rules
+from lstm_variants.config import fields, rules
 from lstm_variants.config.fields import Field
 from lstm_variants.optimizers import rows
 
@@ -95,6 +95,12 @@ def _check_name(field: Field, others: Mapping[str, Field]) -> None:
       f'field {field.name!r}: is shared already; nearest: reads='
       f'({field.name!r},)'
     )
+  taken = {rows.option(row.name): row.name for row in fields.ROWS}
+  if option in taken:
+    raise ValueError(
+      f'field {field.name!r}: {taken[option]} has the same last word, by which '
+      f'programs read it; nearest: optimizer.my_{option}'
+    )
   if others.get(field.name, field) != field:
     raise ValueError(
       f'field {field.name!r}: the name is that of another row; nearest: '
@@ -127,6 +133,12 @@ def _check_default(field: Field) -> None:
       f'field {field.name!r}: its rule refuses its default '
       f'({type(error).__name__}: {text})'
     ) from error
+  traced = field.role is fields.RUN or bool(field.switch)
+  if traced and not isinstance(field.rule, (rules.Real, rules.Integer)):
+    raise ValueError(
+      f'field {field.name!r}: a traced one is a number, whose rule is '
+      f'{type(field.rule).__name__}; nearest: lv.Real, or the role lv.PROGRAM'
+    )
 
 
 def _check_update(optimizer: Optimizer) -> None:

@@ -83,7 +83,12 @@ def _group_task(task: str, runs: Sequence[Run], pooled: bool) -> list[Group]:
   for run, config in zip(runs, configs, strict=True):
     others = {name: config.get(name) for name in varying}
     key = hashable((run['model'], others))
-    words = (f'{names[name]}={_word(others[name])}' for name in varying)
+    # A field of a component that the run does not use is not recorded.
+    words = (
+      f'{names[name]}={_word(others[name])}'
+      for name in varying
+      if name in config
+    )
     label = ', '.join((run['model'], *words))
     group = Group(task, run['model'], others, label, [])
     groups.setdefault(key, group).runs.append(run)

@@ -33,11 +33,12 @@ def use_every_core() -> None:
   try:
     jax.config.update('jax_num_cpu_devices', cores)
   except RuntimeError:  # XLA has been started
-    console.warn(
-      'a module of --import computes when it is imported: '
-      f'{jax.device_count()} of {cores} CPU cores are used; nearest: '
-      f'JAX_NUM_CPU_DEVICES={cores}'
-    )
+    if jax.device_count() < cores:
+      console.warn(
+        'a module of --import computes when it is imported: '
+        f'{jax.device_count()} of {cores} CPU cores are used; nearest: '
+        f'JAX_NUM_CPU_DEVICES={cores}'
+      )
 
 
 def check() -> None:

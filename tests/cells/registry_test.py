@@ -271,13 +271,13 @@ def test_a_cell_that_its_own_module_registers_again_is_the_new_one(monkeypatch):
   _, inputs = draw()
   run = jax.jit(models.apply_model, static_argnums=(1, 2))
   _, before = run(params, architecture, None, inputs)
-  order, before = list(lv.CELLS), lv.CELLS.state
+  order, state = list(lv.CELLS), lv.CELLS.state
   again = dataclasses.replace(
     OUTSIDE, step=lambda *args: (step(*args)[0], 0 * step(*args)[1])
   )
   lv.register_cell('running_mean', again)
   assert lv.CELLS['running_mean'] is again
-  assert list(lv.CELLS) == order and lv.CELLS.state != before
+  assert list(lv.CELLS) == order and lv.CELLS.state != state
   _, after = run(params, architecture, None, inputs)
   assert np.any(before) and not np.any(after - after[:, :1])
   monkeypatch.setitem(lv.CELLS._modules, 'running_mean', 'another')

@@ -341,9 +341,9 @@ def test_an_optimizer_that_cannot_train_is_refused_in_one_line(
 
 
 def test_the_equal_row_of_another_and_an_open_one_are_taken():
-  own = rules.Open(OWN.rule)
+  own = OWN._replace(default=None, rule=rules.Open(OWN.rule), role=lv.PROGRAM)
   optimizer_lib.check(
-    _with(rows.FACTORED_FROM, OWN._replace(default=None, rule=own)),
+    _with(rows.FACTORED_FROM, own),
     (rows.FACTORED_FROM, rows.MUON_MOMENTUM),
   )
 

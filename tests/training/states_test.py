@@ -66,6 +66,72 @@ def test_what_nothing_read_is_kept_when_a_study_goes_on(tmp_path, capsys):
     local.train(str(tmp_path), 'old', config, [other], mode)
 
 
+def test_a_grid_of_before_is_taken_where_it_is_gone_on_with(tmp_path, capsys):
+  """Its runs differ in what one of them does not read, which is refused now."""
+  grid = [
+    {'config.model.variant': variant, 'config.model.forget_bias': bias}
+    for variant in ('vanilla', 'nfg')
+    for bias in (1.0, 2.0)
+  ]
+  config = conftest.tiny_config({'training.updates': 2})
+  with pytest.raises(rules.InputError, match='nfg does not read it'):
+    local.expand(config, lambda hyper: grid)
+  plain = dict(fields.flatten(config.to_dict()))
+  before = [
+    settings.from_record(
+      fields.nest({**plain, **{k[7:]: v for k, v in setting.items()}})
+    )
+    for setting in grid
+  ]
+  local.train(str(tmp_path), 'old', config, before)
+  mode = directory.Mode.RESUME
+  records = local.recorded(str(tmp_path), mode)
+  runs = local.expand(config, lambda hyper: grid, records)
+  local.train(str(tmp_path), 'old', config, runs, mode)
+  assert 'already finished' in capsys.readouterr().out
+  other = [{**setting, 'config.seed': 5} for setting in grid]
+  with pytest.raises(rules.InputError, match='nfg does not read it'):
+    local.expand(config, lambda hyper: other, records)
+
+
+@pytest.mark.parametrize(
+  'row, words',
+  [
+    (
+      ('optimizer.updates', 5, rules.Integer(1, 9), fields.PROGRAM),
+      'last word',
+    ),
+    (
+      ('optimizer.mu', None, rules.Open(rules.Real(1.0)), fields.RUN),
+      'a traced one is a number',
+    ),
+    (('optimizer.kind', 'a', rules.Text(), fields.RUN), 'a traced one'),
+  ],
+)
+def test_a_row_that_a_program_cannot_read_is_refused(row, words):
+  name, default, rule, role = row
+  own = fields.Field(name, default, rule, role, 'Its own.', by='optimizer.name')
+  entry = optimizers.Optimizer(lambda options: optax.sgd(0.1), fields=(own,))
+  with pytest.raises(ValueError, match=words):
+    optimizers.register_optimizer('of_ones_own', entry)
+
+
+def test_the_table_follows_each_of_many_registrations(extension):
+  del extension
+  for number in range(8):
+    own = fields.Field(
+      f'optimizer.of_{number}',
+      1.0,
+      rules.Real(1.0),
+      fields.RUN,
+      'Its own.',
+      by='optimizer.name',
+    )
+    entry = optimizers.Optimizer(lambda options: optax.sgd(0.1), fields=(own,))
+    optimizers.register_optimizer(f'number_{number}', entry)
+    assert own.name in schema.table()
+
+
 @pytest.fixture
 def extension(monkeypatch):
   """An optimizer from outside, with two fields of its own."""
