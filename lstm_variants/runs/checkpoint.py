@@ -126,7 +126,8 @@ def load(
     directory: where `save` wrote.
     identity: of the population.
     expected: what the state consists of.
-    warn: told which checkpoints are damaged, and which is used instead.
+    warn: called with a line for each damaged checkpoint, which also says
+      which one is used instead.
 
   Returns:
     The arrays of the state, and the progress; None if there are none.
@@ -137,13 +138,13 @@ def load(
   damaged = []
   for path in _newest_first(directory) if directory.is_dir() else []:
     try:
-      found = _read(path, identity, expected)
+      restored = _read(path, identity, expected)
     except (OSError, files.DamagedError) as error:
       damaged.append(f'{path}: {error}')
       continue
     for line in damaged:
       warn(f'{line}; using {path.name} instead')
-    return found
+    return restored
   if damaged:
     more = f' (and {len(damaged) - 1} older)' if damaged[1:] else ''
     raise CheckpointError(
@@ -157,17 +158,17 @@ def load_all(
   directory: pathlib.Path, identity: str, expected: Expected
 ) -> list[tuple[Arrays, Progress]]:
   """Read every checkpoint that is whole, oldest first; see `load`."""
-  found = []
+  restored = []
   for path in _newest_first(directory) if directory.is_dir() else []:
     with contextlib.suppress(OSError, files.DamagedError):
-      found.append(_read(path, identity, expected))
-  return found[::-1]
+      restored.append(_read(path, identity, expected))
+  return restored[::-1]
 
 
 def _newest_first(directory: pathlib.Path) -> list[pathlib.Path]:
   """Return what has the name of a checkpoint; other files are not ours."""
-  found = [p for p in directory.iterdir() if _NAME.fullmatch(p.name)]
-  return sorted(found, key=_update_of, reverse=True)
+  paths = [p for p in directory.iterdir() if _NAME.fullmatch(p.name)]
+  return sorted(paths, key=_update_of, reverse=True)
 
 
 def _update_of(path: pathlib.Path) -> int:
@@ -176,10 +177,10 @@ def _update_of(path: pathlib.Path) -> int:
 
 def _remove_old(directory: pathlib.Path, update: int, keep: int) -> None:
   """Remove all but the newest up to `update`; later ones were not usable."""
-  found = _newest_first(directory)
-  kept = [path for path in found if _update_of(path) <= update][:keep]
+  paths = _newest_first(directory)
+  kept = [path for path in paths if _update_of(path) <= update][:keep]
   aside = directory.glob(f'*{SUFFIX}{files.ASIDE}')  # of a killed save
-  for path in [*found, *aside]:
+  for path in [*paths, *aside]:
     if path not in kept:
       path.unlink(missing_ok=True)
 
@@ -244,12 +245,12 @@ def _check_metadata(path: pathlib.Path, blob: bytes, identity: str) -> Progress:
 
 
 def _check_leaves(arrays: Arrays, expected: Mapping[str, Leaf]) -> None:
-  found = {name: (a.shape, a.dtype) for name, a in arrays.items()}
+  present = {name: (a.shape, a.dtype) for name, a in arrays.items()}
   wanted = {name: (leaf.shape, leaf.dtype) for name, leaf in expected.items()}
   differing = sorted(
     name
-    for name in found.keys() | wanted.keys()
-    if found.get(name) != wanted.get(name)
+    for name in present.keys() | wanted.keys()
+    if present.get(name) != wanted.get(name)
   )
   if differing:
     raise files.DamagedError(

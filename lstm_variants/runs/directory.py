@@ -16,7 +16,7 @@ from lstm_variants.runs import files, record, results
 from lstm_variants.runs.results import WorkdirError
 
 # What a study leaves beside its directory of populations.
-_LEFT = ('compare.csv', 'report.html', 'figures', results.START)
+_BESIDE = ('compare.csv', 'report.html', 'figures', results.START)
 # Populations on their way out: half removed, they must not count as finished.
 _OUT = '.overwritten'
 
@@ -185,10 +185,10 @@ def _check_place(workdir: str) -> None:
 
 def _is_fresh(path: pathlib.Path) -> bool:
   """Tell whether a directory is empty, but for what a killed start leaves."""
-  left = {files.LOCK, 'study.json' + files.ASIDE, 'populations', _OUT}
+  leftovers = {files.LOCK, 'study.json' + files.ASIDE, 'populations', _OUT}
   names = {entry.name for entry in path.iterdir()}
   populations = path / 'populations'
-  return names <= left and not (
+  return names <= leftovers and not (
     populations.is_dir() and any(populations.iterdir())
   )
 
@@ -228,7 +228,7 @@ def _clear(path: pathlib.Path) -> None:
     if (path / 'populations').exists():
       os.replace(path / 'populations', path / _OUT)
       files.sync_directory(path)
-    for name in (_OUT, *_LEFT):
+    for name in (_OUT, *_BESIDE):
       entry = path / name
       if entry.is_dir() and not entry.is_symlink():
         shutil.rmtree(entry)

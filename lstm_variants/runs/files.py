@@ -81,11 +81,12 @@ def refusals(path: pathlib.Path, size: int | None = None) -> Iterator[None]:
     yield
   except OSError as error:
     needs = '' if size is None else f' ({size:,} bytes)'
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    advice = 'make room, then repeat the command with --resume' * full
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+      advice = 'make room, then repeat the command with --resume'
+    else:
+      advice = 'what was saved before is not changed'
     raise StorageError(
-      f'{path}{needs}: cannot be written: {error.strerror or error}; '
-      + (advice or 'what was saved before is not changed')
+      f'{path}{needs}: cannot be written: {error.strerror or error}; {advice}'
     ) from error
 
 
@@ -166,7 +167,7 @@ def lock(
 
   Args:
     directory: exists.
-    notice: told when a dead process is taken over from.
+    notice: called with a line where the lock of a dead process is taken over.
 
   Raises:
     BusyError: another process has it.
@@ -237,27 +238,28 @@ def _rewrite(file: Any, text: str) -> None:
 
 def _take_over(file: Any, directory: pathlib.Path, notice: Any) -> None:
   """Say from whom, or refuse what a process of another host may still have."""
-  words = _words(file)
-  if words and words[0] != socket.gethostname():
+  owner = _owner(file)
+  if owner and owner[0] != socket.gethostname():
     raise BusyError(
       f'{directory}: {_holder(file)} is training here; if it is not, remove '
       f'{directory / LOCK}'
     )
-  if words:
+  if owner:
     notice(f'{directory}: taken over from {_holder(file)}, which has ended')
 
 
 def _holder(file: Any) -> str:
-  if words := _words(file):
-    return f'process {words[1]} on {words[0]}, since {words[2]},'
+  if owner := _owner(file):
+    host, process, start = owner
+    return f'process {process} on {host}, since {start},'
   return 'another process'
 
 
-def _words(file: Any) -> list[str]:
+def _owner(file: Any) -> list[str]:
   """Return host, process and start from a lock; nothing if it is not one."""
   file.seek(0)
-  words = file.read(1000).split()
-  return words if len(words) == 3 and words[1].isdigit() else []
+  parts = file.read(1000).split()
+  return parts if len(parts) == 3 and parts[1].isdigit() else []
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

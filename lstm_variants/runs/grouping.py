@@ -84,12 +84,12 @@ def _group_task(task: str, runs: Sequence[Run], pooled: bool) -> list[Group]:
     others = {name: config.get(name) for name in varying}
     key = hashable((run['model'], others))
     # A field of a component that the run does not use is not recorded.
-    words = (
+    parts = (
       f'{names[name]}={_word(others[name])}'
       for name in varying
       if name in config
     )
-    label = ', '.join((run['model'], *words))
+    label = ', '.join((run['model'], *parts))
     group = Group(task, run['model'], others, label, [])
     groups.setdefault(key, group).runs.append(run)
   return list(groups.values())

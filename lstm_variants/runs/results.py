@@ -161,14 +161,14 @@ def read_population_provenance(workdir: str, population: str) -> dict[str, Any]:
   """
   path = pathlib.Path(workdir) / 'populations' / population / 'provenance.json'
   try:
-    found = files.read_json(path)
-    _check_types(found, {})
+    contents = files.read_json(path)
+    _check_types(contents, {})
   except (OSError, files.DamagedError) as error:
     raise WorkdirError(
       f'{path}: cannot be read: {error}; remove {path.parent} and repeat the '
       'command with --resume'
     ) from error
-  return found
+  return contents
 
 
 def is_all_diverged(workdir: str, population: str) -> bool:

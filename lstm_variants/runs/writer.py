@@ -46,7 +46,7 @@ class PopulationWriter:
 
   @property
   def metrics_sha256(self) -> str:
-    """Of metrics.jsonl so far."""
+    """The SHA-256 of metrics.jsonl so far."""
     return self._hash.hexdigest()
 
   def start(self) -> None:
