@@ -48,7 +48,7 @@ def to_flax(
   plain = plain_gates.vanilla(params, toggles, 'flax')
   on_inputs, on_hidden = LAYOUTS[layout]
   count = len(on_inputs)
-  found = {
+  layers = {
     name: {'kernel': kernel}
     for name, kernel in zip(
       on_inputs, np.split(plain.kernel, count, axis=1), strict=True
@@ -57,8 +57,8 @@ def to_flax(
   kernels = np.split(plain.recurrent_kernel, count, axis=1)
   biases = np.split(plain.bias, count)
   for name, kernel, bias in zip(on_hidden, kernels, biases, strict=True):
-    found[name] = {'kernel': kernel, 'bias': bias}
-  return found
+    layers[name] = {'kernel': kernel, 'bias': bias}
+  return layers
 
 
 def from_flax(weights: Any) -> lstm.Params:
@@ -80,29 +80,29 @@ def from_flax(weights: Any) -> lstm.Params:
     weights = nnx.state(weights, nnx.Param)
   if isinstance(weights, nnx.State):
     weights = nnx.to_pure_dict(weights)
-  found = {
+  arrays = {
     name: weights_lib.array(name, leaf, WeightsError)
     for name, leaf in weights_lib.flatten(weights)
   }
   # The layout with the most names in common.
   on_inputs, on_hidden = max(
     LAYOUTS.values(),
-    key=lambda names: sum(f'{k}.kernel' in found for k in sum(names, ())),
+    key=lambda names: sum(f'{k}.kernel' in arrays for k in sum(names, ())),
   )
   w = [f'{name}.kernel' for name in on_inputs]
   r = [f'{name}.kernel' for name in on_hidden]
   b = [f'{name}.bias' for name in on_hidden]
-  weights_lib.check_names(found, [*w, *r, *b])
-  features, size = (len(np.atleast_1d(found[k[0]])) for k in (w, r))
+  weights_lib.check_names(arrays, [*w, *r, *b])
+  features, size = (len(np.atleast_1d(arrays[k[0]])) for k in (w, r))
   width = 4 * size // len(b)
   wanted = {
     **dict.fromkeys(w, (features, width)),
     **dict.fromkeys(r, (size, width)),
     **dict.fromkeys(b, (width,)),
   }
-  weights_lib.check_shapes(found, wanted, WeightsError)
+  weights_lib.check_shapes(arrays, wanted, WeightsError)
   return weights_lib.as_params(
-    *(np.concatenate([found[k] for k in names], -1) for names in (w, r, b))
+    *(np.concatenate([arrays[k] for k in names], -1) for names in (w, r, b))
   )
 
 

@@ -51,7 +51,7 @@ class Layer(NamedTuple):
 def attributes(layers: Sequence[Layer]) -> dict[str, Any]:
   """Return the attributes of an operator of these directions."""
   functions = [name for layer in layers for name in layer.functions]
-  found = {
+  named = {
     'hidden_size': layers[0].recurrent_kernel.shape[1],
     'direction': 'forward' if len(layers) == 1 else 'bidirectional',
     'activations': functions,
@@ -59,20 +59,20 @@ def attributes(layers: Sequence[Layer]) -> dict[str, Any]:
   }
   linear = functions.count('Affine')
   if linear:  # α x + β, whose defaults are not those of the identity
-    found['activation_alpha'] = [1.0] * linear
-    found['activation_beta'] = [0.0] * linear
-  return found
+    named['activation_alpha'] = [1.0] * linear
+    named['activation_beta'] = [0.0] * linear
+  return named
 
 
 def single(name: str, value: Any) -> np.ndarray:
   """Return an array of 32 bits; of fewer is exact, of more is refused."""
-  found = weights.array(name, value)
-  if found.dtype != np.float32:
+  array = weights.array(name, value)
+  if array.dtype != np.float32:
     raise ExportError(
-      f'{name}: has type {found.dtype}, onnxruntime computes recurrent layers '
+      f'{name}: has type {array.dtype}, onnxruntime computes recurrent layers '
       'in 32 bits only; nearest: leaf.astype(numpy.float32) of each leaf'
     )
-  return found
+  return array
 
 
 def _lstm(params: Any, toggles: lstm.Toggles) -> Layer:

@@ -39,29 +39,29 @@ class Model(NamedTuple):
 
   @property
   def directions(self) -> int:
-    """Of every layer, 1 or 2."""
+    """The number of directions of every layer, 1 or 2."""
     return len(self.layers[0])
 
   @property
   def in_features(self) -> int:
-    """F."""
+    """The number of input features, F."""
     return (
       self.first_features if self.embedding is None else len(self.embedding)
     )
 
   @property
   def first_features(self) -> int:
-    """What the first layer gets."""
+    """The number of features that the first layer gets."""
     return self.layers[0][0].kernel.shape[1]
 
   @property
   def hidden_features(self) -> int:
-    """H, of every layer and direction."""
+    """The width of every layer and direction, H."""
     return self.layers[0][0].recurrent_kernel.shape[1]
 
   @property
   def width(self) -> int:
-    """Of what each layer puts out: directions · H."""
+    """The width of what each layer puts out, directions · H."""
     return self.directions * self.hidden_features
 
 
@@ -114,10 +114,10 @@ def translate(
 
 
 def _check_agrees(model: Any, toggles: Any, cell: str, residual: bool) -> None:
-  """Refuse what is told of a SequenceModel that it is not."""
+  """Refuse arguments that contradict a SequenceModel."""
   sizes = model.architecture
   own = model.toggles
-  if cell not in ('lstm', sizes.cell):  # 'lstm' is what is not told
+  if cell not in ('lstm', sizes.cell):  # 'lstm' is the default
     raise ExportError(
       f'cell={cell!r}: the model is of another; nearest: {sizes.cell}'
     )
@@ -139,14 +139,14 @@ def _directions(
   parts: Mapping[str, Any], backward: Any
 ) -> list[Mapping[str, Any]]:
   """Return what runs forward, and what runs backward if anything does."""
-  found = [parts]
+  directions = [parts]
   if backward is not None and 'backward' in parts:
     raise ExportError('backward: params have one too; nearest: None')
   if backward is not None:
-    found.append({'layers': backward})
+    directions.append({'layers': backward})
   elif 'backward' in parts:
-    found.append(parts['backward'])
-  for part in found:
+    directions.append(parts['backward'])
+  for part in directions:
     if not isinstance(part, Mapping):
       raise ExportError(
         f'backward: a {type(part).__name__}, must be named parts; nearest: '
@@ -164,16 +164,16 @@ def _directions(
     if 'layers' not in part:
       raise ExportError('params: no layers; nearest: {"layers": (...)}')
   for name in ('backward', 'readout', 'embedding'):
-    if name in found[-1] and len(found) == 2:
+    if name in directions[-1] and len(directions) == 2:
       raise ExportError(
         f'backward: has a {name!r}, must have layers and carries only; '
         f'nearest: without {name!r}'
       )
-  if len({'carries' in part for part in found}) == 2:
+  if len({'carries' in part for part in directions}) == 2:
     raise ExportError(
       'carries: of one direction, must be of both or of none; nearest: none'
     )
-  return found
+  return directions
 
 
 def _embedding(model: Model, parts: Mapping[str, Any]) -> np.ndarray | None:
@@ -193,10 +193,10 @@ def _first(
   if 'carries' not in directions[0]:
     return {}
   carries = [tuple(part['carries']) for part in directions]
-  for found in carries:
-    if len(found) != len(model.layers):
+  for of_layers in carries:
+    if len(of_layers) != len(model.layers):
       raise ExportError(
-        f'carries: of {len(found)} layer(s), must be of each; nearest: '
+        f'carries: of {len(of_layers)} layer(s), must be of each; nearest: '
         f'{len(model.layers)}'
       )
   rows = [

@@ -60,7 +60,7 @@ def to_torch(
     for stack in ((layers,) if backward is None else (layers, backward))
   ]
   _check_fit(stacks)
-  found = {}
+  state = {}
   for suffix, stack in zip(('', '_reverse'), stacks, strict=False):
     for n, plain in enumerate(stack):
       leaves = (
@@ -70,8 +70,8 @@ def to_torch(
         np.zeros_like(plain.bias),
       )
       for kind, leaf in zip(_KINDS, leaves, strict=True):
-        found[f'{prefix}{kind}_l{n}{suffix}'] = np.ascontiguousarray(leaf)
-  return found
+        state[f'{prefix}{kind}_l{n}{suffix}'] = np.ascontiguousarray(leaf)
+  return state
 
 
 def _check_fit(stacks: Sequence[Sequence[lstm.Params]]) -> None:
@@ -88,9 +88,9 @@ def _check_fit(stacks: Sequence[Sequence[lstm.Params]]) -> None:
   for stack in stacks:
     for n, layer in enumerate(stack):
       below = len(stacks) * size if n else features
-      found = len(layer.recurrent_kernel), len(layer.kernel)
+      widths = len(layer.recurrent_kernel), len(layer.kernel)
       names = ('hidden_features', 'in_features')
-      for name, width, wanted in zip(names, found, (size, below), strict=True):
+      for name, width, wanted in zip(names, widths, (size, below), strict=True):
         if width != wanted:
           raise ExportError(
             f'layer {n}: {name}={width}, does not fit the other layers; '
@@ -115,12 +115,12 @@ def from_torch(
     WeightsError: missing or unknown names, wrong shapes, a projection.
   """
   named = weights if isinstance(weights, Mapping) else weights_lib.load(weights)
-  found = {
+  arrays = {
     name: weights_lib.array(name, leaf, WeightsError)
     for name, leaf in named.items()
     if name.startswith(prefix)
   }
-  own = [name.removeprefix(prefix) for name in found]
+  own = [name.removeprefix(prefix) for name in arrays]
   if not any(map(_NAME.fullmatch, own)):
     raise WeightsError(
       f'{prefix}weight_ih_l0: missing'
@@ -142,15 +142,15 @@ def from_torch(
     for suffix in suffixes
   ]
   weights_lib.check_names(
-    found, [k for n in range(depth) for stack in names for k in stack[n]]
+    arrays, [k for n in range(depth) for stack in names for k in stack[n]]
   )
   first, recurrent, *_ = names[0][0]
-  features, size = found[first].shape[-1], found[recurrent].shape[-1]
+  features, size = arrays[first].shape[-1], arrays[recurrent].shape[-1]
   widths = (features, *[len(suffixes) * size] * (depth - 1))
   return Stack(
     *(
       tuple(
-        _layer(found, layer, below, size)
+        _layer(arrays, layer, below, size)
         for layer, below in zip(stack, widths, strict=True)
       )
       for stack in names
@@ -159,13 +159,13 @@ def from_torch(
 
 
 def _layer(
-  found: Mapping[str, np.ndarray], names: Sequence[str], below: int, size: int
+  arrays: Mapping[str, np.ndarray], names: Sequence[str], below: int, size: int
 ) -> lstm.Params:
   """Return a layer, given the names of its arrays."""
   shapes = ((4 * size, below), (4 * size, size), (4 * size,), (4 * size,))
   wanted = dict(zip(names, shapes, strict=False))
-  weights_lib.check_shapes(found, wanted, WeightsError)
-  w, r, *biases = (found[name] for name in names)
+  weights_lib.check_shapes(arrays, wanted, WeightsError)
+  w, r, *biases = (arrays[name] for name in names)
   bias = sum(biases, np.zeros(4 * size, w.dtype))
   return weights_lib.as_params(w.T, r.T, bias)
 

@@ -52,10 +52,10 @@ def save(path: str | os.PathLike[str], weights: Mapping[str, Any]) -> None:
   place = file_path(path)
   arrays = {}
   for name, leaf in flatten(weights):
-    found = np.asarray(leaf)
-    if found.dtype == jnp.bfloat16:
-      found = found.astype(np.float32)
-    arrays[name] = np.ascontiguousarray(found)
+    values = np.asarray(leaf)
+    if values.dtype == jnp.bfloat16:
+      values = values.astype(np.float32)
+    arrays[name] = np.ascontiguousarray(values)
   files.write(place, safetensors.numpy.save(arrays))
 
 
@@ -65,10 +65,10 @@ def file_path(path: str | os.PathLike[str]) -> pathlib.Path:
   Raises:
     ExportError: it cannot.
   """
-  found = pathlib.Path(path)
-  if not found.name or '\0' in str(found):
+  place = pathlib.Path(path)
+  if not place.name or '\0' in str(place):
     raise ExportError(f'path={str(path)!r}: names no file; nearest: a/file')
-  return found
+  return place
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -90,11 +90,11 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 def _leaf(dtype: str, shape: list[int], data: bytearray) -> np.ndarray:
   """Return an array of a safetensors file."""
-  found = np.frombuffer(data, _TYPES[dtype]).reshape(shape)
+  values = np.frombuffer(data, _TYPES[dtype]).reshape(shape)
   if dtype != 'BF16':
-    return found
+    return values
   # The upper half of 32 bits.
-  return (found.astype(np.uint32) << 16).view(np.float32)
+  return (values.astype(np.uint32) << 16).view(np.float32)
 
 
 def flatten(weights: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
@@ -134,7 +134,7 @@ def array(
     error: it is none of real numbers.
   """
   try:
-    found = np.asarray(value)
+    values = np.asarray(value)
   except (TypeError, ValueError, RuntimeError) as problem:  # torch's, mostly
     kind = getattr(value, 'dtype', type(value).__name__)
     half = str(kind) == 'torch.bfloat16'
@@ -142,15 +142,15 @@ def array(
       f'{name}: of {kind}, cannot be made a NumPy array; nearest: '
       + ('tensor.float()' if half else 'tensor.detach().cpu()')
     ) from problem
-  if not jnp.issubdtype(found.dtype, jnp.floating):
+  if not jnp.issubdtype(values.dtype, jnp.floating):
     raise error(
-      f'{name}: has type {found.dtype}, must be real; nearest: float32'
+      f'{name}: has type {values.dtype}, must be real; nearest: float32'
     )
-  return found.astype(np.promote_types(np.float32, found.dtype))
+  return values.astype(np.promote_types(np.float32, values.dtype))
 
 
 def check_shapes(
-  found: Mapping[str, np.ndarray],
+  arrays: Mapping[str, np.ndarray],
   wanted: Mapping[str, tuple[int, ...]],
   error: type[ValueError] = ExportError,
 ) -> None:
@@ -160,26 +160,27 @@ def check_shapes(
     error: naming the first.
   """
   for name, shape in wanted.items():
-    if found[name].shape != shape:
-      runs = found[name].ndim == len(shape) + 1
+    if arrays[name].shape != shape:
+      stacked = arrays[name].ndim == len(shape) + 1
+      advice = '; nearest: those of one run, leaf[0] of each leaf'
       raise error(
-        f'{name}: has shape {list(found[name].shape)}, must have {list(shape)}'
-        + '; nearest: those of one run, leaf[0] of each leaf' * runs
+        f'{name}: has shape {list(arrays[name].shape)}, must have {list(shape)}'
+        + (advice if stacked else '')
       )
 
 
-def check_names(found: Iterable[str], wanted: Iterable[str]) -> None:
+def check_names(names: Iterable[str], wanted: Iterable[str]) -> None:
   """Refuse names that are missing, or not wanted.
 
   Raises:
     WeightsError: naming the first.
   """
-  found, wanted = list(found), list(wanted)
+  names, wanted = list(names), list(wanted)
   for name in wanted:
-    if name not in found:
-      unknown = [other for other in found if other not in wanted]
+    if name not in names:
+      unknown = [other for other in names if other not in wanted]
       raise WeightsError(f'{name}: missing{nearest(name, unknown)}')
-  for name in found:
+  for name in names:
     if name not in wanted:
       raise WeightsError(f'{name}: unknown{nearest(name, wanted)}')
 
