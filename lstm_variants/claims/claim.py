@@ -73,7 +73,7 @@ def judge(
   """Put the questions to the runs of a study that is finished.
 
   Returns:
-    The verdict, and what was found: reproduced if all of it holds, not if
+    The verdict, and the findings: reproduced if all of it holds, not if
     none of it does, else partly.
   """
   findings = [question(runs) for question in claim.questions]

@@ -8,17 +8,17 @@ _LSTM, _RNN = (
 )
 
 
-def _deletang(task: str, words: str, minutes: float) -> claim.Claim:
+def _deletang(task: str, subject: str, minutes: float) -> claim.Claim:
   """Return the claim that LSTMs and RNNs learn a regular language.
 
   Args:
     task: of configs/published/deletang23.py.
-    words: for it.
+    subject: what is learned, as the claim names it.
     minutes: on two cores.
   """
   return claim.Claim(
     name=f'deletang23_{task}',
-    says=f'LSTM and simple RNN learn {words} for lengths never seen',
+    says=f'LSTM and simple RNN learn {subject} for lengths never seen',
     published='100 % right in every seed, at the best of 3 learning rates',
     source='Delétang et al. 2023, appendix B.1',
     config=f'configs/published/deletang23.py:{task}',

@@ -6,9 +6,9 @@ from lstm_variants.claims import claim, questions
 
 _WITH, _ALONE, _NEITHER = (
   questions.arm(
-    words, optimizer__gradient_penalty=weight, optimizer__clip_norm=norm
+    name, optimizer__gradient_penalty=weight, optimizer__clip_norm=norm
   )
-  for words, weight, norm in (
+  for name, weight, norm in (
     ('clipping and Ω', 2.0, 1.0),
     ('clipping alone', 0.0, 1.0),
     ('neither', 0.0, math.inf),

@@ -70,7 +70,7 @@ def summary(outcomes: Sequence[budget.Outcome]) -> str:
     verdict.value: sum(each.verdict is verdict for each in outcomes)
     for verdict in claim.Verdict
   }
-  parts = ', '.join(f'{n} {words}' for words, n in counts.items() if n)
+  parts = ', '.join(f'{n} {verdict}' for verdict, n in counts.items() if n)
   minutes = sum(outcome.minutes for outcome in outcomes)
   runs = sum(outcome.runs for outcome in outcomes)
   return (

@@ -199,7 +199,7 @@ def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
     ends = [_end(select(runs, each), metric) for each in (of, than)]
     p_value = intervals.welch(*(end.values for end in ends))
     text = '; '.join(
-      f'{each.words} {end.words}'
+      f'{each.words} {end.text}'
       for each, end in zip((of, than), ends, strict=True)
     )
     below = ends[0].mean.estimate < ends[1].mean.estimate
@@ -240,13 +240,13 @@ class _End(NamedTuple):
     values: of the runs that did not diverge.
     mean: of `values`, with its bootstrap interval.
     diverged: runs that did.
-    words: mean, interval, and how many diverged.
+    text: mean, interval, and how many diverged.
   """
 
   values: Sequence[float]
   mean: intervals.Interval
   diverged: int
-  words: str
+  text: str
 
 
 def _end(runs: Sequence[claim.Run], metric: str) -> _End:
@@ -256,15 +256,15 @@ def _end(runs: Sequence[claim.Run], metric: str) -> _End:
   mean = intervals.mean_interval(values)
   middle, low, high = map(tables.number, mean)
   diverged = len(runs) - len(whole)
-  words = f'{middle} [{low}, {high}]'
+  text = f'{middle} [{low}, {high}]'
   if diverged:
-    words += f', {diverged} of {len(runs)} diverged'
-  return _End(values, mean, diverged, words)
+    text += f', {diverged} of {len(runs)} diverged'
+  return _End(values, mean, diverged, text)
 
 
 def _against(of: Arm, metric: str, end: _End, sense: str, limit: float) -> str:
   asked = f'asked: {sense} {tables.number(limit)}'
-  return f'{of.words}: mean {metric} at the end {end.words}; {asked}'
+  return f'{of.words}: mean {metric} at the end {end.text}; {asked}'
 
 
 def _successes(runs: Sequence[claim.Run]) -> list[bool]:
