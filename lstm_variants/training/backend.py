@@ -57,9 +57,9 @@ def check() -> None:
       capture_output=True,
       text=True,
     )
-    told = [line for line in done.stderr.splitlines() if 'XLA_FLAGS' in line]
-    if done.returncode and told:
-      reason = told[0].rpartition('] ')[2]
+    errors = [line for line in done.stderr.splitlines() if 'XLA_FLAGS' in line]
+    if done.returncode and errors:
+      reason = errors[0].rpartition('] ')[2]
       raise BackendError(
         f'XLA_FLAGS={flags}: XLA refuses: {reason}; nearest: unset XLA_FLAGS'
       )

@@ -106,7 +106,7 @@ def read(workdir: str) -> Given | None:
       return None
     data = path.read_bytes()
   except OSError:
-    return None  # what is wrong with the directory is told by `directory.check`
+    return None  # `directory.check` says what is wrong with it
   try:
     size = int.from_bytes(data[:8], 'little')
     header = files.parse_json(data[8 : 8 + size])

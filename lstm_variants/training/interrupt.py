@@ -36,7 +36,7 @@ class Interrupted(Exception):
 
 
 class _State:
-  """Of the process, as signals are: the signal to answer, and how."""
+  """State of the process, as signals are: which one to answer, and how."""
 
   requested: int | None = None
   requested_at = 0.0

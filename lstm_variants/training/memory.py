@@ -162,7 +162,7 @@ def _find_cure(
 def _needed_bytes(
   settings: Settings, runs: int, name: str, size: int
 ) -> int | None:
-  """Estimate the memory with another size; None: too short for the task."""
+  """Estimate the memory with another size; None if too short for the task."""
   try:
     return estimate_bytes(_resized(settings, name, size), runs)
   except rules.InputError:
@@ -182,10 +182,10 @@ def _resized(settings: Settings, name: str, size: int) -> Settings:
   lengths['shortest_length'] = lengths['length']
   lengths['evaluation_shortest_length'] = lengths['evaluation_length']
   # A period that follows from T follows from the other T.
-  left = before._replace(period=0)
-  if task_fields.resolve_task(left._asdict())['period'] != before.period:
-    left = before
-  task = task_fields.resolve_task(left._replace(**lengths)._asdict())
+  base = before._replace(period=0)
+  if task_fields.resolve_task(base._asdict())['period'] != before.period:
+    base = before
+  task = task_fields.resolve_task(base._replace(**lengths)._asdict())
   return settings.replace(task_fields=type(before)(**task))
 
 

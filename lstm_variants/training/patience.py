@@ -16,7 +16,7 @@ class Patience(NamedTuple):
   goes on from a checkpoint stops where it would have stopped at once.
 
   Attributes:
-    limit: `training.patience`, in updates; 0: never over.
+    limit: `training.patience`, in updates; it is never over at 0.
     best: the smallest held-out loss of each run, `[runs]`.
     improved: updates done when the loss of some run was last the smallest.
     update: of the last evaluation.

@@ -170,26 +170,26 @@ def _init(settings, static, given, hyperparams) -> step.State:
 
 def check_devices(settings: settings_lib.Settings) -> None:
   """Refuse a batch that is to be shared by more devices than there are."""
-  wanted, found = settings.batch_devices, jax.device_count()
-  if wanted <= found:
+  wanted, available = settings.batch_devices, jax.device_count()
+  if wanted <= available:
     return
   raise rules.InputError(
     'training.batch_devices',
     wanted,
-    f'only {found} device(s) are there (JAX_NUM_CPU_DEVICES makes more of a '
-    f'CPU); nearest: {_divisor(settings, found)}',
+    f'only {available} device(s) are there (JAX_NUM_CPU_DEVICES makes more of '
+    f'a CPU); nearest: {_divisor(settings, available)}',
   )
 
 
 def idle_devices_hint(settings: settings_lib.Settings, runs: int) -> str | None:
   """Tell how the CPU devices that so few runs leave idle could be used."""
-  found, used = jax.device_count(), settings.batch_devices
-  most = _divisor(settings, max(found // runs, used))
+  available, used = jax.device_count(), settings.batch_devices
+  most = _divisor(settings, max(available // runs, used))
   narrow = settings.hidden_features < _WIDE
   if most == used or narrow or jax.default_backend() != 'cpu':
     return None
   return (
-    f'{runs * used} of {found} devices are used; '
+    f'{runs * used} of {available} devices are used; '
     f'--config.training.batch_devices={most} is faster'
   )
 

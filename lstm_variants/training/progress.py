@@ -37,7 +37,7 @@ class Progress:
   def __init__(self, name: str, runs: int, updates: int):
     self._name, self._runs, self._updates = name, runs, updates
     self._started, self._first = time.monotonic(), 0
-    self._shown = -math.inf
+    self._printed_at = -math.inf
     self._bar = None
     if sys.stdout.isatty():
       self._bar = rich.progress.Progress(
@@ -81,11 +81,13 @@ class Progress:
         self._task, completed=report.update, rate=speed, state=state
       )
       return
-    if not last and now - self._shown < _PAUSE:
+    if not last and now - self._printed_at < _PAUSE:
       return
-    self._shown = now
+    self._printed_at = now
     line = f'{self._name}: update {report.update}/{self._updates}  {state}'
     if done:
-      left = (self._updates - report.update) / rate
-      line += f'  {speed}' + ('' if last else f'  {left:.0f} s left at most')
+      remaining = (self._updates - report.update) / rate
+      line += f'  {speed}'
+      if not last:
+        line += f'  {remaining:.0f} s left at most'
     console.say(line)

@@ -33,16 +33,16 @@ def is_done(workdir: str, population: populations.Population) -> bool:
   name, wanted = population.name, population.settings.updates
   if not results.is_finished(workdir, name):
     return False
-  left = results.read_population_provenance(workdir, name)
-  trained = left.get('updates_at_most')
+  record = results.read_population_provenance(workdir, name)
+  trained = record.get('updates_at_most')
   if not isinstance(trained, int) or trained > wanted:
     raise directory.ResumeError(
       f'--config.training.updates={wanted}: {name} was trained for {trained}; '
       f'nearest: {trained}'
     )
   # One that gave up goes on where it is given another patience.
-  gave_up = left.get('out_of_patience', False)
-  patient = left.get('patience', 0) == population.settings.patience
+  gave_up = record.get('out_of_patience', False)
+  patient = record.get('patience', 0) == population.settings.patience
   return trained == wanted and (patient or not gave_up)
 
 
@@ -57,8 +57,8 @@ def check_left(workdir: str, population: populations.Population) -> None:
   writer = writer_lib.PopulationWriter(workdir, population.name)
   if is_done(workdir, population):
     return
-  found = _load(writer, population, warn=lambda text: None)
-  if found is None and writer.final.exists():
+  saved = _load(writer, population, warn=lambda text: None)
+  if saved is None and writer.final.exists():
     raise checkpoint.CheckpointError(
       f'{writer.final}: has no checkpoints to be trained longer from; set '
       '--config.training.updates back, or choose another --workdir'
@@ -122,7 +122,7 @@ def begin(
 @functools.cache
 def made_by() -> str:
   """Describe versions and devices; others may round differently."""
-  found = provenance.describe()
-  versions = ' '.join(f'{k} {v}' for k, v in found['packages'].items())
+  origin = provenance.describe()
+  versions = ' '.join(f'{k} {v}' for k, v in origin['packages'].items())
   devices = f'{jax.device_count()} {jax.devices()[0].device_kind}'
-  return f'{versions} on {devices} ({found["machine"]})'
+  return f'{versions} on {devices} ({origin["machine"]})'
