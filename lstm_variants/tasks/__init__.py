@@ -188,26 +188,26 @@ def find_dialect(name: str, dialect: str | None = None) -> base.Dialect:
 
 def _make(
   name: str,
-  dialect: str | None,
+  dialect_name: str | None,
   length: int | None,
   shortest: int | None,
   held_out: bool,
   options: Mapping[str, Any],
 ) -> tuple[base.Spec, base.Task]:
   """Check what was chosen, complete it, and build the task, or find it."""
-  found = find_dialect(name, dialect)
-  dialect = dialect or next(iter(DIALECTS[name]))
-  length = found.usual if length is None else length
-  length = _check_integer('length', length, found.usual)
+  dialect = find_dialect(name, dialect_name)
+  dialect_name = dialect_name or next(iter(DIALECTS[name]))
+  length = dialect.usual if length is None else length
+  length = _check_integer('length', length, dialect.usual)
   if shortest is None:
-    shortest = found.usual_shortest(length)
-  shortest = _check_integer('shortest', shortest, found.usual)
-  label = f'{name} in dialect {dialect}'
-  _check_lengths(label, found, length, shortest)
-  chosen = _check_options(label, found, options)
+    shortest = dialect.usual_shortest(length)
+  shortest = _check_integer('shortest', shortest, dialect.usual)
+  label = f'{name} in dialect {dialect_name}'
+  _check_lengths(label, dialect, length, shortest)
+  chosen = _check_options(label, dialect, options)
   given: dict[str, Any] = {'length': length, 'shortest': shortest}
   spec = base.Spec(**given, held_out=held_out, **chosen)
-  return _build(name, dialect, spec, data.identity(spec.path))
+  return _build(name, dialect_name, spec, data.identity(spec.path))
 
 
 @functools.lru_cache(maxsize=256)
@@ -222,24 +222,24 @@ def _build(
 
 
 def _vary(task: base.Task, dialect: base.Dialect, spec: base.Spec) -> base.Task:
-  """Return the task, its label told from that of the dialect's default.
+  """Return the task with what differs from the default in its label.
 
   Data name themselves: a path says nothing of what is in the file.
   """
   shortest = dialect.usual_shortest(spec.length)
-  words = [f'-from{spec.shortest}'] if spec.shortest != shortest else []
+  parts = [f'-from{spec.shortest}'] if spec.shortest != shortest else []
   defaults: dict[str, Any] = {
     name: option.default
     for name, option in dialect.options.items()
     if isinstance(option.default, int)
   }
   usual = dialect.resolve(spec._replace(**defaults))
-  words += [
+  parts += [
     f'-{name}{getattr(spec, name)}'
     for name in defaults
     if getattr(spec, name) != getattr(usual, name)
   ]
-  return dataclasses.replace(task, variation=task.variation + ''.join(words))
+  return dataclasses.replace(task, variation=task.variation + ''.join(parts))
 
 
 def _check_lengths(

@@ -200,7 +200,7 @@ class Task:
 
   @property
   def takes_length(self) -> bool:
-    """Whether `sample` can be told the T of all its sequences."""
+    """Whether `sample` takes the T of all its sequences."""
     return 'length' in inspect.signature(self.sample).parameters
 
   def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:

@@ -104,22 +104,22 @@ def _batch(
   how much its classes come after the symbols' indices.
   """
   shape = (counts.shape[0], num_steps)
-  words = jax.random.randint(key, shape, 0, symbols)
+  unsorted = jax.random.randint(key, shape, 0, symbols)
   time = jnp.arange(num_steps)
   count = counts[:, None]
-  tokens = jnp.where(time < count, words, symbols)
-  shown = jax.nn.one_hot(tokens, symbols + 1)
+  tokens = jnp.where(time < count, unsorted, symbols)
+  inputs = jax.nn.one_hot(tokens, symbols + 1)
   # No sort: the answer's n-th symbol is the number of symbols whose buckets,
   # with those below, have at most n.
-  filled = jnp.cumsum(shown[..., : symbols - 1].sum(axis=1), axis=1)
+  filled = jnp.cumsum(inputs[..., : symbols - 1].sum(axis=1), axis=1)
   place = time - (count - shift)
   answer = jnp.sum(place[..., None] >= filled[:, None], axis=-1)
   graded = (place >= 0) & (place < count)
   inside = time < 2 * count - shift
   return base.Batch(
-    inputs=shown * inside[..., None],
+    inputs=inputs * inside[..., None],
     targets=jnp.where(graded, answer + shift, 0),
-    mask=graded.astype(shown.dtype),
+    mask=graded.astype(inputs.dtype),
   )
 
 

@@ -148,13 +148,13 @@ def identity(path: Path) -> tuple[tuple[int, ...], ...]:
   Times, sizes, places; () of what is not there.
   """
   try:
-    found = [os.stat(path)]
-    if stat.S_ISDIR(found[0].st_mode):
+    stats = [os.stat(path)]
+    if stat.S_ISDIR(stats[0].st_mode):
       with os.scandir(path) as entries:
-        found += [entry.stat() for entry in entries]
+        stats += [entry.stat() for entry in entries]
   except (OSError, ValueError):
     return ()
-  return tuple(sorted((s.st_ino, s.st_size, s.st_mtime_ns) for s in found))
+  return tuple(sorted((s.st_ino, s.st_size, s.st_mtime_ns) for s in stats))
 
 
 def fingerprint(*contents: bytes) -> str:
@@ -182,10 +182,10 @@ def find_bundled(name: str, package: str, *parts: str) -> pathlib.Path:
     base.SpecError: the package is not installed.
   """
   try:
-    found = importlib.util.find_spec(package)
+    module_spec = importlib.util.find_spec(package)
   except ValueError:
-    found = None
-  places = found.submodule_search_locations if found else None
+    module_spec = None
+  places = module_spec.submodule_search_locations if module_spec else None
   for place in places or ():
     path = pathlib.Path(place, *parts)
     if path.is_file():
@@ -215,14 +215,14 @@ def _find_column(header: list[str], column: str, path: Path) -> int:
     raise refusal(path, 'the first row must hold the names of the columns')
   if not column:
     return len(header) - 1
-  found = [n for n, name in enumerate(header) if name == column.strip()]
-  if len(found) == 1:
-    return found[0]
-  if found:
+  matching = [n for n, name in enumerate(header) if name == column.strip()]
+  if len(matching) == 1:
+    return matching[0]
+  if matching:
     raise base.SpecError(
       'column',
       column,
-      f'is the name of {len(found)} columns; nearest: {found[0] + 1}',
+      f'is the name of {len(matching)} columns; nearest: {matching[0] + 1}',
     )
   if column.isdecimal() and 1 <= int(column[:9]) <= len(header):
     return int(column) - 1

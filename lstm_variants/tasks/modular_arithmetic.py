@@ -55,15 +55,15 @@ def draw_expressions(
   numbers = jax.random.randint(number_key, shape, 0, modulus)
   # Each stands after the number of its index.
   operators = jax.random.randint(operator_key, shape, 0, len(OPERATORS))
-  words = jnp.stack((numbers, operators + modulus), axis=-1)
-  words = words.reshape(shape[0], -1)[:, :size]
+  expressions = jnp.stack((numbers, operators + modulus), axis=-1)
+  expressions = expressions.reshape(shape[0], -1)[:, :size]
 
   inside = 2 * jnp.arange(shape[1]) < lengths[:, None]
   before = jnp.pad(operators[:, :-1], ((0, 0), (1, 0)), constant_values=PLUS)
   values = evaluate(
     jnp.where(inside, numbers, 0), jnp.where(inside, before, PLUS), modulus
   )
-  return words, values
+  return expressions, values
 
 
 def evaluate(

@@ -157,7 +157,7 @@ def resolve_nmsd(spec: base.Spec) -> base.Spec:
   """Return the spec with F; without a `period` the longest interval takes T.
 
   F = T − (symbols − 1), of the shortest T where T is drawn: F must not vary,
-  or I could not be told.
+  or I could not be inferred.
   """
   fits = max(spec.shortest - spec.symbols + 1, spike_trains.SMALLEST_PERIOD)
   return spec._replace(period=spec.period or fits)

@@ -104,7 +104,7 @@ def check_room(spec: base.Spec, period: int) -> None:
   """
   longest = period + spec.symbols - 1
   if spec.shortest < longest:
-    # In a circle went who was told of a shortest T above the longest.
+    # A nearest `shortest` above the longest T would be refused in turn.
     field = 'length' if spec.length < longest else 'shortest'
     raise base.SpecError(
       field,

@@ -92,11 +92,11 @@ def sample_windows(
   window = jnp.asarray(symbols)[places].astype(jnp.int32)
   inside = jnp.arange(num_steps) < length
   # An index below 0 has the zero vector.
-  shown = jnp.where(inside, window[:, :-1], -1)
+  indices = jnp.where(inside, window[:, :-1], -1)
   return base.Batch(
-    inputs=jax.nn.one_hot(shown, num_symbols),
+    inputs=jax.nn.one_hot(indices, num_symbols),
     targets=jnp.where(inside, window[:, 1:], 0),
-    mask=jnp.broadcast_to(inside.astype(jnp.float32), shown.shape),
+    mask=jnp.broadcast_to(inside.astype(jnp.float32), indices.shape),
   )
 
 

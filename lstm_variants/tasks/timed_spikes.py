@@ -77,8 +77,8 @@ def baselines(spec: base.Spec) -> dict[str, float]:
   begun = spike_trains.intervals_begun(spec.length, spec.period, spec.symbols)
   steps = ends.mean()
   spikes = float(begun[ends].mean()) - 1
-  shown = float(begun[ends - 1].mean()) * (1 - 1 / spec.symbols)
-  open_steps = steps - shown
+  intervals = float(begun[ends - 1].mean()) * (1 - 1 / spec.symbols)
+  open_steps = steps - intervals
   return {
     'loss': float(spikes * (1 - spikes / open_steps) / steps),
     'wrong': float(spikes / steps),
