@@ -70,9 +70,9 @@ class Shown(NamedTuple):
   numbers: Sequence[Sequence[str]]
 
 
-def file_name(*words: str) -> str:
-  """Return words as the name of a file."""
-  return re.sub(r'[^A-Za-z0-9._-]+', '_', '-'.join(filter(None, words)))
+def file_name(*parts: str) -> str:
+  """Return parts as the name of a file."""
+  return re.sub(r'[^A-Za-z0-9._-]+', '_', '-'.join(filter(None, parts)))
 
 
 def digest(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -110,7 +110,7 @@ def write(
     files.write(directory / f'{name}.png', theme.png(drawing.figure))
     numbers = files.csv_text(drawing.columns, drawing.rows)
     files.write(directory / f'{name}.csv', numbers.encode())
-    entries.append({'name': name, **_words(drawing)})
+    entries.append({'name': name, **_texts(drawing)})
     paths.append(path)
   if not entries:
     return []
@@ -169,6 +169,6 @@ def _read_csv(path: pathlib.Path) -> list[list[str]]:
   return lines if len(lines) <= MOST_LINES else []
 
 
-def _words(drawing: Drawing) -> dict[str, str]:
-  words = drawing._asdict()
-  return {name: words[name] for name in ('kind', 'task', 'heading', 'caption')}
+def _texts(drawing: Drawing) -> dict[str, str]:
+  fields = drawing._asdict()
+  return {name: fields[name] for name in ('kind', 'task', 'heading', 'caption')}

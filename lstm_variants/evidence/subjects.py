@@ -200,8 +200,8 @@ def moments(study: Study, family: Sequence[Subject]) -> list[list[Moment]]:
   for of_subject in read:
     of_model = [_moment('before training', [(r, 0) for r in of_subject])]
     for update in chosen:
-      words = f'after {update:,} updates'
-      of_model.append(_moment(words, [(r, update) for r in of_subject]))
+      when = f'after {update:,} updates'
+      of_model.append(_moment(when, [(r, update) for r in of_subject]))
     if trained_at_all:
       last = [(run, max(run)) for run in of_subject]
       of_model.append(_moment('at the end', last))
@@ -231,12 +231,12 @@ def end(study: Study, subject: Subject) -> Moment:
 
 
 def _moment(
-  words: str, chosen: Sequence[tuple[Mapping[int, Any], int]]
+  when: str, chosen: Sequence[tuple[Mapping[int, Any], int]]
 ) -> Moment:
   """Return runs at an update each."""
   params = [run[update] for run, update in chosen]
   stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *params)
-  return Moment(words, max(update for _, update in chosen), stacked)
+  return Moment(when, max(update for _, update in chosen), stacked)
 
 
 class Sequences(NamedTuple):

@@ -26,14 +26,14 @@ class _Look(NamedTuple):
   """What is seen of a run.
 
   Attributes:
-    words: model and seed.
+    label: model and seed.
     batch: sequences.
     inside: their steps, without padding.
     trace: of them.
     telling: how much each unit tells of the answer.
   """
 
-  words: str
+  label: str
   batch: base.Batch
   inside: np.ndarray
   trace: measure.Trace
@@ -102,9 +102,9 @@ def _look(study: subjects.Study, subject: subjects.Subject) -> list[_Look]:
         chosen.batch.inputs,
         noise=subjects.noise(study, subject),
       )
-      words = f'{subject.label}, seed {subject.seeds[n]}'
+      label = f'{subject.label}, seed {subject.seeds[n]}'
       looks.append(
-        _Look(words, *chosen, traced, _telling(chosen.batch, traced))
+        _Look(label, *chosen, traced, _telling(chosen.batch, traced))
       )
   return looks
 
@@ -153,7 +153,7 @@ def _draw_sequence(subject: subjects.Subject, look: _Look) -> gallery.Drawing:
   order = measure.order(look.telling)
   marks = [int(step) for step in _marks(subject, batch)[0] if step >= 0]
   figure = figures.draw_sequence(
-    f'{subject.task}: {look.words}',
+    f'{subject.task}: {look.label}',
     sample,
     trace,
     marks=marks,
@@ -164,7 +164,7 @@ def _draw_sequence(subject: subjects.Subject, look: _Look) -> gallery.Drawing:
   states = {**trace.gates, 'h': trace.h}
   states |= {} if trace.c is None else {'c': trace.c}
   rows = [
-    (look.words, name, unit, step, value)
+    (look.label, name, unit, step, value)
     for name, values in states.items()
     for unit in order.tolist()
     for step, value in enumerate(values[0, :, unit].tolist(), 1)
@@ -174,7 +174,7 @@ def _draw_sequence(subject: subjects.Subject, look: _Look) -> gallery.Drawing:
     subject.task,
     f'sequence-{subject.label}',
     f'One sequence, step by step: {subject.label}',
-    captions.SEQUENCE.format(run=look.words, sequences=SEQUENCES),
+    captions.SEQUENCE.format(run=look.label, sequences=SEQUENCES),
     figure,
     ('run', 'name', 'unit', 'step', 'value'),
     rows,
@@ -200,7 +200,7 @@ def _draw_aligned(
   units = measure.order(look.telling)[:UNITS].tolist()
   names = [f'mark {n + 1}' for n in range(marks.shape[1])]
   rows = [
-    (look.words, name, mark, unit, step, *values)
+    (look.label, name, mark, unit, step, *values)
     for name, average in averages.items()
     for place, mark in enumerate(names)
     for unit in units
@@ -218,9 +218,9 @@ def _draw_aligned(
     subject.task,
     f'aligned-{subject.label}',
     f'Around the marked steps: {subject.label}',
-    captions.ALIGNED.format(run=look.words, sequences=SEQUENCES),
+    captions.ALIGNED.format(run=look.label, sequences=SEQUENCES),
     figures.draw_aligned(
-      f'{subject.task}: {look.words}', averages, units, marks=names
+      f'{subject.task}: {look.label}', averages, units, marks=names
     ),
     ('run', 'name', 'mark', 'unit', 'step', 'mean', 'low', 'high'),
     rows,
@@ -269,7 +269,7 @@ def _draw_constants(
       assert keep is not None
       tau = measure.time_constants(keep, look.inside)
       constants.setdefault(label, []).append(tau)
-      rows += [(look.words, unit, value) for unit, value in enumerate(tau)]
+      rows += [(look.label, unit, value) for unit, value in enumerate(tau)]
   return gallery.Drawing(
     'gates',
     task,

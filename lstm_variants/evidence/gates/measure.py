@@ -116,7 +116,7 @@ def trace(
     noise: None, or zoneout at test time: its key is None.
 
   Raises:
-    ValueError: no such layer; a model or noise whose gates cannot be told.
+    ValueError: no such layer; a model or noise whose gates are not known.
   """
   layer = _check(architecture, layer, noise)
   cell, off = cells.CELLS[architecture.cell], ()

@@ -11,7 +11,7 @@ norm is the largest singular value. The inputs of the layer are held.
 
 As c and h start a column each, and columns are brought to size 1 after every
 step by a power of two, whose exponent is kept as an integer, norms of 1e-60 and
-less are told in single precision: all are given as log10.
+less are resolved in single precision: all are given as log10.
 """
 
 import math

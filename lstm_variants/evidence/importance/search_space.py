@@ -16,7 +16,7 @@ RATE, MOMENTUM = 'optimizer.learning_rate', 'optimizer.momentum'
 MODEL = 'model'
 # Values are so many times others where scales differ enough to tell them.
 _WIDE = 3.0
-# Told by the task and the model, or of no influence that could be told.
+# These follow from the task and the model, or have no measurable influence.
 _LEFT_OUT = ('seed', 'task', 'model.toggles', 'training.evaluation_seed')
 _LABELS = {
   RATE: 'learning rate',

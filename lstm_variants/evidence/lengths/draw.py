@@ -84,7 +84,7 @@ def _draw_task(
   figure = figures.draw_lengths(
     task,
     curves,
-    metric=_words(metric),
+    metric=_phrase(metric),
     trained=(trained, small.length),
     chance=(points, chance[metric]) if metric in chance else None,
   )
@@ -92,7 +92,7 @@ def _draw_task(
     trained=small.length,
     sequences=SEQUENCES,
     longest=points[-1],
-    metric=_words(metric),
+    metric=_phrase(metric),
   )
   heading = 'Sequences longer than those of training'
   return gallery.Drawing(
@@ -132,7 +132,7 @@ def _options(settings: settings_lib.Settings) -> dict[str, Any]:
   return {option: fields[option] for option in base.OPTIONS}
 
 
-def _words(metric: str) -> str:
+def _phrase(metric: str) -> str:
   return {
     'loss': "loss (the task's own unit)",
     'wrong': 'share of steps that are wrong',

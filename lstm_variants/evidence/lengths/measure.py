@@ -28,7 +28,9 @@ _DATA = 0x6C656E  # a stream of keys
 
 
 class Curve(NamedTuple):
-  """A metric against the length, `[runs, lengths]` each; NaN: not to be told.
+  """A metric against the length, `[runs, lengths]` each.
+
+  NaN stands where a value cannot be computed.
 
   Attributes:
     mean: total / weight over all sequences, as in training.
