@@ -48,13 +48,13 @@ class Carry(tuple):
     return self[2] if len(self) > 2 else None
 
   def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], None]:
-    """Part of the pytree contract."""
+    """Return the leaves by name, as the pytree contract asks."""
     keys = map(jax.tree_util.GetAttrKey, ('c', 'h', 'gates'))
     return tuple(zip(keys, self, strict=False)), None
 
   @classmethod
   def tree_unflatten(cls, unused_data: None, leaves) -> 'Carry':
-    """Part of the pytree contract."""
+    """Return the carry of such leaves, as the pytree contract asks."""
     return cls(*leaves)
 
 

@@ -181,7 +181,7 @@ def reveal(
   layers, and 1 in the first, which has nothing below it.
   """
   h_tm1 = jnp.concatenate((carry.h_below, carry.h[..., None, :]), axis=-2)
-  cells, hiddens, shown = [], [], []
+  cells, hiddens, layer_gates = [], [], []
   z, d, below = projected, None, None
   for layer in range(settings.depth):
     c_tm1 = carry.c[..., layer, :]
@@ -195,10 +195,10 @@ def reveal(
     )
     cells.append(c)
     hiddens.append(h)
-    shown.append((*gates, jnp.ones_like(c) if d is None else d))
+    layer_gates.append((*gates, jnp.ones_like(c) if d is None else d))
   c, h = jnp.stack(cells, axis=-2), jnp.stack(hiddens, axis=-2)
   i, f, g, o, d = (
-    jnp.concatenate(parts, -1) for parts in zip(*shown, strict=True)
+    jnp.concatenate(parts, -1) for parts in zip(*layer_gates, strict=True)
   )
   gates = contract.Gates(
     {'i': i, 'f': f, 'o': o, 'd': d}, g, f, jnp.concatenate(cells, -1)

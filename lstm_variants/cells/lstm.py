@@ -174,7 +174,7 @@ def step(
 def advance(
   params: Params, toggles: Toggles, carry: Carry, inputs: jax.Array
 ) -> tuple[Carry, jax.Array]:
-  """`step` without its checks."""
+  """Advance the cell by one time step; see `step`, which checks first."""
   z = project(params, toggles, carry, inputs)
   return apply_gates(params.peephole, toggles, carry, z)
 
@@ -334,7 +334,10 @@ def unroll(
 
 
 def _gate(toggle: Switch, z: jax.Array) -> jax.Array:
-  """σ(z) as ½ tanh(½ z) + ½, a third cheaper than the logistic; 1 when off."""
+  """Return σ(z), or 1 when the toggle is off.
+
+  It is ½ tanh(½ z) + ½, which is a third cheaper than the logistic function.
+  """
   return select(
     toggle, lambda: 0.5 * jnp.tanh(0.5 * z) + 0.5, lambda: jnp.ones_like(z)
   )

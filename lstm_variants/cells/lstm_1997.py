@@ -186,9 +186,9 @@ def reveal(
   half = jnp.tanh(net_c / 2)
   c = carry.c + gate_in * 2 * half
   h = gate_out * jnp.tanh(c / 2)
-  shown = {'in': gate_in, 'out': gate_out}
+  values = {'in': gate_in, 'out': gate_out}
   return Carry(c, h, gates), contract.Gates(
-    shown, 2 * half, jnp.ones_like(c), c
+    values, 2 * half, jnp.ones_like(c), c
   )
 
 

@@ -106,9 +106,9 @@ def project(
   params: Params, settings: Settings, inputs: jax.Array, *, blocks: int
 ) -> tuple[jax.Array, jax.Array]:
   """Return a and b of h' = a ⊙ h + b, `[..., H]` each."""
-  shown = reveal(params, settings, inputs, blocks=blocks)
-  *_, enters = shown.values.values()
-  return shown.keep, enters * shown.candidate
+  gates = reveal(params, settings, inputs, blocks=blocks)
+  *_, enters = gates.values.values()
+  return gates.keep, enters * gates.candidate
 
 
 def reveal(
