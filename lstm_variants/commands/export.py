@@ -109,7 +109,7 @@ def _chosen(ids: Sequence[str]) -> int:
   if _RUN.value in ids:
     return ids.index(_RUN.value)
   close = difflib.get_close_matches(_RUN.value or '', ids, 1, 0.4)
-  more = f', … ({len(ids)})' * (len(ids) > MOST_IDS)
+  more = f', … ({len(ids)})' if len(ids) > MOST_IDS else ''
   raise config_file.UsageError(
     ('--run: missing' if _RUN.value is None else f'--run={_RUN.value}: unknown')
     + f'; nearest: --run={(close or ids)[0]}'

@@ -93,13 +93,13 @@ def _test(
   wanted: Mapping[str, claim.Claim], workdir: pathlib.Path
 ) -> dict[str, budget_lib.Outcome]:
   """Test claims, cheap ones first, until a signal asks for the end."""
-  left = budget_lib.Budget(_BUDGET.value)
+  budget = budget_lib.Budget(_BUDGET.value)
   outcomes = {}
   for name in sorted(wanted, key=lambda name: wanted[name].minutes):
     if interrupt.requested():
       break
     outcomes[name] = budget_lib.reproduce(
-      wanted[name], workdir / name, left, interrupt.requested
+      wanted[name], workdir / name, budget, interrupt.requested
     )
     console.say(page.told(outcomes[name]))
   return outcomes
