@@ -117,8 +117,8 @@ def write(
   }
   with files.refusals(directory):
     directory.mkdir(parents=True, exist_ok=True)
-  for name, found in needed.items():
-    drawn = PICTURES[name].draw(study, *found)
+  for name, needs in needed.items():
+    drawn = PICTURES[name].draw(study, *needs)
     path = directory / f'{name}.svg'
     canvas.sharpen(drawn.figure)
     svg = _PATHS.sub(_shorten, theme.svg(drawn.figure, salt=name))

@@ -34,8 +34,8 @@ def part_labels(drawing: figure.Figure) -> None:
 def sharpen(drawing: figure.Figure) -> None:
   """Have maps written with a point for each of their cells, and no more."""
   for axes in drawing.axes:
-    for shown in axes.images:
-      shown.set_interpolation('none')
+    for image in axes.images:
+      image.set_interpolation('none')
 
 
 def head(axes: axes_lib.Axes, text: str) -> None:

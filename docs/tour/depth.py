@@ -108,15 +108,15 @@ def _stack(
   weights = picture.rows_of(study, subject)[0]['params_in_use']
   curve = picture.learning_curve(study, subject)
   noun = 'layer' if layers == 1 else 'layers'
-  words = f'{layers} {noun} of {subject.settings.hidden_features}'
-  return Stack(words, layers, weights, tau, curve)
+  label = f'{layers} {noun} of {subject.settings.hidden_features}'
+  return Stack(label, layers, weights, tau, curve)
 
 
 def _alike(values: np.ndarray) -> np.ndarray:
   """Return rows in the order of their largest singular vector."""
   centred = values - values.mean(axis=1, keepdims=True)
-  left, _, _ = np.linalg.svd(centred, full_matrices=False)
-  return values[np.argsort(left[:, 0])]
+  vectors, _, _ = np.linalg.svd(centred, full_matrices=False)
+  return values[np.argsort(vectors[:, 0])]
 
 
 def draw_lag(
@@ -184,8 +184,8 @@ def _norms(
     ).norms
 
   with jax.enable_x64(settings.dtype == 'float64'):
-    found = norms(seen.params, batch)
+    per_state = norms(seen.params, batch)
   return {
     name: gradient_curves.mean_norms(values[0], seen.inside[:GRADIENTS])
-    for name, values in found.items()
+    for name, values in per_state.items()
   }

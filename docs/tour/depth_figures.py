@@ -15,7 +15,7 @@ _NOTHING = -38.0
 
 def draw_stacking(
   stacks: Sequence[Any],
-  words: str,
+  run: str,
   text: Sequence[str],
   maps: Sequence[np.ndarray],
 ) -> figure.Figure:
@@ -23,11 +23,11 @@ def draw_stacking(
 
   Args:
     stacks: `depth.Stack` of one layer and of two.
-    words: what the run of two layers is called.
+    run: what the run of two layers is called.
     text: a symbol of each step.
     maps: h of the lower and of the upper layer, `[units, steps]`.
   """
-  title = f'Stacking: the second layer reads what the first one says ({words})'
+  title = f'Stacking: the second layer reads what the first one says ({run})'
   with canvas.page(title, 6.6) as drawing:
     parts: Any = drawing.subfigures(3, 1, height_ratios=(1, 1.15, 1.3))
     upper, lower, below = parts
@@ -43,11 +43,11 @@ def draw_stacking(
         range(len(text)), [theme.plain(sign) for sign in text], fontsize=8
       )
     axes.set_xlabel('input, one character a step')
-    left, right = below.subplots(1, 2)
-    _draw_tau(left, stacks)
+    constants, losses = below.subplots(1, 2)
+    _draw_tau(constants, stacks)
     for stack, color in zip(stacks, (canvas.BLUE, canvas.ORANGE), strict=True):
       curve = stack.curve
-      right.fill_between(
+      losses.fill_between(
         curve.sequences,
         curve.low,
         curve.high,
@@ -56,12 +56,12 @@ def draw_stacking(
         linewidth=0,
       )
       label = f'{stack.words} ({stack.weights:,} weights)'
-      right.plot(curve.sequences, curve.median, color=color, label=label)
-    right.set_ylabel('held-out loss\n(nats a character)')
-    canvas.head(right, 'median and range of seeds')
-    canvas.steps(right, 'training sequences')
-    right.xaxis.set_major_locator(canvas.few())
-    canvas.legend(right)
+      losses.plot(curve.sequences, curve.median, color=color, label=label)
+    losses.set_ylabel('held-out loss\n(nats a character)')
+    canvas.head(losses, 'median and range of seeds')
+    canvas.steps(losses, 'training sequences')
+    losses.xaxis.set_major_locator(canvas.few())
+    canvas.legend(losses)
   return drawing
 
 

@@ -93,9 +93,9 @@ def draw_gates(study: subjects.Study, lstm: subjects.Subject) -> picture.Drawn:
   trace, task = seen.trace, lstm.settings.task
   assert trace.c is not None and trace.candidate is not None
   order = picture.order(seen, trace.c)
-  unit, shown = int(order[0]), picture.settled(seen)
+  unit, sequence = int(order[0]), picture.settled(seen)
   sample = samples.Sample(
-    *(np.asarray(side[shown]) for side in seen.batch),
+    *(np.asarray(side[sequence]) for side in seen.batch),
     in_axis=samples.Axis(*task.inputs),
     out_axis=samples.Axis(*task.outputs),
   )
@@ -103,8 +103,8 @@ def draw_gates(study: subjects.Study, lstm: subjects.Subject) -> picture.Drawn:
     f'Three gates and a candidate: {seen.words}',
     sample,
     trace,
-    sequence=shown,
-    marks=picture.marked(seen, shown),
+    sequence=sequence,
+    marks=picture.marked(seen, sequence),
     unit=unit,
     order=order,
     ordered='those first that tell most of the answer',
@@ -112,9 +112,9 @@ def draw_gates(study: subjects.Study, lstm: subjects.Subject) -> picture.Drawn:
   canvas.part_labels(figure)
   values = {**trace.gates, 'g': trace.candidate, 'c': trace.c, 'h': trace.h}
   rows = [
-    (step, *seen.batch.inputs[shown, step], *of_step)
+    (step, *seen.batch.inputs[sequence, step], *of_step)
     for step, of_step in enumerate(
-      zip(*(v[shown, :, unit] for v in values.values()), strict=True)
+      zip(*(v[sequence, :, unit] for v in values.values()), strict=True)
     )
   ]
   columns = ('step', *task.inputs.names, *(f'{n}_of_unit' for n in values))
@@ -127,7 +127,7 @@ def draw_peepholes(
   """Draw what the gates of a unit would be if they did not see its state."""
   seen = picture.look(study, lstm, SEQUENCES)
   (layer,) = seen.params['layers']
-  found = peek(seen.trace, layer.peephole)
+  peepholes = peek(seen.trace, layer.peephole)
   blind = {
     **seen.params,
     'layers': (layer._replace(peephole=np.zeros_like(layer.peephole)),),
@@ -138,16 +138,18 @@ def draw_peepholes(
   ]
   failed = [_failed(lstm, one, seen.batch) for one in outputs]
   streams = _streams(seen, outputs)
-  figure = gating_figures.draw_peepholes(seen.words, streams, failed, found)
+  figure = gating_figures.draw_peepholes(seen.words, streams, failed, peepholes)
   rows = [
     (step, *values)
     for step, values in enumerate(
       zip(
         *streams,
         *(
-          side[gate] for gate in 'ifo' for side in (found.gates, found.without)
+          side[gate]
+          for gate in 'ifo'
+          for side in (peepholes.gates, peepholes.without)
         ),
-        found.state['o'],
+        peepholes.state['o'],
         strict=True,
       )
     )

@@ -16,22 +16,22 @@ _RAREST = -5.0
 
 
 def draw_peepholes(
-  words: str,
+  run: str,
   streams: Sequence[np.ndarray],
   failed: Sequence[float],
-  found: Any,
+  peepholes: Any,
 ) -> figure.Figure:
   """Draw a stream of spikes, a cell state, and its gates with and without p.
 
   Args:
-    words: what the run is called.
+    run: what the run is called.
     streams: delay, target, output, output of the model whose p are all 0.
     failed: share of streams with a mistake, with and without peepholes.
-    found: `gating.Peepholes`.
+    peepholes: `gating.Peepholes`.
   """
   delay, target, output, blind = streams
   edges, time = np.arange(len(delay) + 1) - 0.5, np.arange(len(delay))
-  with canvas.page(f'Peepholes that tell the time: {words}', 6.4) as drawing:
+  with canvas.page(f'Peepholes that tell the time: {run}', 6.4) as drawing:
     spikes, cut, state, *gates = drawing.subplots(
       6, sharex=True, height_ratios=(1, 1, 1.2, 0.8, 0.8, 0.8)
     )
@@ -56,11 +56,11 @@ def draw_peepholes(
         axes, f'{label}: {100 * share:.0f} % of the streams have a mistake'
       )
     canvas.legend(spikes, loc='center left', bbox_to_anchor=(1.0, 0.5))
-    state.plot(time, found.state['o'], color='black')
+    state.plot(time, peepholes.state['o'], color='black')
     state.set_ylabel('cell\nstate c')
-    canvas.head(state, f'unit {found.unit}')
+    canvas.head(state, f'unit {peepholes.unit}')
     for axes, name in zip(gates, 'ifo', strict=True):
-      _draw_gate(axes, name, found)
+      _draw_gate(axes, name, peepholes)
     for axes in (spikes, cut, state, *gates):
       for step in due:
         axes.axvline(step, **theme.MARK)
@@ -78,19 +78,19 @@ _TARGET: dict[str, Any] = {
 }
 
 
-def _draw_gate(axes: axes_lib.Axes, name: str, found: Any) -> None:
-  time = np.arange(len(found.gates[name]))
+def _draw_gate(axes: axes_lib.Axes, name: str, peepholes: Any) -> None:
+  time = np.arange(len(peepholes.gates[name]))
   seen = 't' if name == 'o' else 't-1'
-  weight = found.weights[name]
+  weight = peepholes.weights[name]
   axes.plot(
     time,
-    found.gates[name],
+    peepholes.gates[name],
     color=canvas.BLUE,
     label=rf'$\sigma(z_{name}+p_{name}c_{{{seen}}})$',
   )
   axes.plot(
     time,
-    found.without[name],
+    peepholes.without[name],
     color=canvas.ORANGE,
     linestyle=(0, (1, 1.2)),
     label=rf'$\sigma(z_{name})$',

@@ -107,8 +107,8 @@ def rows_of(
 ) -> list[Mapping[str, Any]]:
   """Return what was recorded of the runs of a model, seed by seed."""
   ids = [study.saved.names[place] for place in subject.places]
-  found = {row['id']: row for row in study.rows}
-  return [found[name] for name in ids]
+  rows = {row['id']: row for row in study.rows}
+  return [rows[name] for name in ids]
 
 
 def learning_curve(
@@ -162,7 +162,7 @@ def look(
     layer: which is traced; −1 is the last.
 
   Raises:
-    TourError: a model whose gates cannot be told, as with layer normalisation.
+    TourError: a model whose gates are not known, as with layer normalisation.
     WorkdirError: what was written at its end cannot be read.
   """
   times = [r['sequences_to_success'] for r in rows_of(study, subject)]
@@ -185,8 +185,8 @@ def look(
       raise TourError(
         f'--workdir={study.workdir}: {subject.model} on {subject.task}: {error}'
       ) from error
-  words = f'{subject.model}, seed {subject.seeds[chosen]}'
-  return Look(words, params, batch, inside, trace)
+  label = f'{subject.model}, seed {subject.seeds[chosen]}'
+  return Look(label, params, batch, inside, trace)
 
 
 def order(seen: Look, states: np.ndarray) -> np.ndarray:

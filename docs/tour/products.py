@@ -173,9 +173,9 @@ def draw_belt(study: subjects.Study, lstm: subjects.Subject) -> picture.Drawn:
   trace = seen.trace
   assert trace.c is not None and trace.candidate is not None
   unit = int(picture.order(seen, trace.c)[0])
-  shown = picture.settled(seen)
+  sequence = picture.settled(seen)
   forget, enter, candidate, c = (
-    np.asarray(values[shown, :, unit], float)
+    np.asarray(values[sequence, :, unit], float)
     for values in (
       trace.gates['f'],
       trace.gates['i'],
@@ -184,10 +184,10 @@ def draw_belt(study: subjects.Study, lstm: subjects.Subject) -> picture.Drawn:
     )
   )
   belt = carry(forget, enter * candidate)
-  marks = picture.marked(seen, shown)
+  marks = picture.marked(seen, sequence)
   from_marks = [np.nan_to_num(belt.parts[s]) for s in marks]
   rest = c - np.sum(from_marks, axis=0)
-  value = np.asarray(seen.batch.inputs)[shown, :, 0]
+  value = np.asarray(seen.batch.inputs)[sequence, :, 0]
   rows = list(
     zip(
       *(range(len(c)), value, (int(t in marks) for t in range(len(c)))),

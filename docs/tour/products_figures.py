@@ -15,7 +15,7 @@ _FAINT: dict[str, Any] = {'color': canvas.GRAY, 'linewidth': 0.4, 'alpha': 0.7}
 
 
 def draw_chain(
-  words: tuple[str, str],
+  labels: tuple[str, str],
   factors: Any,
   forget: np.ndarray,
   kept: np.ndarray,
@@ -24,7 +24,7 @@ def draw_chain(
   """Draw the factor of each step above, their product below.
 
   Args:
-    words: what the models are called.
+    labels: what the models are called.
     factors: of the simple RNN, `products.Factors`.
     forget: forget gates of the LSTM from the second step on, `[steps, units]`.
     kept: log10 of their products, `[steps + 1, units]`.
@@ -34,8 +34,8 @@ def draw_chain(
   lags = np.arange(len(kept))
   with canvas.page(title, 4.8) as drawing:
     grid = drawing.subplots(2, 2, sharex=True, sharey='row')
-    canvas.head(grid[0, 0], f'{words[0]}: a matrix a step')
-    canvas.head(grid[0, 1], f'{words[1]}: a number a step and unit')
+    canvas.head(grid[0, 0], f'{labels[0]}: a matrix a step')
+    canvas.head(grid[0, 1], f'{labels[1]}: a number a step and unit')
     above, below = grid
     _draw_matrices(above[0], below[0], lags, factors)
     _draw_gates(above[1], below[1], lags, forget, kept, best)
@@ -97,7 +97,7 @@ def _draw_gates(
 
 
 def draw_belt(
-  words: str,
+  run: str,
   value: np.ndarray,
   marks: list[int],
   forget: np.ndarray,
@@ -107,14 +107,14 @@ def draw_belt(
   """Draw what is put on the belt at each step, and how far it is carried.
 
   Args:
-    words: what the run and its unit are called.
+    run: what the run and its unit are called.
     value: of the inputs, `[time]`.
     marks: marked steps.
     forget: f of the unit, `[time]`.
     belt: `products.Belt`.
     c: the cell state, `[time]`.
   """
-  title = f'The conveyor belt of one cell state: {words}'
+  title = f'The conveyor belt of one cell state: {run}'
   edges, time = np.arange(len(c) + 1) - 0.5, np.arange(len(c))
   colors = (canvas.ORANGE, canvas.GREEN)
   with canvas.page(title, 6.2) as drawing:

@@ -98,9 +98,9 @@ def draw_words(
 ) -> picture.Drawn:
   """Draw what the model expects at each word of a sentence, and all losses."""
   spec = spec_of(lstm)
-  found = text.index_text(text.read_text(spec.path), text.split_words, spec)
-  codes = found.held_out.astype(np.int64)
-  names = (*found.names[:-1], '(rare)')
+  indexed = text.index_text(text.read_text(spec.path), text.split_words, spec)
+  codes = indexed.held_out.astype(np.int64)
+  names = (*indexed.names[:-1], '(rare)')
   stop = names.index(STOP) if STOP in names else len(names) - 1
   strange = np.array([not name.isalpha() for name in names])
   begin, end = find_sentence(codes, stop, strange)
@@ -194,10 +194,10 @@ def draw_series(
       ]
     )
   errors = {name: metrics['loss'] for name, metrics in simple.items()}
-  shown = Forecasts(values, border, forecasts, errors)
+  drawn = Forecasts(values, border, forecasts, errors)
   first = FIRST_YEAR if not spec.path else 0
   figure = sequences_figures.draw_series(
-    shown, first, 'year' if not spec.path else 'step'
+    drawn, first, 'year' if not spec.path else 'step'
   )
   names = [
     f'{model}_seed_{seed}'

@@ -16,18 +16,18 @@ _MODELS = (canvas.BLUE, canvas.ORANGE)
 
 
 def draw_words(
-  words: str,
+  run: str,
   guesses: Sequence[Any],
   losses: Mapping[str, Sequence[float]],
 ) -> figure.Figure:
   """Draw the likeliest words at each place of a sentence.
 
   Args:
-    words: what the run is called.
+    run: what the run is called.
     guesses: `sequences.Guess` of each place.
     losses: what is compared -> its losses, a seed each.
   """
-  with canvas.page(f'The next word: {words}', 4.6) as drawing:
+  with canvas.page(f'The next word: {run}', 4.6) as drawing:
     table, bars = drawing.subplots(2, 1, height_ratios=(2.6, 1))
     rows = len(guesses[0].words)
     for x, guess in enumerate(guesses):
@@ -106,27 +106,28 @@ def _draw_dots(
   axes.grid(visible=False, axis='y')
 
 
-def draw_series(shown: Any, first: int, unit: str) -> figure.Figure:
+def draw_series(series: Any, first: int, unit: str) -> figure.Figure:
   """Draw a series, the forecasts of its held-out part, and the errors.
 
   Args:
-    shown: `sequences.Forecasts`.
+    series: `sequences.Forecasts`.
     first: the time of the first value.
     unit: of the time.
   """
-  time = first + np.arange(len(shown.values))
-  late = time[shown.border :]
+  time = first + np.arange(len(series.values))
+  late = time[series.border :]
   title = 'A time series: the next value, one at a time'
   with canvas.page(title, 6.2) as drawing:
     whole, part, errors = drawing.subplots(3, 1, height_ratios=(1, 1.7, 1))
-    whole.plot(time, shown.values, color='black', linewidth=0.9)
+    whole.plot(time, series.values, color='black', linewidth=0.9)
     whole.axvspan(late[0], late[-1], color=canvas.GRAY, alpha=0.25)
     canvas.head(whole, 'the whole series; shaded: never trained on')
-    part.plot(late, shown.values[shown.border :], color='black', label='series')
-    last = shown.values[shown.border - 1 : -1]
+    held_out = series.values[series.border :]
+    part.plot(late, held_out, color='black', label='series')
+    last = series.values[series.border - 1 : -1]
     part.plot(late, last, color=canvas.GRAY, linewidth=0.9, label='last value')
     for (model, values), color in zip(
-      shown.forecasts.items(), _MODELS, strict=True
+      series.forecasts.items(), _MODELS, strict=True
     ):
       band = {'color': color, 'alpha': 0.2, 'linewidth': 0}
       part.fill_between(late, values.min(0), values.max(0), **band)
@@ -138,13 +139,12 @@ def draw_series(shown: Any, first: int, unit: str) -> figure.Figure:
       axes.set_ylabel('standard\ndeviations')
       canvas.steps(axes, unit)
       axes.xaxis.set_major_formatter('{x:.0f}')
-    truth = shown.values[shown.border :]
     _draw_dots(
       errors,
-      {name: [loss] for name, loss in shown.simple.items()}
+      {name: [loss] for name, loss in series.simple.items()}
       | {
-        model: np.mean((values - truth) ** 2, axis=1).tolist()
-        for model, values in shown.forecasts.items()
+        model: np.mean((values - held_out) ** 2, axis=1).tolist()
+        for model, values in series.forecasts.items()
       },
     )
     errors.set_xlabel('mean squared error of the shaded part (less is better)')
