@@ -269,9 +269,8 @@ def from_record(record: Any) -> Run:
     InputError: a field that this version does not know, or a value that no
       program can be made of.
   """
-  rows = schema.table()
-  defaults = {name: row.default for name, row in rows.items()}
-  values = schema.check({**defaults, **_flat(record)}, rows, rounded=False)
+  values = {**schema.defaults(), **_flat(record)}
+  values = schema.check(values, schema.table(), rounded=False)
   return _make(values)[0]
 
 
