@@ -11,7 +11,7 @@ import math
 from typing import Any, NamedTuple
 
 from lstm_variants.config import fields
-from lstm_variants.runs import results
+from lstm_variants.config import fields as fields_lib
 
 # What the task and the model of a group tell, or what it averages over; and
 # when a run was looked at and saved, which may change as a study goes on.
@@ -20,7 +20,11 @@ _NOT_IN_LABEL = (
   'task.',
   'model.variant.',
   'model.toggles.',
-  *(f'{name}.' for name in results.HARMLESS if name != 'training.updates'),
+  *(
+    f'{name}.'
+    for name in fields_lib.CONDUCT_FIELDS
+    if name != 'training.updates'
+  ),
 )
 Run = Mapping[str, Any]
 # Values of a field that a random search drew, at least.

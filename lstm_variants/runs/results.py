@@ -24,13 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from lstm_variants.config import fields
 from lstm_variants.runs import files
 
 FORMAT = 2
 # Those that can be read; `record` tells how they differ.
 FORMATS = (1, 2)
-HARMLESS = fields.CONDUCT_FIELDS
 PARTIAL = '.partial'
 METRICS = 'metrics.jsonl'
 # Weights that a study begins with, where it was given some.

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from lstm_variants.config import fields as fields_lib
 from lstm_variants.runs import directory, files, record, results
 from lstm_variants.runs.directory import Mode
 
@@ -160,11 +161,11 @@ def test_the_same_study_is_gone_on_with_and_left_alone(tmp_path):
 
 
 def test_more_updates_and_other_intervals_are_harmless(tmp_path):
-  old = {field: 7 for field in results.HARMLESS}
+  old = {field: 7 for field in fields_lib.CONDUCT_FIELDS}
   runs = [{'seed': 0, 'training': _nest(old)}]
   _open(tmp_path, runs)
   new = runs
-  for field in results.HARMLESS:
+  for field in fields_lib.CONDUCT_FIELDS:
     new = [{'seed': 0, 'training': _nest({**old, field: 8})}]
     assert record.NEW.identity(new[0]) == {'seed': 0}
     directory.check(str(tmp_path), new, RESUME)

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from lstm_variants import console
+from lstm_variants.config import fields as fields_lib
 from lstm_variants.config import populations, settings
 from lstm_variants.launch import local
 from lstm_variants.runs import checkpoint, directory, files, results
@@ -175,7 +176,7 @@ def test_nobody_to_read_does_not_end_a_run(monkeypatch):
 
 def test_names_do_not_depend_on_what_is_harmless(make_config):
   names = set()
-  for value, field in enumerate(sorted(results.HARMLESS), 3):
+  for value, field in enumerate(sorted(fields_lib.CONDUCT_FIELDS), 3):
     if field != 'training.tensorboard':
       number = float(value) if 'minutes' in field else value
       run = settings.from_config(make_config({field: number}))

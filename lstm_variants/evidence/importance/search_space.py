@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_variants.config import fields
-from lstm_variants.runs import results
+from lstm_variants.config import fields as fields_lib
 
 # A field that takes fewer values within each model was compared, not searched.
 LEAST_VALUES = 4
@@ -140,7 +140,8 @@ def _is_searched(
   flat: Sequence[Mapping[str, Any]],
 ) -> bool:
   if any(
-    f'{name}.'.startswith(f'{n}.') for n in (*_LEFT_OUT, *results.HARMLESS)
+    f'{name}.'.startswith(f'{n}.')
+    for n in (*_LEFT_OUT, *fields_lib.CONDUCT_FIELDS)
   ):
     return False
   values: list[Any] = [config.get(name) for config in flat]
