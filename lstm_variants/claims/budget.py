@@ -59,8 +59,8 @@ class Budget:
     self._clock = clock
     self._end = clock() + 60 * minutes
 
-  def left(self) -> float:
-    """Return the seconds that are left, 0 at least."""
+  def remaining(self) -> float:
+    """Return the seconds until the budget ends, at least 0."""
     return max(self._end - self._clock(), 0.0)
 
 
@@ -83,10 +83,10 @@ def reproduce(
   """
   if not is_finished(wanted, workdir):
     begun = (workdir / 'study.json').is_file()
-    if budget.left() < (1 if begun else 60 * wanted.minutes):
+    if budget.remaining() < (1 if begun else 60 * wanted.minutes):
       why = (
         f'takes about {wanted.minutes:g} minutes on two cores, '
-        f'{budget.left() / 60:.1f} are left'
+        f'{budget.remaining() / 60:.1f} are left'
       )
       return Outcome(wanted, claim.Verdict.OUT_OF_BUDGET, why=why)
     status, said = _train(wanted, workdir, budget, stopped)
@@ -182,7 +182,7 @@ def _train(
         start_new_session=True,
       )
   try:
-    while process.poll() is None and budget.left() and not stopped():
+    while process.poll() is None and budget.remaining() and not stopped():
       time.sleep(0.2)
   finally:
     in_time = process.poll() is not None

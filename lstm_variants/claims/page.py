@@ -36,8 +36,8 @@ def listed(claims: Iterable[claim.Claim]) -> str:
   )
 
 
-def told(outcome: budget.Outcome) -> str:
-  """Return what became of a claim, in a few lines."""
+def outcome_text(outcome: budget.Outcome) -> str:
+  """Return the result of testing a claim, as lines for the terminal."""
   said = [f'    {line}' for line in _ours(outcome)]
   head = f'{outcome.of.name}: {outcome.verdict.value}'
   return '\n'.join((head, f'    published: {outcome.of.published}', *said))

@@ -22,11 +22,11 @@ class Arm(NamedTuple):
   """The runs of a study that have some fields in common.
 
   Attributes:
-    words: that name it.
+    label: names it in what is printed.
     fields: dotted names of the config, and their values.
   """
 
-  words: str
+  label: str
   fields: Mapping[str, Any]
 
 
@@ -34,16 +34,16 @@ class ArmError(ValueError):
   """A study has no run of an arm; the message is one line."""
 
 
-def arm(words: str, **fields: Any) -> Arm:
+def arm(label: str, **fields: Any) -> Arm:
   """Return an arm; `model__variant` stands for `model.variant`."""
   return Arm(
-    words, {name.replace('__', '.'): value for name, value in fields.items()}
+    label, {name.replace('__', '.'): value for name, value in fields.items()}
   )
 
 
-def model(variant: str, words: str = '', **fields: Any) -> Arm:
+def model(variant: str, label: str = '', **fields: Any) -> Arm:
   """Return the arm of a model."""
-  return arm(words or variant, model__variant=variant, **fields)
+  return arm(label or variant, model__variant=variant, **fields)
 
 
 def select(runs: Sequence[claim.Run], wanted: Arm) -> list[claim.Run]:
@@ -54,7 +54,7 @@ def select(runs: Sequence[claim.Run], wanted: Arm) -> list[claim.Run]:
   """
   chosen = [run for run in runs if _matches(run, wanted)]
   if not chosen:
-    raise ArmError(f'{wanted.words}: no run has {dict(wanted.fields)}')
+    raise ArmError(f'{wanted.label}: no run has {dict(wanted.fields)}')
   return chosen
 
 
@@ -77,7 +77,7 @@ def solves(of: Arm) -> claim.Question:
   def ask(runs: Sequence[claim.Run]) -> claim.Finding:
     solved, count = _solved(select(runs, of))
     return claim.Finding(
-      f'{of.words}: {_share(solved, count)}', solved == count
+      f'{of.label}: {_share(solved, count)}', solved == count
     )
 
   return ask
@@ -100,7 +100,7 @@ def as_often(of: Arm, successes: int, trials: int) -> claim.Question:
     p_value = shares.fisher(solved, count, successes, trials)
     fewer = solved * trials < successes * count and p_value < ALPHA
     text = (
-      f'{of.words}: {_share(solved, count)} against {successes}/{trials}; '
+      f'{of.label}: {_share(solved, count)} against {successes}/{trials}; '
       f'p {tables.p_value(p_value)}'
     )
     return claim.Finding(text, solved > 0 and not fewer)
@@ -113,7 +113,7 @@ def fails(of: Arm) -> claim.Question:
 
   def ask(runs: Sequence[claim.Run]) -> claim.Finding:
     solved, count = _solved(select(runs, of))
-    return claim.Finding(f'{of.words}: {_share(solved, count)}', not solved)
+    return claim.Finding(f'{of.label}: {_share(solved, count)}', not solved)
 
   return ask
 
@@ -129,7 +129,7 @@ def within(of: Arm, sequences: float) -> claim.Question:
   def ask(runs: Sequence[claim.Run]) -> claim.Finding:
     own = select(runs, of)
     median = _median(own)
-    ours = f'{of.words}: median {_sequences(median)} sequences to success'
+    ours = f'{of.label}: median {_sequences(median)} sequences to success'
     return claim.Finding(ours, median.estimate <= sequences)
 
   return ask
@@ -168,7 +168,7 @@ def no_later(of: Arm, than: Arm) -> claim.Question:
 def _race(
   runs: Sequence[claim.Run], of: Arm, than: Arm
 ) -> tuple[str, float, float]:
-  """Return both medians in words, the p value, and the first arm's lead.
+  """Return both medians as text, the p value, and the first arm's lead.
 
   The lead are its successes beyond those expected if the two were alike.
   """
@@ -178,7 +178,7 @@ def _race(
     [(grouping.times_to_success(own, longest), _successes(own)) for own in arms]
   )
   medians = (
-    f'{each.words} {_sequences(_median(own))}'
+    f'{each.label} {_sequences(_median(own))}'
     for each, own in zip((of, than), arms, strict=True)
   )
   text = (
@@ -199,7 +199,7 @@ def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
     ends = [_end(select(runs, each), metric) for each in (of, than)]
     p_value = intervals.welch(*(end.values for end in ends))
     text = '; '.join(
-      f'{each.words} {end.text}'
+      f'{each.label} {end.text}'
       for each, end in zip((of, than), ends, strict=True)
     )
     below = ends[0].mean.estimate < ends[1].mean.estimate
@@ -264,7 +264,7 @@ def _end(runs: Sequence[claim.Run], metric: str) -> _End:
 
 def _against(of: Arm, metric: str, end: _End, sense: str, limit: float) -> str:
   asked = f'asked: {sense} {tables.number(limit)}'
-  return f'{of.words}: mean {metric} at the end {end.text}; {asked}'
+  return f'{of.label}: mean {metric} at the end {end.text}; {asked}'
 
 
 def _successes(runs: Sequence[claim.Run]) -> list[bool]:

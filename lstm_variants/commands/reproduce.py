@@ -101,7 +101,7 @@ def _test(
     outcomes[name] = budget_lib.reproduce(
       wanted[name], workdir / name, budget, interrupt.requested
     )
-    console.say(page.told(outcomes[name]))
+    console.say(page.outcome_text(outcomes[name]))
   return outcomes
 
 

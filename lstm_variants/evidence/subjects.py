@@ -72,12 +72,12 @@ class Moment(NamedTuple):
   """The runs of a subject at one moment of their training.
 
   Attributes:
-    words: as 'before training'.
+    title: such as 'before training'.
     update: updates done.
     params: of the model, every leaf `[seeds, ...]`.
   """
 
-  words: str
+  title: str
   update: int
   params: Any
 
@@ -179,7 +179,7 @@ def moments(study: Study, family: Sequence[Subject]) -> list[list[Moment]]:
     family: its models of one task.
 
   Returns:
-    For each model, its moments: as many for all, with the same words.
+    For each model, its moments: equally many for all, with the same titles.
 
   Raises:
     WorkdirError: what was written at an end cannot be read.

@@ -154,7 +154,7 @@ def render(
   drawings: Mapping[tuple[str, str], str],
   provenance: Mapping[str, Mapping[str, Any]],
   baseline: str,
-  shown: Sequence[gallery.Shown] = (),
+  analyses: Sequence[gallery.Shown] = (),
 ) -> str:
   """Return the report as a page that needs nothing beside itself.
 
@@ -164,7 +164,7 @@ def render(
     drawings: (task, 'loss' or 'success') -> SVG text.
     provenance: what `results.read_provenance` returns.
     baseline: the model that others are compared with.
-    shown: what `experiments.analyse` has drawn of these runs.
+    analyses: what `experiments.analyse` has drawn of these runs.
   """
   tasks = list(dict.fromkeys(row.task for row in rows))
   finished = sum(row.runs for row in rows)
@@ -175,7 +175,7 @@ def render(
       study,
       rows,
       drawings,
-      [drawing for drawing in shown if drawing.task == task],
+      [analysis for analysis in analyses if analysis.task == task],
     )
     for index, task in enumerate(tasks)
   ]
@@ -289,8 +289,8 @@ def _table(rows: Iterable[comparison.Row]) -> str:
   head = ''
   for first, *below in _STACKS:
     heading, unit = tables.COLUMNS[first]
-    words = (unit, *(tables.COLUMNS[position][0] for position in below))
-    head += f'<th scope="col">{_escape(heading)}{_small(words)}</th>'
+    details = (unit, *(tables.COLUMNS[position][0] for position in below))
+    head += f'<th scope="col">{_escape(heading)}{_small(details)}</th>'
   body = ''
   for row in rows:
     cells, keys = tables.cells(row), tables.keys(row)
@@ -298,17 +298,17 @@ def _table(rows: Iterable[comparison.Row]) -> str:
     key = f' data-sort="{_escape(keys[0])}"'
     body += f'<tr{mark}><th scope="row"{key}>{_escape(cells[0])}</th>'
     for first, *below in _STACKS[1:]:
-      words = [cells[p] for p in below if cells[p] != tables.MISSING]
+      details = [cells[p] for p in below if cells[p] != tables.MISSING]
       key = f' data-sort="{_escape(keys[first])}"'
-      body += f'<td{key}>{_escape(cells[first])}{_small(words)}</td>'
+      body += f'<td{key}>{_escape(cells[first])}{_small(details)}</td>'
     body += '</tr>\n'
   return _scroll(
     f'<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>', table='sorted'
   )
 
 
-def _small(words: Iterable[str]) -> str:
-  return ''.join(f' <small>{_escape(word)}</small>' for word in words)
+def _small(texts: Iterable[str]) -> str:
+  return ''.join(f' <small>{_escape(text)}</small>' for text in texts)
 
 
 def _provenance(provenance: Mapping[str, Mapping[str, Any]]) -> str:
@@ -322,14 +322,14 @@ def _provenance(provenance: Mapping[str, Mapping[str, Any]]) -> str:
   head = (*headings, 'started', 'finished')
   lines = ''
   for name, entry in provenance.items():
-    words = (
+    texts = (
       str(numbers[json.dumps(_program(entry))]),
       ', '.join(str(device) for device in entry.get('devices') or ()),
       _seconds(entry.get('compile_seconds')),
       _seconds(entry.get('train_seconds')),
       *(str(entry.get(key) or '') for key in ('started', 'finished')),
     )
-    cells = ''.join(f'<td>{_escape(word)}</td>' for word in words)
+    cells = ''.join(f'<td>{_escape(text)}</td>' for text in texts)
     lines += f'<tr><th scope="row">{_escape(name)}</th>{cells}</tr>\n'
   columns = ''.join(f'<th scope="col">{word}</th>' for word in head)
   described = (
@@ -374,8 +374,7 @@ def _inline(svg: str, prefix: str, description: str) -> str:
 
 def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
   items = (
-    f'<dt>{_escape(name)}</dt><dd>{_escape(words)}</dd>'
-    for name, words in pairs
+    f'<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>' for name, text in pairs
   )
   return f'<dl>{"".join(items)}</dl>'
 

@@ -1,4 +1,4 @@
-"""The comparison as tables: the words in their cells, and the terminal."""
+"""The comparison as tables: the texts of their cells, and the terminal."""
 
 from collections.abc import Mapping, Sequence
 import io
@@ -50,7 +50,7 @@ _PIPE_WIDTH = 160  # characters, when nobody sees the edge of the terminal
 
 
 def cells(row: comparison.Row) -> list[str]:
-  """Return a row's words, in the order of `COLUMNS`."""
+  """Return the texts of a row's cells, in the order of `COLUMNS`."""
   some = f' ({row.finite})' if row.finite < row.runs else ''
   return [
     f'{row.label} (baseline)' if row.is_baseline else row.label,
@@ -87,12 +87,12 @@ def keys(row: comparison.Row) -> list[str]:
     row.milliseconds,
   )
   names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': 'NaN'}
-  words = [repr(float(value)) for value in values]
-  return [row.label, *(names.get(word, word) for word in words)]
+  texts = [repr(float(value)) for value in values]
+  return [row.label, *(names.get(text, text) for text in texts)]
 
 
 def facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
-  """Return what is known of a task beforehand: its heading and its words.
+  """Return what is known of a task beforehand: a heading and a text each.
 
   Args:
     task: an entry of `tasks` in study.json.
@@ -106,7 +106,7 @@ def facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
   known += [
     ('published', published(result)) for result in task.get('published') or ()
   ]
-  return [(heading, words) for heading, words in known if words]
+  return [(heading, text) for heading, text in known if text]
 
 
 def published(result: Mapping[str, Any]) -> str:
@@ -156,8 +156,8 @@ def render(
   )
   stacks = [_stack(cells(row), form, missing) for row in rows]
   for column, (heading, _) in enumerate(form):
-    words = '\n'.join((heading, *(stack[column] for stack in stacks)))
-    width = max(len(line) for line in words.splitlines())
+    column_text = '\n'.join((heading, *(stack[column] for stack in stacks)))
+    width = max(len(line) for line in column_text.splitlines())
     table.add_column(
       rich_text.Text(heading),
       justify='right' if column else 'left',
@@ -198,18 +198,18 @@ def show(
       width = max(visible, unlimited.measure(table).minimum)
     console.size = (width, _HEIGHT)
     console.print(table)
-    for heading, words in facts(study['tasks'].get(task, {})):
-      console.print(f'  {heading}: {words}', soft_wrap=True)
+    for heading, text in facts(study['tasks'].get(task, {})):
+      console.print(f'  {heading}: {text}', soft_wrap=True)
     console.print()
 
 
 def _stack(
-  words: Sequence[str],
+  texts: Sequence[str],
   form: Sequence[tuple[str, Sequence[int]]],
   missing: str,
 ) -> list[str]:
-  """Join the words that share a column."""
-  plain = [word.replace(MISSING, missing) for word in words]
+  """Join the texts that share a column."""
+  plain = [text.replace(MISSING, missing) for text in texts]
   return ['\n'.join(plain[i] for i in positions) for _, positions in form]
 
 

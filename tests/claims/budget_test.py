@@ -143,10 +143,10 @@ def test_results_of_another_config_are_not_taken(config, tmp_path):
 
 def test_a_budget_runs_out():
   now = [100.0]
-  left = budget.Budget(0.5, lambda: now[0])
-  assert left.left() == 30
+  whole = budget.Budget(0.5, lambda: now[0])
+  assert whole.remaining() == 30
   now[0] += 31
-  assert left.left() == 0
+  assert whole.remaining() == 0
 
 
 def test_the_command_is_what_a_user_would_type():

@@ -129,7 +129,7 @@ def test_diverged_runs_are_told_and_never_good():
 
 def test_an_arm_is_its_fields():
   arm = questions.model('vanilla', 'the LSTM', seed=1)
-  assert arm.words == 'the LSTM'
+  assert arm.label == 'the LSTM'
   assert len(questions.select(runs('vanilla', FAST), arm)) == 1
   nested = questions.arm('x', model__variant='vanilla')
   assert nested.fields == {'model.variant': 'vanilla'}

@@ -115,7 +115,7 @@ def test_moments_go_from_the_seed_over_checkpoints_to_the_end(study):
     family, subjects.moments(study, family), strict=True
   ):
     assert [moment.update for moment in moments] == [0, 8, 16, 20]
-    assert [moment.words for moment in moments] == [
+    assert [moment.title for moment in moments] == [
       *('before training', 'after 8 updates', 'after 16 updates', 'at the end')
     ]
     for n, place in enumerate(subject.places):

@@ -274,6 +274,6 @@ def _panels(
 ) -> list[figures.Moment]:
   """Return a panel for each moment."""
   return [
-    figures.Moment(moment.words, list(of_moment))
+    figures.Moment(moment.title, list(of_moment))
     for moment, *of_moment in zip(measured[0].moments, *of_models, strict=True)
   ]
