@@ -13,7 +13,7 @@ from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import checkpoint, directory, files, record, results
 from lstm_variants.training import given as given_lib
-from lstm_variants.training import interrupt, loop, memory, resume
+from lstm_variants.training import interrupt, loop, memory, resume, watching
 from lstm_variants.training import population as population_lib
 
 MOST_RUNS = 100_000
@@ -140,6 +140,7 @@ def train(
   runs: Sequence[settings_lib.Run],
   mode: directory.Mode = directory.Mode.NEW,
   given: given_lib.Given | None = None,
+  watch: watching.Watch = watching.NOBODY,
 ) -> None:
   """Train every population of a study that is not finished yet.
 
@@ -151,6 +152,7 @@ def train(
     mode: what to do with a study that is there.
     given: the weights with which all the runs begin, whose config has
       `Given.digest` as training.start; None: they draw their own.
+    watch: who looks on, as a callback.
 
   Raises:
     GivenError: they are of other shapes.
@@ -185,7 +187,7 @@ def train(
     console.say(f'{name}: {len(runs)} runs in {len(members)} compiled programs')
     if given is not None:
       given_lib.save(workdir, given)
-    diverged = [_train_one(workdir, group, given) for group in members]
+    diverged = [_train_one(workdir, group, given, watch) for group in members]
   if all(diverged):
     raise DivergedError(
       f'--workdir={workdir}: every run diverged; the results are written; try '
@@ -291,6 +293,7 @@ def _train_one(
   workdir: str,
   population: populations.Population,
   given: given_lib.Given | None,
+  watch: watching.Watch,
 ) -> bool:
   """Train a population unless it is done; tell whether every run diverged."""
   name = population.name
@@ -302,7 +305,7 @@ def _train_one(
   )
   if hint:
     console.say(f'{name}: {hint}')
-  diverged = loop.train_population(workdir, population, given)
+  diverged = loop.train_population(workdir, population, given, watch)
   interrupt.check(saved=True)
   return diverged
 

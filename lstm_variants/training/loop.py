@@ -22,6 +22,7 @@ from lstm_variants.training import (
   states,
   step,
   tensorboard,
+  watching,
 )
 from lstm_variants.training import (
   patience as patience_lib,
@@ -41,6 +42,7 @@ def train_population(
   workdir: str,
   population: populations.Population,
   given: given_lib.Given | None = None,
+  watch: watching.Watch = watching.NOBODY,
 ) -> bool:
   """Train runs that share their settings, and write what they leave.
 
@@ -50,6 +52,7 @@ def train_population(
     workdir: an open study (`directory.open_study`).
     population: from `populations.split`.
     given: the weights with which its runs begin; None: they draw their own.
+    watch: who looks on.
 
   Returns:
     Whether every run diverged.
@@ -83,7 +86,9 @@ def train_population(
     stack.enter_context(interrupt.deferred())
     saver = _Saver(population, writer, start)
 
-    observe = functools.partial(_observe, population, writer, events, progress)
+    observe = functools.partial(
+      _observe, population, writer, events, progress, watch
+    )
     patience = _patience_at(start, population, writer)
     state, final, patience = _train(
       settings, compiled, start, patience, observe, saver
@@ -102,6 +107,7 @@ def _observe(
   writer: writer_lib.PopulationWriter,
   events: tensorboard.Events,
   progress: progress_lib.Progress,
+  watch: watching.Watch,
   state: _State,
   record: records.Record,
 ) -> None:
@@ -110,6 +116,8 @@ def _observe(
   writer.append_metrics(rows)
   events.write(rows)
   progress.show(records.report(state, record))
+  update, updates = int(state.update[0]), population.settings.updates
+  watch.see(watching.Evaluation(population.name, update, updates, rows))
 
 
 def _patience_at(

@@ -202,9 +202,9 @@ def _two_populations(make_config):
   return config, runs
 
 
-def _fake_training(workdir, population, given=None):
+def _fake_training(workdir, population, given=None, watch=None):
   """Stand in for the training of a population."""
-  del given
+  del given, watch
   name = population.name
   with writer_lib.PopulationWriter(workdir, name) as writer:
     writer.start()
@@ -220,8 +220,8 @@ def test_a_study_fails_only_where_every_population_diverged(
   config, runs = _two_populations(make_config)
   diverged: dict[str, bool] = {}
 
-  def training(workdir, population, given=None):
-    _fake_training(workdir, population, given)
+  def training(workdir, population, given=None, watch=None):
+    _fake_training(workdir, population)
     return diverged.setdefault(population.name, not diverged)
 
   monkeypatch.setattr(loop, 'train_population', training)
@@ -251,9 +251,9 @@ def test_an_interrupted_population_is_trained_again_from_its_start(
   config, runs = _two_populations(make_config)
   names = [populations.split([run])[0].name for run in runs]
 
-  def interrupted(workdir, population, given):
+  def interrupted(workdir, population, given, watch):
     if population.name == names[0]:
-      return _fake_training(workdir, population, given)
+      return _fake_training(workdir, population)
     with writer_lib.PopulationWriter(workdir, names[1]) as writer:
       writer.start()
       writer.append_metrics([{'run': 'half'}])

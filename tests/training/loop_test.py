@@ -16,12 +16,9 @@ import pytest
 from lstm_variants import models
 from lstm_variants.config import populations, settings
 from lstm_variants.launch import local
-from lstm_variants.runs import directory, results
-from lstm_variants.training import population as population_lib
-from lstm_variants.training import progress, states, step
-
-METRICS = ('train_loss', 'grad_norm', 'loss', 'wrong')
-
+from lstm_variants.runs import directory, files, results
+from lstm_variants.training import progress, states, step, watching
+from tests.training import scripted
 
 # A real study, small.
 
@@ -119,7 +116,7 @@ def test_metrics_have_a_row_per_run_at_update_0_and_after_every_chunk(trained):
   ]
   for row in rows:
     assert row['sequences'] == 4 * row['update']
-    assert row.keys() == {'run', 'update', 'sequences', *METRICS}
+    assert row.keys() == {'run', 'update', 'sequences', *scripted.METRICS}
     diverges = 'seed3' in row['run']
     assert 0 <= row['wrong'] <= 1
     assert diverges or row['loss'] > 0
@@ -174,69 +171,26 @@ def test_provenance_tells_device_and_times(trained):
 # The loop around a stand-in for the compiled population.
 
 
-class _Script:
-  """A population whose runs are solved, or diverge, at given updates."""
-
-  def __init__(self, monkeypatch, solved, diverged=None, loss=0.5):
-    self.chunks, self.size = [], len(solved)
-    self._solved, self._loss = np.array(solved), loss
-    self._diverged = np.array(diverged or [math.inf] * len(solved))
-    monkeypatch.setattr(
-      population_lib, 'compile_population', lambda *unused: self._compiled()
-    )
-
-  def _compiled(self):
-    # Padded as if for two devices.
-    never: Any = np.full(self.size + 1, -1)
-    update: Any = np.zeros(self.size + 1, int)
-    state = step.State(
-      {'w': np.ones((self.size + 1, 3), np.float32)},
-      (),
-      update,
-      None,
-      never,
-      never,
-    )
-    return population_lib.Compiled(
-      self.size, state, self._advance, self._place, 0.25, str
-    )
-
-  def _place(self, state):
-    return jax.tree.map(lambda x: np.concatenate((x, x[-1:])), state)
-
-  def _advance(self, state, updates):
-    self.chunks.append(updates)
-    done = int(state.update[0]) + updates
-    state = state._replace(
-      update=np.full(self.size + 1, done),
-      solved_at=self._marks(self._solved, done),
-      diverged_at=self._marks(self._diverged, done),
-    )
-    value = np.full(self.size + 1, self._loss)
-    value[-1] = 1e9  # padding, to be seen nowhere
-    return state, {name: value for name in METRICS}
-
-  def _marks(self, at, done) -> Any:
-    return np.append(np.where(at <= done, at, -1), -1).astype(int)
-
-
 @pytest.fixture
 def train(make_config, tmp_path):
   """`train({'training.updates': 9}, seeds=2)`: the directory of a study."""
 
-  def train(changes=None, seeds=2, mode=directory.Mode.NEW):
+  def train(
+    changes=None, seeds=2, mode=directory.Mode.NEW, watch=watching.NOBODY
+  ):
     config = make_config(changes)
     runs = local.expand(
       config, lambda hyper: hyper.sweep('config.seed', range(seeds))
     )
-    local.train(str(tmp_path / 'study'), 'scripted', config, runs, mode)
-    return str(tmp_path / 'study')
+    workdir = str(tmp_path / 'study')
+    local.train(workdir, 'scripted', config, runs, mode, watch=watch)
+    return workdir
 
   return train
 
 
 def test_chunks_cover_the_updates_with_a_shorter_last_one(train, monkeypatch):
-  script = _Script(monkeypatch, [math.inf, math.inf])
+  script = scripted.Script(monkeypatch, [math.inf, math.inf])
   workdir = train({'training.updates': 20})
   assert script.chunks == [0, 8, 8, 4]
   updates = [row['update'] for row in results.read_metrics(workdir)]
@@ -246,13 +200,13 @@ def test_chunks_cover_the_updates_with_a_shorter_last_one(train, monkeypatch):
 def test_updates_that_the_interval_divides_have_no_empty_chunk(
   train, monkeypatch
 ):
-  script = _Script(monkeypatch, [math.inf, math.inf])
+  script = scripted.Script(monkeypatch, [math.inf, math.inf])
   train({'training.updates': 16})
   assert script.chunks == [0, 8, 8]
 
 
 def test_zero_updates_only_evaluate(train, monkeypatch):
-  script = _Script(monkeypatch, [math.inf, math.inf])
+  script = scripted.Script(monkeypatch, [math.inf, math.inf])
   workdir = train({'training.updates': 0})
   assert script.chunks == [0]
   rows = results.read_runs(workdir)
@@ -261,7 +215,7 @@ def test_zero_updates_only_evaluate(train, monkeypatch):
 
 
 def test_training_stops_once_all_runs_are_solved(train, monkeypatch):
-  script = _Script(monkeypatch, [3, 11])
+  script = scripted.Script(monkeypatch, [3, 11])
   workdir = train({'training.updates': 100})
   assert script.chunks == [0, 8, 8]
   rows = results.read_runs(workdir)
@@ -271,7 +225,7 @@ def test_training_stops_once_all_runs_are_solved(train, monkeypatch):
 
 
 def test_training_goes_on_when_it_is_told_to(train, monkeypatch):
-  script = _Script(monkeypatch, [3, 5])
+  script = scripted.Script(monkeypatch, [3, 5])
   workdir = train({'training.updates': 20, 'training.stop_when_solved': False})
   assert script.chunks == [0, 8, 8, 4]
   rows = results.read_runs(workdir)
@@ -279,7 +233,7 @@ def test_training_goes_on_when_it_is_told_to(train, monkeypatch):
 
 
 def test_one_unsolved_run_keeps_training_going(train, monkeypatch):
-  script = _Script(monkeypatch, [3, math.inf])
+  script = scripted.Script(monkeypatch, [3, math.inf])
   workdir = train({'training.updates': 20})
   assert sum(script.chunks) == 20
   statuses = [row['status'] for row in results.read_runs(workdir)]
@@ -290,7 +244,7 @@ def test_one_unsolved_run_keeps_training_going(train, monkeypatch):
 def test_training_stops_once_all_runs_have_diverged(
   train, tmp_path, monkeypatch, stop
 ):
-  script = _Script(monkeypatch, [math.inf, 2], diverged=[2, 9])
+  script = scripted.Script(monkeypatch, [math.inf, 2], diverged=[2, 9])
   changes = {'training.updates': 100, 'training.stop_when_solved': stop}
   if stop:
     train(changes)
@@ -307,14 +261,14 @@ def test_training_stops_once_all_runs_have_diverged(
 
 
 def test_a_loss_that_is_not_finite_is_null(train, monkeypatch):
-  _Script(monkeypatch, [math.inf] * 2, loss=math.nan)
+  scripted.Script(monkeypatch, [math.inf] * 2, loss=math.nan)
   workdir = train({'training.updates': 8})
   assert {row['loss'] for row in results.read_metrics(workdir)} == {None}
   assert results.read_runs(workdir)[0]['final']['loss'] is None
 
 
 def test_padding_is_in_no_file(train, monkeypatch):
-  _Script(monkeypatch, [math.inf] * 3)
+  scripted.Script(monkeypatch, [math.inf] * 3)
   workdir = train(seeds=3)
   assert len(results.read_runs(workdir)) == 3
   assert {row['loss'] for row in results.read_metrics(workdir)} == {0.5}
@@ -323,12 +277,12 @@ def test_padding_is_in_no_file(train, monkeypatch):
 
 
 def test_an_error_while_training_leaves_no_final_directory(train, monkeypatch):
-  script = _Script(monkeypatch, [math.inf] * 2)
+  script = scripted.Script(monkeypatch, [math.inf] * 2)
   monkeypatch.setattr(script, '_marks', lambda *unused: 1 / 0)
   with pytest.raises(ZeroDivisionError):
     train()
   monkeypatch.undo()
-  _Script(monkeypatch, [math.inf] * 2)
+  scripted.Script(monkeypatch, [math.inf] * 2)
   workdir = train(mode=directory.Mode.RESUME)
   assert len(results.read_runs(workdir)) == 2
 
@@ -339,7 +293,7 @@ def test_an_error_while_training_leaves_no_final_directory(train, monkeypatch):
 def test_plain_lines_are_printed_where_there_is_no_terminal(
   train, monkeypatch, capsys
 ):
-  _Script(monkeypatch, [3, math.inf], diverged=[math.inf, 9])
+  scripted.Script(monkeypatch, [3, math.inf], diverged=[math.inf, 9])
   monkeypatch.setattr(progress, '_PAUSE', 0.0)
   train({'training.updates': 20})
   out = capsys.readouterr().out
@@ -356,7 +310,7 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(
 
 
 def test_plain_lines_pause(train, monkeypatch, capsys):
-  _Script(monkeypatch, [math.inf] * 2)
+  scripted.Script(monkeypatch, [math.inf] * 2)
   train({'training.updates': 800})
   lines = capsys.readouterr().out.splitlines()
   assert len(lines) < 10
@@ -371,7 +325,7 @@ class _Terminal(io.StringIO):
 
 
 def test_a_terminal_gets_a_bar(train, monkeypatch):
-  _Script(monkeypatch, [3, math.inf], diverged=[math.inf, 9])
+  scripted.Script(monkeypatch, [3, math.inf], diverged=[math.inf, 9])
   terminal = _Terminal()
   monkeypatch.setattr(sys, 'stdout', terminal)
   monkeypatch.setenv('TERM', 'xterm-256color')
@@ -383,6 +337,30 @@ def test_a_terminal_gets_a_bar(train, monkeypatch):
   assert 'solved 1/2' in shown and 'diverged 1' in shown
   assert '16/20' in shown and 'updates/s' in shown
   assert 'compiling' not in shown.splitlines()[-1]
+
+
+# Who looks on.
+
+
+def test_a_callback_sees_what_is_written_when_it_is_written(train, monkeypatch):
+  scripted.Script(monkeypatch, [math.inf] * 2)
+  seen, written = [], []
+
+  def callback(evaluation):
+    seen.append(evaluation)
+    (file,) = pathlib.Path(workdir).rglob('metrics.jsonl')
+    written.append(len(file.read_bytes().splitlines()))
+
+  workdir = train({'training.updates': 0})  # only to know where it is
+  changes = {'training.updates': 20}
+  train(changes, mode=directory.Mode.OVERWRITE, watch=watching.Watch(callback))
+  rows = [json.loads(files.json_line(r)) for e in seen for r in e.rows]
+  assert rows == results.read_metrics(workdir)
+  assert [(e.update, e.updates) for e in seen] == [
+    (update, 20) for update in (0, 8, 16, 20)
+  ]
+  assert {e.population for e in seen} == results.read_provenance(workdir).keys()
+  assert written == [2, 4, 6, 8]
 
 
 # TensorBoard.
@@ -403,7 +381,7 @@ def _scalars(path):
 
 def test_tensorboard_files_hold_the_metrics(train, monkeypatch):
   pytest.importorskip('tensorboardX')
-  script = _Script(monkeypatch, [math.inf] * 2)
+  script = scripted.Script(monkeypatch, [math.inf] * 2)
   original = script._advance
 
   def advance(state, updates):
@@ -428,7 +406,7 @@ def test_tensorboard_files_hold_the_metrics(train, monkeypatch):
 
 
 def test_without_the_wish_there_are_no_event_files(train, monkeypatch):
-  _Script(monkeypatch, [math.inf] * 2)
+  scripted.Script(monkeypatch, [math.inf] * 2)
   monkeypatch.setitem(sys.modules, 'tensorboardX', None)
   workdir = train()
   assert not list(pathlib.Path(workdir).rglob('tensorboard'))

@@ -17,7 +17,7 @@ from lstm_variants.launch import local
 from lstm_variants.runs import checkpoint, directory, files, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.runs.directory import Mode
-from lstm_variants.training import resume, states
+from lstm_variants.training import resume, states, watching
 
 MODELS = ['vanilla', 'peephole']
 
@@ -59,6 +59,29 @@ def test_what_is_trained_longer_is_evaluated_at_multiples_of_the_interval(
   train(MORE, Mode.RESUME, models=MODELS[:1])
   rows = results.read_metrics(str(path))
   assert [row['update'] for row in rows] == [0, 8, 16, 20, 24, 32, 40]
+
+
+def test_what_a_callback_raises_ends_the_training_which_can_go_on(
+  make_config, tmp_path
+):
+  config = make_config({'training.save_interval': 8})
+  runs, seen = [local.check(config)], []
+
+  def callback(evaluation):
+    seen.append(evaluation.update)
+    if seen == [0, 8, 16]:
+      raise ZeroDivisionError('mine')
+
+  def train(mode):
+    watch = watching.Watch(callback)
+    local.train(str(tmp_path), 'one', config, runs, mode, watch=watch)
+
+  with pytest.raises(ZeroDivisionError, match='mine'):
+    train(Mode.NEW)
+  train(Mode.RESUME)
+  assert seen == [0, 8, 16, 16, 20]
+  rows = results.read_metrics(str(tmp_path))
+  assert [row['update'] for row in rows] == [0, 8, 16, 20]
 
 
 def test_the_time_of_earlier_sessions_counts(make_config, tmp_path):
