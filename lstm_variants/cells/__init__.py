@@ -4,6 +4,7 @@ To add one in the house: a module with its `CELLS`, and its name in `MODULES`;
 from outside: `register_cell`.
 """
 
+from collections.abc import Mapping
 import functools
 from typing import Any
 
@@ -72,10 +73,34 @@ def register_cell(name: str, cell: contract.Cell) -> None:
   """
   _refuse_other('cell', name, variants.VARIANTS)
   before = CELLS.get(name)
-  CELLS.register(name, cell, check_cell.check_cell)
+  others = {key: other for key, other in CELLS.items() if key != name}
+  CELLS.register(name, cell, functools.partial(_check_new, others=others))
   if before not in (None, cell):
     # Programs are kept by the names of cells.
     jax.clear_caches()
+
+
+def _check_new(
+  cell: contract.Cell, others: Mapping[str, contract.Cell]
+) -> None:
+  """Refuse a cell that breaks the contract, or cannot share a field.
+
+  A setting is one field of a config, `model.cell.NAME`, whatever cell reads it,
+  and a field holds values of one type.
+
+  Raises:
+    ValueError: what the cell gets wrong; one line.
+  """
+  check_cell.check_cell(cell)
+  for setting, known in cell.ranges.items():
+    for other, another in others.items():
+      kind = another.ranges.get(setting, known).kind
+      if known.kind is not kind:
+        raise ValueError(
+          f'setting {setting!r}: {known.kind.__name__} here, '
+          f'{kind.__name__} in {other}, and one field holds both; nearest: '
+          f'my_{setting}'
+        )
 
 
 def register_variant(name: str, variant: variants.Variant) -> None:

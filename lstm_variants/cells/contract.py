@@ -43,14 +43,23 @@ class Range(NamedTuple):
   """What a setting of a cell may be.
 
   Attributes:
-    smallest: valid value, an integer if the setting is; None for a switch.
-    largest: valid value; None for a switch.
+    smallest: valid value; None for a switch.
+    largest: valid value, an integer as `smallest` is if the setting is one;
+      None for a switch.
     meaning: one phrase.
   """
 
   smallest: float | None
   largest: float | None
   meaning: str
+
+  @property
+  def kind(self) -> type:
+    """The type of its values: bool, int or float."""
+    if self.smallest is None:
+      return bool
+    ends = (self.smallest, self.largest)
+    return float if any(isinstance(end, float) for end in ends) else int
 
 
 class Init(NamedTuple):
@@ -315,7 +324,7 @@ def check_range(
     if not isinstance(value, bool):
       raise SettingError(setting, value, 'not true or false; nearest: false')
     return
-  kind = type(known.smallest)
+  kind = known.kind
   if isinstance(value, bool) or not isinstance(value, (int, kind)):
     name = 'an integer' if kind is int else 'a number'
     raise SettingError(setting, value, f'not {name}; nearest: {known.smallest}')

@@ -114,11 +114,10 @@ def _cell_settings() -> Iterable[Field]:
   """Yield the settings of the cells; one that several have comes once."""
   for cell in cells.CELLS.values():
     for name, known in cell.ranges.items():
-      kind = bool if known.smallest is None else type(known.smallest)
       yield Field(
         _SETTING + name,
         None,
-        rules.Unchecked(kind, known.meaning),
+        rules.Unchecked(known.kind, known.meaning),
         fields.PROGRAM,
         f"{known.meaning[:1].upper()}{known.meaning[1:]}; open: the cell's.",
         by='model.variant',

@@ -207,6 +207,10 @@ def with_carry(*shape):
   return lambda settings, batch_shape, *rest: jnp.zeros(shape)
 
 
+class Sized(NamedTuple):
+  block_size: float
+
+
 WRONG: Any = {
   'is no lv.Cell': lambda: init,
   'init fails: KeyError': lambda: {'init': lambda *a: {}['x']},
@@ -236,6 +240,10 @@ WRONG: Any = {
   },
   'project and advance go together': lambda: {'project': step},
   'settings has c, h, ranges has none': lambda: {'settings': Pair(1, 2)},
+  "setting 'block_size': float here, int in lstm_1997.*my_block_size": lambda: {
+    'settings': Sized(0.5),
+    'ranges': {'block_size': lv.Range(0, 1.0, 'share of the blocks')},
+  },
 }
 
 

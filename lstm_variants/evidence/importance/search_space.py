@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_variants.config import fields
-from lstm_variants.config import fields as fields_lib
 
 # A field that takes fewer values within each model was compared, not searched.
 LEAST_VALUES = 4
@@ -140,8 +139,7 @@ def _is_searched(
   flat: Sequence[Mapping[str, Any]],
 ) -> bool:
   if any(
-    f'{name}.'.startswith(f'{n}.')
-    for n in (*_LEFT_OUT, *fields_lib.CONDUCT_FIELDS)
+    f'{name}.'.startswith(f'{n}.') for n in (*_LEFT_OUT, *fields.CONDUCT_FIELDS)
   ):
     return False
   values: list[Any] = [config.get(name) for config in flat]
