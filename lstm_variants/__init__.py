@@ -30,6 +30,7 @@ if TYPE_CHECKING:
   from lstm_variants.config.rules import Boolean as Boolean
   from lstm_variants.config.rules import Integer as Integer
   from lstm_variants.config.rules import Real as Real
+  from lstm_variants.errors import Error as Error
   from lstm_variants.models.modules import LSTMCell as LSTMCell
   from lstm_variants.models.modules import RNNCell as RNNCell
   from lstm_variants.models.modules import SequenceModel as SequenceModel
@@ -64,6 +65,7 @@ _HOMES = {
   'cells.variants': ('VARIANTS', 'Variant'),
   'config.fields': ('Field', 'PROGRAM', 'RUN'),
   'config.rules': ('Boolean', 'Integer', 'Real'),
+  'errors': ('Error',),
   'models.modules': ('LSTMCell', 'RNNCell', 'SequenceModel'),
   'optimizers': ('Optimizer', 'register_optimizer'),
   'tasks': ('TASKS', 'make_task', 'register_task'),

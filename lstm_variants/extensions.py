@@ -21,7 +21,7 @@ import re
 import sys
 import traceback
 
-from lstm_variants import console
+from lstm_variants import console, errors
 from lstm_variants.registry import HOUSE, Registry
 
 GROUP = 'lstm_variants'
@@ -32,7 +32,7 @@ _loaded: list[str] = []
 _named_by: dict[str, str] = {}
 
 
-class ExtensionError(Exception):
+class ExtensionError(errors.Error):
   """An extension cannot be imported, or is lacking; the message is one line."""
 
 

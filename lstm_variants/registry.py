@@ -10,6 +10,8 @@ import re
 import sys
 from typing import Any, TypeVar
 
+from lstm_variants import errors
+
 T = TypeVar('T')
 # A name goes into file names, labels and flags.
 _NAME = re.compile(r'[A-Za-z][A-Za-z0-9_]*')
@@ -17,7 +19,7 @@ _LONGEST = 40
 HOUSE = 'lstm_variants'
 
 
-class RegistryError(ValueError):
+class RegistryError(errors.Error, ValueError):
   """Something cannot be registered; the message is one line."""
 
 

@@ -14,12 +14,9 @@ import pathlib
 from absl import flags
 
 from docs import tour
-from docs.tour import picture
 from lstm_variants import console
 from lstm_variants.commands import config_file
-from lstm_variants.config import rules
 from lstm_variants.evidence import subjects
-from lstm_variants.runs import results
 from lstm_variants.training import backend
 
 _WORKDIR = flags.DEFINE_string('workdir', 'runs/tour', 'The run directory.')
@@ -28,14 +25,6 @@ _OUT = flags.DEFINE_string(
   'out', None, 'Where they go; nothing: WORKDIR/figures/tour.'
 )
 _LIST = flags.DEFINE_bool('list', False, 'Tell the names and draw nothing.')
-# What it may end with, each a line for the user.
-ERRORS = (
-  backend.BackendError,
-  results.WorkdirError,
-  rules.InputError,
-  subjects.SubjectError,
-  picture.TourError,
-)
 
 
 def main() -> None:

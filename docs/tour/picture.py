@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_variants import models
+from lstm_variants import errors, models
 from lstm_variants.evidence import subjects
 from lstm_variants.evidence.gates import measure
 from lstm_variants.report import curves
@@ -18,7 +18,7 @@ from lstm_variants.tasks import base
 SETTLE = 12
 
 
-class TourError(ValueError):
+class TourError(errors.Error, ValueError):
   """A study lacks what a picture needs; the message is one line."""
 
 

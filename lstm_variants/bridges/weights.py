@@ -11,6 +11,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from lstm_variants import errors
 from lstm_variants.cells import lstm
 from lstm_variants.runs import files
 
@@ -32,11 +33,11 @@ _TYPES = {
 }
 
 
-class ExportError(ValueError):
+class ExportError(errors.Error, ValueError):
   """A model cannot be put as another tool needs it; the message is a line."""
 
 
-class WeightsError(ValueError):
+class WeightsError(errors.Error, ValueError):
   """These are not the weights of such a layer; the message is a line."""
 
 

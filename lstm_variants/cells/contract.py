@@ -10,6 +10,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from lstm_variants import errors
 from lstm_variants.cells import stacks
 from lstm_variants.cells import unroll as unroll_lib
 
@@ -288,7 +289,7 @@ class Cell:
     return _find_size(self, params, in_features)
 
 
-class SettingError(ValueError):
+class SettingError(errors.Error, ValueError):
   """A setting of a cell is refused.
 
   Attributes:

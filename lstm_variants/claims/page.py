@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 import pathlib
 
+from lstm_variants import errors
 from lstm_variants.claims import budget, claim
 from lstm_variants.runs import files
 
@@ -21,7 +22,7 @@ _COLUMNS = (
 )
 
 
-class PageError(ValueError):
+class PageError(errors.Error, ValueError):
   """A page has no place for the table; the message is one line."""
 
 

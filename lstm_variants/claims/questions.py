@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import math
 from typing import Any, NamedTuple
 
+from lstm_variants import errors
 from lstm_variants.claims import claim
 from lstm_variants.config import fields
 from lstm_variants.report import tables
@@ -30,7 +31,7 @@ class Arm(NamedTuple):
   fields: Mapping[str, Any]
 
 
-class ArmError(ValueError):
+class ArmError(errors.Error, ValueError):
   """A study has no run of an arm; the message is one line."""
 
 

@@ -17,10 +17,9 @@ from absl import flags
 
 from lstm_variants import console, evidence
 from lstm_variants.commands import command, config_file
-from lstm_variants.config import rules
 from lstm_variants.evidence import gallery, subjects
 from lstm_variants.report import write as report
-from lstm_variants.runs import grouping, results
+from lstm_variants.runs import grouping
 from lstm_variants.training import backend
 
 ALL = 'all'
@@ -34,14 +33,6 @@ _TASKS = flags.DEFINE_list(
 _MODELS = flags.DEFINE_list('models', [], 'Names of models; none: all.')
 _BASELINE = flags.DEFINE_string(
   'baseline', 'vanilla', 'The model that the others are compared with.'
-)
-# What it may end with, each a line for the user.
-ERRORS = (
-  backend.BackendError,
-  results.WorkdirError,
-  rules.InputError,
-  grouping.BaselineError,
-  subjects.SubjectError,
 )
 
 

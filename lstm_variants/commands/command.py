@@ -25,9 +25,9 @@ from typing import Any
 from absl import app, flags
 from ml_collections import config_flags
 
-from lstm_variants import console, extensions
+from lstm_variants import console, errors, extensions
 from lstm_variants.commands import config_file
-from lstm_variants.runs import directory, files, results
+from lstm_variants.runs import directory, results
 from lstm_variants.training import interrupt
 
 # The flags below are the programs', so that their --help lists them.
@@ -35,16 +35,6 @@ flags.disclaim_key_flags()
 
 _HELP = ('help', 'helpshort', 'helpfull', 'helpxml', '?')
 _HELP_WANTED = {f'{dashes}{name}' for dashes in ('-', '--') for name in _HELP}
-
-
-# What any program may meet.
-_ANYWHERE = (
-  config_file.UsageError,
-  extensions.ExtensionError,
-  files.StorageError,
-  files.BusyError,
-  interrupt.Interrupted,
-)
 
 
 class _Defaults:
@@ -116,30 +106,27 @@ def start(program: types.ModuleType) -> None:
   """Run a program as if its module had been started.
 
   Args:
-    program: has `main`, and `ERRORS`, exceptions whose message is a line for
-      the user; its docstring and its flags are what --help shows.
+    program: has `main`; its docstring and its flags are what --help shows.
   """
   sys.modules['__main__'].__doc__ = program.__doc__
   for flag in flags.FLAGS.get_flags_for_module(program.__name__):
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
   _define_import()
-  run(program.main, *program.ERRORS)
+  run(program.main)
 
 
-def run(main: Callable[[], None], *errors: type[Exception]) -> None:
-  """Parse the flags and run a program.
+def run(main: Callable[[], None]) -> None:
+  """Parse the flags and run a program; say in one line why it ends early.
 
   Args:
     main: the program, after its flags are parsed.
-    *errors: exceptions whose message is a line for the user; those of
-      storage, and a signal, are understood anyway.
   """
 
   def guarded(argv: Sequence[str]) -> None:
     del argv
     try:
       main()
-    except (*errors, *_ANYWHERE) as error:
+    except (errors.Error, interrupt.Interrupted) as error:
       _refuse(error)
 
   interrupt.install()
@@ -180,11 +167,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
     wrong = error.flagname
     nearest = config_file.nearest_flag(wrong, fields)
     _refuse(config_file.UsageError(f'--{wrong}: unknown flag{nearest}'))
-  except (
-    flags.Error,
-    config_file.UsageError,
-    extensions.ExtensionError,
-  ) as error:
+  except (flags.Error, errors.Error) as error:
     _refuse(error)
   except Exception as error:  # whatever else a value may set off
     _refuse(

@@ -13,14 +13,12 @@ from absl import flags
 from lstm_variants.commands import command
 from lstm_variants.report import tables
 from lstm_variants.report import write as report
-from lstm_variants.runs import grouping, results
+from lstm_variants.runs import results
 
 _WORKDIR = command.define_workdir()
 _BASELINE = flags.DEFINE_string(
   'baseline', 'vanilla', 'The model that the others are compared with.'
 )
-# What it may end with, each a line for the user.
-ERRORS = (results.WorkdirError, grouping.BaselineError)
 
 
 def main() -> None:

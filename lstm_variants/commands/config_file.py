@@ -13,14 +13,14 @@ from typing import Any
 from absl import flags
 from ml_collections import config_dict
 
-from lstm_variants import console
+from lstm_variants import console, errors
 from lstm_variants.config import fields as fields_lib
 
 _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
 
 
-class UsageError(Exception):
+class UsageError(errors.Error):
   """The command line cannot be used; the message is one line."""
 
 

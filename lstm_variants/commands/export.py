@@ -24,8 +24,7 @@ import safetensors.numpy
 from lstm_variants import bridges, console
 from lstm_variants.bridges import onnx as onnx_lib
 from lstm_variants.commands import command, config_file
-from lstm_variants.config import rules
-from lstm_variants.runs import checkpoint, files, results
+from lstm_variants.runs import files
 from lstm_variants.training import trained
 
 SUFFIXES = ('.onnx', '.safetensors')
@@ -34,13 +33,6 @@ MOST_IDS = 8
 _WORKDIR = command.define_workdir()
 _RUN = flags.DEFINE_string('run', None, 'The id of the run, as in runs.jsonl.')
 _OUT = flags.DEFINE_string('out', None, 'The file, .onnx or .safetensors.')
-# What it may end with, each a line for the user.
-ERRORS = (
-  results.WorkdirError,
-  checkpoint.CheckpointError,
-  rules.InputError,
-  bridges.ExportError,
-)
 
 
 def main() -> None:

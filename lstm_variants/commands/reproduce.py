@@ -17,7 +17,7 @@ import pathlib
 
 from absl import flags
 
-from lstm_variants import claims, console
+from lstm_variants import claims, console, errors
 from lstm_variants.claims import budget as budget_lib
 from lstm_variants.claims import claim, page
 from lstm_variants.commands import config_file
@@ -39,13 +39,13 @@ _PAGE = flags.DEFINE_string(
 )
 
 
-class FailedError(Exception):
+class FailedError(errors.Error):
   """A study could not be trained; the message is one line."""
 
   exit_status = 1
 
 
-class StoppedError(Exception):
+class StoppedError(errors.Error):
   """A signal asked for the end."""
 
   def __init__(self, exit_status: int):
@@ -53,10 +53,6 @@ class StoppedError(Exception):
       'stopped; what was trained is saved, the same command goes on'
     )
     self.exit_status = exit_status
-
-
-# What it may end with, each a line for the user.
-ERRORS = (page.PageError, FailedError, StoppedError)
 
 
 def main() -> None:

@@ -42,8 +42,6 @@ _SEED = flags.DEFINE_integer(
 _OUT = flags.DEFINE_string(
   'out', None, 'The picture, .svg or .png; nothing: runs/show/TASK.svg.'
 )
-# What it may end with, each a line for the user.
-ERRORS = (backend.BackendError, rules.InputError)
 
 
 def main() -> None:

@@ -24,8 +24,6 @@ _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
 _MODE = command.define_mode()
 _FROM = first_weights.define_from()
-# What it may end with, each a line for the user.
-ERRORS = (backend.BackendError, *local.ERRORS)
 
 
 def main() -> None:

@@ -14,12 +14,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lstm_variants import errors
+
 # Of float32, in which hyper-parameters are traced; smaller numbers are lost.
 SMALLEST = float(np.finfo(np.float32).tiny)
 LARGEST = float(np.finfo(np.float32).max)
 
 
-class InputError(ValueError):
+class InputError(errors.Error, ValueError):
   """A setting is refused: one line with field, value, rule, valid choice."""
 
   def __init__(self, field: str, value: Any, rule: str):

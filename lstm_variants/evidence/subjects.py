@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_variants import console
+from lstm_variants import console, errors
 from lstm_variants.cells import remedies
 from lstm_variants.config import fields, task_fields
 from lstm_variants.config import settings as settings_lib
@@ -22,7 +22,7 @@ MOST_MOMENTS = 4
 MOST_MODELS = 40
 
 
-class SubjectError(ValueError):
+class SubjectError(errors.Error, ValueError):
   """What was asked for is not in the study; the message is one line."""
 
 

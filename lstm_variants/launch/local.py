@@ -7,11 +7,11 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from lstm_variants import console, extensions
+from lstm_variants import console, errors, extensions
 from lstm_variants.config import components, fields, populations, rules, schema
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.runs import checkpoint, directory, files, record, results
+from lstm_variants.runs import directory, files, record, results
 from lstm_variants.training import given as given_lib
 from lstm_variants.training import interrupt, loop, memory, resume, watching
 from lstm_variants.training import population as population_lib
@@ -19,25 +19,14 @@ from lstm_variants.training import population as population_lib
 MOST_RUNS = 100_000
 
 
-class GridError(ValueError):
+class GridError(errors.Error, ValueError):
   """A study's grid cannot be used; the message is one line for the user."""
 
 
-class DivergedError(Exception):
+class DivergedError(errors.Error):
   """Every run of a study diverged; the message is one line for the user."""
 
   exit_status = 3
-
-
-# What a study may end with, each a line for the user.
-ERRORS = (
-  GridError,
-  DivergedError,
-  results.WorkdirError,
-  checkpoint.CheckpointError,
-  rules.InputError,
-  given_lib.GivenError,
-)
 
 
 def expand(

@@ -20,7 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from lstm_variants import console
+from lstm_variants import console, errors
 from lstm_variants.runs import files
 
 FORMAT = 1
@@ -33,7 +33,7 @@ Arrays = dict[str, np.ndarray]
 _DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 
 
-class CheckpointError(ValueError):
+class CheckpointError(errors.Error, ValueError):
   """No checkpoint can be used; the message is one line for the user."""
 
   exit_status = 4

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from lstm_variants import errors
+
 ASIDE = '.tmp'
 LOCK = '.lock'
 # Beyond them a file, or a line of one, is none of ours: in study.json a run
@@ -30,19 +32,19 @@ _LARGEST_JSON = 2**22
 _held: dict[pathlib.Path, Any] = {}
 
 
-class StorageError(Exception):
+class StorageError(errors.Error):
   """Something could not be written; the message is one line for the user."""
 
   exit_status = 6
 
 
-class BusyError(Exception):
+class BusyError(errors.Error):
   """Another process writes here; the message is one line for the user."""
 
   exit_status = 5
 
 
-class DamagedError(ValueError):
+class DamagedError(errors.Error, ValueError):
   """A file is not what was written; the message is one line."""
 
 

@@ -10,6 +10,7 @@ import json
 import math
 from typing import Any, NamedTuple
 
+from lstm_variants import errors
 from lstm_variants.config import fields
 from lstm_variants.config import fields as fields_lib
 
@@ -31,7 +32,7 @@ Run = Mapping[str, Any]
 _DRAWN = 4
 
 
-class BaselineError(ValueError):
+class BaselineError(errors.Error, ValueError):
   """The baseline is not among the runs; the message is one line."""
 
 

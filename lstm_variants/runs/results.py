@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm_variants import errors
 from lstm_variants.runs import files
 
 FORMAT = 2
@@ -63,7 +64,7 @@ _LOSS: _Types = {'loss': (int, float, type(None))}
 _EVALUATION: _Types = {'run': str, 'update': int, 'sequences': int, **_LOSS}
 
 
-class WorkdirError(ValueError):
+class WorkdirError(errors.Error, ValueError):
   """A directory cannot be used; the message is one line for the user."""
 
 

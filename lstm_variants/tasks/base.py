@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lstm_variants import errors
 from lstm_variants.tasks.published import Published as Published
 
 # T in steps; traced where it is drawn for each batch.
@@ -244,7 +245,7 @@ class Spec(NamedTuple):
 OPTIONS = ('symbols', 'items', 'period', 'horizon', 'path', 'column')
 
 
-class SpecError(ValueError):
+class SpecError(errors.Error, ValueError):
   """A choice is refused.
 
   Attributes:

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lstm_variants import errors
 from lstm_variants.tasks import base
 
 # A task, by its length in steps.
@@ -26,7 +27,7 @@ OWN = 'own'
 _ROWS = 7
 
 
-class TaskError(ValueError):
+class TaskError(errors.Error, ValueError):
   """A task cannot be trained; the message is one line that tells why."""
 
 

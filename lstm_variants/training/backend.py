@@ -6,14 +6,14 @@ import sys
 
 import jax
 
-from lstm_variants import console
+from lstm_variants import console, errors
 from lstm_variants.training import memory
 
 # Read by XLA before 2025, and silently ignored since (jax issue 40150).
 _DEAD = '--xla_cpu_use_thunk_runtime=false'
 
 
-class BackendError(ValueError):
+class BackendError(errors.Error, ValueError):
   """XLA cannot start here; the message is one line for the user."""
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from lstm_variants import errors
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import files, results
 from lstm_variants.training import population as population_lib
@@ -25,7 +26,7 @@ from lstm_variants.training import states
 _SOURCE = 'from'
 
 
-class GivenError(ValueError):
+class GivenError(errors.Error, ValueError):
   """Runs cannot begin with these weights; the message is one line."""
 
 

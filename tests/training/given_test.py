@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from lstm_variants import errors
 from lstm_variants.commands import first_weights
 from lstm_variants.launch import local
 from lstm_variants.runs import directory, results
@@ -122,7 +123,7 @@ def test_identities_know_the_weights_and_not_where_they_were(source):
 
 
 def _refusal(source, config, workdir: pathlib.Path) -> str:
-  with pytest.raises(local.ERRORS) as refusal:
+  with pytest.raises(errors.Error) as refusal:
     _train(source, config, workdir)
   assert '\n' not in str(refusal.value) and not workdir.exists()
   return str(refusal.value)

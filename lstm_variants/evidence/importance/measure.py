@@ -23,6 +23,7 @@ import warnings
 
 import numpy as np
 
+from lstm_variants import errors
 from lstm_variants.evidence.importance import search_space
 
 # Fewer trials than this tell next to nothing of four hyper-parameters.
@@ -38,7 +39,7 @@ GRID = 40
 _MISSING = "importance needs an extra: pip install 'lstm-variants[importance]'"
 
 
-class ImportanceError(ValueError):
+class ImportanceError(errors.Error, ValueError):
   """Importance cannot be computed; the message is one line."""
 
 
