@@ -1,8 +1,8 @@
 """The table of all fields: the shared rows, and those that components bring."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 from lstm_variants import cells, optimizers, registry, tasks
 from lstm_variants.cells import initializers, lstm, variants
@@ -170,20 +170,32 @@ def _precision(row: Field, dtype: Any) -> str:
   return 'float64' if wide else 'float32'
 
 
+class Component(NamedTuple):
+  """What a choosing field, such as 'optimizer.name', chooses in a config.
+
+  Attributes:
+    label: names the component in a refusal.
+    reads: the fields that it reads, of those that have a `Field.by`.
+  """
+
+  label: str
+  reads: frozenset[str]
+
+
 def check_read(
   values: Mapping[str, Any],
   rows: Mapping[str, Field],
-  chosen: Mapping[str, tuple[str, frozenset[str]]],
-  readers: Mapping[str, Mapping[str, frozenset[str]]],
+  chosen: Mapping[str, Component],
+  readers: Callable[[], Mapping[str, Mapping[str, frozenset[str]]]],
 ) -> None:
   """Refuse a field that is set and that the chosen component does not read.
 
   Args:
     values: by dotted name, each checked by itself.
     rows: from `table`.
-    chosen: choosing field, as 'optimizer.name' -> what it chooses, in words,
-      and what that reads.
-    readers: choosing field -> every choice -> what it reads.
+    chosen: choosing field -> the component that it chooses.
+    readers: returns choosing field -> every choice -> the fields that it reads;
+      called for a refusal only, which names the choices that would do.
 
   Raises:
     InputError: for the first such field.
@@ -192,23 +204,27 @@ def check_read(
     value = values[name]
     if not row.by or _is_default(value, row.default):
       continue
-    label, read = chosen[row.by]
-    if name not in read:
-      able = [one for one, read in readers[row.by].items() if name in read]
-      if values[row.by] in able:  # not as it is set here
-        able = []
-      raise InputError(name, value, _unread(row, label, able))
+    component = chosen[row.by]
+    if name in component.reads:
+      continue
+    choices = [
+      choice for choice, reads in readers()[row.by].items() if name in reads
+    ]
+    if values[row.by] in choices:
+      # It would read the field, were it not for another field's value.
+      choices = []
+    raise InputError(name, value, _unread(row, component.label, choices))
 
 
-def _unread(row: Field, chosen: str, able: Sequence[str]) -> str:
-  """Say that a choice does not read a field, and which ones do."""
-  rule = f'{chosen} does not read it'
+def _unread(row: Field, label: str, choices: Sequence[str]) -> str:
+  """Say that a component does not read a field, and which choices do."""
+  rule = f'{label} does not read it'
   nearest = _written(row.default)
-  if not able:
+  if not choices:
     return f'{rule}; nearest: {nearest}'
   return (
-    f'{rule}, those that do: {rules.some(able)}; nearest: {nearest}, or '
-    f'--config.{row.by}={able[0]}'
+    f'{rule}, those that do: {rules.some(choices)}; nearest: {nearest}, or '
+    f'--config.{row.by}={choices[0]}'
   )
 
 

@@ -1,4 +1,10 @@
-"""From a config to checked, frozen settings; `ml_collections` stops here."""
+"""From a config to a run: what its program is made for, and its numbers.
+
+`from_config` checks a config and divides it by the roles of its fields:
+`Settings` are static (the compiled program depends on them), `Hyperparams` are
+traced (arguments of the program). `ml_collections` is not needed any more from
+here on.
+"""
 
 import collections
 from collections.abc import Iterator, Mapping
@@ -25,17 +31,20 @@ TaskFields = collections.namedtuple(
     if row.name.startswith('task.')
   ],
 )
-# Fields of which the cell with its toggles (`model_fields`) and the task
-# (`task_fields`) are made; they are no attributes of `Settings` by themselves.
-_CHOSEN = (
-  *('task.', 'model.toggles.', 'model.cell.'),
-  *('model.variant', 'model.recurrence'),
+# The fields from which the task and the cell with its toggles are made. These
+# are attributes of a run's settings and hyper-parameters; the fields are not.
+_OF_COMPONENTS = (
+  'task.',
+  'model.toggles.',
+  'model.cell.',
+  'model.variant',
+  'model.recurrence',
 )
 _PARTS = ('model', 'optimizer', 'training')
 
 
 class Values(Mapping[str, Any]):
-  """Values by dotted field that do not change: a mapping that is hashable."""
+  """A hashable, immutable mapping from dotted field names to values."""
 
   def __init__(self, values: Mapping[str, Any]):
     self._values = dict(values)
@@ -60,34 +69,36 @@ class Values(Mapping[str, Any]):
     return f'Values({self._values!r})'
 
 
-def _find(values: Mapping[str, Any], word: str) -> str:
-  """Return the field whose last word is `word`.
+def _field(values: Mapping[str, Any], attribute: str) -> str:
+  """Return the dotted field that is read as an attribute by its last part.
 
   Raises:
-    AttributeError: there is none.
+    AttributeError: there is no such field.
   """
   for part in _PARTS:
-    if f'{part}.{word}' in values:
-      return f'{part}.{word}'
-  raise AttributeError(word)
+    if f'{part}.{attribute}' in values:
+      return f'{part}.{attribute}'
+  raise AttributeError(attribute)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """What a compiled program is specialised to: runs that share it can share it.
+  """What is static in a run; runs with equal settings share a program.
 
-  A field of the config with the role PROGRAM or CONDUCT is an attribute by its
-  last word: `settings.batch_size` is training.batch_size. Beside them:
+  Settings are hashable. Each field with the role PROGRAM or CONDUCT is an
+  attribute by the last part of its name: `settings.batch_size` is
+  `training.batch_size`.
 
   Attributes:
-    values: those fields, by dotted name.
-    task_fields: `config.task`.
-    cell: a name from `cells.CELLS`.
-    cell_settings: of a cell that is no LSTM; None if it has none.
-    switches: name -> whether the program has it, of the rows with a `switch`,
-      also as attributes: noisy (zoneout or recurrent dropout), noisy_inputs,
-      penalised (gradients), dropped (between the layers).
-    scheduled: the learning rate changes while a run trains.
+    values: these fields, by dotted name.
+    task_fields: the fields of `config.task`.
+    cell: the cell's name in `cells.CELLS`.
+    cell_settings: the settings of a cell that is no LSTM; None if it has none.
+    switches: which optional parts the program has, by the names that the rows
+      have as `Field.switch`. They can be read as attributes too: `noisy`
+      (zoneout or recurrent dropout), `dropped` (dropout between the layers),
+      `noisy_inputs`, `penalised` (a penalty on gradients).
+    scheduled: whether the learning rate changes while a run trains.
   """
 
   values: Values
@@ -97,25 +108,20 @@ class Settings:
   switches: Values
   scheduled: bool
 
-  def __getattr__(self, word: str) -> Any:
-    if word.startswith('_') or word in ('values', 'switches'):
-      raise AttributeError(word)
-    if word in self.switches:
-      return self.switches[word]
-    return self.values[_find(self.values, word)]
+  def __getattr__(self, name: str) -> Any:
+    if name.startswith('_') or name in ('values', 'switches'):
+      raise AttributeError(name)  # as in `copy`, before these are set
+    if name in self.switches:
+      return self.switches[name]
+    return self.values[_field(self.values, name)]
 
   def replace(self, **changes: Any) -> 'Settings':
-    """Return settings with other values, by attribute."""
+    """Return settings in which some attributes have other values."""
     own = {field.name for field in dataclasses.fields(self)}
-    values = {
-      _find(self.values, word): value
-      for word, value in changes.items()
-      if word not in own
-    }
-    others = {word: changes[word] for word in changes if word in own}
-    return dataclasses.replace(
-      self, values=Values({**self.values, **values}), **others
-    )
+    values = dict(self.values)
+    for name in changes.keys() - own:
+      values[_field(values, name)] = changes.pop(name)
+    return dataclasses.replace(self, values=Values(values), **changes)
 
   @property
   def optimizer(self) -> str:
@@ -167,41 +173,45 @@ class Settings:
 
 
 class Hyperparams(NamedTuple):
-  """What may differ between the runs of one compiled program.
+  """What is traced: numbers that may differ between the runs of a program.
 
-  A field of the config with the role RUN is an attribute by its last word:
-  `hyperparams.learning_rate` is optimizer.learning_rate. In a population every
-  leaf is an array `[population]`; toggles that are the same in all its runs
-  stay Python bools (`population.stack`).
+  Each field with the role RUN is an attribute by the last part of its name:
+  `hyperparams.learning_rate` is `optimizer.learning_rate`. In a population
+  every leaf is an array `[population]`; a toggle that is the same in all its
+  runs stays a Python bool (`population.stack`).
 
   Attributes:
-    seed: of the run.
-    toggles: of an LSTM, else None.
-    values: dotted field -> number.
+    seed: the seed of the run.
+    toggles: the toggles of an LSTM; None for another cell.
+    values: the other fields, by dotted name.
   """
 
   seed: Any
   toggles: Any
   values: dict[str, Any]
 
-  def __getattr__(self, word: str) -> Any:
-    if word.startswith('_'):
-      raise AttributeError(word)
-    return self.values[_find(self.values, word)]
+  def __getattr__(self, name: str) -> Any:
+    if name.startswith('_'):
+      raise AttributeError(name)
+    return self.values[_field(self.values, name)]
 
   def replace(self, **changes: Any) -> 'Hyperparams':
-    """Return hyper-parameters with other values, by attribute."""
-    own = {word: changes[word] for word in changes if word in self._fields}
-    values = {
-      _find(self.values, word): value
-      for word, value in changes.items()
-      if word not in own
-    }
-    return self._replace(values={**self.values, **values})._replace(**own)
+    """Return hyper-parameters in which some attributes have other values."""
+    values = dict(self.values)
+    for name in changes.keys() - set(self._fields):
+      values[_field(values, name)] = changes.pop(name)
+    return self._replace(**{'values': values, **changes})
 
 
 class Run(NamedTuple):
-  """One run: its static settings, its hyper-parameters, its name and config."""
+  """One run of a study.
+
+  Attributes:
+    settings: what is static in it.
+    hyperparams: what is traced in it.
+    model: the model's name, such as 'vanilla+peephole_i'.
+    config: all of its fields, nested, as the run directory records them.
+  """
 
   settings: Settings
   hyperparams: Hyperparams
@@ -219,29 +229,21 @@ def from_config(config: Any) -> Run:
     A `Run`.
 
   Raises:
-    InputError: a value out of its range, an unknown name, a field that the
-      chosen component does not read, toggles or settings that contradict each
-      other, a task too short.
+    InputError: if a value is out of its range, a name is unknown, a field is
+      set that the chosen component does not read, toggles or settings
+      contradict each other, or the task is too short.
   """
   rows = schema.table()
   values = schema.check(_flat(config), rows)
-  run, choice = _make(values)
-  able = readers()
-  chosen = {
-    **{
-      field: (values[field], able[field][values[field]])
-      for field in ('optimizer.name', 'optimizer.schedule')
-    },
-    'model.variant': (run.model, choice.reads),
-  }
-  schema.check_read(values, rows, chosen, able)
+  run, chosen = _make(values)
+  schema.check_read(values, rows, chosen, readers)
   return run
 
 
 def readers() -> dict[str, Mapping[str, frozenset[str]]]:
-  """Return choosing field -> every choice -> the fields that it reads.
+  """Return choosing field -> each of its choices -> the fields that it reads.
 
-  The fields are those that not all choices read (`Field.by`).
+  Only fields that not every choice reads are listed, those with a `Field.by`.
   """
   return {
     'optimizer.name': {
@@ -257,17 +259,18 @@ def readers() -> dict[str, Mapping[str, frozenset[str]]]:
 
 
 def from_record(record: Any) -> Run:
-  """Return the run that a run directory recorded, maybe long ago.
+  """Return the run that a run directory recorded, perhaps long ago.
 
-  What was trained once stays readable: a field that the record lacks had its
-  default, and one that nothing reads (refused today) changed nothing.
+  What was trained once stays readable: a field that is missing in the record
+  had its default, and a field that nothing reads, which `from_config` refuses
+  today, changed nothing.
 
   Args:
-    record: a nested dict.
+    record: the run's config, as a nested dict.
 
   Raises:
-    InputError: a field that this version does not know, or a value that no
-      program can be made of.
+    InputError: if this version does not know a field, or no program can be
+      made of a value.
   """
   values = {**schema.defaults(), **_flat(record)}
   values = schema.check(values, schema.table(), rounded=False)
@@ -286,38 +289,57 @@ def _reads_of(
   return frozenset((*component.reads, *own))
 
 
-def _reads(
-  config: Mapping[str, Any], choice: model_fields.Choice
-) -> frozenset[str]:
-  """Return what the chosen components read, of what not all of them do."""
-  able, optimizer = readers(), config['optimizer']
-  return (
-    choice.reads
-    | able['optimizer.name'][optimizer['name']]
-    | able['optimizer.schedule'][optimizer['schedule']]
-  )
+def _components(
+  optimizer: Mapping[str, Any], choice: model_fields.Choice
+) -> dict[str, schema.Component]:
+  """Return choosing field -> the component that a config chooses with it.
+
+  Args:
+    optimizer: the fields of `config.optimizer`.
+    choice: what `config.model` chooses.
+  """
+  name, schedule = optimizer['name'], optimizer['schedule']
+  return {
+    'optimizer.name': schema.Component(
+      name, _reads_of(optimizers.OPTIMIZERS[name])
+    ),
+    'optimizer.schedule': schema.Component(
+      schedule, _reads_of(optimizers.SCHEDULES[schedule])
+    ),
+    'model.variant': schema.Component(choice.name, choice.reads),
+  }
+
+
+def _all_read(chosen: Mapping[str, schema.Component]) -> frozenset[str]:
+  """Return the fields that some chosen component reads."""
+  return frozenset().union(*(component.reads for component in chosen.values()))
 
 
 def unread(run: Run) -> frozenset[str]:
   """Return the fields that a run has and that nothing in it reads."""
   choice = model_fields.choose(run.config['model'])
-  read = _reads(run.config, choice)
+  read = _all_read(_components(run.config['optimizer'], choice))
   return frozenset(
     name for name, row in schema.table().items() if row.by and name not in read
   )
 
 
-def _switches(values: Mapping[str, Any]) -> dict[str, bool]:
-  """Return what a program has, of the rows that switch something on."""
+def _switches(hyperparams: Mapping[str, float]) -> dict[str, bool]:
+  """Return which parts a program has, by the rows with a `Field.switch`."""
   rows = [row for row in schema.table().values() if row.switch]
   switches = {row.switch: False for row in rows}
   for row in rows:
-    switches[row.switch] |= values.get(row.name, 0) > 0
+    switches[row.switch] |= hyperparams.get(row.name, 0) > 0
   return switches
 
 
-def _make(values: Mapping[str, Any]) -> tuple[Run, model_fields.Choice]:
+def _make(
+  values: Mapping[str, Any],
+) -> tuple[Run, dict[str, schema.Component]]:
   """Return the run of values that are each checked by themselves.
+
+  Returns:
+    The run; and choosing field -> the component that it chooses.
 
   Raises:
     InputError: values that contradict each other.
@@ -328,31 +350,25 @@ def _make(values: Mapping[str, Any]) -> tuple[Run, model_fields.Choice]:
   combinations.check(config)
   choice = model_fields.choose(config['model'])
   model_fields.check_penalty(config)
-  unused = schema.foreign() - _reads(config, choice)
-  config = fields.nest(
-    {k: v for k, v in fields.flatten(config) if k not in unused}
-  )
-  roles = {name: row.role for name, row in schema.table().items()}
-  chosen = {
-    name: value
-    for name, value in fields.flatten(config)
-    if not name.startswith(_CHOSEN)
-  }
+  chosen = _components(config['optimizer'], choice)
+  omitted = schema.foreign() - _all_read(chosen)
+  kept = {k: v for k, v in fields.flatten(config) if k not in omitted}
+  config = fields.nest(kept)
+
+  rows = schema.table()
+  static, traced = {}, {}
+  for name, value in kept.items():
+    if name == 'seed' or name.startswith(_OF_COMPONENTS):
+      continue
+    place = traced if rows[name].role is fields.RUN else static
+    place[name] = value
   settings = Settings(
-    values=Values(
-      {k: v for k, v in chosen.items() if roles[k] is not fields.RUN}
-    ),
+    values=Values(static),
     task_fields=TaskFields(**config['task']),
     cell=choice.cell,
     cell_settings=choice.cell_settings,
-    switches=Values(_switches(chosen)),
+    switches=Values(_switches(traced)),
     scheduled=schedules.varies(config['optimizer']),
   )
-  hyperparams = Hyperparams(
-    seed=config['seed'],
-    toggles=choice.toggles,
-    values={
-      k: v for k, v in chosen.items() if roles[k] is fields.RUN and k != 'seed'
-    },
-  )
-  return Run(settings, hyperparams, choice.name, config), choice
+  hyperparams = Hyperparams(config['seed'], choice.toggles, traced)
+  return Run(settings, hyperparams, choice.name, config), chosen
