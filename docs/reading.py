@@ -52,7 +52,9 @@ READING = (
   ),
   Part('config/populations.py', (), 'runs that share a program'),
   Part(
-    'runs/record.py', ('Form',), 'what makes two runs the same, on the disk too'
+    'runs/record.py',
+    ('Format',),
+    'what makes two runs the same, on the disk too',
   ),
   Part('launch/local.py', ('check', 'train', '_train_one'), 'a study trains'),
   Part(

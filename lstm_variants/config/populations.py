@@ -9,15 +9,15 @@ from lstm_variants.runs import record
 
 
 class Population(NamedTuple):
-  """Runs that share their settings; made once, by `split`.
+  """Runs that share their settings, and so one program; made by `split`.
 
   Attributes:
-    runs: their `config` is what the run directory records.
-    settings: shared by all of them.
-    name: of its directory: task, cell, width, and a hash of the runs.
-    identity: a hash of all that decides what it trains.
-    run_names: of each run: model, seed, and a hash of its config.
-    format: of its run directory, see `runs.record`.
+    runs: the runs; their `config` is as the run directory records it.
+    settings: the settings of all of them.
+    name: the name of its directory: task, cell, width, and a hash of the runs.
+    identity: a hash of all that decides what the runs train.
+    run_names: the name of each run: model, seed, and a hash of its config.
+    format_version: the version of its directory's `record.Format`.
   """
 
   runs: tuple[Run, ...]
@@ -25,42 +25,44 @@ class Population(NamedTuple):
   name: str
   identity: str
   run_names: tuple[str, ...]
-  format: int
+  format_version: int
 
 
 def split(
-  runs: Iterable[Run], form: record.Form | None = None
+  runs: Iterable[Run], study_format: record.Format | None = None
 ) -> list[Population]:
   """Split the runs of a study into populations.
 
   Args:
-    runs: of the whole study.
-    form: how its directory records them; None: as one that is begun now.
+    runs: all runs of the study.
+    study_format: how its directory records them; None: as a new directory does.
   """
   runs = list(runs)
-  form = form or record.new(schema.defaults())
-  digits = form.digits(len(runs))
-  members: dict[Settings, list[Run]] = {}
+  study_format = study_format or record.new(schema.defaults())
+  digits = study_format.digits(len(runs))
+  groups: dict[Settings, list[Run]] = {}
   for run in runs:
-    recorded = run._replace(config=form.record(run.config))
-    members.setdefault(run.settings, []).append(recorded)
-  return [_population(of_one, form, digits) for of_one in members.values()]
+    recorded = run._replace(config=study_format.record(run.config))
+    groups.setdefault(run.settings, []).append(recorded)
+  return [_population(group, study_format, digits) for group in groups.values()]
 
 
-def _population(runs: list[Run], form: record.Form, digits: int) -> Population:
+def _population(
+  runs: list[Run], study_format: record.Format, digits: int
+) -> Population:
   settings = runs[0].settings
-  identity = form.hash([run.config for run in runs])
+  identity = study_format.hash([run.config for run in runs])
   name = f'{settings.task_label}_{settings.cell}{settings.hidden_features}'
   return Population(
     runs=tuple(runs),
     settings=settings,
     name=f'{name}_{identity[:digits]}',
     identity=identity,
-    run_names=tuple(_run_name(run, form, digits) for run in runs),
-    format=form.format,
+    run_names=tuple(_run_name(run, study_format, digits) for run in runs),
+    format_version=study_format.version,
   )
 
 
-def _run_name(run: Run, form: record.Form, digits: int) -> str:
-  digest = form.hash([run.config])[:digits]
+def _run_name(run: Run, study_format: record.Format, digits: int) -> str:
+  digest = study_format.hash([run.config])[:digits]
   return f'{run.model}_seed{run.hyperparams.seed}_{digest}'

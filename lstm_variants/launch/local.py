@@ -40,7 +40,7 @@ def expand(
     config: the base config.
     get_hyper: called with the module `hyper`; returns settings that map
       'config.…' fields to values.
-    records: of the runs of a study that is gone on with, from `recorded`.
+    records: what `recorded` returns.
 
   Returns:
     One `Run` per setting, in order.
@@ -63,11 +63,11 @@ def expand(
       'split it'
     )
   runs, seen = [], {}
-  form = record.new(schema.defaults())
+  study_format = record.new(schema.defaults())
   for number, setting in enumerate(grid):
     same = len(records) == len(grid)
     run = check(_apply(config, setting), records[number] if same else None)
-    key = form.hash([run.config])
+    key = study_format.hash([run.config])
     if key in seen:
       raise GridError(
         f'get_hyper: settings {seen[key]} and {number} are the same run '
@@ -82,16 +82,17 @@ def expand(
 def check(
   config: Any, record: Mapping[str, Any] | None = None
 ) -> settings_lib.Run:
-  """Return the run of a config, which this machine has the memory for.
+  """Check a config and the memory that it needs, and return its run.
 
   Args:
     config: see `settings.from_config`.
-    record: of the same run in a directory that is gone on with; None: there is
-      none. A run that was taken before is taken as it was.
+    record: the config of the same run as a resumed study recorded it, or None.
+      A run that is recorded is accepted as it is: an earlier version may have
+      refused less.
 
   Raises:
-    InputError: what is refused (`settings.from_config`), or a size beyond the
-      memory.
+    InputError: if `settings.from_config` refuses the config, or the machine
+      has too little memory for the run.
   """
   try:
     run = settings_lib.from_config(config)
@@ -134,32 +135,36 @@ def train(
   """Train every population of a study that is not finished yet.
 
   Args:
-    workdir: where the results go.
-    name: of the study.
-    config: the base config.
-    runs: from `expand`, or a single run.
-    mode: what to do with a study that is there.
-    given: the weights with which all the runs begin, whose config has
-      `Given.digest` as training.start; None: they draw their own.
+    workdir: the run directory.
+    name: the study's name.
+    config: the base config, without the changes of the grid.
+    runs: what `expand` returns, or a single run.
+    mode: what to do with a study that exists in `workdir`.
+    given: the weights with which all runs begin, whose config has
+      `Given.digest` as training.start; None: each run draws its own.
     watch: who looks on, as a callback.
 
   Raises:
-    GivenError: they are of other shapes.
-    WorkdirError: the directory cannot be used.
-    BusyError: another process trains there.
-    StorageError: something could not be written.
-    InputError: a population needs more memory than there is, or a batch more
-      devices.
-    CheckpointError: an interrupted population has no checkpoint that is whole.
-    Interrupted: a signal asked for the end; everything is saved.
-    DivergedError: every run diverged; their results are written.
+    GivenError: if the given weights have other shapes.
+    WorkdirError: if the directory cannot be used.
+    BusyError: if another process trains there.
+    StorageError: if something cannot be written.
+    InputError: if a population needs more memory, or a batch more devices,
+      than there are.
+    CheckpointError: if an interrupted population has no usable checkpoint.
+    Interrupted: if a signal asked for the end; everything is saved.
+    DivergedError: if every run diverged; the results are written.
   """
-  runs = _as_recorded(workdir, runs, mode)
+  defaults = schema.defaults()
+  study_format = record.new(defaults)
+  resumed = _read_resumed(workdir, mode)
+  if resumed is not None:
+    study_format = record.of_study(resumed, defaults)
+    runs = _as_recorded(runs, resumed['runs'])
   _check_given(runs, given)
-  configs, defaults = [run.config for run in runs], schema.defaults()
+  configs = [run.config for run in runs]
   directory.check(workdir, configs, mode, defaults)
-  form = _form(workdir, mode, defaults)
-  members = populations.split(runs, form)
+  members = populations.split(runs, study_format)
   _check_machine(workdir, members)
   tasks = {run.settings.task_label: describe_task(run.settings) for run in runs}
   with directory.open_study(
@@ -169,14 +174,14 @@ def train(
     tasks,
     configs,
     mode,
-    functools.partial(_check_left, workdir, members, tasks),
-    form,
+    functools.partial(_check_resumable, workdir, members, tasks),
+    study_format,
     extensions.needed_by(*components.of_runs(configs)),
   ):
     console.say(f'{name}: {len(runs)} runs in {len(members)} compiled programs')
     if given is not None:
       given_lib.save(workdir, given)
-    diverged = [_train_one(workdir, group, given, watch) for group in members]
+    diverged = [_train_one(workdir, member, given, watch) for member in members]
   if all(diverged):
     raise DivergedError(
       f'--workdir={workdir}: every run diverged; the results are written; try '
@@ -184,28 +189,36 @@ def train(
     )
 
 
-def _as_recorded(
-  workdir: str, runs: Sequence[settings_lib.Run], mode: directory.Mode
-) -> Sequence[settings_lib.Run]:
-  """Return runs with what their directory has of fields that they do not read.
+def recorded(workdir: str, mode: directory.Mode) -> Sequence[Mapping[str, Any]]:
+  """Return the recorded configs of the runs of a study to be resumed.
 
-  Those of before were not refused there: they are part of names, and changed
-  nothing.
+  Without --resume there are none.
   """
-  records = recorded(workdir, mode)
+  resumed = _read_resumed(workdir, mode)
+  return () if resumed is None else resumed['runs']
+
+
+def _read_resumed(workdir: str, mode: directory.Mode) -> dict[str, Any] | None:
+  """Return the study.json of a study to be resumed, None if there is none."""
+  if mode is not directory.Mode.RESUME:
+    return None
+  try:
+    return results.read_study(workdir)
+  except results.WorkdirError:
+    return None  # `directory.check` refuses it
+
+
+def _as_recorded(
+  runs: Sequence[settings_lib.Run], records: Sequence[Mapping[str, Any]]
+) -> Sequence[settings_lib.Run]:
+  """Return runs in which fields that nothing reads have their recorded values.
+
+  Earlier versions did not refuse such values: they changed nothing, but are
+  part of the names of runs.
+  """
   if len(records) != len(runs):
     return runs
   return [_adopt(run, old) for run, old in zip(runs, records, strict=True)]
-
-
-def recorded(workdir: str, mode: directory.Mode) -> Sequence[Mapping[str, Any]]:
-  """Return the records of the runs of a study that is gone on with, or none."""
-  if mode is not directory.Mode.RESUME:
-    return ()
-  try:
-    return results.read_study(workdir)['runs']
-  except results.WorkdirError:
-    return ()  # it is refused where the directory is checked
 
 
 def _adopt(run: settings_lib.Run, old: Mapping[str, Any]) -> settings_lib.Run:
@@ -233,15 +246,6 @@ def _check_given(
     given_lib.check(given, runs)
 
 
-def _form(
-  workdir: str, mode: directory.Mode, defaults: Mapping[str, Any]
-) -> record.Form:
-  """Return the form of the records of a study: a resumed one keeps its own."""
-  if mode is directory.Mode.RESUME:
-    return record.of_study(results.read_study(workdir), defaults)
-  return record.new(defaults)
-
-
 def _check_machine(
   workdir: str, members: Sequence[populations.Population]
 ) -> None:
@@ -252,12 +256,12 @@ def _check_machine(
       population_lib.check_devices(population.settings)
 
 
-def _check_left(
+def _check_resumable(
   workdir: str,
   members: Sequence[populations.Population],
   tasks: Mapping[str, Any],
 ) -> None:
-  """Check what earlier sessions left, before anything is changed."""
+  """Check that a study can be resumed, before anything is changed."""
   before = results.read_study(workdir)['tasks']
   for task in tasks:
     if task not in before:
@@ -275,7 +279,7 @@ def _check_left(
         f'{workdir}_2'
       )
   for population in members:
-    resume.check_left(workdir, population)
+    resume.check_resumable(workdir, population)
 
 
 def _train_one(
@@ -284,7 +288,11 @@ def _train_one(
   given: given_lib.Given | None,
   watch: watching.Watch,
 ) -> bool:
-  """Train a population unless it is done; tell whether every run diverged."""
+  """Train a population unless it is finished.
+
+  Returns:
+    Whether every run of it diverged.
+  """
   name = population.name
   if resume.is_done(workdir, population):
     console.say(f'{name}: already finished')

@@ -1,4 +1,4 @@
-"""A study's directory: begun, gone on with, or begun anew; never mixed up."""
+"""A study's directory: created, resumed, or overwritten; never mixed up."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
@@ -98,56 +98,56 @@ def open_study(
   tasks: Mapping[str, Mapping[str, Any]],
   runs: Sequence[Mapping[str, Any]],
   mode: Mode = Mode.NEW,
-  check_left: Callable[[], None] = lambda: None,
-  form: record.Form = record.NEW,
+  check_resumable: Callable[[], None] = lambda: None,
+  study_format: record.Format = record.NEW,
   modules: Sequence[str] = (),
 ) -> Iterator[None]:
-  """Create a study's directory, or take it up; alone until the block ends.
+  """Create or resume a study's directory, and lock it until the block ends.
 
   Args:
-    workdir: the directory; made if missing.
-    name: of the study.
-    config: the base config before the grid.
-    tasks: label -> baselines, success, summary, reference, published results.
-    runs: the resolved config of every run.
-    mode: what to do with a study that is there.
-    check_left: called before anything is changed in a study that is gone on
-      with; raises where its populations cannot be.
-    form: how the directory records the runs.
-    modules: from outside, without which the runs cannot be read.
+    workdir: the directory; it is made if it does not exist.
+    name: the study's name.
+    config: the base config, without the changes of the grid.
+    tasks: the label of each task -> its baselines, rule of success, summary,
+      reference and published results.
+    runs: the config of every run.
+    mode: what to do with a study that exists.
+    check_resumable: called with --resume before anything is changed; raises if
+      the populations of the study cannot be resumed.
+    study_format: how the directory records the runs.
+    modules: the extensions without which the runs cannot be read.
 
   Raises:
     WorkdirError: see `check`.
-    BusyError: another process trains there.
-    StorageError: something cannot be written.
+    BusyError: if another process trains there.
+    StorageError: if something cannot be written.
   """
-  check(workdir, runs, mode, form.defaults)
+  check(workdir, runs, mode, study_format.defaults)
   path = pathlib.Path(workdir)
   with files.refusals(path):
     path.mkdir(parents=True, exist_ok=True)
   with files.lock(path, console.warn):
-    # Again: another process may have begun or changed it in between.
-    check(workdir, runs, mode, form.defaults)
+    # Again: another process may have created or changed it in between.
+    check(workdir, runs, mode, study_format.defaults)
     if mode is Mode.RESUME:
-      check_left()
+      check_resumable()
     if mode is Mode.OVERWRITE:
       _clear(path)
-    recorded = [form.record(config) for config in runs]
     study = {
       'name': name,
       'modules': list(modules),
       'config': config,
       'tasks': tasks,
-      'runs': recorded,
+      'runs': [study_format.record(run) for run in runs],
     }
-    _write_study(path, study, form.format, mode)
+    _write_study(path, study, study_format.version, mode)
     yield
 
 
 def _write_study(
   path: pathlib.Path, study: Mapping[str, Any], version: int, mode: Mode
 ) -> None:
-  """Write study.json, unless it is there and says the same."""
+  """Write study.json, unless a resumed study has the same runs."""
   created = datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds')
   fingerprint = results.fingerprint(study['runs'])
   if mode is Mode.RESUME:

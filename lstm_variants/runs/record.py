@@ -1,11 +1,13 @@
 """How a run directory records its runs, and what makes two runs the same.
 
-    format 1   every field is recorded; a run's identity is all of them but
-               those of its conduct
-    format 2   every field is recorded; the identity leaves out what has its
-               default, so that a field that comes later changes none
+Two runs are the same if their identities are equal. In all formats every field
+is recorded, and a field with the role CONDUCT is no part of the identity.
 
-A directory keeps the format, and the fields, with which it was begun.
+    format 1   the identity of a run is all its other fields
+    format 2   of these the identity leaves out each that has its default:
+               adding a field to the table changes no identity
+
+A directory keeps the format, and the fields, with which it was created.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,21 +17,21 @@ from typing import Any, NamedTuple
 from lstm_variants.config import fields
 from lstm_variants.runs import results
 
-# Of a name's hash, in hexadecimal digits: 8 are enough for a few runs, among
-# 10^5 of them two would often be equal.
+# How many hexadecimal digits of a hash are part of a name: 8 are enough for a
+# few runs, but among 10^5 runs two would often be equal.
 _FEW_RUNS, _SHORT, _LONG = 1000, 8, 16
 
 
-class Form(NamedTuple):
-  """How a directory records its runs.
+class Format(NamedTuple):
+  """The format in which a run directory records its runs.
 
   Attributes:
-    format: of the directory.
-    recorded: the fields that it records; None: all that there are.
-    defaults: of every field that there is now.
+    version: 1 or 2, as described above.
+    recorded: the fields that the directory records; None: all fields.
+    defaults: the present default of every field.
   """
 
-  format: int
+  version: int
   recorded: frozenset[str] | None
   defaults: Mapping[str, Any]
 
@@ -41,13 +43,13 @@ class Form(NamedTuple):
     return fields.nest({k: v for k, v in flat.items() if k in self.recorded})
 
   def identity(self, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a run's config decides what it trains, by field."""
+    """Return the fields that decide what a run trains, by dotted name."""
     decisive = {
       name: value
       for name, value in fields.flatten(self.record(config))
       if name not in fields.CONDUCT_FIELDS
     }
-    if self.format == 1:
+    if self.version == 1:
       return decisive
     missing = object()
     return {
@@ -57,27 +59,36 @@ class Form(NamedTuple):
     }
 
   def hash(self, configs: Sequence[Mapping[str, Any]]) -> str:
-    """Return a hash of what runs train, in their order."""
+    """Return a hash of the identities of runs, in their order."""
     return results.fingerprint([self.identity(config) for config in configs])
 
   def digits(self, runs: int) -> int:
-    """Return how many digits of a hash are in the names of so many runs."""
-    return _SHORT if self.format == 1 or runs <= _FEW_RUNS else _LONG
+    """Return how many digits of a hash the names in a study of `runs` have."""
+    return _SHORT if self.version == 1 or runs <= _FEW_RUNS else _LONG
 
 
-# Of a directory that is begun now, where nobody knows the fields' defaults:
-# its identities leave nothing out.
-NEW = Form(results.FORMAT, None, types.MappingProxyType({}))
+# The format of a new directory where the defaults of the fields are not known:
+# then a run's identity leaves no field out.
+NEW = Format(results.FORMAT, None, types.MappingProxyType({}))
 
 
-def new(defaults: Mapping[str, Any]) -> Form:
-  """Return the form of a directory that is begun now."""
-  return Form(results.FORMAT, None, defaults)
+def new(defaults: Mapping[str, Any]) -> Format:
+  """Return the format of a new directory.
+
+  Args:
+    defaults: the default of every field, by dotted name.
+  """
+  return Format(results.FORMAT, None, defaults)
 
 
-def of_study(study: Mapping[str, Any], defaults: Mapping[str, Any]) -> Form:
-  """Return the form of a study that is there, from `results.read_study`."""
+def of_study(study: Mapping[str, Any], defaults: Mapping[str, Any]) -> Format:
+  """Return the format of an existing study.
+
+  Args:
+    study: what `results.read_study` returns.
+    defaults: the default of every field, by dotted name.
+  """
   recorded = frozenset(
     name for config in study['runs'] for name, _ in fields.flatten(config)
   )
-  return Form(study['format'], recorded, defaults)
+  return Format(study['format'], recorded, defaults)

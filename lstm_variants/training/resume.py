@@ -46,8 +46,8 @@ def is_done(workdir: str, population: populations.Population) -> bool:
   return trained == wanted and (patient or not gave_up)
 
 
-def check_left(workdir: str, population: populations.Population) -> None:
-  """Check that a population can be gone on with; change nothing.
+def check_resumable(workdir: str, population: populations.Population) -> None:
+  """Check that a population can be resumed; change nothing.
 
   Raises:
     CheckpointError: there are checkpoints, and none can be used; or it is to be

@@ -81,7 +81,7 @@ def translate(
   no toggle used them: they are left out.
   """
   toggles = [run.hyperparams.toggles for run in population.runs]
-  if population.format > 1 or toggles[0] is None:
+  if population.format_version > 1 or toggles[0] is None:
     return arrays
   drawn = models.drawn_settings(
     population.settings.architecture, toggles_lib.stack(toggles)
@@ -118,7 +118,7 @@ def expected(
   size = sum(
     int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves.values()
   )
-  if population is None or population.format > 1:
+  if population is None or population.format_version > 1:
     return checkpoint.Expected(leaves, lambda arrays: arrays, size)
   return checkpoint.Expected(
     leaves, lambda arrays: translate(arrays, population), _SLACK * size

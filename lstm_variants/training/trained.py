@@ -86,8 +86,8 @@ def read(workdir: str) -> Saved:
       f'{pathlib.Path(workdir) / "study.json"}: holds a run that is none of '
       f'ours ({type(error).__name__}: {error}); choose another study'
     ) from error
-  form = record.of_study(study, schema.defaults())
-  members = populations.split(runs, form)
+  study_format = record.of_study(study, schema.defaults())
+  members = populations.split(runs, study_format)
   # `split` keeps the order of the runs within each population.
   order: dict[settings.Settings, int] = {
     population.settings: place for place, population in enumerate(members)

@@ -187,15 +187,13 @@ def test_a_field_that_is_added_changes_no_identity(added, fork):
     for name, value in fields.flatten(after.config)
     if name != added.name
   }
-  form = record.new(schema.defaults())
-  names = [
-    form.hash([config]) for config in (after.config, fields.nest(before))
-  ]
+  now = record.new(schema.defaults())
+  names = [now.hash([config]) for config in (after.config, fields.nest(before))]
   assert names[0] == names[1]
   other = settings.from_config(
     {**after.config, 'optimizer': {**after.config['optimizer'], 'added': 0.25}}
   )
-  assert form.hash([other.config]) != names[0]
+  assert now.hash([other.config]) != names[0]
   for form_name in FORMATS:
     for study in ('finished', 'interrupted'):
       saved = trained.read(str(DATA / form_name / study))
@@ -213,7 +211,7 @@ def test_a_wide_checkpoint_with_the_weights_of_every_gate_is_read(
   changes = {'model.variant': variant, 'model.hidden_features': width}
   run = settings.from_config(make_config(changes))
   (population,) = populations.split([run])
-  population = population._replace(format=1)
+  population = population._replace(format_version=1)
   expected = states.expected(states.describe(population), population)
   inputs = run.settings.task.in_features
   layer = 4 * inputs * width + 13 * width**2 + 7 * width
