@@ -46,6 +46,8 @@ if TYPE_CHECKING:
   from lstm_variants.tasks.base import Mean as Mean
   from lstm_variants.tasks.base import symbols as symbols
   from lstm_variants.tasks.base import Task as Task
+  from lstm_variants.trackers import register_tracker as register_tracker
+  from lstm_variants.trackers import Tracker as Tracker
 
 __version__ = '0.2.0'
 
@@ -78,6 +80,7 @@ _HOMES = {
     'channels',
     'symbols',
   ),
+  'trackers': ('Tracker', 'register_tracker'),
 }
 
 

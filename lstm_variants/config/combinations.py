@@ -1,6 +1,5 @@
 """The rules that fields of a config must keep together."""
 
-import importlib.util
 from typing import Any
 
 from lstm_variants import tasks
@@ -24,7 +23,6 @@ def check(config: dict[str, Any]) -> None:
   _check_directions(config)
   _check_drops(config['model'], config['training'])
   schedules.check(config['optimizer'])
-  _check_tensorboard(config['training']['tensorboard'])
 
 
 def _check_batch(training: dict[str, Any]) -> None:
@@ -100,12 +98,3 @@ def _check_drops(model: dict[str, Any], training: dict[str, Any]) -> None:
         'devices that share a batch would draw the same; nearest: '
         '--config.training.batch_devices=1',
       )
-
-
-def _check_tensorboard(wanted: bool) -> None:
-  if wanted and importlib.util.find_spec('tensorboardX') is None:
-    raise InputError(
-      'training.tensorboard',
-      wanted,
-      "needs an extra: pip install 'lstm-variants[tensorboard]'",
-    )

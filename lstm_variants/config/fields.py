@@ -502,7 +502,15 @@ _TRAINING = (
     False,
     Boolean(),
     CONDUCT,
-    'Write TensorBoard event files too; needs the extra `tensorboard`.',
+    'The tracker tensorboard too, named this way.',
+  ),
+  Field(
+    'training.trackers',
+    '',
+    Text(),
+    CONDUCT,
+    'Where the curves of each run go beside metrics.jsonl, separated by '
+    'commas: csv, tensorboard, wandb, trackio, mlflow (docs/watching.md).',
   ),
 )
 

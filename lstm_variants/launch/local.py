@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from lstm_variants import console, errors, extensions
+from lstm_variants import console, errors, extensions, trackers
 from lstm_variants.config import components, fields, populations, rules, schema
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
@@ -92,7 +92,7 @@ def check(
 
   Raises:
     InputError: if `settings.from_config` refuses the config, or the machine
-      has too little memory for the run.
+      has too little memory for the run, or lacks one of its trackers.
   """
   try:
     run = settings_lib.from_config(config)
@@ -103,6 +103,7 @@ def check(
     if not _is_same(run.config, record):
       raise
   _check_room(run.settings)
+  trackers.check(run.settings.trackers, run.settings.tensorboard)
   return run
 
 

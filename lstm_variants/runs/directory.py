@@ -16,7 +16,16 @@ from lstm_variants.runs import files, record, results
 from lstm_variants.runs.results import WorkdirError
 
 # What a study leaves beside its directory of populations.
-_BESIDE = ('compare.csv', 'report.html', 'figures', results.START)
+_BESIDE = (
+  'compare.csv',
+  'report.html',
+  'figures',
+  results.START,
+  # Of trackers.
+  'wandb',
+  'mlflow.db',
+  'mlflow',
+)
 # Populations on their way out: half removed, they must not count as finished.
 _OUT = '.overwritten'
 

@@ -21,7 +21,7 @@ from lstm_variants.training import (
   resume,
   states,
   step,
-  tensorboard,
+  tracking,
   watching,
 )
 from lstm_variants.training import (
@@ -71,41 +71,46 @@ def train_population(
     progress = stack.enter_context(
       progress_lib.Progress(name, len(population.runs), settings.updates)
     )
-    before = start.update * settings.sequences_per_update
-    events = stack.enter_context(
-      tensorboard.Events(
-        writer.partial, population.run_names, settings.tensorboard, before
-      )
+    trackers = stack.enter_context(
+      tracking.Tracking(workdir, population, writer)
     )
-    compiled = population_lib.compile_population(
-      settings,
-      [run.hyperparams for run in population.runs],
-      given.arrays if given else None,
-    )
+    compiled = _compile(population, given)
     progress.start(start.update)
     stack.enter_context(interrupt.deferred())
     saver = _Saver(population, writer, start)
 
     observe = functools.partial(
-      _observe, population, writer, events, progress, watch
+      _observe, population, writer, trackers, progress, watch
     )
     patience = _patience_at(start, population, writer)
     state, final, patience = _train(
       settings, compiled, start, patience, observe, saver
     )
     progress.show(records.report(state, final), last=True)
+    runs = records.run_rows(population, state, final, saver.seconds())
+    trackers.finish(runs)
     writer.finish(
-      records.run_rows(population, state, final, saver.seconds()),
+      runs,
       states.named_leaves(state.params),
       _describe(compiled, saver, settings, patience, started),
     )
   return bool(np.all(state.diverged_at >= 0))
 
 
+def _compile(
+  population: populations.Population, given: given_lib.Given | None
+) -> population_lib.Compiled:
+  return population_lib.compile_population(
+    population.settings,
+    [run.hyperparams for run in population.runs],
+    given.arrays if given else None,
+  )
+
+
 def _observe(
   population: populations.Population,
   writer: writer_lib.PopulationWriter,
-  events: tensorboard.Events,
+  trackers: tracking.Tracking,
   progress: progress_lib.Progress,
   watch: watching.Watch,
   state: _State,
@@ -114,7 +119,7 @@ def _observe(
   """Write an evaluation down, and show it."""
   rows = records.metric_rows(population, state, record)
   writer.append_metrics(rows)
-  events.write(rows)
+  trackers.log(rows)
   progress.show(records.report(state, record))
   update, updates = int(state.update[0]), population.settings.updates
   watch.see(watching.Evaluation(population.name, update, updates, rows))

@@ -82,6 +82,7 @@ GOLDEN: dict[str, tuple[Any, str, str]] = {
   'training.save_minutes': (5.0, 'at least 0', 'conduct'),
   'training.keep_checkpoints': (2, '1 to 1,000', 'conduct'),
   'training.tensorboard': (False, 'true or false', 'conduct'),
+  'training.trackers': ('', 'text', 'conduct'),
 }
 REGISTRIES = (
   *('task.name', 'model.variant', 'model.recurrent_init'),

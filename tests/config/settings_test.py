@@ -15,7 +15,7 @@ from configs import base
 from configs import copy as copy_config
 from lstm_variants import cells
 from lstm_variants.cells import lstm, variants
-from lstm_variants.config import combinations, fields, rules, schema, settings
+from lstm_variants.config import fields, rules, schema, settings
 from lstm_variants.launch import local
 from lstm_variants.training import memory
 
@@ -388,6 +388,7 @@ OTHERS = {
   'training.save_minutes': (0.5, {}),
   'training.keep_checkpoints': (3, {}),
   'training.tensorboard': (True, {}),
+  'training.trackers': ('csv', {}),
   'model.toggles.coupling_shift': (0.5, {'model.toggles.coupled': True}),
   **{
     f'model.toggles.{name}': (not default, {})
@@ -688,15 +689,6 @@ def test_the_estimate_covers_the_arrays_that_training_needs():
     lstm.Toggles(gate_recurrence=True), sizes.in_features, 256
   )
   assert memory.estimate_bytes(run.settings) >= 4 * 4 * weights
-
-
-def test_tensorboard_without_its_extra_is_refused(monkeypatch):
-  monkeypatch.setattr(
-    combinations.importlib.util, 'find_spec', lambda name: None
-  )
-  message = _refusal({'training.tensorboard': True})
-  assert message.startswith('--config.training.tensorboard=True: ')
-  assert "pip install 'lstm-variants[tensorboard]'" in message
 
 
 @pytest.mark.parametrize(
