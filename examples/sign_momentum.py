@@ -11,5 +11,5 @@ def make(options):
   return optax.chain(mean, optax.scale_by_sign(), step)
 
 
-OURS = lv.Optimizer(make, reads=('optimizer.b1',))
+OURS = lv.Optimizer(make, reads=('optimizer.b1',), elementwise=True)
 lv.register_optimizer('sign_momentum', OURS)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from lstm_variants import optimizers
+from lstm_variants.cells.lstm import Toggles
 from lstm_variants.config import schema
 from lstm_variants.config.settings import Run, Settings
 from lstm_variants.runs import record
@@ -40,11 +42,22 @@ def split(
   runs = list(runs)
   study_format = study_format or record.new(schema.defaults())
   digits = study_format.digits(len(runs))
-  groups: dict[Settings, list[Run]] = {}
+  groups: dict[tuple[Settings, Toggles | None], list[Run]] = {}
   for run in runs:
     recorded = run._replace(config=study_format.record(run.config))
-    groups.setdefault(run.settings, []).append(recorded)
+    groups.setdefault((run.settings, _apart(run)), []).append(recorded)
   return [_population(group, study_format, digits) for group in groups.values()]
+
+
+def _apart(run: Run) -> Toggles | None:
+  """Return the toggles whose runs are kept apart from others.
+
+  Runs of a program share the shapes of arrays, with weights in them that only
+  some of the runs use. Where an optimizer looks at whole arrays these would
+  count.
+  """
+  optimizer = optimizers.OPTIMIZERS[run.settings.optimizer]
+  return None if optimizer.elementwise else run.hyperparams.toggles
 
 
 def _population(

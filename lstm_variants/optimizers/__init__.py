@@ -2,7 +2,8 @@
 
     register_optimizer('sign_sgd', Optimizer(
       lambda options: optax.sign_sgd(options['learning_rate']),
-      'the sign of the gradient', 'Bernstein et al., ICML 2018'))
+      'the sign of the gradient', 'Bernstein et al., ICML 2018',
+      elementwise=True))
 
 Each is an entry of `OPTIMIZERS`: what makes it, and the fields that it reads.
 θ are parameters, g their gradient, η the learning rate (`schedules`), λ
@@ -153,24 +154,28 @@ _HOUSE = {
     'a step of about the learning rate in every weight',
     'Kingma & Ba, ICLR 2015, arXiv:1412.6980',
     reads=_MOMENTS,
+    elementwise=True,
   ),
   'rmsprop': Optimizer(
     _rmsprop,
     'the gradient by the root of its mean square, then momentum',
     'Tieleman & Hinton 2012, Coursera lecture 6.5',
     reads=('optimizer.b2', 'optimizer.eps', 'optimizer.momentum'),
+    elementwise=True,
   ),
   'sgd': Optimizer(
     _sgd,
     'the gradient, with momentum where it is asked for',
     'Sutskever, Martens, Dahl & Hinton, ICML 2013',
     reads=('optimizer.momentum', 'optimizer.nesterov'),
+    elementwise=True,
   ),
   'adamw': Optimizer(
     _adamw,
     'Adam with decoupled weight decay',
     'Loshchilov & Hutter, ICLR 2019, arXiv:1711.05101',
     reads=(*_MOMENTS, _DECAY),
+    elementwise=True,
   ),
   'adagrad': Optimizer(
     _adagrad,
@@ -178,6 +183,7 @@ _HOUSE = {
     'Duchi, Hazan & Singer, JMLR 12, 2011',
     reads=('optimizer.eps',),
     fields=(rows.FIRST_ACCUMULATOR,),
+    elementwise=True,
   ),
   'adafactor': Optimizer(
     _adafactor,
@@ -190,6 +196,7 @@ _HOUSE = {
     'the sign of the momentum',
     'Chen et al., NeurIPS 2023, arXiv:2302.06675',
     reads=('optimizer.b1', 'optimizer.b2', _DECAY),
+    elementwise=True,
   ),
   'lamb': Optimizer(
     _lamb,

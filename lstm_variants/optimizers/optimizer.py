@@ -30,6 +30,10 @@ class Optimizer(NamedTuple):
       learning rate, as 'optimizer.b1'; set, any other is refused.
     fields: rows of its own, named 'optimizer.…' and read by='optimizer.name';
       another optimizer may have the equal row.
+    elementwise: each weight changes by its own value and gradients alone. One
+      that looks at whole arrays (norms, singular values) is not: runs whose
+      toggles differ then train in programs of their own, since the arrays of
+      a shared one also hold weights that a run does not use.
   """
 
   make: Callable[[Options], optax.GradientTransformation]
@@ -37,6 +41,7 @@ class Optimizer(NamedTuple):
   reference: str = ''
   reads: tuple[str, ...] = ()
   fields: tuple[Field, ...] = ()
+  elementwise: bool = False
 
 
 def defaults(optimizer: Optimizer) -> dict[str, Any]:

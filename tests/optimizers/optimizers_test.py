@@ -12,7 +12,13 @@ import pytest
 
 import lstm_variants as lv
 from lstm_variants import optimizers, registry
-from lstm_variants.config import fields, rules
+from lstm_variants.config import (
+  default,
+  fields,
+  populations,
+  rules,
+  settings,
+)
 from lstm_variants.optimizers import optimizer as optimizer_lib
 from lstm_variants.optimizers import rows
 
@@ -260,6 +266,43 @@ def test_numbers_of_the_role_run_may_be_traced_and_differ_between_lanes(name):
     for k, array in _flat(alone).items():
       lane_k = _flat(jax.tree.map(lambda x, n=lane: x[n], lanes))[k]
       np.testing.assert_allclose(array, lane_k, rtol=2e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize('name', optimizers.OPTIMIZERS)
+def test_an_optimizer_says_whether_weights_that_nobody_uses_matter(name):
+  entry = optimizers.OPTIMIZERS[name]
+  transformation = entry.make(optimizer_lib.defaults(entry))
+  wide, narrow = ((3, 8), (3, 6))
+
+  def change(shape: tuple[int, int]) -> np.ndarray:
+    # The first columns are equal; what is beyond them has no gradient.
+    kernel = np.ones(wide)
+    kernel[:, :6] = np.random.default_rng(2).normal(size=narrow)
+    params, grads = (
+      {'layers': ({'kernel': jnp.asarray(array[:, : shape[1]])},)}
+      for array in (kernel, np.where(kernel == 1, 0, kernel**2))
+    )
+    updates: Any = transformation.update(
+      grads, transformation.init(params), params
+    )[0]
+    return np.asarray(updates['layers'][0]['kernel'])[:, :6]
+
+  equal = np.allclose(change(wide), change(narrow), rtol=1e-6, atol=0)
+  assert equal is entry.elementwise
+
+
+@pytest.mark.parametrize('name, programs', [('adam', 1), ('lamb', 2)])
+def test_an_optimizer_of_whole_arrays_trains_variants_apart(name, programs):
+  runs = []
+  for variant, rate in [('vanilla', 0.1), ('vanilla', 0.2), ('nfg', 0.1)]:
+    config: Any = default.get_config()
+    config.optimizer.name = name
+    config.optimizer.learning_rate = rate
+    config.model.variant = variant
+    runs.append(settings.from_config(config))
+  members = populations.split(runs)
+  assert len(members) == programs
+  assert [len(one.runs) for one in members] == ([3], [2, 1])[programs - 1]
 
 
 def _sign(options: Any) -> optax.GradientTransformation:
