@@ -59,6 +59,14 @@ def test_train_then_compare(run_command, fork, tmp_path):
   assert float(line['final_loss_mean']) == row['final']['loss']
   assert (workdir / 'report.html').stat().st_size > 1000
 
+  # Another study from these weights, at another rate: it begins where they are.
+  further = tmp_path / 'further'
+  source = f'--from={workdir}:{row["id"]}'
+  slower = '--config.optimizer.learning_rate=1e-4'
+  begun = fork('train', *arguments[:-1], source, slower, f'--workdir={further}')
+  assert begun['status'] == 0, begun['stderr']
+  assert results.read_metrics(str(further))[0]['loss'] == rows[-1]['loss']
+
 
 @pytest.mark.parametrize(
   'program, flags',
