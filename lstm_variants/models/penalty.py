@@ -50,12 +50,12 @@ def gradient(
     Ω, 0 where no error arrives anywhere, and a tree as `params`.
 
   Raises:
-    ValueError: a cell whose carry does not name its states.
+    ValueError: see `probes.check_followed`.
   """
   settings = settings_of(architecture, toggles)
   cell = cells.CELLS[architecture.cell]
-  probes.check_named(cell)
   carries = models.first_carries(params, architecture, settings, inputs)
+  probes.check_followed(cell, carries)
   steps = jnp.swapaxes(inputs, 0, 1)
 
   def probed(zeros: Any) -> tuple[jax.Array, Any]:

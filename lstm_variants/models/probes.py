@@ -51,6 +51,22 @@ def check_named(cell: contract.Cell) -> None:
     )
 
 
+def check_followed(cell: contract.Cell, carries: Sequence[Any]) -> None:
+  """Refuse carries through which no gradient can be followed.
+
+  Raises:
+    ValueError: a cell whose carry does not name its states, or holds integers.
+  """
+  check_named(cell)
+  for path, leaf in jax.tree_util.tree_leaves_with_path(carries[0]):
+    if not jnp.issubdtype(leaf.dtype, jnp.floating):
+      raise ValueError(
+        f'{jax.tree_util.keystr(path, simple=True)} in the carry of this cell '
+        f'({cell.summary}) is {leaf.dtype}, which has no gradient; nearest: '
+        'the dtype that init_carry is given'
+      )
+
+
 def states_of(cell: contract.Cell, carry: Any) -> dict[str, Any]:
   """Return name -> state: the fields of a carry but counters and empty ones.
 
@@ -100,9 +116,9 @@ def run(
     The outputs, `[time, batch, out_features]`, and what each layer did.
 
   Raises:
-    ValueError: a cell whose carry does not name its states.
+    ValueError: see `check_followed`.
   """
-  check_named(cells.CELLS[architecture.cell])
+  check_followed(cells.CELLS[architecture.cell], carries)
   numbers = jnp.arange(len(inputs))
   followed, hiddens = [], embed(params, inputs)
   for layer, (carry, probe) in enumerate(zip(carries, probes, strict=True)):

@@ -14,6 +14,7 @@ import lstm_variants as lv
 from lstm_variants import cells, models, registry
 from lstm_variants.cells import check_cell, remedies
 from lstm_variants.config import rules, settings
+from lstm_variants.evidence.gradient_flow import gradients, jacobians
 from lstm_variants.launch import local
 from lstm_variants.models import penalty, probes
 from lstm_variants.training import memory, population
@@ -201,6 +202,36 @@ def test_what_needs_named_states_is_refused_in_words():
   params = models.init_model(jax.random.key(0), architecture)
   with pytest.raises(ValueError, match='does not name its states.*field h'):
     penalty.gradient(params, architecture, None, draw()[1], jnp.sum)
+
+
+class Counted(NamedTuple):
+  h: jax.Array
+  n: jax.Array
+
+
+def test_a_carry_of_integers_has_no_gradient_and_is_refused_in_words(
+  monkeypatch,
+):
+  def init_counted(settings, batch_shape, size, dtype):
+    zeros = jnp.zeros((*batch_shape, size), dtype)
+    return Counted(zeros, jnp.zeros(batch_shape, jnp.int32))
+
+  def step_counted(params, settings, carry, inputs):
+    h = jnp.tanh(carry.h + inputs @ params['kernel'])
+    return Counted(h, carry.n + 1), h
+
+  counted = lv.Cell(init=init, init_carry=init_counted, step=step_counted)
+  monkeypatch.setattr(cells.CELLS, '_entries', {'counted': counted})
+  architecture = models.Architecture('counted', 1, F, H, 1)
+  params = models.init_model(jax.random.key(0), architecture)
+  arguments = (params, architecture, None, draw()[1])
+  for follow in (
+    lambda: gradients.state_gradients(*arguments, lambda y: y.sum((1, 2))),
+    lambda: jacobians.lag_norms(*arguments, 0),
+    lambda: penalty.gradient(*arguments, jnp.sum),
+  ):
+    with pytest.raises(ValueError, match='n in the carry .* is int32, which'):
+      follow()
 
 
 def with_carry(*shape):

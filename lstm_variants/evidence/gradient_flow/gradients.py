@@ -78,7 +78,8 @@ def state_gradients(
     The norms; 0 below the smallest number of their type: see `jacobians`.
 
   Raises:
-    ValueError: a bidirectional model, or a loss that is not `[batch]`.
+    ValueError: a bidirectional model, a loss that is not `[batch]`, or a cell
+      whose carry has no gradient.
     AssertionError: inputs or a mask that do not fit.
   """
   check_one_direction(architecture)
@@ -87,6 +88,8 @@ def state_gradients(
   steps, mask = unroll.time_first(inputs, mask, time_major=False)
   steps = unroll.clean(steps, mask)
   carries = models.first_carries(params, architecture, settings, inputs)
+  cell = cells.CELLS[architecture.cell]
+  probes.check_followed(cell, carries)
   run = functools.partial(
     probes.run,
     *(params, architecture, settings, steps, carries),
@@ -97,7 +100,6 @@ def state_gradients(
   zeros = probes.zeros(carries, len(steps))
   total = functools.partial(_total_loss, run, loss)
   slopes, losses = jax.grad(total, has_aux=True)(zeros)
-  cell = cells.CELLS[architecture.cell]
   layers = [probes.states_of(cell, slope) for slope in slopes]
   norms = jax.tree.map(lambda *s: jnp.stack([*map(_norms, s)]), *layers)
   return StateGradients(norms, losses)
