@@ -1,5 +1,6 @@
 """What XLA runs on, checked before anything is asked of it."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -41,28 +42,37 @@ def use_every_core() -> None:
       )
 
 
-def check() -> None:
-  """Refuse an environment in which XLA does not start.
+@functools.cache
+def refusal(flags: str) -> str:
+  """Return why XLA does not start with these flags, nothing where it does.
 
   A flag that it does not know ends the whole process, so that flags are tried
-  in another one first.
+  in another one first; once, as that takes as long as importing jax.
+  """
+  if not flags.strip():
+    return ''
+  done = subprocess.run(
+    [sys.executable, '-c', 'import jax; jax.devices()'],
+    env={**os.environ, 'XLA_FLAGS': flags},
+    capture_output=True,
+    text=True,
+  )
+  errors = [line for line in done.stderr.splitlines() if 'XLA_FLAGS' in line]
+  return errors[0].rpartition('] ')[2] if done.returncode and errors else ''
+
+
+def check() -> None:
+  """Refuse an environment in which XLA does not start.
 
   Raises:
     BackendError: naming the variable of the environment.
   """
   flags = os.environ.get('XLA_FLAGS', '')
-  if flags.strip():
-    done = subprocess.run(
-      [sys.executable, '-c', 'import jax; jax.devices()'],
-      capture_output=True,
-      text=True,
+  reason = refusal(flags)
+  if reason:
+    raise BackendError(
+      f'XLA_FLAGS={flags}: XLA refuses: {reason}; nearest: unset XLA_FLAGS'
     )
-    errors = [line for line in done.stderr.splitlines() if 'XLA_FLAGS' in line]
-    if done.returncode and errors:
-      reason = errors[0].rpartition('] ')[2]
-      raise BackendError(
-        f'XLA_FLAGS={flags}: XLA refuses: {reason}; nearest: unset XLA_FLAGS'
-      )
   if _DEAD in flags:
     console.warn(f'XLA_FLAGS={_DEAD}: ignored by this version')
   try:

@@ -28,9 +28,12 @@ from lstm_variants.launch import local
 
 # What the programs import, so that the forks need not.
 import lstm_variants.report.write  # noqa: F401
+from lstm_variants.training import backend
 
 for kind in evidence.KINDS:
   evidence.drawer(kind)
+# Flags are tried in a process of their own: forks know what came of it.
+backend.refusal(os.environ.get('XLA_FLAGS', ''))
 
 _compilations = []
 # In an exit status: something was compiled. No status has this bit, nor have
