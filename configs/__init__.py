@@ -1,1 +1,1 @@
-"""Configs: `get_config()` files for the programs in `experiments`."""
+"""Configs: `get_config()` files to copy, in a wheel `lstm_variants.configs`."""

@@ -1,6 +1,6 @@
 """The copy task of Arjovsky et al. (2016), T = 25, as in the quickstart.
 
-    python -m experiments.train --config=configs/copy.py --workdir=runs/copy
+    lstm-variants train --config=copy --workdir=runs/copy
 
 After 2,000 updates clearly below the memoryless loss, not solved; see
 docs/results.md.
@@ -8,12 +8,12 @@ docs/results.md.
 
 from ml_collections import config_dict
 
-from configs import base
+import lstm_variants as lv
 
 
 def get_config() -> config_dict.ConfigDict:
   """Return the config of a vanilla LSTM on the copy task."""
-  config = base.get_config()
+  config = lv.default_config()
   config.task.name = 'copy'
   config.task.length = 25
   config.model.hidden_features = 64

@@ -9,12 +9,12 @@ Other models and another optimizer, once their modules are imported too:
     --config.optimizer.name=sign_momentum
 """
 
-from configs import base
+import lstm_variants as lv
 
 
 def get_config(models='vanilla,gru'):
   """Return what the runs have in common; the grid has the models."""
-  config = base.get_config()
+  config = lv.default_config()
   config.task.name = 'majority'
   config.task.length = 20
   config.model.variant = models.split(',')[0]

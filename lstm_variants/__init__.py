@@ -24,6 +24,7 @@ if TYPE_CHECKING:
   from lstm_variants.cells.lstm import unroll as unroll
   from lstm_variants.cells.variants import Variant as Variant
   from lstm_variants.cells.variants import VARIANTS as VARIANTS
+  from lstm_variants.config.default import default_config as default_config
   from lstm_variants.config.fields import Field as Field
   from lstm_variants.config.fields import PROGRAM as PROGRAM
   from lstm_variants.config.fields import RUN as RUN
@@ -65,6 +66,7 @@ _HOMES = {
   ),
   'bridges.onnx': ('export_onnx',),
   'cells.variants': ('VARIANTS', 'Variant'),
+  'config.default': ('default_config',),
   'config.fields': ('Field', 'PROGRAM', 'RUN'),
   'config.rules': ('Boolean', 'Integer', 'Real'),
   'errors': ('Error',),

@@ -1,7 +1,44 @@
-"""What programs say: progress on stdout, warnings on stderr."""
+"""What programs say: progress on stdout, warnings on stderr, their own name."""
 
 import os
 import sys
+import textwrap
+
+
+def command_line(name: str) -> str:
+  """Return how a user starts a command, in the way this process was started.
+
+  Args:
+    name: of the command, as 'train'.
+
+  Returns:
+    'lstm-variants train', or 'python -m experiments.train' in a clone.
+  """
+  spec = getattr(sys.modules['__main__'], '__spec__', None)
+  module = spec.name if spec else ''
+  if module.startswith('experiments.'):
+    return f'python -m experiments.{name}'
+  if module == 'lstm_variants.__main__':
+    return f'python -m lstm_variants {name}'
+  return f'lstm-variants {name}'
+
+
+def entry(name: str, sentence: str, width: int) -> str:
+  """Return a line of a list, or more of them: at most 80 characters wide.
+
+  Args:
+    name: at the left.
+    sentence: that says what it is.
+    width: of the column of names.
+  """
+  return textwrap.fill(
+    sentence,
+    80,
+    initial_indent=f'{name:<{width}} ',
+    subsequent_indent=' ' * (width + 1),
+    break_long_words=False,
+    break_on_hyphens=False,
+  )
 
 
 def say(text: str) -> None:

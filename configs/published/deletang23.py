@@ -1,6 +1,6 @@
 """Delétang et al., ICLR 2023, arXiv:2207.02098: the regular languages."""
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 # task -> learning rate, updates, seeds.
 _TASKS = {

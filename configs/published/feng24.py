@@ -1,6 +1,6 @@
 """Feng et al. 2024, arXiv:2410.01201: minGRU and minLSTM."""
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 EXPERIMENTS = {
   'selective_copying': experiment.Experiment(

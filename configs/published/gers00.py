@@ -4,7 +4,7 @@ Streams of embedded Reber strings without a reset: with forget gates, and the
 LSTM of 1997 without.
 """
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 EXPERIMENTS = {
   'continual_reber': experiment.Experiment(

@@ -3,7 +3,7 @@
 A memory cell or two with peepholes, and without.
 """
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 _ONE_CELL = {
   'model.hidden_features': 1,

@@ -1,6 +1,6 @@
 """The experiments of Hochreiter & Schmidhuber, Neural Computation 9(8), 1997.
 
-    python -m experiments.sweep --config=configs/published/hs97.py:adding \\
+    lstm-variants sweep --config=published/hs97:adding \\
         --workdir=runs/hs97_adding
 
 Cells and blocks as in the paper (cell `lstm_1997`: no forget gate, gates shared
@@ -11,7 +11,7 @@ lstm_variants/claims/classics.py.
 
 import math
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 # One sequence an update; nothing is clipped.
 _ONLINE = {

@@ -1,6 +1,6 @@
 """van der Westhuizen & Lasenby 2018, arXiv:1804.04849: JANET and the LSTM."""
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 _MODELS = [{'model.variant': 'janet'}, {'model.variant': 'vanilla'}]
 EXPERIMENTS = {

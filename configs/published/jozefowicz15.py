@@ -1,6 +1,6 @@
 """Jozefowicz, Zaremba & Sutskever, ICML 2015: the bias of the forget gate."""
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 EXPERIMENTS = {
   'forget_bias': experiment.Experiment(

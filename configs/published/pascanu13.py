@@ -2,7 +2,7 @@
 
 import math
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 EXPERIMENTS = {
   'temporal_order': experiment.Experiment(

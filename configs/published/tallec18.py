@@ -1,6 +1,6 @@
 """Tallec & Ollivier, ICLR 2018, arXiv:1804.11188: chrono initialisation."""
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 _TRAINING = {
   'optimizer.name': 'rmsprop',

@@ -1,6 +1,6 @@
 """Arjovsky, Shah & Bengio, ICML 2016, arXiv:1511.06464: the LSTM there."""
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 _TRAINING = {
   'optimizer.name': 'rmsprop',

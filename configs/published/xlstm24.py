@@ -1,6 +1,6 @@
 """Beck et al., NeurIPS 2024, arXiv:2405.04517: state tracking."""
 
-from configs.published import experiment
+from lstm_variants.config import experiment
 
 EXPERIMENTS = {
   'parity': experiment.Experiment(

@@ -1,7 +1,6 @@
 """The adding problem of 1997 under its own rule: which start remembers enough?
 
-    python -m experiments.sweep --config=configs/studies/adding_hs97.py \\
-        --workdir=runs/adding_hs97
+    lstm-variants sweep --config=studies/adding_hs97 --workdir=runs/adding_hs97
 
 Published: 74,000 sequences to success at T = 100 (Hochreiter & Schmidhuber
 1997, table 7), with an LSTM that cannot forget, trained online.
@@ -9,14 +8,14 @@ Published: 74,000 sequences to success at T = 100 (Hochreiter & Schmidhuber
 
 from ml_collections import config_dict
 
-from configs import base
+import lstm_variants as lv
 
 T = 100
 
 
 def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
-  config = base.get_config()
+  config = lv.default_config()
   config.task.dialect = 'hs97'
   config.task.length = T
   config.model.hidden_features = 16

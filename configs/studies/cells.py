@@ -1,7 +1,6 @@
 """Every cell with the same number of parameters, on four tasks.
 
-    python -m experiments.sweep --config=configs/studies/cells.py \\
-        --workdir=runs/cells
+    lstm-variants sweep --config=studies/cells --workdir=runs/cells
 
 As many parameters in use as a vanilla LSTM of 32 units on the same task, or as
 near to it as a width can come: 4,513 on adding, 5,801 on copy, 5,512 on
@@ -12,7 +11,7 @@ rates, three seeds.
 
 from ml_collections import config_dict
 
-from configs import base
+import lstm_variants as lv
 
 # task -> what differs from the base config.
 TASKS = {
@@ -59,7 +58,7 @@ SEEDS = range(3)
 
 def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
-  config = base.get_config()
+  config = lv.default_config()
   config.training.updates = 2000
   config.training.evaluation_batches = 16
   return config

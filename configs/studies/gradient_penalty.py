@@ -1,6 +1,6 @@
 """Clipping alone, or with the penalty Ω: temporal order by a simple RNN.
 
-    python -m experiments.sweep --config=configs/studies/gradient_penalty.py \\
+    lstm-variants sweep --config=studies/gradient_penalty \\
         --workdir=runs/gradient_penalty
 
 Pascanu, Mikolov & Bengio (ICML 2013, section 4.1) report that a tanh RNN of 50
@@ -11,12 +11,12 @@ with Ω up to 200 steps: SGD, learning rate 0.01, clipping at norm 1, batches of
 
 from ml_collections import config_dict
 
-from configs import base
+import lstm_variants as lv
 
 
 def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
-  config = base.get_config()
+  config = lv.default_config()
   config.task.name = 'temporal_order'
   config.task.dialect = 'pascanu13'
   config.model.variant = 'simple_rnn'

@@ -1,8 +1,7 @@
 """The Odyssey on long lags: random search for V and its eight variants.
 
-    python -m experiments.sweep --config=configs/studies/odyssey.py \\
-        --workdir=runs/odyssey
-    python -m experiments.analyse --workdir=runs/odyssey \\
+    lstm-variants sweep --config=studies/odyssey --workdir=runs/odyssey
+    lstm-variants analyse --workdir=runs/odyssey \\
         --figure=importance --baseline=peephole
 
 The protocol of Greff et al. (IEEE TNNLS 28(10), 2017, arXiv:1503.04069) on
@@ -20,7 +19,7 @@ rate is multiplied by 1 - momentum, so that it means the same at each.
 
 Otherwise than there:
 - 20 trials each in place of 200: 540 runs in place of 5,400. Any other number
-  follows a colon, --config=configs/studies/odyssey.py:200, with a --workdir of
+  follows a colon, --config=studies/odyssey:200, with a --workdir of
   its own; more trials begin with the same ones.
 - Batches of 32 and clipping at norm 1, so the rates are larger: at a width of
   16, 0.01 is too slow on these tasks and 10 is too much.
@@ -36,7 +35,7 @@ Otherwise than there:
 from ml_collections import config_dict
 import numpy as np
 
-from configs import base
+import lstm_variants as lv
 
 # Of each variant on each task, unless another number is asked for.
 TRIALS = 20
@@ -81,7 +80,7 @@ def get_config(argument: str = '') -> config_dict.ConfigDict:
     argument: see `get_hyper`.
   """
   _count_trials(argument)  # refused before anything else is looked at
-  config = base.get_config()
+  config = lv.default_config()
   config.optimizer.name = 'sgd'
   config.optimizer.nesterov = True
   config.training.updates = 2000

@@ -1,7 +1,6 @@
 """The main job: three LSTMs and a simple RNN on adding and copy, five seeds.
 
-    python -m experiments.sweep --config=configs/studies/quickstart.py \\
-        --workdir=runs/quickstart
+    lstm-variants sweep --config=studies/quickstart --workdir=runs/quickstart
 
 About a minute and a half on two cores. What was tried, and why these sizes:
 docs/results.md.
@@ -9,7 +8,7 @@ docs/results.md.
 
 from ml_collections import config_dict
 
-from configs import base
+import lstm_variants as lv
 
 MODELS = ('vanilla', 'peephole', 'coupled', 'simple_rnn')
 SEEDS = range(5)
@@ -17,9 +16,9 @@ SEEDS = range(5)
 
 def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
-  config = base.get_config()
+  config = lv.default_config()
   config.training.updates = 2000
-  # How the models were on their way, for experiments.analyse.
+  # How the models were on their way, for `analyse`.
   config.training.save_interval = 400
   config.training.keep_checkpoints = 10
   return config

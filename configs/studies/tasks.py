@@ -1,14 +1,13 @@
 """Every task, at a size that two cores manage: who learns it?
 
-    python -m experiments.sweep --config=configs/studies/tasks.py \\
-        --workdir=runs/tasks
+    lstm-variants sweep --config=studies/tasks --workdir=runs/tasks
 
 An hour or less on two cores; docs/results.md has the table.
 """
 
 from ml_collections import config_dict
 
-from configs import base
+import lstm_variants as lv
 
 LSTMS = ('vanilla', 'peephole', 'coupled')
 MODELS = (*LSTMS, 'simple_rnn')
@@ -94,7 +93,7 @@ STARTS = (0.0, 75.0)
 
 def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
-  config = base.get_config()
+  config = lv.default_config()
   config.optimizer.learning_rate = 5e-3
   config.training.evaluation_batches = 16
   return config

@@ -1,6 +1,6 @@
 """A lag of a thousand steps: experiment 2c of 1997, LSTM against simple RNN.
 
-    python -m experiments.sweep --config=configs/studies/thousand_steps.py \\
+    lstm-variants sweep --config=studies/thousand_steps \\
         --workdir=runs/thousand_steps
 
 q = 1,000 distractors at least, of p = 1,000 symbols, stand between the symbol
@@ -10,14 +10,14 @@ success (Hochreiter & Schmidhuber 1997, table 3).
 
 from ml_collections import config_dict
 
-from configs import base
+import lstm_variants as lv
 
 T = 1000
 
 
 def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
-  config = base.get_config()
+  config = lv.default_config()
   config.task.name = 'long_lag'
   config.task.dialect = 'hs97_2c'
   config.task.length = T

@@ -1,6 +1,6 @@
 """Do timed spikes need peepholes? With one cell, as in 2002, and with many.
 
-    python -m experiments.sweep --config=configs/studies/timed_spikes.py \\
+    lstm-variants sweep --config=studies/timed_spikes \\
         --workdir=runs/timed_spikes
 
 Gers, Schraudolph & Schmidhuber (2002) report that an LSTM of one cell generates
@@ -9,12 +9,12 @@ timed spikes (GTS) with peepholes only, trained online.
 
 from ml_collections import config_dict
 
-from configs import base
+import lstm_variants as lv
 
 
 def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
-  config = base.get_config()
+  config = lv.default_config()
   config.task.name = 'timed_spikes'
   # The streams of the paper do not end: are those right that go on?
   config.task.evaluation_length = 1000

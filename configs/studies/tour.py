@@ -1,7 +1,6 @@
 """The models behind docs/tour.md: small ones, a few minutes on two cores.
 
-    python -m experiments.sweep --config=configs/studies/tour.py \\
-        --workdir=runs/tour
+    lstm-variants sweep --config=studies/tour --workdir=runs/tour
     python -m experiments.tour --workdir=runs/tour
 
 The sunspots need the extra `data`: pip install -e '.[data]'.
@@ -9,7 +8,7 @@ The sunspots need the extra `data`: pip install -e '.[data]'.
 
 from ml_collections import config_dict
 
-from configs import base
+import lstm_variants as lv
 
 # Of the task with a thousand steps between the symbol and the question.
 LAG = 1000
@@ -74,7 +73,7 @@ STACKS = ((1, 43), (2, 32))
 
 def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
-  config = base.get_config()
+  config = lv.default_config()
   config.optimizer.learning_rate = 5e-3
   config.training.evaluation_batches = 16
   return config

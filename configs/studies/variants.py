@@ -1,12 +1,11 @@
 """Every variant on the adding problem: one compiled program of 64 runs.
 
-    python -m experiments.sweep --config=configs/studies/variants.py \\
-        --workdir=runs/variants
+lstm-variants sweep --config=studies/variants --workdir=runs/variants
 """
 
 from ml_collections import config_dict
 
-from configs import base
+import lstm_variants as lv
 
 # All names of docs/variants.md. np and cifg are other names of vanilla and
 # coupled_peephole: equal rows in the table are a check, not a finding.
@@ -32,7 +31,7 @@ VARIANTS = (
 
 def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
-  config = base.get_config()
+  config = lv.default_config()
   config.task.length = 50
   config.training.updates = 1500
   config.training.stop_when_solved = False

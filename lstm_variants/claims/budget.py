@@ -13,15 +13,13 @@ import time
 from typing import NamedTuple
 
 from lstm_variants.claims import claim, questions
+from lstm_variants.config import builtin
 from lstm_variants.runs import files, results
 
 # What tells how a finished study was made.
 STAMP = 'claim.json'
-# What the configs of studies begin with.
-_BELOW = (
-  pathlib.Path('configs/base.py'),
-  pathlib.Path('configs/published/experiment.py'),
-)
+# What the configs of papers begin with.
+_BELOW = pathlib.Path(builtin.__file__).with_name('experiment.py')
 # Of the end of a study that a signal asked for: its chunk of updates.
 _PATIENCE = 60  # seconds
 # Exit status of every run diverged: there are results, and they tell.
@@ -143,8 +141,9 @@ def is_finished(wanted: claim.Claim, workdir: pathlib.Path) -> bool:
 
 
 def _stamp(wanted: claim.Claim) -> Mapping[str, str]:
-  file = pathlib.Path(wanted.config.partition(':')[0])
-  text = b''.join(path.read_bytes() for path in (file, *_BELOW))
+  name = wanted.config.partition(':')[0]
+  files_read = builtin.find(name) or pathlib.Path(name), _BELOW
+  text = b''.join(path.read_bytes() for path in files_read)
   return {
     'config': wanted.config,
     'sha256': hashlib.sha256(text).hexdigest(),
@@ -166,7 +165,8 @@ def _train(
   Raises:
     StorageError: nothing can be written there.
   """
-  command = [sys.executable, *wanted.command(str(workdir))]
+  command = [sys.executable, '-m', 'lstm_variants', 'sweep']
+  command += wanted.flags(str(workdir))
   if (workdir / 'study.json').is_file():
     command.append('--resume')
   log = workdir.with_suffix('.log')

@@ -42,7 +42,8 @@ class Claim(NamedTuple):
     says: the claim, a sentence without its full stop.
     published: the number.
     source: author, year, table.
-    config: the study that tests it, FILE or FILE:ARGUMENT.
+    config: the study that tests it, a NAME of the house or a FILE, or
+      NAME:ARGUMENT.
     minutes: that it takes on two cores, about.
     questions: all must hold for the claim to be reproduced.
     otherwise: where our experiment departs from the paper's.
@@ -57,14 +58,9 @@ class Claim(NamedTuple):
   questions: Sequence[Question]
   otherwise: str
 
-  def command(self, workdir: str) -> list[str]:
-    """Return the arguments of Python that train the claim's study."""
-    return [
-      '-m',
-      'experiments.sweep',
-      f'--config={self.config}',
-      f'--workdir={workdir}',
-    ]
+  def flags(self, workdir: str) -> list[str]:
+    """Return the flags with which `sweep` trains the claim's study."""
+    return [f'--config={self.config}', f'--workdir={workdir}']
 
 
 def judge(

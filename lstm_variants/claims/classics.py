@@ -41,7 +41,7 @@ def _hs97(
     says=says,
     published=f'{sequences:,} sequences to success, {trials}/{trials} solved',
     source=f'Hochreiter & Schmidhuber 1997, {table}, mean of {trials} trials',
-    config=f'configs/published/hs97.py:{experiment}',
+    config=f'published/hs97:{experiment}',
     minutes=minutes,
     questions=[
       questions.as_often(_OF_1997, trials, trials),
@@ -188,7 +188,7 @@ CLAIMS = (
     published='18 % of 100 networks without a mistake; without forget gates '
     'none',
     source='Gers, Schmidhuber & Cummins 2000, table 2, as quoted by others',
-    config='configs/published/gers00.py:continual_reber',
+    config='published/gers00:continual_reber',
     minutes=2.0,
     questions=[
       questions.as_often(_FORGETS, 18, 100),
@@ -205,7 +205,7 @@ CLAIMS = (
     says='only with peepholes are spikes put out at times that are asked for',
     published='peephole LSTM: streams of timed spikes; without: not possible',
     source='Gers, Schraudolph & Schmidhuber 2002, as quoted by others',
-    config='configs/published/gers02.py:timed_spikes',
+    config='published/gers02:timed_spikes',
     minutes=1.5,
     questions=[
       questions.solves(_PEEPHOLE),
@@ -219,7 +219,7 @@ CLAIMS = (
     says='only with peepholes is a cosine of period 25 put out',
     published='peephole LSTM: RMSE 0.17; without: only the period 10',
     source='Gers, Schraudolph & Schmidhuber 2002, as quoted by others',
-    config='configs/published/gers02.py:periodic_function',
+    config='published/gers02:periodic_function',
     minutes=1.5,
     questions=[
       questions.solves(_PEEPHOLE),

@@ -21,7 +21,7 @@ def _deletang(task: str, subject: str, minutes: float) -> claim.Claim:
     says=f'LSTM and simple RNN learn {subject} for lengths never seen',
     published='100 % right in every seed, at the best of 3 learning rates',
     source='Delétang et al. 2023, appendix B.1',
-    config=f'configs/published/deletang23.py:{task}',
+    config=f'published/deletang23:{task}',
     minutes=minutes,
     questions=[questions.solves(_LSTM), questions.solves(_RNN)],
     otherwise='solved is theirs, 90 % right, at T = 41 to 400; 32 units in '
@@ -42,7 +42,7 @@ CLAIMS = (
     '100 % right at T = 40 to 256',
     source='Beck et al. 2024, section 4.1; the numbers: Terzić et al. 2025, '
     'table 2, as quoted by others',
-    config='configs/published/xlstm24.py:parity',
+    config='published/xlstm24:parity',
     minutes=2.5,
     questions=[
       questions.solves(questions.model('slstm', 'sLSTM')),

@@ -43,7 +43,7 @@ CLAIMS = (
     published='100 % of 5 runs, T of each batch from 50 to 200; clipping "more '
     'important" as T grows',
     source='Pascanu, Mikolov & Bengio 2013, section 4.1.1',
-    config='configs/published/pascanu13.py:temporal_order',
+    config='published/pascanu13:temporal_order',
     minutes=5.0,
     questions=[
       questions.solves(_WITH),
@@ -59,7 +59,7 @@ CLAIMS = (
     says='a bias of 1 on the forget gate makes an LSTM as good as a GRU',
     published='"closes the gap between the LSTM and the GRU"',
     source='Jozefowicz, Zaremba & Sutskever 2015, abstract',
-    config='configs/published/jozefowicz15.py:forget_bias',
+    config='published/jozefowicz15:forget_bias',
     minutes=1.5,
     questions=[
       questions.sooner(_BIAS_1, _BIAS_0),
@@ -74,7 +74,7 @@ CLAIMS = (
     says='an LSTM stays at the loss of who remembers nothing on copy',
     published='so at T = 200, 300 and 500, in 1,000,000 sequences',
     source='Arjovsky, Shah & Bengio 2016, section 5.1 and figure 1',
-    config='configs/published/urnn16.py:copy',
+    config='published/urnn16:copy',
     minutes=3.5,
     questions=[
       questions.fails(_LSTM),
@@ -88,7 +88,7 @@ CLAIMS = (
     says='an LSTM learns adding, a simple RNN does not',
     published='LSTM: convincingly below 0.167 up to T = 400; RNN: never',
     source='Arjovsky, Shah & Bengio 2016, section 5.2 and figure 2',
-    config='configs/published/urnn16.py:adding',
+    config='published/urnn16:adding',
     minutes=5.0,
     questions=[
       questions.reaches(_LSTM, 0.1 / 6, 'loss'),
@@ -103,7 +103,7 @@ CLAIMS = (
     published='chrono does not stay at the loss of who remembers nothing; '
     'curves only',
     source='Tallec & Ollivier 2018, figure 1',
-    config='configs/published/tallec18.py:copy',
+    config='published/tallec18:copy',
     minutes=3.0,
     questions=[
       questions.lower(_chrono(75.0), _STANDARD),
@@ -119,7 +119,7 @@ CLAIMS = (
     says='chrono initialisation speeds up adding',
     published='7 times faster at T = 750; significantly at T = 200',
     source='Tallec & Ollivier 2018, figure 2',
-    config='configs/published/tallec18.py:adding',
+    config='published/tallec18:adding',
     minutes=3.0,
     questions=[
       questions.reaches(_chrono(200.0), 0.1 / 6, 'loss'),
@@ -134,7 +134,7 @@ CLAIMS = (
     says='JANET, with a forget gate alone, is as good as the LSTM or better',
     published='permuted MNIST 92.5 against 91 % (abstract)',
     source='van der Westhuizen & Lasenby 2018, abstract and figures',
-    config='configs/published/janet18.py:adding',
+    config='published/janet18:adding',
     minutes=2.0,
     questions=[
       questions.solves(_JANET),
@@ -148,7 +148,7 @@ CLAIMS = (
     says='minGRU and minLSTM learn selective copying',
     published='minGRU 99.5 %, minLSTM 96.0 % of the tokens, T = 4,096',
     source='Feng et al. 2024, as quoted by others',
-    config='configs/published/feng24.py:selective_copying',
+    config='published/feng24:selective_copying',
     minutes=3.0,
     questions=[
       questions.reaches(questions.model('mingru', 'minGRU'), 0.005),

@@ -60,7 +60,7 @@ CLAIMS = (
     published='none significantly better on 3 data sets; NFG and NOAF '
     'significantly worse on all',
     source='Greff et al. 2017, abstract; by data set as quoted by others',
-    config='configs/studies/odyssey.py',
+    config='studies/odyssey',
     minutes=15.0,
     questions=[
       never(best_trials.BETTER),

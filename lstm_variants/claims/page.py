@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 import pathlib
 
-from lstm_variants import errors
+from lstm_variants import console, errors
 from lstm_variants.claims import budget, claim
 from lstm_variants.runs import files
 
@@ -162,4 +162,6 @@ def _cell(text: str) -> str:
 
 def _command(said: claim.Claim) -> str:
   """Return what trains a claim's study, as a user would type it."""
-  return ' '.join(('python', *said.command(f'runs/{said.name}')))
+  return ' '.join(
+    (console.command_line('sweep'), *said.flags(f'runs/{said.name}'))
+  )

@@ -17,6 +17,7 @@ Exit status, each but 0 with one line on stderr that tells why:
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import io
 import logging
+import re
 import sys
 import textwrap
 import types
@@ -47,15 +48,15 @@ def define_config(default: str | None = None) -> flags.FlagHolder:
   """Define --config, a config file whose fields --config.FIELD overrides.
 
   Args:
-    default: the file that is taken where none is named; None: it is refused.
+    default: the config that is taken where none is named; None: it is refused.
   """
   _Defaults.config = default
   try:
     return config_flags.DEFINE_config_file(
       'config',
       None,
-      'Config file, as configs/adding.py. Its fields are listed below; '
-      'override them as --config.model.variant=peephole.',
+      'Config: a file, or one of the house by its name, as adding. Its fields '
+      'are listed below; override them as --config.model.variant=peephole.',
       lock_config=True,
     )
   except flags.Error as error:  # it reads the command line: a missing flagfile
@@ -108,7 +109,11 @@ def start(program: types.ModuleType) -> None:
   Args:
     program: has `main`; its docstring and its flags are what --help shows.
   """
-  sys.modules['__main__'].__doc__ = program.__doc__
+  sys.modules['__main__'].__doc__ = re.sub(
+    r'\blstm-variants (\w+)',
+    lambda match: console.command_line(match[1]),
+    program.__doc__ or '',
+  )
   for flag in flags.FLAGS.get_flags_for_module(program.__name__):
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
   _define_import()
@@ -150,7 +155,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
     _check_resumed(argv)
     if 'config' in known:
       fields = config_file.check(argv)
-    rest = known(argv)
+    rest = known(config_file.resolved(argv))
     if 'import' in known:  # those in a flagfile
       extensions.load(_split_names(known['import'].value or ()))
     if 'workdir' in known and known['workdir'].value is None:

@@ -5,7 +5,6 @@ import difflib
 import importlib.util
 import inspect
 import math
-import pathlib
 import re
 import types
 from typing import Any
@@ -14,6 +13,7 @@ from absl import flags
 from ml_collections import config_dict
 
 from lstm_variants import console, errors
+from lstm_variants.config import builtin
 from lstm_variants.config import fields as fields_lib
 
 _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
@@ -33,6 +33,29 @@ def split_argument(path: str) -> tuple[str, str]:
   return file, argument
 
 
+def resolved(argv: Sequence[str]) -> list[str]:
+  """Return a command line whose --config is a file, where it was a name."""
+  words = list(argv)
+  for index, word in enumerate(words):
+    name, equals, value = word.partition('=')
+    if name not in ('-config', '--config'):
+      continue
+    if equals:
+      words[index] = f'{name}={_resolve(value)}'
+    elif index + 1 < len(words):
+      words[index + 1] = _resolve(words[index + 1])
+  return words
+
+
+def _resolve(path: str) -> str:
+  """Return FILE or FILE:ARGUMENT for NAME or NAME:ARGUMENT."""
+  name, argument = split_argument(path)
+  file = builtin.find(name)
+  if file is None:
+    return path
+  return f'{file}:{argument}' if argument else str(file)
+
+
 def takes(function: Callable[..., Any], *arguments: Any) -> bool:
   """Tell whether a config's function can be called with these arguments."""
   try:
@@ -43,15 +66,21 @@ def takes(function: Callable[..., Any], *arguments: Any) -> bool:
 
 
 def load_module(path: str) -> types.ModuleType:
-  """Execute a config file and return it as a module.
+  """Execute a config and return it as a module.
+
+  Args:
+    path: of a file, or the name of a config of the house.
 
   Raises:
-    UsageError: there is no such file, it fails, or has no `get_config`.
+    UsageError: there is none, it fails, or has no `get_config`.
   """
-  file = pathlib.Path(path)
-  if not file.is_file():
-    known = [str(p) for p in sorted(pathlib.Path('configs').rglob('*.py'))]
-    raise UsageError(f'--config={path}: no such file{_nearest(path, known)}')
+  file = builtin.find(path)
+  if file is None:
+    close = builtin.nearest(path)
+    hint = f'; nearest: --config={close}' if close else ''
+    raise UsageError(
+      f'--config={path}: no such file, nor a config of the house{hint}'
+    )
   spec = importlib.util.spec_from_file_location(file.stem, file)
   if spec is None or spec.loader is None:
     raise UsageError(f'--config={path}: not a Python file; it must end in .py')
@@ -63,7 +92,7 @@ def load_module(path: str) -> types.ModuleType:
     raise UsageError(f'--config={path}: fails: {name}: {error}') from error
   if not hasattr(module, 'get_config'):
     raise UsageError(
-      f'--config={path}: has no get_config(); nearest: configs/adding.py'
+      f'--config={path}: has no get_config(); nearest: --config=adding'
     )
   return module
 
@@ -81,10 +110,9 @@ def check(argv: Sequence[str]) -> dict[str, type]:
   if path is None:
     if any(_OVERRIDE.fullmatch(word) for word in argv[1:]):
       raise UsageError(
-        '--config.…: fields need a config file; nearest: '
-        '--config=configs/adding.py'
+        '--config.…: fields need a config file; nearest: --config=adding'
       )
-    raise UsageError('--config: missing; nearest: --config=configs/adding.py')
+    raise UsageError('--config: missing; nearest: --config=adding')
   types_of = _types_of(_load_config(path))
   given: dict[str, list[str | None]] = {}
   for field, value in overrides(argv):
@@ -127,7 +155,7 @@ def _load_config(path: str) -> config_dict.ConfigDict:
   if not isinstance(config, config_dict.ConfigDict):
     raise UsageError(
       f'--config={path}: get_config() returns {type(config).__name__}, not a '
-      'ConfigDict; nearest: configs/adding.py'
+      'ConfigDict; nearest: --config=adding'
     )
   return config
 

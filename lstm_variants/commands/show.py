@@ -1,6 +1,6 @@
 """Show a task: a few sequences, its chance level, its rule, what was published.
 
-    python -m experiments.show --task=adding_hs97 --config.task.length=20
+    lstm-variants show --task=adding_hs97 --config.task.length=20
 
 Prints the sequences step by step and writes a picture of them. --task is a
 task, or a task and a dialect, of docs/tasks.md; the fields of --config.task
@@ -29,7 +29,7 @@ from lstm_variants.training import backend
 # Of a batch: what is drawn in some seconds, and held in memory.
 MOST_MARKS = 4 * 10**5
 MOST_NUMBERS = 10**7
-_CONFIG = command.define_config(default='configs/base.py')
+_CONFIG = command.define_config(default='base')
 _TASK = flags.DEFINE_string(
   'task', None, 'NAME or NAME_DIALECT; nothing: the task of the config.'
 )

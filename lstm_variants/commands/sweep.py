@@ -1,7 +1,6 @@
 """Train a study: every run of its grid, those of equal shape in one program.
 
-    python -m experiments.sweep --config=configs/studies/variants.py \\
-        --workdir=runs/variants
+    lstm-variants sweep --config=studies/variants --workdir=runs/variants
 
 The config file states the grid in get_hyper(hyper), see
 lstm_variants/config/grid.py. Each compiled program leaves its results in
@@ -10,17 +9,15 @@ WORKDIR/populations/NAME/. Interrupted, repeat the command with --resume.
 What follows a colon goes to get_config(argument) and get_hyper(hyper,
 argument) as text, where a study takes one:
 
-    python -m experiments.sweep --config=configs/studies/odyssey.py:200 \\
-        --workdir=runs/odyssey_200
+    lstm-variants sweep --config=studies/odyssey:200 --workdir=runs/odyssey_200
 """
 
 from collections.abc import Callable, Iterable
 import pathlib
+import sys
 from typing import Any
 
-from absl import flags
-from ml_collections import config_flags
-
+from lstm_variants import console
 from lstm_variants.commands import command, config_file, first_weights
 from lstm_variants.launch import local
 from lstm_variants.training import backend
@@ -35,8 +32,7 @@ def main() -> None:
   """Check every run, then train them."""
   mode = _MODE()
   backend.use_every_core()
-  flag = flags.FLAGS[_CONFIG.name]
-  path = config_flags.get_config_filename(flag)
+  path = config_file.value_of('--config', sys.argv) or ''
   weights = _FROM(_CONFIG.value, _WORKDIR.value, mode)
   records = local.recorded(_WORKDIR.value, mode)
   runs = local.expand(_CONFIG.value, _load_grid(path), records)
@@ -52,7 +48,8 @@ def _load_grid(path: str) -> Callable[[Any], Iterable[Any]]:
   if not hasattr(module, 'get_hyper'):
     raise local.GridError(
       f'--config={file}: has no get_hyper(hyper) to state a grid; nearest: '
-      'configs/studies/quickstart.py, or experiments.train for one run'
+      f'--config=studies/quickstart, or {console.command_line("train")} for '
+      'one run'
     )
   if not argument:
     return module.get_hyper

@@ -7,7 +7,7 @@ from ml_collections import config_dict
 from lstm_variants.config import schema
 
 
-def get_config() -> config_dict.ConfigDict:
+def default_config() -> config_dict.ConfigDict:
   """Return the default config: a vanilla LSTM on the adding problem."""
   config = config_dict.ConfigDict()
   for name, row in schema.table().items():

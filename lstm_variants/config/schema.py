@@ -149,7 +149,7 @@ def check(
     InputError: for the first field that breaks a rule.
   """
   for name in sorted(rows.keys() - values.keys()):
-    raise InputError(name, None, 'missing; start from configs/base.py')
+    raise InputError(name, None, 'missing; start from lv.default_config()')
   for name in sorted(values.keys() - rows.keys()):
     raise InputError(
       name,

@@ -223,7 +223,7 @@ def from_config(config: Any) -> Run:
   """Check a config and split it into what is static and what is traced.
 
   Args:
-    config: a `ConfigDict` or a nested dict, of the form of configs/base.py.
+    config: a `ConfigDict` or a nested dict, as `lv.default_config()`.
 
   Returns:
     A `Run`.

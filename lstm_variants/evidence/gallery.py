@@ -3,7 +3,7 @@
     WORKDIR/figures/NAME.svg, .png, .csv     a figure, and its numbers
     WORKDIR/figures/index.json               what each of them shows
 
-`experiments.analyse` writes them; the report shows those that are of the runs
+The command `analyse` writes them; the report shows those that are of the runs
 that it is about, and leaves out what was drawn before runs were added.
 """
 

@@ -164,7 +164,7 @@ def render(
     drawings: (task, 'loss' or 'success') -> SVG text.
     provenance: what `results.read_provenance` returns.
     baseline: the model that others are compared with.
-    analyses: what `experiments.analyse` has drawn of these runs.
+    analyses: what `analyse` has drawn of these runs.
   """
   tasks = list(dict.fromkeys(row.task for row in rows))
   finished = sum(row.runs for row in rows)

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_variants import errors
+from lstm_variants import console, errors
 from lstm_variants.runs import files
 
 FORMAT = 2
@@ -94,7 +94,7 @@ def read_study(workdir: str) -> dict[str, Any]:
   except FileNotFoundError as error:
     raise WorkdirError(
       f'--workdir={workdir}: holds no study (no study.json); make one with '
-      'experiments.train or experiments.sweep'
+      f'{console.command_line("train")} or {console.command_line("sweep")}'
     ) from error
   except (OSError, files.DamagedError) as error:
     raise WorkdirError(

@@ -149,7 +149,6 @@ def test_a_budget_runs_out():
   assert whole.remaining() == 0
 
 
-def test_the_command_is_what_a_user_would_type():
-  command = asked(pathlib.Path('x.py')).command('runs/x')
-  assert command[:2] == ['-m', 'experiments.sweep']
-  assert command[2:] == ['--config=x.py', '--workdir=runs/x']
+def test_the_flags_are_what_a_user_would_type():
+  flags = asked(pathlib.Path('x.py')).flags('runs/x')
+  assert flags == ['--config=x.py', '--workdir=runs/x']

@@ -36,7 +36,7 @@ def test_the_table_has_the_published_and_our_numbers():
     'takes too long | out of budget |  |',
   ]
   assert (
-    '- `python -m experiments.sweep --config=configs/adding.py:x '
+    '- `lstm-variants sweep --config=configs/adding.py:x '
     '--workdir=runs/two`: another readout'
   ) in text
 

@@ -108,7 +108,7 @@ SPAWNED = [
   Case(
     'train',
     ('--config=configs/ading.py', '--workdir={dir}/new'),
-    ('--config=configs/ading.py', 'nearest: configs/adding.py'),
+    ('--config=configs/ading.py', 'nearest: --config=configs/adding.py'),
   ),
   _config('train', 'no_config.py', 'get_config', 'nearest: '),
   _config('sweep', 'empty_grid.py', 'get_hyper', 'empty'),
@@ -153,11 +153,11 @@ FORKED = [
   _train('--', '--config.seed=1', words=('unexpected argument',)),
   _train('--config.seed', words=('--config.seed', 'Missing value')),
   _train('--flagfile=/nowhere', words=('/nowhere',)),
-  Case('train', (), ('--config', 'missing', 'nearest: --config=configs/')),
+  Case('train', (), ('--config', 'missing', 'nearest: --config=adding')),
   Case(
     'train',
     ('--config.seed=1', '--workdir={dir}/new'),
-    ('config file', 'nearest: --config=configs/adding.py'),
+    ('config file', 'nearest: --config=adding'),
   ),
   Case('compare', (), ('--workdir', 'missing')),
   Case('sweep', (CONFIG,), ('--workdir', 'missing')),
@@ -300,7 +300,7 @@ FORKED = [
   Case(
     'sweep',
     (CONFIG, '--workdir={dir}/new'),
-    ('configs/adding.py', 'get_hyper', 'nearest: configs/studies/'),
+    ('configs/adding.py', 'get_hyper', 'nearest: --config=studies/'),
   ),
   _config('sweep', 'no_grid.py', 'get_hyper', 'not iterable'),
   _config('sweep', 'field.py', 'config.model.varient', "'model.variant'"),

@@ -1,8 +1,8 @@
-"""What the files of this folder share: experiments by name.
+"""Experiments by name: what the configs of one paper share.
 
-A file has EXPERIMENTS, and
+Its file has EXPERIMENTS, and
 
-    --config=configs/published/hs97.py:adding
+    --config=published/hs97:adding
 
 is the study of one of them.
 """
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 from ml_collections import config_dict
 
-from configs import base
+from lstm_variants.config import default
 
 
 class Experiment(NamedTuple):
   """A study: arms × seeds.
 
   Attributes:
-    fields: what differs from configs/base.py, dotted name -> value.
+    fields: what differs from the default config, dotted name -> value.
     arms: what tells the models that are compared apart, likewise.
     seeds: runs of each arm.
   """
@@ -38,7 +38,7 @@ def get_config(
   Raises:
     ValueError: there is none of that name.
   """
-  config = base.get_config()
+  config = default.default_config()
   config.update_from_flattened_dict(_find(experiments, name).fields)
   return config
 
@@ -60,6 +60,11 @@ def get_hyper(experiments: Mapping[str, Experiment], name: str, hyper):
 def _find(experiments: Mapping[str, Experiment], name: str) -> Experiment:
   if name in experiments:
     return experiments[name]
+  if not name:
+    raise ValueError(
+      'the name of an experiment must follow a colon, as '
+      f':{next(iter(experiments))} (have: {", ".join(experiments)})'
+    )
   nearest = difflib.get_close_matches(name, experiments, n=1, cutoff=0)[0]
   raise ValueError(
     f'{name!r} is no experiment of this file; nearest: :{nearest} '
