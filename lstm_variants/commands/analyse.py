@@ -1,6 +1,6 @@
 """Draw what a study's models do with gradients, gates and lengths.
 
-    python -m experiments.analyse --workdir=runs/quickstart --figure=all
+    lstm-variants analyse --workdir=runs/quickstart --figure=all
 
 Reads the trained parameters of the finished runs, trains nothing. Writes a
 picture and its numbers as CSV into figures/, and shows them in report.html.

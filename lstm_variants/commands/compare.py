@@ -1,6 +1,6 @@
 """Compare the models of a study with a baseline.
 
-    python -m experiments.compare --workdir=runs/study --baseline=vanilla
+    lstm-variants compare --workdir=runs/study --baseline=vanilla
 
 Prints a table per task and writes compare.csv, figures/ and report.html into
 the run directory. Needs the run directory alone: nothing is trained.

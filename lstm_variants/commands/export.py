@@ -1,6 +1,6 @@
 """Write the model of a run for other tools.
 
-    python -m experiments.export --workdir=runs/adding \\
+    lstm-variants export --workdir=runs/adding \\
         --run=peephole_seed0_0a1b2c3d --out=model.onnx
 
 Takes the final parameters of a run that is finished, and of one that is not the

@@ -1,6 +1,6 @@
 """Train one run.
 
-    python -m experiments.train --config=configs/adding.py \\
+    lstm-variants train --config=adding \\
         --config.model.variant=peephole --config.optimizer.learning_rate=1e-3 \\
         --workdir=runs/adding
 
@@ -12,7 +12,7 @@ with --resume.
 --from=WORKDIR:RUN begins with the weights that another run of the same shapes
 has come to, and with a new state of the optimizer:
 
-    python -m experiments.train --config=configs/adding.py \\
+    lstm-variants train --config=adding \\
         --from=runs/adding:peephole_seed0_0a1b2c3d --workdir=runs/further
 """
 

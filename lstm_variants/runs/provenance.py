@@ -1,5 +1,6 @@
 """Where results come from: the program and the machine."""
 
+from collections.abc import Sequence
 import contextlib
 import importlib.metadata
 import os
@@ -18,7 +19,7 @@ def describe() -> dict[str, Any]:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
       packages[name] = importlib.metadata.version(name)
   return {
-    'command': ['python', *sys.orig_argv[1:]],
+    'command': _command(sys.orig_argv),
     'commit': _git('rev-parse', 'HEAD'),
     'uncommitted_changes': None if changes is None else bool(changes),
     'python': platform.python_version(),
@@ -27,6 +28,14 @@ def describe() -> dict[str, Any]:
     'system': platform.system(),
     'cpus': os.cpu_count(),
   }
+
+
+def _command(words: Sequence[str]) -> list[str]:
+  """Return a command line without where Python and our program are."""
+  _, *rest = words
+  if rest and pathlib.Path(rest[0]).name == 'lstm-variants':
+    return ['lstm-variants', *rest[1:]]
+  return ['python', *rest]
 
 
 def _git(*arguments: str) -> str | None:

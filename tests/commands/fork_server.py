@@ -70,7 +70,7 @@ def _run(program: str, arguments: list[str], child: _Child) -> int:
     local.train = _plan
   module = program if '.' in program else f'experiments.{program}'
   try:
-    runpy.run_module(module, run_name='__main__')
+    runpy.run_module(module, run_name='__main__', alter_sys=True)
   except SystemExit as error:
     status = error.code
     if isinstance(status, str):
