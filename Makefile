@@ -11,6 +11,7 @@ WORKDIR ?= runs/quickstart
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/.tools
 BENCH := .venv-bench
 
 .PHONY: compare test lint bench faults docs clean
@@ -25,7 +26,7 @@ compare: $(READY)
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-lint: $(READY)
+lint: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache --no-logo
@@ -34,10 +35,10 @@ lint: $(READY)
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks.report
 
-faults: $(READY)
+faults: $(TOOLS)
 	$(BIN)/python -m tests.faults.report
 
-docs: $(READY)
+docs: $(TOOLS)
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/imports.py
 	$(BIN)/python docs/reading.py
@@ -46,7 +47,7 @@ clean:
 	rm -rf $(VENV) $(BENCH) build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
-# $(1) with what the extra $(2) needs, at the versions of constraints.txt, the
+# A new $(1) with what the package needs, at the versions of constraints.txt, the
 # build's own tools included.
 define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -54,14 +55,26 @@ define environment
 	$(PYTHON) -m venv --clear $(1)
 	$(1)/bin/pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt setuptools
-	$(1)/bin/pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --no-build-isolation --editable '.[$(2)]'
-	touch $(1)/.ready
+	$(call install,$(1),.)
 endef
 
-$(READY): pyproject.toml constraints.txt
-	$(call environment,$(VENV),test)
+# What $(2) needs, into $(1).
+define install
+	$(1)/bin/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --no-build-isolation --editable '$(2)'
+endef
+
+$(READY): pyproject.toml setup.py constraints.txt
+	$(call environment,$(VENV))
+	touch $@
+
+# What tests the package is not needed to use it.
+$(TOOLS): $(READY)
+	$(call install,$(VENV),.[test])
+	touch $@
 
 # The other libraries in an environment of their own: the tests need none.
-$(BENCH)/.ready: pyproject.toml constraints.txt
-	$(call environment,$(BENCH),bench)
+$(BENCH)/.ready: pyproject.toml setup.py constraints.txt
+	$(call environment,$(BENCH))
+	$(call install,$(BENCH),.[bench])
+	touch $@
