@@ -21,7 +21,7 @@ import re
 import sys
 import textwrap
 import types
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags
 from ml_collections import config_flags
@@ -39,16 +39,17 @@ _HELP_WANTED = {f'{dashes}{name}' for dashes in ('-', '--') for name in _HELP}
 
 
 class _Defaults:
-  """What a program takes where its command line says nothing."""
+  """The values that the running program has for flags that are not given."""
 
   config: str | None = None
 
 
 def define_config(default: str | None = None) -> flags.FlagHolder:
-  """Define --config, a config file whose fields --config.FIELD overrides.
+  """Define --config, a config file, and --config.FIELD for each of its fields.
 
   Args:
-    default: the config that is taken where none is named; None: it is refused.
+    default: the config of a program that is started without --config; None:
+      such a start is refused.
   """
   _Defaults.config = default
   try:
@@ -59,9 +60,8 @@ def define_config(default: str | None = None) -> flags.FlagHolder:
       'are listed below; override them as --config.model.variant=peephole.',
       lock_config=True,
     )
-  except flags.Error as error:  # it reads the command line: a missing flagfile
+  except flags.Error as error:  # a flagfile is missing: it is read here already
     _refuse(error)
-  raise AssertionError('unreachable')
 
 
 def define_workdir() -> flags.FlagHolder[str]:
@@ -104,10 +104,11 @@ def _define_import() -> None:
 
 
 def start(program: types.ModuleType) -> None:
-  """Run a program as if its module had been started.
+  """Run a program, a module of `commands`, as the main module.
 
   Args:
-    program: has `main`; its docstring and its flags are what --help shows.
+    program: a module with a function `main`; --help shows its docstring and its
+      flags.
   """
   sys.modules['__main__'].__doc__ = re.sub(
     r'\blstm-variants (\w+)',
@@ -121,10 +122,10 @@ def start(program: types.ModuleType) -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-  """Parse the flags and run a program; say in one line why it ends early.
+  """Parse the flags and run a program; if it fails, say why in one line.
 
   Args:
-    main: the program, after its flags are parsed.
+    main: called after the flags are parsed.
   """
 
   def guarded(argv: Sequence[str]) -> None:
@@ -135,52 +136,63 @@ def run(main: Callable[[], None]) -> None:
       _refuse(error)
 
   interrupt.install()
-  # jax tells which of its platforms are missing; what was found is recorded.
+  # Without this, jax logs which platforms it does not have.
   logging.getLogger('jax').setLevel(logging.WARNING)
   app.run(guarded, flags_parser=_parse)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
-  """Parse the command line; refuse in one line what absl does not."""
-  known = flags.FLAGS
-  if _Defaults.config and config_file.value_of('--config', argv) is None:
-    argv = [argv[0], f'--config={_Defaults.config}', *argv[1:]]
-  fields: dict[str, type] = {}
+  """Parse the command line, or end the program with one line on stderr."""
   try:
-    # First of all: what they register may be in the config.
-    extensions.load(_extensions_named(argv))
-    if _HELP_WANTED & set(argv):
-      _help(argv)
-    extensions.load_installed()
-    _check_resumed(argv)
-    if 'config' in known:
-      fields = config_file.check(argv)
-    rest = known(config_file.resolved(argv))
-    if 'import' in known:  # those in a flagfile
-      extensions.load(_split_names(known['import'].value or ()))
-    if 'workdir' in known and known['workdir'].value is None:
-      raise config_file.UsageError(
-        '--workdir: missing; nearest: --workdir=runs/NAME'
-      )
-    if len(rest) > 1:
-      word = rest[1]
-      raise config_file.UsageError(
-        f'{word!r}: unexpected argument; fields and flags start with --'
-        + config_file.nearest_flag(word.lstrip('-'), fields)
-      )
-  except flags.UnrecognizedFlagError as error:
-    wrong = error.flagname
-    nearest = config_file.nearest_flag(wrong, fields)
-    _refuse(config_file.UsageError(f'--{wrong}: unknown flag{nearest}'))
+    return _parse_strictly(argv)
   except (flags.Error, errors.Error) as error:
     _refuse(error)
-  except Exception as error:  # whatever else a value may set off
+  except Exception as error:  # a config file may raise anything
     _refuse(
       config_file.UsageError(f'--config: {type(error).__name__}: {error}')
     )
-  else:
-    return rest
-  raise AssertionError('unreachable')
+
+
+def _parse_strictly(argv: Sequence[str]) -> list[str]:
+  """Parse the command line, and refuse also what absl would accept.
+
+  Returns:
+    The program's name, as absl wants it.
+
+  Raises:
+    flags.Error: if absl refuses the command line.
+    errors.Error: if something else in it cannot be used.
+  """
+  known = flags.FLAGS
+  if _Defaults.config and config_file.value_of('--config', argv) is None:
+    argv = [argv[0], f'--config={_Defaults.config}', *argv[1:]]
+  # Extensions are imported first: a config may name what they register.
+  extensions.load(_extensions_named(argv))
+  if _HELP_WANTED & set(argv):
+    _help(argv)
+  extensions.load_installed()
+  _check_resumed(argv)
+  fields = config_file.check(argv) if 'config' in known else {}
+  try:
+    arguments = known(config_file.resolved(argv))
+  except flags.UnrecognizedFlagError as error:
+    nearest = config_file.nearest_flag(error.flagname, fields)
+    raise config_file.UsageError(
+      f'--{error.flagname}: unknown flag{nearest}'
+    ) from error
+  if 'import' in known:  # a flagfile may name more of them
+    extensions.load(_split_names(known['import'].value or ()))
+  if 'workdir' in known and known['workdir'].value is None:
+    raise config_file.UsageError(
+      '--workdir: missing; nearest: --workdir=runs/NAME'
+    )
+  if len(arguments) > 1:
+    word = arguments[1]
+    raise config_file.UsageError(
+      f'{word!r}: unexpected argument; fields and flags start with --'
+      + config_file.nearest_flag(word.lstrip('-'), fields)
+    )
+  return arguments
 
 
 def _extensions_named(argv: Sequence[str]) -> list[str]:
@@ -246,7 +258,7 @@ def _fields_help() -> Iterator[str]:
     )
 
 
-def _refuse(error: Exception) -> None:
+def _refuse(error: Exception) -> NoReturn:
   """Print an error as one line and exit with its status, 2 if it has none."""
   print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
   sys.exit(getattr(error, 'exit_status', 2))

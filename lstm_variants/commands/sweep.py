@@ -25,7 +25,7 @@ from lstm_variants.training import backend
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
 _MODE = command.define_mode()
-_FROM = first_weights.define_from()
+_FIRST_WEIGHTS = first_weights.define_from()
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
   mode = _MODE()
   backend.use_every_core()
   path = config_file.value_of('--config', sys.argv) or ''
-  weights = _FROM(_CONFIG.value, _WORKDIR.value, mode)
+  weights = _FIRST_WEIGHTS(_CONFIG.value, _WORKDIR.value, mode)
   records = local.recorded(_WORKDIR.value, mode)
   runs = local.expand(_CONFIG.value, _load_grid(path), records)
   name = pathlib.Path(config_file.split_argument(path)[0]).stem

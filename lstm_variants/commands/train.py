@@ -4,13 +4,13 @@
         --config.model.variant=peephole --config.optimizer.learning_rate=1e-3 \\
         --workdir=runs/adding
 
-One run: a grid that the config file states (get_hyper) is for `sweep`. The
-results are in WORKDIR/populations/NAME/: metrics.jsonl, runs.jsonl, params.npz
-(lstm_variants/runs/results.py describes them). Interrupted, repeat the command
-with --resume.
+This trains one run; `sweep` trains the grid that a config file states in
+get_hyper. The results are in WORKDIR/populations/NAME/: metrics.jsonl,
+runs.jsonl, params.npz (lstm_variants/runs/results.py describes them). If it was
+interrupted, repeat the command with --resume.
 
---from=WORKDIR:RUN begins with the weights that another run of the same shapes
-has come to, and with a new state of the optimizer:
+--from=WORKDIR:RUN begins with the trained weights of another run, whose shapes
+must be the same, and with a new state of the optimizer:
 
     lstm-variants train --config=adding \\
         --from=runs/adding:peephole_seed0_0a1b2c3d --workdir=runs/further
@@ -23,15 +23,15 @@ from lstm_variants.training import backend
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
 _MODE = command.define_mode()
-_FROM = first_weights.define_from()
+_FIRST_WEIGHTS = first_weights.define_from()
 
 
 def main() -> None:
   """Check everything, then train."""
   mode = _MODE()
   backend.use_every_core()
-  weights = _FROM(_CONFIG.value, _WORKDIR.value, mode)
-  records = local.recorded(_WORKDIR.value, mode)
+  weights = _FIRST_WEIGHTS(_CONFIG.value, _WORKDIR.value, mode)
+  records = local.recorded(_WORKDIR.value, mode)  # with --resume
   record = records[0] if len(records) == 1 else None
   run = local.check(_CONFIG.value, record)
   backend.check()

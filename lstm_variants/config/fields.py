@@ -1,11 +1,11 @@
-"""Every field of a config, once: its name, default, rule, role and sentence.
+"""Every field of a config: its name, default, rule, role and description.
 
     Field('optimizer.learning_rate', 1e-3, Real(1e-3, above=0), RUN, 'Step…')
 
-The rows make the default config, the refusals, `Settings` and `Hyperparams`,
-docs/config.md and what --help lists. Here stand those that several components
-share; a cell, an optimizer or a schedule brings the rows that are its own
-(`schema.table` has them all). No jax, and nothing of ours but the rules.
+The default config, the refusals, `Settings` and `Hyperparams`, docs/config.md
+and what --help lists are made from these rows. A cell, an optimizer or a
+schedule may define further rows that only it reads; `schema.table` joins them
+to these. This module imports no jax, and of this package only the rules.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,13 +26,13 @@ from lstm_variants.config.rules import (
 class Role(enum.Enum):
   """What a field is to a run.
 
-  PROGRAM: the compiled program is specialised to it: runs that differ in it
-    are of different populations.
-  RUN: a number that is traced: the runs of one population may differ in it.
-  CONDUCT: for how long a run trains, and when it is looked at and saved. Not
-    part of the run's identity: it may change when a study is gone on with.
-    (Success on held-out data is seen at evaluations, and so depends on their
-    interval.)
+  PROGRAM: the compiled program depends on it, so that runs that differ in it
+    are in different populations.
+  RUN: a number that is traced; the runs of one population may differ in it.
+  CONDUCT: for how long a run trains, and when it is evaluated and saved. Runs
+    that differ in it are in different populations, but it is no part of a run's
+    identity: it may change when a study is resumed. (Success on held-out data
+    is noticed at evaluations, and so depends on their interval.)
   """
 
   PROGRAM = 'program'
@@ -47,18 +47,18 @@ class Field(NamedTuple):
   """One configurable value.
 
   Attributes:
-    name: dotted, as 'optimizer.learning_rate'.
-    default: where nobody says anything. None: left open, the component that
-      reads it has a default of its own.
-    rule: of `rules`; refuses a value, and knows its type.
+    name: the dotted name, such as 'optimizer.learning_rate'.
+    default: the value that it has if it is not set. None: it is open, and the
+      component that reads it has a default of its own.
+    rule: one of `rules`, which knows the type of a value and refuses a bad one.
     role: see `Role`.
-    doc: what it is, with its unit, in whole sentences.
-    switch: of a number that is traced, the name of what the program has only
-      where the number is above zero in some run, as an attribute of `Settings`:
-      runs with it and without are of different populations.
-    by: the field whose choice decides who reads this one, as 'optimizer.name'.
-      Set to anything but its default where the chosen component does not read
-      it, it is refused. '': it is always read.
+    doc: one line that says what it is, with its unit.
+    by: for a field that only some components read, the field that chooses the
+      component, such as 'optimizer.name'. If the chosen component does not
+      read it, any value but the default is refused. '': it is always read.
+    switch: for a number that is 0 if it is unused, the name of the part of the
+      program that reads it, such as 'noisy'. A program has the part only for
+      runs whose number is above 0, and `Settings` has the name as an attribute.
   """
 
   name: str

@@ -1,4 +1,4 @@
-"""The table of all fields: the shared rows, and those that components bring."""
+"""The table of all fields: the shared rows, and those of single components."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
@@ -22,12 +22,12 @@ def models() -> tuple[str, ...]:
 
 
 def table() -> Mapping[str, Field]:
-  """Return every field by its name, in the order of a config."""
+  """Return dotted name -> field for all fields, in the order of a config."""
   return _table(*_registered())
 
 
 def _registered() -> tuple[Any, ...]:
-  """Return what is registered now: on it the table depends."""
+  """Return the states of the registries; the table depends on these alone."""
   registries = (
     tasks.DIALECTS,
     cells.CELLS,
@@ -40,24 +40,27 @@ def _registered() -> tuple[Any, ...]:
 
 @functools.lru_cache(maxsize=4)
 def _table(*registered: Any) -> Mapping[str, Field]:
-  """Return the table; made anew when something was registered."""
+  """Return the table; `registered` is the key under which it is cached."""
   del registered
-  rows: dict[str, Field] = {}
-  parts = ('', 'task', 'model', 'optimizer', 'training')
-  brought = (*_toggles(), *_cell_settings(), *optimizers.brought())
-  for part in parts:
-    shared = (row for row in fields.ROWS if _part(row) == part)
-    own = (row for row in brought if _part(row) == part)
-    for row in (*shared, *own):
-      rows.setdefault(row.name, _resolved(row))
-  return rows
+  rows = (
+    *fields.ROWS,
+    *_toggles(),
+    *_cell_settings(),
+    *optimizers.brought(),
+  )
+  ordered: dict[str, Field] = {}
+  for part in ('', 'task', 'model', 'optimizer', 'training'):
+    for row in rows:
+      if _part(row) == part:
+        ordered.setdefault(row.name, _resolved(row))
+  return ordered
 
 
 def foreign() -> frozenset[str]:
-  """Return the fields that only components from outside of the house bring.
+  """Return the fields that only components of extensions read.
 
-  A run that uses none of these components has nothing to do with them: its
-  record leaves them out, so that it can be read where they are not there.
+  The record of a run that uses none of these components leaves them out, so
+  that it can be read where the extension is not installed.
   """
   return _foreign(*_registered())
 
@@ -138,9 +141,9 @@ def check(
   """Refuse a field that is missing, unknown, or breaks its own rule.
 
   Args:
-    values: of a config, by dotted name.
-    rows: from `table`.
-    rounded: judge numbers in the precision in which the program reads them.
+    values: the values of a config, by dotted name.
+    rows: what `table` returns.
+    rounded: whether numbers are first rounded to the precision of the program.
 
   Returns:
     The values in the order of the table.
@@ -165,7 +168,10 @@ def check(
 
 
 def _precision(row: Field, dtype: Any) -> str:
-  """Return the precision of a number: traced ones have 32 bits everywhere."""
+  """Return the precision of a number in the program.
+
+  Traced numbers have 32 bits whatever the dtype.
+  """
   wide = row.role is fields.PROGRAM and dtype == 'float64'
   return 'float64' if wide else 'float32'
 
