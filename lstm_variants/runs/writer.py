@@ -1,4 +1,4 @@
-"""Writes one population's results beside their final place."""
+"""Writes one population's results, under a temporary name until the end."""
 
 from collections.abc import Iterable, Mapping
 import contextlib
@@ -15,18 +15,20 @@ from lstm_variants.runs import files, results
 
 
 class PopulationWriter:
-  """Collects one population's results beside its final place.
+  """Writes the results of one population.
 
       with PopulationWriter(workdir, name) as writer:
         writer.start()
         writer.append_metrics(rows)
         writer.finish(runs, params, provenance)
 
-  Without `finish` nothing appears under the final name.
+  All files are written to the directory `partial`; `finish` gives it its final
+  name. The state of a killed population is there, and can be resumed.
 
   Attributes:
-    final, partial: the directory's last name, and the one until then.
-    metrics_bytes: length of metrics.jsonl.
+    final: the directory of a finished population.
+    partial: the directory of the same population before it is finished.
+    metrics_bytes: the length of metrics.jsonl.
   """
 
   def __init__(self, workdir: str, population: str):
@@ -50,10 +52,10 @@ class PopulationWriter:
     return self._hash.hexdigest()
 
   def start(self) -> None:
-    """Begin anew; what an interrupted writer left is removed.
+    """Begin a population; remove what an interrupted one left.
 
     Raises:
-      StorageError: the directory cannot be made.
+      StorageError: if the directory cannot be made.
     """
     shutil.rmtree(self.partial, ignore_errors=True)
     with files.refusals(self.partial):
@@ -63,14 +65,15 @@ class PopulationWriter:
       files.sync_directory(self.partial.parent)
 
   def resume(self, size: int, sha256: str) -> int:
-    """Go on after the first `size` bytes of metrics.jsonl; drop the rest.
+    """Resume a population; keep the first `size` bytes of metrics.jsonl.
 
     Returns:
-      The number of bytes dropped: rows that will come again, or a torn one.
+      The number of bytes dropped: rows of updates after the checkpoint, which
+      will be written again, and perhaps an incomplete last row.
 
     Raises:
-      DamagedError: those bytes are not the ones with this SHA-256.
-      StorageError: the file cannot be cut.
+      DamagedError: if the SHA-256 of these bytes is another one.
+      StorageError: if the file cannot be cut.
     """
     path = self.partial / results.METRICS
     dropped = check_metrics(path, size, sha256)
@@ -83,16 +86,16 @@ class PopulationWriter:
     return dropped
 
   def reopen(self) -> None:
-    """Take a finished population up again, to train it longer."""
+    """Rename a finished population back, to train it longer."""
     with files.refusals(self.final):
       os.replace(self.final, self.partial)
       files.sync_directory(self.final.parent)
 
   def append_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Append rows to metrics.jsonl, flushed so that they can be followed.
+    """Append rows to metrics.jsonl, and flush them for whoever follows it.
 
     Raises:
-      StorageError: they could not be written.
+      StorageError: if they cannot be written.
     """
     lines = b''.join(files.json_line(row) for row in rows)
     with files.refusals(self.partial / results.METRICS, len(lines)):
@@ -102,7 +105,7 @@ class PopulationWriter:
     self.metrics_bytes += len(lines)
 
   def sync(self) -> None:
-    """Have metrics.jsonl on the disk before a checkpoint counts on it."""
+    """Force metrics.jsonl to the disk, before a checkpoint relies on it."""
     files.check_lock(self.final.parents[1])
     with files.refusals(self.partial / results.METRICS):
       files.sync(self._metrics)
@@ -116,7 +119,7 @@ class PopulationWriter:
     """Write the remaining files and give the directory its final name.
 
     Raises:
-      StorageError: something could not be written.
+      StorageError: if something cannot be written.
     """
     files.check_lock(self.final.parents[1])
     rows = b''.join(files.json_line(row) for row in runs)

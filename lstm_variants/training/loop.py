@@ -1,4 +1,4 @@
-"""The host's side of training: chunks, evaluations, checkpoints, the end."""
+"""The loop of training: call the compiled chunk, write, save, until the end."""
 
 from collections.abc import Callable
 import contextlib
@@ -44,23 +44,23 @@ def train_population(
   given: given_lib.Given | None = None,
   watch: watching.Watch = watching.NOBODY,
 ) -> bool:
-  """Train runs that share their settings, and write what they leave.
+  """Train a population and write its results.
 
-  A population that was interrupted goes on from its newest checkpoint.
+  A population that was interrupted is resumed from its newest checkpoint.
 
   Args:
-    workdir: an open study (`directory.open_study`).
-    population: from `populations.split`.
-    given: the weights with which its runs begin; None: they draw their own.
+    workdir: the directory of an open study (`directory.open_study`).
+    population: what `populations.split` made.
+    given: the weights with which all runs begin; None: each run draws its own.
     watch: who looks on.
 
   Returns:
     Whether every run diverged.
 
   Raises:
-    CheckpointError: there are checkpoints, and none can be used.
-    StorageError: something could not be written.
-    Interrupted: a signal asked for the end; everything is saved.
+    CheckpointError: if there are checkpoints, and none can be used.
+    StorageError: if something cannot be written.
+    Interrupted: if a signal asked for the end; everything is saved.
   """
   settings, name = population.settings, population.name
   started = _now()
@@ -116,7 +116,7 @@ def _observe(
   state: _State,
   record: records.Record,
 ) -> None:
-  """Write an evaluation down, and show it."""
+  """Write an evaluation to the run directory, and show it."""
   rows = records.metric_rows(population, state, record)
   writer.append_metrics(rows)
   trackers.log(rows)
@@ -130,7 +130,7 @@ def _patience_at(
   population: populations.Population,
   writer: writer_lib.PopulationWriter,
 ) -> patience_lib.Patience:
-  """Return the patience that is left where training begins or goes on."""
+  """Return the patience at the update at which training starts."""
   limit = population.settings.patience
   if start.state is None:
     return patience_lib.begin(limit, len(population.runs))
@@ -139,11 +139,11 @@ def _patience_at(
 
 
 class _Saver:
-  """Saves checkpoints when they are due, and knows how long training took.
+  """Saves checkpoints and measures the time of training.
 
   Attributes:
-    saved_update: that of the newest checkpoint.
-    save_seconds: spent on saving, in this session.
+    saved_update: the update of the newest checkpoint.
+    save_seconds: the time spent on saving in this session.
   """
 
   def __init__(
@@ -164,16 +164,12 @@ class _Saver:
     return self._before + time.monotonic() - self._clock
 
   def is_due(self, update: int) -> bool:
-    """Tell whether enough updates or minutes have passed."""
-    interval, minutes = (
-      self._settings.save_interval,
-      self._settings.save_minutes,
-    )
-    passed = (time.monotonic() - self._saved_at) / 60
-    return bool(
-      (interval and update - self.saved_update >= interval)
-      or (minutes and passed >= minutes)
-    )
+    """Tell whether enough updates or minutes have passed since the last one."""
+    interval = self._settings.save_interval
+    if interval and update - self.saved_update >= interval:
+      return True
+    minutes = self._settings.save_minutes
+    return bool(minutes) and time.monotonic() - self._saved_at >= 60 * minutes
 
   def save(self, on_device: _State) -> None:
     """Save the state of all runs."""
@@ -206,37 +202,41 @@ def _train(
   observe: Observer,
   saver: _Saver,
 ) -> tuple[_State, records.Record, patience_lib.Patience]:
-  """Train to the end; `observe` sees update 0 and the end of every chunk.
+  """Train to the end; save when it is due, when a signal comes, at the end.
 
   Args:
-    settings: of the population.
+    settings: the settings of the population.
     compiled: its program, and the state before the first update.
-    start: the state to go on from, if an earlier session left one.
-    patience: what is left of it.
-    observe: is given the marks (`_marks`) and the record of every evaluation.
-    saver: saves a checkpoint when one is due, and at the end.
+    start: the state from which a resumed population goes on.
+    patience: the patience at the start.
+    observe: called with the status and the record of every evaluation, the
+      first one before any update.
+    saver: saves the checkpoints.
 
   Returns:
     The last state and record, on the host, without padding; and the patience
-    that is left.
+    at the end.
   """
   done, on_device = start.update, compiled.state
   if start.state is not None:
     on_device = compiled.place(start.state)
+  # No update, only an evaluation; if resumed, metrics.jsonl has it already.
   on_device, record = compiled.advance(on_device, 0)
-  marks, record = _marks(on_device, record, compiled.size)
+  status, record = _status(on_device, record, compiled.size)
   if start.state is None:
-    observe(marks, record)
+    observe(status, record)
     patience = patience_lib.see(patience, done, record['loss'])
   interrupt.check(saver.saved_update > 0)
   while not (
-    done >= settings.updates or patience.is_over or _is_settled(settings, marks)
+    done >= settings.updates
+    or patience.is_over
+    or _is_decided(settings, status)
   ):
-    chunk = _chunk(settings, done)
-    on_device, record = compiled.advance(on_device, chunk)
-    done += chunk
-    marks, record = _marks(on_device, record, compiled.size)
-    observe(marks, record)
+    updates = _updates_to_evaluation(settings, done)
+    on_device, record = compiled.advance(on_device, updates)
+    done += updates
+    status, record = _status(on_device, record, compiled.size)
+    observe(status, record)
     patience = patience_lib.see(patience, done, record['loss'])
     if interrupt.requested() or saver.is_due(done):
       saver.save(on_device)
@@ -246,36 +246,38 @@ def _train(
   return _to_host(on_device, compiled.size), record, patience
 
 
-def _chunk(settings: settings_lib.Settings, done: int) -> int:
-  """Return the updates to the next evaluation, or to the end."""
+def _updates_to_evaluation(settings: settings_lib.Settings, done: int) -> int:
+  """Return the number of updates to the next evaluation, or to the end."""
   interval = settings.evaluation_interval
   return min(interval - done % interval, settings.updates - done)
 
 
-def _marks(
+def _status(
   on_device: _State, record: Any, size: int
 ) -> tuple[_State, records.Record]:
-  """Return a state without what is large, and the record, on the host.
+  """Copy the record and the small leaves of a state to the host.
 
-  What is left are the marks of each run: its update, when it was solved, when
-  it diverged. Parameters stay on the device. What is copied is copied for good,
-  since the next chunk takes the memory of this state.
+  These are the updates done, and when each run was solved and diverged.
+  Parameters stay on the device.
   """
-  marks = on_device._replace(params=None, opt_state=None, recent=None)
-  return _to_host((marks, record), size)
+  small = on_device._replace(params=None, opt_state=None, recent=None)
+  return _to_host((small, record), size)
 
 
 def _to_host(tree: Any, size: int) -> Any:
+  """Copy a tree to the host, without the padding of its leading axis.
+
+  It is a copy, no view: the next chunk reuses the memory of the state.
+  """
   return jax.tree.map(lambda leaf: np.array(leaf)[:size], tree)
 
 
-def _is_settled(settings: settings_lib.Settings, state: _State) -> bool:
-  """Tell whether going on is pointless."""
-  diverged = state.diverged_at >= 0
-  settled = diverged | (state.solved_at >= 0)
-  return bool(
-    np.all(settled) if settings.stop_when_solved else np.all(diverged)
-  )
+def _is_decided(settings: settings_lib.Settings, status: _State) -> bool:
+  """Tell whether no run can change its outcome by further updates."""
+  decided = status.diverged_at >= 0
+  if settings.stop_when_solved:
+    decided = decided | (status.solved_at >= 0)
+  return bool(np.all(decided))
 
 
 def _describe(
@@ -285,7 +287,7 @@ def _describe(
   patience: patience_lib.Patience,
   started: str,
 ) -> dict[str, Any]:
-  """Return what is recorded of how a population was trained."""
+  """Return the part of provenance.json that tells how training went."""
   return {
     **provenance.describe(),
     'devices': [device.device_kind for device in jax.devices()],

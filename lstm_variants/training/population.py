@@ -1,4 +1,8 @@
-"""Many runs in one compiled program, spread over the devices."""
+"""Many runs in one compiled program, spread over the devices.
+
+The devices form a mesh of two axes: each row of it trains some of the runs, and
+the devices of a row share the batches (`training.batch_devices`, mostly 1).
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
@@ -21,17 +25,18 @@ _WIDE = 64
 
 
 class Compiled(NamedTuple):
-  """A compiled population.
+  """The compiled program of a population, and its state.
 
   Attributes:
-    size: number of runs.
-    state: `step.State`, every leaf with a leading axis of `size` padded to a
-      multiple of the rows of devices.
-    advance: `(state, updates) -> (state, record)`; the compiled chunk, which
-      takes the memory of the state it is given.
-    place: `state -> state`; puts a state of `size` runs on the devices.
-    compile_seconds: time spent on compiling.
-    text: `() -> str`, the compiled program, None where it has no text.
+    size: the number of runs.
+    state: the `step.State` before the first update. Every leaf has a leading
+      axis for the runs, which is padded to a multiple of the rows of devices.
+    advance: `(state, updates) -> (state, record)`, the compiled chunk; it
+      reuses the memory of the state that it is given.
+    place: `state -> state`, pads a state of `size` runs and puts it on the
+      devices.
+    compile_seconds: the time spent on compiling.
+    text: `() -> str | None`, the compiled program as text, if it has one.
   """
 
   size: int
@@ -47,16 +52,16 @@ def stack(
 ) -> tuple[lstm.Toggles | None, settings_lib.Hyperparams]:
   """Stack the hyper-parameters of runs along a new leading axis.
 
-  A toggle that is the same in all the runs stays static, so that what no run
-  needs is not computed; the others are traced.
+  A toggle that is the same in all runs stays static, so that nothing is
+  computed that no run needs; the other toggles are traced.
 
   Args:
-    runs: of one population, all of one cell.
+    runs: the hyper-parameters of the runs, which all have the same cell.
 
   Returns:
-    The static toggles, None where a toggle is traced; and the stacked
-    hyper-parameters, whose toggles are None where they are static. For a cell
-    without toggles both are None.
+    The static toggles, with None for each traced one; and the stacked
+    hyper-parameters, whose toggles have None for each static one. For a cell
+    without toggles both toggles are None.
   """
   columns = settings_lib.Hyperparams._make(zip(*runs, strict=True))
   stacked = settings_lib.Hyperparams(
@@ -80,20 +85,17 @@ def compile_population(
 ) -> Compiled:
   """Compile the training of `runs` and draw their initial states.
 
-  The compiled unit is a chunk: any number of updates, then an evaluation. The
-  number is an argument, so that one program serves the first evaluation, the
-  chunks and the rest.
+  What is compiled is a chunk: a number of updates, then an evaluation. The
+  number is an argument, 0 for the first evaluation, so that all chunks are
+  calls of one program.
 
   Args:
-    settings: shared by all the runs.
-    runs: their hyper-parameters.
-    given: parameters, by path, with which all of them begin.
-
-  Returns:
-    What was compiled.
+    settings: the settings of all runs.
+    runs: the hyper-parameters of each run.
+    given: parameters, by path, with which all runs begin.
 
   Raises:
-    InputError: fewer devices than are to share a batch.
+    InputError: if there are fewer devices than are to share a batch.
   """
   check_devices(settings)
   mesh = _make_mesh(settings, len(runs))
@@ -101,8 +103,8 @@ def compile_population(
   static, stacked = stack([*runs, *[runs[-1]] * padding])
   sharding = jax.NamedSharding(mesh, PartitionSpec(AXIS))
   started = time.monotonic()
-  # By way of the host: from one device to many, a program would be compiled for
-  # every shape.
+  # The states come from the host: to spread an array from one device over many,
+  # jax would compile a program for every shape.
   state = jax.device_put(
     _init_states(settings, static, stacked, given), sharding
   )
@@ -128,9 +130,9 @@ def _compile_chunk(
 ) -> jax.stages.Compiled:
   """Compile `(stacked, state, updates) -> (state, record)`, spread over a mesh.
 
-  By shard_map rather than a sharded jit: runs need nothing of each other, and
-  here no collective can be put between them. Those between the devices that
-  share a batch are in `step`.
+  Runs are independent. With `shard_map`, unlike with a sharded `jit`, XLA
+  cannot insert communication between them; that between the devices that share
+  a batch is in `step`.
   """
 
   def advance(hyperparams, state, updates):
@@ -221,10 +223,17 @@ def _place(padding: int, sharding: jax.sharding.Sharding, state: step.State):
 
 
 def _over_runs(advance: Any, lanes: int, hyperparams, state, updates):
-  """Advance the runs of one row of devices, `lanes` of them side by side.
+  """Advance the runs of one row of devices, `lanes` of them at a time.
 
-  On a CPU a run that has the caches to itself is the fastest; an accelerator
-  wants large batches of products. 0 lanes choose so.
+  With 0 lanes a CPU takes one run at a time, which then has the caches to
+  itself, and an accelerator takes all of them as one batch.
+
+  Args:
+    advance: `(hyperparams, state, updates) -> (state, record)` of one run.
+    lanes: how many runs are vectorized by `vmap`; 0: as the device needs it.
+    hyperparams: the hyper-parameters, every leaf `[runs]`.
+    state: the states, every leaf `[runs, ...]`.
+    updates: the number of updates, a traced integer.
   """
   count = state.update.shape[0]
   lanes = lanes or (1 if jax.default_backend() == 'cpu' else count)
@@ -240,10 +249,10 @@ def _over_runs(advance: Any, lanes: int, hyperparams, state, updates):
 
 
 def _branch(advance: Any, hyperparams, state, updates):
-  """Advance one run, with the product of the gates' recurrence if it has it.
+  """Advance one run, with the product of gate recurrence only if it has that.
 
-  Where that toggle differs between the runs, the program has both forms: with
-  it the product of a step is [4H, 4H] instead of [H, 4H].
+  If the toggle `gate_recurrence` differs between runs, the program has a branch
+  for each value: with it the product of a step is [4H, 4H], without [H, 4H].
   """
   traced = hyperparams.toggles
   if traced is None or traced.gate_recurrence is None:
@@ -286,15 +295,15 @@ def run_chunk(
   """Make `updates` updates of one run, then evaluate it.
 
   Args:
-    settings: static.
-    hyperparams: of the run.
-    state: before the chunk.
-    updates: how many, a traced integer; 0 only evaluates.
+    settings: the run's settings, static.
+    hyperparams: the run's hyper-parameters.
+    state: the state before the chunk.
+    updates: the number of updates, a traced integer; 0 only evaluates.
 
   Returns:
-    The state after the chunk, and the record of its end: the means of the
-    training loss and of the gradient norm over the chunk (NaN where there was
-    no update), and the held-out metrics.
+    The state after the chunk; and its record: the means of the training loss
+    and of the gradient norm over the chunk (NaN without an update), and the
+    metrics on the held-out set.
   """
 
   def body(_, carry):

@@ -1,4 +1,4 @@
-"""What training writes down: names, rows of metrics, rows of runs."""
+"""What training writes to the run directory: rows of metrics, rows of runs."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ Record = dict[str, np.ndarray]
 def metric_rows(
   population: populations.Population, state: step.State, record: Record
 ) -> list[dict[str, Any]]:
-  """Return a row for each run, of one evaluation."""
+  """Return the rows of metrics.jsonl for one evaluation, one for each run."""
   consumed = population.settings.sequences_per_update
   return [
     {
@@ -34,7 +34,14 @@ def run_rows(
   record: Record,
   seconds: float,
 ) -> list[dict[str, Any]]:
-  """Return a row for each run, at the end of training."""
+  """Return the rows of runs.jsonl at the end of training, one for each run.
+
+  Args:
+    population: the runs.
+    state: the last state, every leaf `[runs, ...]`.
+    record: the metrics of the last evaluation.
+    seconds: the time that the training of all runs took.
+  """
   runs, settings = population.runs, population.settings
   updates = int(state.update[0])
   size = sum(leaf[0].size for leaf in jax.tree.leaves(state.params))

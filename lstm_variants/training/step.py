@@ -27,14 +27,16 @@ class State(NamedTuple):
   """Everything that training changes.
 
   Attributes:
-    params: of the model.
-    opt_state: of the optimizer.
-    update: updates done, an integer.
-    recent: errors of the latest training sequences, oldest first, `[window]`;
-      infinite until filled. None when success is judged on held-out data.
-    solved_at: updates done when the success criterion was first met, −1 before.
-    diverged_at: the update whose loss, or whose new parameters, were not
-      finite, −1 if none. From then on params and opt_state do not change.
+    params: the parameters of the model.
+    opt_state: the state of the optimizer.
+    update: the number of updates done.
+    recent: the errors of the latest training sequences, oldest first,
+      `[window]`; infinite until it is filled. None if success is judged on
+      held-out data.
+    solved_at: the number of updates done when the rule of success was first
+      met; −1 before.
+    diverged_at: the first update whose loss or new parameters were not finite;
+      −1 before. From then on params and opt_state do not change.
   """
 
   params: Any
@@ -46,7 +48,7 @@ class State(NamedTuple):
 
 
 class Totals(NamedTuple):
-  """Sums over the updates of one chunk, of runs that are not frozen."""
+  """Sums over the updates of a chunk, without those after a divergence."""
 
   loss: jax.Array
   grad_norm: jax.Array
@@ -56,7 +58,7 @@ class Totals(NamedTuple):
 def make_optimizer(
   settings: settings_lib.Settings, hyperparams: settings_lib.Hyperparams
 ) -> optax.GradientTransformation:
-  """Return clipping by global norm, then by value, then the optimizer.
+  """Return an optimizer that clips by global norm, by value, then updates.
 
   The hyper-parameters may be traced: each run of a population has its own.
   """
@@ -85,10 +87,10 @@ def init_state(
   """Draw the state before the first update from the run's seed.
 
   Args:
-    settings: static.
-    hyperparams: of the run.
-    given: parameters by path, as 'layers/0/kernel', which take the place of
-      those that are drawn.
+    settings: the run's settings, static.
+    hyperparams: the run's hyper-parameters.
+    given: parameters by path, such as 'layers/0/kernel', that replace the drawn
+      ones.
   """
   key = jax.random.key(hyperparams.seed)
   params = models.init_model(
@@ -100,7 +102,7 @@ def init_state(
     # bfloat16 is for the computation: small updates would be lost in it.
     dtype=jnp.promote_types(settings.dtype, jnp.float32),
   )
-  params = _replaced(params, given or {})
+  params = _replace_given(params, given or {})
   success = settings.task.success
   recent = None
   if isinstance(success, base.LastSequences):
@@ -116,8 +118,8 @@ def init_state(
   )
 
 
-def _replaced(params: Any, given: Mapping[str, Any]) -> Any:
-  """Return parameters of which some are given, by path."""
+def _replace_given(params: Any, given: Mapping[str, Any]) -> Any:
+  """Replace the parameters that are given, by path."""
 
   def leaf_of(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
     name = jax.tree_util.keystr(path, simple=True, separator='/')
@@ -133,17 +135,17 @@ def train_step(
 ) -> tuple[State, Totals]:
   """Make one update; its batches are a pure function of (seed, update).
 
-  A run whose loss or new parameters are not finite keeps its last finite state
-  and is marked; later updates leave it alone.
+  If the loss or a new parameter is not finite, the run has diverged: it keeps
+  its last finite parameters, and later updates do not change them.
 
   Args:
-    settings: static.
-    hyperparams: of the run.
-    state: before the update.
+    settings: the run's settings, static.
+    hyperparams: the run's hyper-parameters.
+    state: the state before the update.
 
   Returns:
-    The state after it, and loss and gradient norm (before clipping) counted
-    once, all zero for a frozen run.
+    The state after the update; and its loss, its gradient norm before clipping
+    and the count 1, all 0 if the run has diverged.
   """
   task = settings.task
   loss, errors, grads = _gradient(settings, hyperparams, state)
@@ -182,15 +184,16 @@ def evaluate(
   hyperparams: settings_lib.Hyperparams,
   state: State,
 ) -> tuple[State, dict[str, jax.Array]]:
-  """Measure a run on the held-out set, which is the same for all runs.
+  """Evaluate a run on the held-out set, which is the same for all runs.
 
   Args:
-    settings: static.
-    hyperparams: of the run.
-    state: `solved_at` is set if held-out success is met for the first time.
+    settings: the run's settings, static.
+    hyperparams: the run's hyper-parameters.
+    state: the state that is evaluated.
 
   Returns:
-    The state, and the task's metrics as means over the held-out set.
+    The state, with `solved_at` set if a rule of success on held-out data is met
+    for the first time; and the task's metrics as means over the held-out set.
   """
   task = settings.held_out_task
   key = jax.random.fold_in(jax.random.key(settings.evaluation_seed), HELD_OUT)
@@ -223,15 +226,17 @@ def _gradient(
 ) -> tuple[jax.Array, jax.Array, Any]:
   """Return loss, errors of the sequences, and gradient of an update.
 
-  Of k accumulated batches the loss and the gradient are means, and update u has
-  the batches k u … k u + k − 1 of the stream that k = 1 takes one by one.
+  With `training.accumulation` = k the loss and the gradient are means over k
+  batches; those of update u are the batches k u … k u + k − 1 of the run.
   """
   count = settings.accumulation
   if count == 1:
-    return _of_batch(settings, hyperparams, state.params, state.update)
+    return _batch_gradient(settings, hyperparams, state.params, state.update)
 
   def add(total: Any, number: jax.Array) -> tuple[Any, jax.Array]:
-    loss, errors, grads = _of_batch(settings, hyperparams, state.params, number)
+    loss, errors, grads = _batch_gradient(
+      settings, hyperparams, state.params, number
+    )
     return jax.tree.map(jnp.add, total, (loss, grads)), errors
 
   dtype = jnp.promote_types(settings.dtype, jnp.float32)
@@ -244,24 +249,22 @@ def _gradient(
   return loss, errors.reshape(-1), grads
 
 
-def _of_batch(
+def _batch_gradient(
   settings: settings_lib.Settings,
   hyperparams: settings_lib.Hyperparams,
   params: Any,
   number: jax.Array,
 ) -> tuple[jax.Array, jax.Array, Any]:
-  """Return loss, errors and gradient of a batch.
+  """Draw a batch, and return its loss, errors of the sequences, and gradient.
 
   Args:
-    settings: static.
-    hyperparams: of the run.
-    params: at which the gradient is taken.
-    number: of the batch in the run's stream; it decides all that is drawn.
+    settings: the run's settings, static.
+    hyperparams: the run's hyper-parameters.
+    params: the parameters at which the gradient is taken.
+    number: the number of the batch in the run; all random numbers depend on it.
   """
-  batch = _cast(
-    settings.task.sample(_key(hyperparams, DATA, number), settings.batch_size),
-    settings,
-  )
+  key = _key(hyperparams, DATA, number)
+  batch = _cast(settings.task.sample(key, settings.batch_size), settings)
   if settings.noisy_inputs:
     inputs = _disturb(hyperparams, number, batch.inputs)
     batch = batch._replace(inputs=inputs)
@@ -271,7 +274,7 @@ def _of_batch(
 def _key(
   hyperparams: settings_lib.Hyperparams, stream: int, number: jax.Array
 ) -> jax.Array:
-  """Return the key of what is random with a batch, by stream and number."""
+  """Return the random key of a stream, such as DATA, for a numbered batch."""
   key = jax.random.fold_in(jax.random.key(hyperparams.seed), stream)
   return jax.random.fold_in(key, number)
 
@@ -286,11 +289,11 @@ def _disturb(
 
 
 def _differentiate(settings, hyperparams, params, batch: base.Batch, number):
-  """Return loss, errors of the sequences, and gradient.
+  """Return loss, errors of the sequences, and gradient of a batch.
 
-  Where several devices share the batch, each unrolls its part of it. All of
-  them take the loss of the whole, as one device would, and the sum of the
-  gradients.
+  If several devices share the batch, each unrolls the model over its part, all
+  of them compute the loss of the whole batch, and their gradients are added.
+  With one device `_part` and `_gather` return their argument.
   """
   task = settings.task
 
@@ -302,12 +305,13 @@ def _differentiate(settings, hyperparams, params, batch: base.Batch, number):
     params,
   )
   outputs = _gather(settings, part)
-  (loss, errors), slopes = jax.value_and_grad(loss_fn, has_aux=True)(outputs)
-  (grads,) = pull_back(_part(settings, slopes))
+  loss_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
+  (loss, errors), output_grads = loss_and_grad(outputs)
+  (grads,) = pull_back(_part(settings, output_grads))
   if settings.batch_devices > 1:
     grads = jax.lax.psum(grads, BATCH)
   if settings.penalised:
-    _, others = penalty.gradient(
+    _, penalty_grads = penalty.gradient(
       params,
       settings.architecture,
       hyperparams.toggles,
@@ -315,7 +319,7 @@ def _differentiate(settings, hyperparams, params, batch: base.Batch, number):
       lambda outputs: task.loss(outputs, batch),
     )
     weight = hyperparams.gradient_penalty
-    grads = jax.tree.map(lambda g, p: g + weight * p, grads, others)
+    grads = jax.tree.map(lambda g, p: g + weight * p, grads, penalty_grads)
   return loss, errors, grads
 
 
@@ -326,11 +330,11 @@ def _outputs(
   batch: base.Batch,
   number: jax.Array | None,
 ) -> jax.Array:
-  """Return the outputs of this device's part of a batch.
+  """Return the model's outputs for this device's part of a batch.
 
-  With the number of a training batch, what is left out at random is drawn;
-  without, it has its mean.
-  Computed in the dtype of the settings; losses are taken in 32 bits or 64.
+  They are computed in the dtype of the settings, and returned in at least 32
+  bits for the loss. In training, `number` is that of the batch, and zoneout and
+  dropout are drawn; in evaluation it is None, and they have their means.
   """
   params = jax.tree.map(lambda leaf: leaf.astype(settings.dtype), params)
   noise = dropout = None
@@ -354,7 +358,7 @@ def _outputs(
 
 
 def _part(settings: settings_lib.Settings, sequences: jax.Array) -> jax.Array:
-  """Return the sequences of this device, of those of a batch."""
+  """Return this device's part of the sequences of a batch."""
   if settings.batch_devices == 1:
     return sequences
   size = settings.batch_size // settings.batch_devices
@@ -363,7 +367,7 @@ def _part(settings: settings_lib.Settings, sequences: jax.Array) -> jax.Array:
 
 
 def _gather(settings: settings_lib.Settings, part: jax.Array) -> jax.Array:
-  """Return the whole batch, of which each device has its part."""
+  """Return the sequences of the whole batch, from the parts of all devices."""
   if settings.batch_devices == 1:
     return part
   return jax.lax.all_gather(part, BATCH, tiled=True)
