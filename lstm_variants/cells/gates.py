@@ -1,12 +1,12 @@
 """The gates of the LSTM in the form that the scan runs.
 
-`lstm.apply_gates` is the home of the equations; this module says the same in
-few operations, for finite values, and has its derivative;
-`tests/cells/gradient_test.py` holds the one against the other.
+`lstm.apply_gates` is the definition; this module computes the same for finite
+values in fewer operations, with a derivative that is written out.
+`tests/cells/gradient_test.py` compares the two.
 
-Two observations make it small. First, most toggles are statements about
-parameters, so `fold` applies them once, before the scan, and a step costs the
-same whatever is on:
+Two observations make it short. First, most toggles can be expressed by the
+parameters: `fold` applies them once, before the scan, and a step costs the same
+whatever is on:
 
     no peephole     p = 0
     coupled         f = 1 − σ(z_i + p_i ⊙ c) = σ(−z_i − p_i ⊙ c): the column
@@ -14,10 +14,10 @@ same whatever is on:
     coupling_shift  added to the bias of i
     missing gate    weights 0 and a bias so large that σ is 1 and its slope 0
 
-Second, what is left of the gates is one vectorised expression
-α tanh(βz) + γ + δz with constants per gate: σ is (½, ½, ½, 0), tanh is
-(1, 1, 0, 0), the identity is (0, ·, 0, 1). Their slopes follow from their
-values, so the gradient keeps the values and repeats no exponential.
+Second, all gates are then one vectorised expression α tanh(βz) + γ + δz with
+constants for each gate: σ has (½, ½, ½, 0), tanh has (1, 1, 0, 0), the identity
+has (0, ·, 0, 1). Slopes follow from values, so the gradient stores the values
+and repeats no exponential.
 """
 
 import functools
@@ -55,7 +55,11 @@ def scan(
   mask: jax.Array | None,
   gradient: unroll.Gradient,
 ) -> tuple[Carry, jax.Array]:
-  """Run the cell over `[time, batch, F]`; see `lstm.unroll`."""
+  """Run the cell over `[time, batch, F]`; see `lstm.unroll`.
+
+  The scan has one kernel for all inputs of a step: the signal (the last h, and
+  with gate recurrence the last gates), x and the constant 1.
+  """
   dtype = jnp.result_type(inputs, *jax.tree.leaves((params, carry)))
   kernel, peephole = fold(params, toggles)
   cell, switches = pointwise(toggles)

@@ -24,8 +24,9 @@ from lstm_variants.cells.variants import find_toggles
 class Params(NamedTuple):
   """Parameters of the cell: those that its toggles use.
 
-  Of n gates with weights of their own, up to all of i, f, g, o, their blocks
-  lie side by side; see `layout`. With all of them n = 4, k = m = 3.
+  A gate that is off has no weights, nor has a coupled forget gate. The blocks
+  of the n gates that have weights lie side by side, in the order i, f, g, o;
+  see `layout`. With the weights of all gates n = 4 and k = m = 3.
 
   Attributes:
     kernel: input weights W, `[F, nH]`.
@@ -182,10 +183,10 @@ def advance(
 def project(
   params: Params, toggles: Toggles, carry: Carry, inputs: jax.Array
 ) -> jax.Array:
-  """Return the matrix products of a step, z `[..., 4H]`.
+  """Return the pre-activations z of a step, `[..., 4H]`, without peepholes.
 
-  Those of a gate without weights are zero. The gates' own recurrence is there
-  exactly when the carry brings gates.
+  Those of a gate without weights are zero. The last gates take part if the
+  carry has them, with gate recurrence.
   """
   z = inputs @ params.kernel + carry.h @ params.recurrent_kernel + params.bias
   take_apart = functools.partial(
@@ -228,7 +229,8 @@ def apply_gates(
     carry: of the step before.
     z: pre-activations, `[..., 4H]`.
     keep: None, or a factor of g, `[..., H]`; see `remedies`.
-    normalise: what is done to c' on its way to h'; see `remedies`.
+    normalise: a function of c' that is applied on its way to h'; see
+      `remedies`.
 
   Reference:
     Hochreiter & Schmidhuber 1997; Gers et al. 2000 (forget gate), JMLR 3, 2002
@@ -247,7 +249,7 @@ def reveal(
   keep: jax.Array | None = None,
   normalise: Callable[[jax.Array], jax.Array] = lambda c: c,
 ) -> tuple[Carry, contract.Gates]:
-  """Compute `apply_gates`, and return the gates instead of h."""
+  """Compute `apply_gates`; return the new carry and the gates."""
   z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
   c_tm1 = carry.c
   p = gates_lib.peepholes(peephole, toggles, carry.c.shape[-1])
@@ -263,9 +265,10 @@ def reveal(
   c = f * c_tm1 + i * g
   z_o = select(toggles.peephole_o, lambda: z_o + p['o'] * c, lambda: z_o)
   o = _gate(toggles.output_gate, z_o)
-  seen = normalise(c)
-  on = toggles.output_activation
-  h = o * select(on, lambda: jnp.tanh(seen), lambda: seen)
+  normalised = normalise(c)
+  h = o * select(
+    toggles.output_activation, lambda: jnp.tanh(normalised), lambda: normalised
+  )
 
   revealed = contract.Gates({'i': i, 'f': f, 'o': o}, g, keep=f, state=c)
   if carry.gates is None:
@@ -304,8 +307,8 @@ def unroll(
     toggles: `Toggles`, static or traced, or the name of a variant.
     inputs: `[batch, time, F]`.
     carry: the state before the first step, `[batch, H]` each; zero if None.
-    mask: None, or boolean `[batch, time]` for sequences of different lengths: a
-      step where it is False leaves the carry, and repeats the hidden state.
+    mask: None, or boolean `[batch, time]` for sequences of different lengths:
+      where it is False a step keeps the carry and repeats the hidden state.
     time_major: inputs, mask and hidden states are `[time, batch, ...]`.
     gradient: see `unroll.scan`; 'autodiff' is for forward mode.
 
@@ -313,9 +316,9 @@ def unroll(
     The `Carry` after the last step and the hidden states, `[batch, time, H]`.
 
   Raises:
-    ValueError: as `step`; an unknown `gradient`, inputs
-      sharded over explicit mesh axes (those of type Auto are taken).
-    AssertionError: shapes that do not fit, a mask that is not boolean.
+    ValueError: as in `step`; or if `gradient` is unknown, or the inputs are
+      sharded over explicit mesh axes (axes of type Auto are accepted).
+    AssertionError: if shapes do not fit, or the mask is not boolean.
   """
   toggles = find_toggles(toggles)
   params = jax.tree.map(jnp.asarray, params)  # NumPy's too

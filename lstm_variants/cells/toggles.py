@@ -64,10 +64,11 @@ def select(
   on: Callable[[], jax.Array],
   off: Callable[[], jax.Array],
 ) -> jax.Array:
-  """Choose between two thunks: in Python on a bool, by `where` on an array.
+  """Choose between two functions: a bool calls one of them, an array both.
 
-  `where` passes NaN gradients of the branch not taken, so both branches must be
-  finite for finite arguments.
+  For an array, `jnp.where` chooses between their results. The gradient of
+  `where` passes NaN from the branch not taken, so both branches must be finite
+  for finite arguments.
   """
   if is_static(toggle):
     return on() if toggle else off()

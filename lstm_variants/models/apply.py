@@ -1,4 +1,8 @@
-"""Models on top of cells, as pure functions: what training runs."""
+"""Models on top of cells, as pure functions: what training runs.
+
+`settings` here are those of the cell: the toggles of an LSTM, or what another
+cell takes in their place.
+"""
 
 from collections.abc import Sequence
 import functools
@@ -29,16 +33,16 @@ _BACKWARD, _EMBEDDING = 0x6261636B, 0x656D6264
 
 
 class Dropout(NamedTuple):
-  """What is left out at random between the layers, in training.
+  """Dropout between the layers, in training.
 
-      x = D ⊙ h / (1 − p),  D ~ Bernoulli(1 − p), of each step, sequence, unit
+      x = D ⊙ h / (1 − p),  D ~ Bernoulli(1 − p) for each step, sequence, unit
 
-  h is what a layer puts out, x what the one above it gets; a residual
-  connection passes h whole. At test time nothing is left out.
+  h are the outputs of a layer, x the inputs of the one above it; a residual
+  connection adds h. In evaluation x = h.
 
   Attributes:
     key: a PRNG key.
-    rate: p, the probability that a number is left out.
+    rate: p, the probability of dropping a number.
 
   Reference:
     Zaremba, Sutskever & Vinyals 2014, arXiv:1409.2329.
@@ -141,29 +145,30 @@ def apply_model(
 
   Args:
     params: from `init_model`.
-    architecture: static.
-    toggles: of the cell, static or traced.
+    architecture: the shapes of the model, static.
+    toggles: the toggles of an LSTM, static or traced; None for another cell.
     inputs: `[batch, time, in_features]`.
-    carries: one carry per layer, of a bidirectional model a pair; those that
-      the model begins with if None.
+    carries: the carry of each layer before the first step, a pair of carries
+      for each layer of a bidirectional model; None: the model's own, zero or
+      learned.
     mask: None, or boolean `[batch, time]`; see `lstm.unroll`.
     segment: None, or a number of steps: the gradient then keeps only the
       carries between segments and computes each segment again (Chen et al.
-      2016, arXiv:1604.06174). √time needs the least memory, below 3/√time of
-      what None needs where time is long.
+      2016, arXiv:1604.06174). √time needs the least memory, for a long time
+      below 3/√time of what None needs.
     gradient: see `unroll.scan`; 'autodiff' is for forward mode.
     noise: None, or zoneout and recurrent dropout.
-    dropout: None, or what is left out between the layers.
+    dropout: None, or dropout between the layers.
 
   Returns:
-    The carries after the last step and the outputs,
-    `[batch, time, out_features]`. Backward, the last step is the first.
+    The carries after the last step, which is the first step in the backward
+    direction; and the outputs, `[batch, time, out_features]`.
 
   Raises:
-    AssertionError: inputs or a mask that do not fit the architecture.
-    ValueError: a number of carries that is not that of the layers, a `segment`
-      that is not an integer of at least 1 or of a bidirectional model, an
-      unknown `gradient`.
+    AssertionError: if inputs or mask do not fit the architecture.
+    ValueError: if there are more or fewer carries than layers; if `segment` is
+      no integer of at least 1, or is given for a bidirectional model; if
+      `gradient` is unknown.
   """
   chex.assert_shape(inputs, (None, None, architecture.in_features))
   settings = settings_of(architecture, toggles)
@@ -174,8 +179,8 @@ def apply_model(
   run = functools.partial(
     _run, params, architecture, settings, gradient, noise, dropout
   )
-  drawn = noise is not None or dropout is not None
-  xs = x, mask, jnp.arange(len(x)) if drawn else None
+  is_random = noise is not None or dropout is not None
+  xs = x, mask, jnp.arange(len(x)) if is_random else None
   if segment is not None:
     _check_segment(architecture, segment)
     run = functools.partial(unroll.in_segments, run, segment)
@@ -244,18 +249,20 @@ def first_carries(
 
 
 def _run(params, architecture, settings, gradient, noise, dropout, carries, xs):
-  """Run the layers and the readout, time major.
+  """Run the layers and the readout, with the time axis first.
+
+  `_run_layer` calls the `unroll` of the cell, for an LSTM `lstm.unroll`.
 
   Args:
-    params: see `apply_model`, as are those up to `carries`.
-    architecture: static.
-    settings: of the cell.
-    gradient: 'fused' or 'autodiff'.
-    noise: zoneout and recurrent dropout, or None.
-    dropout: between the layers, or None.
-    carries: before the first step, one per layer.
-    xs: inputs `[time, batch, F]`, mask `[time, batch]` or None, and the numbers
-      of the steps `[time]`, None where nothing is drawn at random.
+    params: as in `apply_model`.
+    architecture: as in `apply_model`.
+    settings: the settings of the cell.
+    gradient: as in `apply_model`.
+    noise: as in `apply_model`.
+    dropout: as in `apply_model`.
+    carries: the carry of each layer before the first step.
+    xs: inputs `[time, batch, F]`; mask `[time, batch]` or None; and the numbers
+      of the steps `[time]`, None if nothing is random.
 
   Returns:
     The carries after the last step, and the outputs.
@@ -264,22 +271,24 @@ def _run(params, architecture, settings, gradient, noise, dropout, carries, xs):
   hiddens = embed(params, inputs)
   last = []
   for layer, carry in enumerate(carries):
-    whole = below = hiddens
+    below = inputs = hiddens
     if dropout is not None and layer:
-      below = _drop(dropout, layer, steps, whole)
+      inputs = _drop(dropout, layer, steps, below)
     run = functools.partial(
       _run_layer, architecture, settings, gradient, noise, layer
     )
     if architecture.bidirectional:
-      ahead, forward = run(params, carry[0], below, mask, steps)
-      flipped = jax.tree.map(lambda x: x[::-1], (below, mask, steps))
-      back, backward = run(params['backward'], carry[1], *flipped, turned=True)
+      ahead, forward = run(params, carry[0], inputs, mask, steps)
+      flipped = jax.tree.map(lambda x: x[::-1], (inputs, mask, steps))
+      back, backward = run(
+        params['backward'], carry[1], *flipped, is_backward=True
+      )
       carry = ahead, back
       hiddens = jnp.concatenate((forward, backward[::-1]), axis=-1)
     else:
-      carry, hiddens = run(params, carry, below, mask, steps)
+      carry, hiddens = run(params, carry, inputs, mask, steps)
     if architecture.residual and layer:
-      hiddens = hiddens + whole
+      hiddens = hiddens + below
     last.append(carry)
   readout = params['readout']
   return tuple(last), hiddens @ readout['kernel'] + readout['bias']
@@ -313,9 +322,9 @@ def _run_layer(
   mask: jax.Array | None,
   steps: jax.Array | None,
   *,
-  turned: bool = False,
+  is_backward: bool = False,
 ) -> tuple[Any, jax.Array]:
-  """Run one layer in one direction, `turned` if it is the second."""
+  """Run one layer in one direction; an LSTM is run by `lstm.unroll`."""
   cell = cells.CELLS[architecture.cell]
   of_layer = params['layers'][layer]
   if noise is None and not architecture.layer_norm:
@@ -330,8 +339,8 @@ def _run_layer(
     )
   unroll.check_gradient(gradient)
   if noise is not None and noise.key is not None:
-    # Of each layer and direction its own.
-    key = jax.random.fold_in(noise.key, 2 * layer + turned)
+    # Each layer and direction has random numbers of its own.
+    key = jax.random.fold_in(noise.key, 2 * layer + is_backward)
     noise = noise._replace(key=key)
   return remedies.unroll(
     cell,

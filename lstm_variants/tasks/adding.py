@@ -47,8 +47,8 @@ def sample_urnn16(
   Args:
     key: a PRNG key.
     batch_size: number of sequences.
-    length: T in steps; of an odd T the second half is longer by one.
-    num_steps: the time axis, at least T; what follows T is padding.
+    length: T in steps; if T is odd, the second half is longer by one.
+    num_steps: the size of the time axis, at least T; padding follows T.
 
   Returns:
     A `Batch`: inputs `[batch, num_steps, 2]`, targets `[batch, num_steps, 1]`.

@@ -141,31 +141,32 @@ def no_errors(outputs: jax.Array, batch: Batch) -> jax.Array:
 class Task:
   """One paper's version of a task at one length.
 
-  What has a default need not be given: `tasks.make_task` sets name, dialect,
-  length and summary of what is registered.
+  For a task that is registered, `tasks.make_task` sets name, dialect, length
+  and summary if they are not given.
 
   Attributes:
     sample: `(key, batch_size, length=None) -> Batch`, pure and jittable;
-      `batch_size` is static; with a `length`, which may be traced, every
-      sequence has that T, on the same time axis. It may lack `length`: then
-      nothing draws its lengths, and figures of lengths leave it out.
-    measure: `(outputs, batch) -> {name: Mean}`; 'loss' is what training
-      minimises. `outputs` are `[batch, time, out_features]`. Of a task that is
-      registered also scalars, means over the batch, and instead of a dict the
-      loss alone.
-    num_steps: the time axis of a batch, in steps.
+      `batch_size` is static. With a `length`, which may be traced, every
+      sequence has that T, on the same time axis. A sampler without `length` is
+      allowed: its lengths cannot be drawn, and figures of lengths omit it.
+    measure: `(outputs, batch) -> {name: Mean}` for outputs `[batch, time,
+      out_features]`; 'loss' is what training minimises. For a task that is
+      registered it may return scalars, as means over the batch, or the loss
+      alone in place of the dict.
+    num_steps: the size of the time axis of a batch.
     inputs: what the features of the inputs stand for.
     outputs: what the features of the model's outputs stand for.
-    name: of the task.
-    dialect: of the version.
-    length: T as the paper counts it, in steps; the longest where it is drawn.
-    sequence_errors: `(outputs, batch) -> [batch]`, what `LastSequences` judges.
+    name: the name of the task.
+    dialect: the name of this version.
+    length: T as the paper counts it, in steps; the longest one if it is drawn.
+    sequence_errors: `(outputs, batch) -> [batch]`, the errors that
+      `LastSequences` judges.
     baselines: metric -> its value for the best predictor without memory.
-    success: the criterion.
-    summary: one line.
-    reference: author, year and where.
+    success: the rule by which a run is solved.
+    summary: one line that describes the task.
+    reference: author, year and where it was published.
     published: results to compare with.
-    variation: what distinguishes it from its dialect's default, for its label.
+    variation: for the label, what differs from the dialect's default.
   """
 
   sample: Callable[..., Batch]
@@ -196,7 +197,7 @@ class Task:
 
   @property
   def label(self) -> str:
-    """Name, dialect, length and what else is unusual, in one word."""
+    """Name, dialect, length and variation, without spaces."""
     return f'{self.name}-{self.dialect}-T{self.length}{self.variation}'
 
   @property
