@@ -18,7 +18,8 @@ class Part(NamedTuple):
 
   Attributes:
     file: below `lstm_variants/`, or from the root of the repository.
-    names: read in this order, after the file's docstring; none: the whole file.
+    names: read in this order, after the file's docstring; a method is named as
+      `Class.method`. None: the whole file is read.
     about: what the reader learns there.
   """
 
@@ -29,72 +30,84 @@ class Part(NamedTuple):
 
 READING = (
   Part('configs/adding.py', (), 'what a user writes'),
-  Part('commands/train.py', (), 'the program, in five lines'),
+  Part('commands/train.py', (), 'the program'),
   Part(
     'commands/command.py',
-    ('define_config', 'run', '_parse'),
+    ('define_config', 'start', 'run', '_parse_strictly'),
     'how its command line is read',
   ),
   Part(
     'config/fields.py',
-    ('Role', 'Field', 'flatten', 'nest'),
+    ('Role', 'Field'),
     'what a field is; then glance at the rows',
   ),
   Part(
     'config/schema.py',
-    ('table', '_table', 'check', 'check_read', '_unread'),
+    ('table', '_table', 'check', 'Component', 'check_read'),
     'the table of all fields, and what is refused by it',
   ),
   Part(
     'config/settings.py',
-    ('Settings', 'Hyperparams', 'Run', 'from_config', '_make'),
+    ('from_config', 'Settings', 'Hyperparams', 'Run', '_components', '_make'),
     'a config becomes what is static and what is traced',
   ),
+  Part('runs/record.py', ('Format',), 'what makes two runs the same'),
   Part('config/populations.py', (), 'runs that share a program'),
-  Part(
-    'runs/record.py',
-    ('Format',),
-    'what makes two runs the same, on the disk too',
-  ),
   Part('launch/local.py', ('check', 'train', '_train_one'), 'a study trains'),
   Part(
     'runs/directory.py',
-    ('open_study', '_write_study'),
-    'its directory is begun, and locked',
+    ('open_study',),
+    'its directory is created, and locked',
   ),
   Part(
     'training/loop.py',
-    ('train_population', '_Saver', '_train', '_chunk'),
-    'the host: chunks, evaluations, checkpoints',
+    (
+      *('train_population', '_compile', '_train'),
+      *('_updates_to_evaluation', '_status', '_is_decided', '_observe'),
+    ),
+    'the loop over chunks and evaluations',
   ),
   Part(
     'training/population.py',
-    ('Compiled', 'stack', 'compile_population', '_over_runs', 'run_chunk'),
+    (
+      *('Compiled', 'stack', 'compile_population', '_compile_chunk'),
+      *('_over_runs', 'run_chunk'),
+    ),
     'the compiled program: many runs, many updates',
   ),
   Part(
     'training/step.py',
     (
-      *('State', 'make_optimizer', 'init_state', 'train_step', 'evaluate'),
-      *('_of_batch', '_differentiate', '_outputs'),
+      *('State', 'init_state', 'train_step', 'make_optimizer', '_gradient'),
+      *('_batch_gradient', '_differentiate', '_outputs', 'evaluate'),
     ),
     'one run: an update, an evaluation',
   ),
   Part('optimizers/__init__.py', ('_adam',), 'an optimizer'),
   Part('tasks/base.py', ('Batch', 'Task'), 'what a task is'),
   Part('tasks/adding.py', ('sample_urnn16', '_build_sum'), 'one of them'),
-  Part('models/apply.py', ('apply_model', '_run'), 'layers and a readout'),
+  Part(
+    'models/apply.py',
+    ('apply_model', '_run'),
+    'layers and a readout; `cell.unroll` runs a layer',
+  ),
   Part('cells/toggles.py', ('Toggles', 'select'), 'the switches of the LSTM'),
   Part(
     'cells/lstm.py',
-    ('Params', 'advance', 'project', 'apply_gates', 'reveal', 'unroll'),
-    'the cell: the equations',
+    ('Params', 'unroll', 'project', 'apply_gates', 'reveal'),
+    'the cell: its scan over time, its equations',
   ),
   Part('cells/gates.py', ('scan',), 'the same equations in the form that runs'),
   Part(
-    'training/records.py', ('metric_rows', 'run_rows'), 'what is written down'
+    'training/records.py',
+    ('metric_rows', 'run_rows'),
+    'what is written to the disk',
   ),
-  Part('runs/writer.py', ('PopulationWriter',), 'and how it gets on the disk'),
+  Part(
+    'runs/writer.py',
+    ('PopulationWriter.append_metrics', 'PopulationWriter.finish'),
+    'and how',
+  ),
 )
 
 
@@ -110,8 +123,14 @@ def count(part: Part) -> int:
   if not part.names:
     return len(text.splitlines())
   body = ast.parse(text).body
-  spans = {getattr(node, 'name', ''): _lines(node) for node in body}
-  return _lines(body[0]) + sum(spans[name] for name in part.names)
+  return _lines(body[0]) + sum(_lines(_find(body, n)) for n in part.names)
+
+
+def _find(body: list[ast.stmt], name: str) -> ast.stmt:
+  """Return the function, class or method of a name."""
+  first, _, rest = name.partition('.')
+  node = next(node for node in body if getattr(node, 'name', '') == first)
+  return _find(getattr(node, 'body', []), rest) if rest else node
 
 
 def _lines(node: ast.stmt) -> int:

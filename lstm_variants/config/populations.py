@@ -45,16 +45,16 @@ def split(
   groups: dict[tuple[Settings, Toggles | None], list[Run]] = {}
   for run in runs:
     recorded = run._replace(config=study_format.record(run.config))
-    groups.setdefault((run.settings, _apart(run)), []).append(recorded)
+    groups.setdefault((run.settings, _separating(run)), []).append(recorded)
   return [_population(group, study_format, digits) for group in groups.values()]
 
 
-def _apart(run: Run) -> Toggles | None:
-  """Return the toggles whose runs are kept apart from others.
+def _separating(run: Run) -> Toggles | None:
+  """Return the toggles if they divide runs into populations, None if not.
 
-  Runs of a program share the shapes of arrays, with weights in them that only
-  some of the runs use. Where an optimizer looks at whole arrays these would
-  count.
+  Runs of a program share the shapes of arrays, which have weights that only
+  some of the runs use. An optimizer that looks at whole arrays would see these
+  weights: with it each population has runs of equal toggles.
   """
   optimizer = optimizers.OPTIMIZERS[run.settings.optimizer]
   return None if optimizer.elementwise else run.hyperparams.toggles
