@@ -31,9 +31,10 @@ class Trackio:
     project, name = member.study, f'{member.name}-{member.id[:8]}'
     remote = {'TRACKIO_SPACE_ID', 'TRACKIO_SERVER_URL'} & os.environ.keys()
     if not remote:
-      for run in trackio.Api().runs(project):
-        if run.name == name:
-          run.delete()
+      with contextlib.suppress(ValueError):  # no such project yet
+        for run in trackio.Api().runs(project):
+          if run.name == name:
+            run.delete()
     # It ends the run before, unless that began in another context.
     context = contextvars.Context()
     self._run = _quietly(
