@@ -3,6 +3,7 @@
 # make lint      ruff, import-linter and pyright
 # make bench     measure beside the other libraries; writes docs/performance.md
 # make faults    disturb real runs for half an hour; writes docs/reliability.md
+# make trackers  kill and read back Weights & Biases, Trackio, MLflow, TensorBoard
 # make docs      write the pages and the picture that come from the code
 # make clean     remove the environment and caches (never runs/)
 
@@ -13,8 +14,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 BENCH := .venv-bench
+TRACKERS := .venv-trackers
+CONSTRAINTS := constraints.txt
 
-.PHONY: compare test lint bench faults docs clean
+.PHONY: compare test lint bench faults trackers docs clean
 
 compare: $(READY)
 	$(BIN)/python -m experiments.sweep \
@@ -38,30 +41,33 @@ bench: $(BENCH)/.ready
 faults: $(TOOLS)
 	$(BIN)/python -m tests.faults.report
 
+trackers: $(TRACKERS)/.ready
+	$(TRACKERS)/bin/python -m tests.trackers.real
+
 docs: $(TOOLS)
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/imports.py
 	$(BIN)/python docs/reading.py
 
 clean:
-	rm -rf $(VENV) $(BENCH) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) $(TRACKERS) build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
-# A new $(1) with what the package needs, at the versions of constraints.txt, the
+# A new $(1) with what the package needs, at the versions of $(CONSTRAINTS), the
 # build's own tools included.
 define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is older than 3.11: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv --clear $(1)
 	$(1)/bin/pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt setuptools
+	  --constraint $(CONSTRAINTS) setuptools
 	$(call install,$(1),.)
 endef
 
 # What $(2) needs, into $(1).
 define install
 	$(1)/bin/pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --no-build-isolation --editable '$(2)'
+	  --constraint $(CONSTRAINTS) --no-build-isolation --editable '$(2)'
 endef
 
 $(READY): pyproject.toml setup.py constraints.txt
@@ -77,4 +83,11 @@ $(TOOLS): $(READY)
 $(BENCH)/.ready: pyproject.toml setup.py constraints.txt
 	$(call environment,$(BENCH))
 	$(call install,$(BENCH),.[bench])
+	touch $@
+
+# Trackio takes no pillow of today.
+$(TRACKERS)/.ready: CONSTRAINTS := tests/trackers/constraints.txt
+$(TRACKERS)/.ready: pyproject.toml setup.py tests/trackers/constraints.txt
+	$(call environment,$(TRACKERS))
+	$(call install,$(TRACKERS),.[trackers])
 	touch $@

@@ -10,6 +10,7 @@ different. Needs the packages of the trackers, and `tensorboard` as the reader
 of event files; no network.
 """
 
+import collections
 from collections.abc import Callable, Iterator
 import csv
 import importlib
@@ -29,7 +30,7 @@ from lstm_variants.runs import results
 
 # Metric -> step -> the values that a tracker has there, and should have.
 Curves = dict[str, dict[int, list[float]]]
-NAMES = ('csv', 'tensorboard', 'wandb', 'trackio', 'mlflow')
+# Tracker -> its package.
 PACKAGES = {
   'csv': '',
   'tensorboard': 'tensorboardX',
@@ -66,44 +67,37 @@ def main() -> None:
   """Train, kill, go on, read back, compare."""
   given = sys.argv[1:]
   place = pathlib.Path(given[0] if given else tempfile.mkdtemp()).absolute()
-  workdir = place / 'study'
+  place.mkdir(parents=True, exist_ok=True)
   os.environ['TRACKIO_DIR'] = str(place / 'trackio')
   os.environ['WANDB_MODE'] = 'offline'
-  file = place / 'tracked.py'
-  place.mkdir(parents=True, exist_ok=True)
-  file.write_text(STUDY.format(names=','.join(NAMES)))
-  dropped = _train(file, workdir)
-  (population,) = results.populations(str(workdir))
+  file, workdir = place / 'tracked.py', place / 'study'
+  file.write_text(STUDY.format(names=','.join(PACKAGES)))
+  behind = _train(file, workdir)
   rows = results.read_metrics(str(workdir))
-  runs = sorted({row['run'] for row in rows})
-  read: dict[str, Callable[..., Curves]] = {
-    'csv': _csv,
-    'tensorboard': _tensorboard,
-    'wandb': _wandb,
-    'trackio': _trackio,
-    'mlflow': _mlflow,
-  }
-  print(
-    f'{len(rows)} rows of {len(runs)} runs; killed {KILLS} times, {dropped}'
-  )
+  print(f'{len(rows)} rows; killed {KILLS} times, {behind}')
   print('| tracker | version | runs | values | missing | double | different |')
   print('| --- | --- | --- | --- | --- | --- | --- |')
-  bad = 0
-  for name in NAMES:
-    counts = [0, 0, 0, 0]
-    for run in runs:
-      expected = _expected([row for row in rows if row['run'] == run])
-      kept = read[name](workdir, population, run)
-      counts = [a + b for a, b in zip(counts, _compare(expected, kept))]
-    bad += sum(counts[1:])
-    package = PACKAGES[name]
-    version = importlib.metadata.version(package) if package else ''
-    print(
-      f'| {name} | {version} | {len(runs)} | '
-      + ' | '.join(map(str, counts))
-      + ' |'
-    )
-  sys.exit(bool(bad))
+  wrong = [_compare_all(name, workdir, rows) for name in PACKAGES]
+  sys.exit(any(wrong))
+
+
+def _compare_all(
+  name: str, workdir: pathlib.Path, rows: list[dict[str, Any]]
+) -> bool:
+  """Compare all runs of a tracker, print its row; tell whether any is wrong."""
+  (population,) = results.populations(str(workdir))
+  runs = sorted({row['run'] for row in rows})
+  totals: collections.Counter[str] = collections.Counter()
+  for run in runs:
+    expected = _expected([row for row in rows if row['run'] == run])
+    totals.update(_compare(expected, _READ[name](workdir, population, run)))
+  package = PACKAGES[name]
+  version = importlib.metadata.version(package) if package else ''
+  counts = [
+    totals[kind] for kind in ('value', 'missing', 'double', 'different')
+  ]
+  print('|', *[f'{cell} |' for cell in (name, version, len(runs), *counts)])
+  return any(counts[1:])
 
 
 def _train(file: pathlib.Path, workdir: pathlib.Path) -> str:
@@ -162,24 +156,25 @@ def _expected(rows: list[dict[str, Any]]) -> Curves:
   return curves
 
 
-def _compare(expected: Curves, kept: Curves) -> list[int]:
-  """Count values, and those that are missing, double, different."""
-  values = missing = double = different = 0
+def _compare(expected: Curves, kept: Curves) -> Iterator[str]:
+  """Yield what each value is: a value, and missing, double or different."""
   for name in {**expected, **kept}:
-    # Event files have 'update' as their step alone.
-    want, have = expected.get(name, {}), kept.get(name)
-    if have is None and name == 'update':
-      continue
-    have = have or {}
+    if name == 'update' and name not in kept:
+      continue  # event files leave it out
+    want, have = expected.get(name, {}), kept.get(name, {})
     for step in {**want, **have}:
-      one, some = want.get(step), have.get(step, [])
-      values += len(some)
-      missing += not some
-      double += len(some) > 1
-      different += bool(some) and (
-        one is None or not math.isclose(some[0], one[0], rel_tol=2e-7)
-      )
-  return [values, missing, double, different]
+      values = have.get(step, [])
+      yield from ['value'] * len(values)
+      if not values:
+        yield 'missing'
+      elif len(values) > 1:
+        yield 'double'
+      if values and not _is_same(want.get(step, [math.nan])[0], values[0]):
+        yield 'different'
+
+
+def _is_same(one: float, two: float) -> bool:
+  return math.isclose(one, two, rel_tol=2e-7)  # event files have 32 bits
 
 
 def _curves(rows: Iterator[tuple[str, int, float]]) -> Curves:
@@ -287,6 +282,15 @@ def _mlflow(workdir: pathlib.Path, population: str, run: str) -> Curves:
     for name in one.data.metrics
     for metric in client.get_metric_history(one.info.run_id, name)
   )
+
+
+_READ: dict[str, Callable[[pathlib.Path, str, str], Curves]] = {
+  'csv': _csv,
+  'tensorboard': _tensorboard,
+  'wandb': _wandb,
+  'trackio': _trackio,
+  'mlflow': _mlflow,
+}
 
 
 if __name__ == '__main__':

@@ -335,6 +335,29 @@ def test_event_files_are_metrics_jsonl(session, monkeypatch, flushed):
     assert len(list(folder.iterdir())) == 3
 
 
+def test_events_that_were_void_do_not_count_as_there(session, monkeypatch):
+  pytest.importorskip('tensorboardX')
+  monkeypatch.setattr(tensorboard, '_PAUSE', 0.0)
+  one = session('tensorboard')
+  tracked = one.begin()
+  one.write(tracked, 0)
+  one.save()
+  one.write(tracked, 8, 16)
+  one.go_back()
+  monkeypatch.setattr(tensorboard, '_PAUSE', math.inf)
+  tracked = one.begin()  # voids 8 and 16
+  for of_run in tracked._tracked['tensorboard'].values():
+    of_run.tracker._file.flush()
+  one.write(tracked, 8, 16)
+  one.save()  # killed before its own events are on the disk
+  one.go_back()
+  with one.begin() as tracked:
+    one.write(tracked, 20)
+  for name in one.population.run_names:
+    folder = one.writer.partial / 'tensorboard' / name
+    assert _scalars(folder) == _expected_scalars(one, name)
+
+
 def test_a_torn_event_file_is_gone_on_with_where_it_is_torn(session):
   pytest.importorskip('tensorboardX')
   one = session('tensorboard')
