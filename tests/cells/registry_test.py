@@ -14,6 +14,7 @@ import lstm_variants as lv
 from lstm_variants import cells, models, registry
 from lstm_variants.cells import check_cell, remedies
 from lstm_variants.config import rules, settings
+from lstm_variants.evidence.gates import measure
 from lstm_variants.evidence.gradient_flow import gradients, jacobians
 from lstm_variants.launch import local
 from lstm_variants.models import penalty, probes
@@ -202,6 +203,8 @@ def test_what_needs_named_states_is_refused_in_words():
   params = models.init_model(jax.random.key(0), architecture)
   with pytest.raises(ValueError, match='does not name its states.*field h'):
     penalty.gradient(params, architecture, None, draw()[1], jnp.sum)
+  with pytest.raises(ValueError, match='does not name its states.*field h'):
+    measure.trace(params, architecture, None, draw()[1])
 
 
 class Counted(NamedTuple):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from lstm_variants import cells, models
 from lstm_variants.cells import remedies
+from lstm_variants.models import probes
 from lstm_variants.models.architecture import Architecture, settings_of
 
 # Below and above them a gate is saturated: Karpathy, Johnson & Fei-Fei 2015.
@@ -116,7 +117,8 @@ def trace(
     noise: None, or zoneout at test time: its key is None.
 
   Raises:
-    ValueError: no such layer; a model or noise whose gates are not known.
+    ValueError: no such layer; a model or noise whose gates are not known, or a
+      cell whose carry does not name its states.
   """
   layer = _check(architecture, layer, noise)
   cell, off = cells.CELLS[architecture.cell], ()
@@ -173,6 +175,7 @@ def _check(
   if not -count <= layer < count:
     nearest = 0 if layer < 0 else count - 1
     raise ValueError(f'layer={layer} of num_layers={count}; nearest: {nearest}')
+  probes.check_named(cells.CELLS[architecture.cell])
   for name in ('layer_norm', 'bidirectional'):
     if getattr(architecture, name):
       raise ValueError(
