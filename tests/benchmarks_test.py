@@ -6,7 +6,6 @@ Never how long anything takes.
 import math
 import pathlib
 import re
-import sys
 from typing import Any
 
 from absl import flags
@@ -28,7 +27,6 @@ from benchmarks import (
   time_to_solve,
   timing,
 )
-from tests import conftest
 
 # Other libraries warn as they please.
 pytestmark = pytest.mark.filterwarnings('default')
@@ -216,13 +214,18 @@ def test_report_has_introduction_machine_and_every_page(tmp_path):
   assert headings == [f'page {name}' for name in names]
 
 
-def test_memory_prints_its_page_and_writes_it(tmp_path):
-  command = [sys.executable, '-m', 'benchmarks.memory', '--quick']
-  done = conftest.run_quickly(*command, f'--output={tmp_path}', timeout=120)
-  assert done.returncode == 0, done.stderr
+def measure(fork, name: str, *arguments: str) -> str:
+  """Run a benchmark in small; return what it prints."""
+  done = fork(f'benchmarks.{name}', '--quick', *arguments)
+  assert done['status'] == 0, done['stderr']
+  return done['stdout']
+
+
+def test_memory_prints_its_page_and_writes_it(fork, tmp_path):
+  printed = measure(fork, 'memory', f'--output={tmp_path}')
   page = (tmp_path / 'memory.md').read_text()
   assert '\nMeasured at commit ' in page
-  assert page.rstrip() in done.stdout
+  assert page.rstrip() in printed
   assert 'python -m benchmarks.memory --quick\n' in page
   header, row = table_after(page, 'Scratch memory')
   for name in (memory.NONE, memory.SQRT, memory.FLAX):
@@ -234,13 +237,9 @@ def test_memory_prints_its_page_and_writes_it(tmp_path):
     assert word in machine
 
 
-def test_sampling_prints_what_a_batch_costs(tmp_path):
-  command = [sys.executable, '-m', 'benchmarks.sampling', '--quick']
+def test_sampling_prints_what_a_batch_costs(fork, tmp_path):
   tasks = '--tasks=adding_hs97,copy_urnn16'
-  done = conftest.run_quickly(
-    *command, tasks, f'--output={tmp_path}', timeout=120
-  )
-  assert done.returncode == 0, done.stderr
+  measure(fork, 'sampling', tasks, f'--output={tmp_path}')
   page = (tmp_path / 'sampling.md').read_text()
   for key in ('adding_hs97', 'copy_urnn16'):
     (row,) = [line for line in page.splitlines() if f'`{key}`' in line]
@@ -250,10 +249,8 @@ def test_sampling_prints_what_a_batch_costs(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['cells', 'newton'])
-def test_cells_and_newton_print_their_page(name, tmp_path):
-  command = [sys.executable, '-m', f'benchmarks.{name}', '--quick']
-  done = conftest.run_quickly(*command, f'--output={tmp_path}', timeout=120)
-  assert done.returncode == 0, done.stderr
+def test_cells_and_newton_print_their_page(fork, name, tmp_path):
+  measure(fork, name, f'--output={tmp_path}')
   text = (tmp_path / f'{name}.md').read_text()
   header, *rows = table_after(text, '##')
   if name == 'cells':

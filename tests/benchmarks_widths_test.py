@@ -3,10 +3,6 @@
 Never how long anything takes.
 """
 
-import pathlib
-import subprocess
-import sys
-
 import jax
 import numpy as np
 import pytest
@@ -14,8 +10,6 @@ import pytest
 from benchmarks import masking, timing, widths
 from configs.studies import odyssey
 from lstm_variants.config import populations
-
-ROOT = pathlib.Path(__file__).parents[1]
 
 
 def table(lines, start):
@@ -126,16 +120,9 @@ def test_groups_cost_what_their_programs_do_together():
   assert [row[-1].split()[0] for row in rows] == ['1.00', '5.00', '5.00']
 
 
-def test_the_page_has_both_ways_and_says_which_is_cheaper(tmp_path):
-  command = [sys.executable, '-m', 'benchmarks.widths', '--quick']
-  done = subprocess.run(
-    [*command, f'--output={tmp_path}'],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    timeout=300,
-  )
-  assert done.returncode == 0, done.stderr
+def test_the_page_has_both_ways_and_says_which_is_cheaper(fork, tmp_path):
+  done = fork('benchmarks.widths', '--quick', f'--output={tmp_path}')
+  assert done['status'] == 0, done['stderr']
   lines = (tmp_path / 'widths.md').read_text().splitlines()
   assert lines[0] == '## Trials of differing widths'
   _, *rows = table(lines, '| how')

@@ -81,7 +81,7 @@ def _remove_cache() -> None:
 # Files whose programs are small and run once: what XLA would make faster does
 # not repay its time.
 HASTY = (
-  'tests/benchmarks_test.py',
+  'tests/benchmarks_',
   'tests/bridges/',
   'tests/cells/',
   'tests/claims/',
