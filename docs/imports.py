@@ -28,6 +28,7 @@ PLACES = {
   'tasks': 3.1,
   'registry': 3.4,
   GROUND: 4.5,
+  'errors': 4.5,
   'optimizers': 4.95,
   'bridges': 6.1,
   'runs': 6.1,
@@ -56,7 +57,8 @@ def layers() -> list[list[str]]:
     for layer in contract['layers']
   ]
   there = [[name for name in row if _exists(name)] for row in rows]
-  return [row for row in there if row] + [[GROUND]]
+  *above, errors = [row for row in there if row]
+  return [*above, [GROUND], errors]
 
 
 def _exists(name: str) -> bool:

@@ -3,23 +3,25 @@
 from typing import Any
 
 from lstm_variants import tasks
-from lstm_variants.config import fields, task_fields
+from lstm_variants.config import fields
 from lstm_variants.config.rules import InputError
 from lstm_variants.optimizers import schedules
+from lstm_variants.tasks import base
 
 
-def check(config: dict[str, Any]) -> None:
+def check(config: dict[str, Any], inputs: base.Features) -> None:
   """Refuse fields that contradict each other.
 
   Args:
     config: nested, each field checked by itself (`schema.check`).
+    inputs: of the task.
 
   Raises:
     InputError: for the first that does not go with the others.
   """
   _check_batch(config['training'])
   _check_stack(config['model'])
-  _check_embedding(config)
+  _check_embedding(config, inputs)
   _check_directions(config)
   _check_drops(config['model'], config['training'])
   schedules.check(config['optimizer'])
@@ -54,12 +56,10 @@ def _check_stack(model: dict[str, Any]) -> None:
     )
 
 
-def _check_embedding(config: dict[str, Any]) -> None:
+def _check_embedding(config: dict[str, Any], inputs: base.Features) -> None:
   """Refuse an embedding of what is no symbol."""
   features, task = config['model']['embedding_features'], config['task']
-  if (
-    features and not task_fields.make_task(task, held_out=False).inputs.one_hot
-  ):
+  if features and not inputs.one_hot:
     raise InputError(
       'model.embedding_features',
       features,

@@ -99,6 +99,8 @@ class Settings:
       (zoneout or recurrent dropout), `dropped` (dropout between the layers),
       `noisy_inputs`, `penalised` (a penalty on gradients).
     scheduled: whether the learning rate changes while a run trains.
+    without_data: the task of a recorded run whose data are not there any more
+      (`tasks.recorded`); None: they are.
   """
 
   values: Values
@@ -107,6 +109,9 @@ class Settings:
   cell_settings: Any
   switches: Values
   scheduled: bool
+  without_data: base.Task | None = dataclasses.field(
+    default=None, compare=False
+  )
 
   def __getattr__(self, name: str) -> Any:
     if name.startswith('_') or name in ('values', 'switches'):
@@ -136,11 +141,15 @@ class Settings:
   @property
   def task(self) -> base.Task:
     """The task that is trained."""
+    if self.without_data is not None:
+      return self.without_data
     return task_fields.make_task(self.task_fields._asdict(), held_out=False)
 
   @property
   def held_out_task(self) -> base.Task:
     """The task of the held-out set: other data, lengths of its own."""
+    if self.without_data is not None:
+      return self.without_data
     return task_fields.make_task(self.task_fields._asdict(), held_out=True)
 
   @property
@@ -258,7 +267,7 @@ def readers() -> dict[str, Mapping[str, frozenset[str]]]:
   }
 
 
-def from_record(record: Any) -> Run:
+def from_record(record: Any, without_data: base.Task | None = None) -> Run:
   """Return the run that a run directory recorded, perhaps long ago.
 
   What was trained once stays readable: a field that is missing in the record
@@ -267,6 +276,7 @@ def from_record(record: Any) -> Run:
 
   Args:
     record: the run's config, as a nested dict.
+    without_data: its task, where the data are not there any more.
 
   Raises:
     InputError: if this version does not know a field, or no program can be
@@ -274,7 +284,7 @@ def from_record(record: Any) -> Run:
   """
   values = {**schema.defaults(), **_flat(record)}
   values = schema.check(values, schema.table(), rounded=False)
-  return _make(values)[0]
+  return _make(values, without_data)[0]
 
 
 def _flat(config: Any) -> dict[str, Any]:
@@ -334,7 +344,7 @@ def _switches(hyperparams: Mapping[str, float]) -> dict[str, bool]:
 
 
 def _make(
-  values: Mapping[str, Any],
+  values: Mapping[str, Any], without_data: base.Task | None = None
 ) -> tuple[Run, dict[str, schema.Component]]:
   """Return the run of values that are each checked by themselves.
 
@@ -345,9 +355,11 @@ def _make(
     InputError: values that contradict each other.
   """
   config = fields.nest(values)
-  config['task'] = task_fields.resolve_task(config['task'])
-  task_fields.check_task(config['task'])
-  combinations.check(config)
+  task = without_data
+  if task is None:
+    config['task'] = task_fields.resolve_task(config['task'])
+    task = task_fields.check_task(config['task'])
+  combinations.check(config, task.inputs)
   choice = model_fields.choose(config['model'])
   model_fields.check_penalty(config)
   chosen = _components(config['optimizer'], choice)
@@ -369,6 +381,7 @@ def _make(
     cell_settings=choice.cell_settings,
     switches=Values(_switches(traced)),
     scheduled=schedules.varies(config['optimizer']),
+    without_data=without_data,
   )
   hyperparams = Hyperparams(config['seed'], choice.toggles, traced)
   return Run(settings, hyperparams, choice.name, config), chosen

@@ -95,11 +95,14 @@ def _of_task(
     raise InputError(f'task.{field}', error.value, error.rule) from error
 
 
-def check_task(task: dict[str, Any]) -> None:
+def check_task(task: dict[str, Any]) -> base.Task:
   """Refuse a held-out set that the model of the training cannot read.
 
   Args:
     task: the fields of `config.task`, checked and resolved.
+
+  Returns:
+    The task of the training.
 
   Raises:
     InputError: the alphabet grows with the length.
@@ -112,3 +115,4 @@ def check_task(task: dict[str, Any]) -> None:
       f'the alphabet of {task["name"]} grows with its length, and the model '
       f'knows that of {task["length"]}; nearest: {task["length"]}',
     )
+  return trained

@@ -153,11 +153,15 @@ def _check(flag: str, wanted: Sequence[str], there: Sequence[str]) -> None:
 def families(study: Study, baseline: str) -> Iterator[list[Subject]]:
   """Yield the models of each task, the baseline first.
 
-  A task with more than can be told apart, as in a random search, is left out,
-  with a warning.
+  A task whose data are not there any more is left out, with a warning; so is
+  one with more models than can be told apart, as in a random search.
   """
   for task in dict.fromkeys(subject.task for subject in study.subjects):
     family = [s for s in study.subjects if s.task == task]
+    without_data = family[0].settings.without_data
+    if without_data is not None:
+      console.warn(f'{without_data.summary}; left out')
+      continue
     if len(family) > MOST_MODELS:
       console.warn(
         f'{task}: has {len(family)} models, too many to show one by one; '

@@ -12,6 +12,7 @@ from lstm_variants.config import components, fields, populations, rules, schema
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import directory, files, record, results
+from lstm_variants.tasks import recorded as recorded_tasks
 from lstm_variants.training import given as given_lib
 from lstm_variants.training import interrupt, loop, memory, resume, watching
 from lstm_variants.training import population as population_lib
@@ -167,7 +168,7 @@ def train(
   directory.check(workdir, configs, mode, defaults)
   members = populations.split(runs, study_format)
   _check_machine(workdir, members)
-  tasks = {run.settings.task_label: describe_task(run.settings) for run in runs}
+  tasks = _describe_tasks(runs, study_format)
   with directory.open_study(
     workdir,
     name,
@@ -266,10 +267,11 @@ def _check_resumable(
   before = results.read_study(workdir)['tasks']
   for task in tasks:
     if task not in before:
+      paths = [config.get('path') for config in tasks[task]['configs']]
       raise directory.ResumeError(
         f'--workdir={workdir}: is of {", ".join(before)}; {task} is of other '
-        f'data: --config.task.path leads to another file now; choose '
-        f'{workdir}_2'
+        f'data: {paths[0] or "the package that brings them"} has others now; '
+        f'choose {workdir}_2'
       )
   ours = {population.name for population in members}
   for name in results.populations(workdir):
@@ -308,8 +310,26 @@ def _train_one(
   return diverged
 
 
+def _describe_tasks(
+  runs: Iterable[settings_lib.Run], study_format: record.Format
+) -> dict[str, dict[str, Any]]:
+  """Return what is recorded of each task, by its label.
+
+  With it the fields of `config.task` that made it, by which a run finds its
+  task where its data are gone.
+  """
+  tasks: dict[str, dict[str, Any]] = {}
+  alike = {run.settings.task_fields: run for run in runs}
+  for run in alike.values():
+    label = run.settings.task_label
+    if label not in tasks:
+      tasks[label] = {**describe_task(run.settings), 'configs': []}
+    tasks[label]['configs'].append(study_format.record(run.config)['task'])
+  return tasks
+
+
 def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:
-  """Return what analysis needs to know of a task, as plain data."""
+  """Return what readers need to know of a task, as plain data."""
   task, held_out = settings.task, settings.held_out_task
   return {
     'summary': task.summary,
@@ -321,6 +341,7 @@ def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:
       for result in task.published
       if result.length == task.length
     ],
+    **recorded_tasks.describe(task),
   }
 
 

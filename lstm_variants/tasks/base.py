@@ -167,6 +167,8 @@ class Task:
     reference: author, year and where it was published.
     published: results to compare with.
     variation: for the label, what differs from the dialect's default.
+    mean: of standardised data, the value that 0 stands for, in their units.
+    scale: of standardised data, how much 1 stands for, in their units.
   """
 
   sample: Callable[..., Batch]
@@ -184,6 +186,8 @@ class Task:
   reference: str = ''
   published: tuple[Published, ...] = ()
   variation: str = ''
+  mean: float = 0.0
+  scale: float = 1.0
 
   @property
   def in_features(self) -> int:

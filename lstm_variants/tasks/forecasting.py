@@ -43,6 +43,7 @@ class Series(NamedTuple):
   Attributes:
     values: `[count]`, float32.
     border: where the held-out part begins.
+    mean: that of the training part, in original units.
     scale: the standard deviation of the training part, in original units.
     period: of the seasonal forecast.
     fingerprint: of the file, with the number of the column.
@@ -50,6 +51,7 @@ class Series(NamedTuple):
 
   values: np.ndarray
   border: int
+  mean: float
   scale: float
   period: int
   fingerprint: str
@@ -154,8 +156,8 @@ def read_series(spec: base.Spec) -> Series:
   _check_fit(spec, len(numbers), border, path)
   known = np.array(numbers[:border])
   with np.errstate(over='ignore', invalid='ignore', divide='ignore'):
-    scale = float(known.std())
-    values = ((np.array(numbers) - known.mean()) / scale).astype(np.float32)
+    mean, scale = float(known.mean()), float(known.std())
+    values = ((np.array(numbers) - mean) / scale).astype(np.float32)
   if not np.isfinite(values).all():
     raise data.refusal(
       path, f'column {index} is constant or has no finite variance'
@@ -163,6 +165,7 @@ def read_series(spec: base.Spec) -> Series:
   return Series(
     values,
     border,
+    mean,
     scale,
     spec.period,
     data.fingerprint(content) + (f'-column{index}' if spec.path else ''),
@@ -259,6 +262,8 @@ def build(spec: base.Spec, dialect: str) -> base.Task:
     summary=f'the next {following} of a series of measured numbers',
     reference='Hyndman & Athanasopoulos, Forecasting, 3rd ed. 2021, chapter 5',
     variation=series.fingerprint,
+    mean=series.mean,
+    scale=series.scale,
   )
 
 

@@ -1,6 +1,7 @@
 """Trained models, read back from what a study has left on the disk."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import json
 import math
 import pathlib
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import zlib
 
 import jax
 
+from lstm_variants import errors
 from lstm_variants.config import (
   components,
   fields,
@@ -18,6 +20,7 @@ from lstm_variants.config import (
   settings,
 )
 from lstm_variants.runs import checkpoint, files, record, results
+from lstm_variants.tasks import base, recorded
 from lstm_variants.training import given, resume, states
 from lstm_variants.training import population as compiled
 
@@ -78,8 +81,11 @@ def read(workdir: str) -> Saved:
       f'--workdir={workdir}: its study has no runs; choose another'
     )
   try:
-    runs = [_run_of(record) for record in study['runs']]
-  except rules.InputError:
+    without_data = _without_data(study)
+    runs = [
+      _run_of(run, without_data.get(_task_key(run))) for run in study['runs']
+    ]
+  except errors.Error:
     raise
   except (TypeError, ValueError, LookupError, AttributeError) as error:
     raise results.WorkdirError(
@@ -103,7 +109,72 @@ def read(workdir: str) -> Saved:
   )
 
 
-def _run_of(config: dict[str, Any]) -> settings.Run:
+def _without_data(study: Mapping[str, Any]) -> dict[str, base.Task]:
+  """Return the tasks whose data are not what they were, as they were recorded.
+
+  Args:
+    study: from `results.read_study`.
+
+  Returns:
+    Such a task by the `_task_key` of its runs.
+
+  Raises:
+    WorkdirError: the directory, being older, did not record what is needed.
+    InputError: likewise, of data that are gone.
+  """
+  labels = {
+    _key(config): label
+    for label, task in study['tasks'].items()
+    for config in task.get('configs', ())
+  }
+  tasks = {}
+  for key, run in {_task_key(run): run for run in study['runs']}.items():
+    label = labels.get(key)
+    expected = list(study['tasks']) if label is None else [label]
+    try:
+      reason = _changed(run, expected)
+    except rules.InputError as error:
+      if label is None:
+        raise
+      reason = f'needs its data: {error}'
+    if not reason:
+      continue
+    if label is None:
+      raise results.WorkdirError(
+        f'study.json: {", ".join(expected)}: {reason}; put them back'
+      )
+    known = study['tasks'][label]
+    tasks[key] = recorded.restore(known, run['task'], label, reason)
+  return tasks
+
+
+def _changed(run: dict[str, Any], expected: Sequence[str]) -> str:
+  """Tell that the data of a recorded run are others now; empty: they are not.
+
+  Args:
+    run: as recorded.
+    expected: labels of which its task has one if its data are what they were.
+  """
+  label = _run_of(run).settings.task_label
+  if label in expected:
+    return ''
+  path = run['task'].get('path') or 'the package that brings them'
+  return f'needs its data: {path} has others now ({label})'
+
+
+def _key(value: Any) -> str:
+  """Return a value of JSON as a key."""
+  return json.dumps(value, sort_keys=True)
+
+
+def _task_key(run: Mapping[str, Any]) -> str:
+  """Return the key of the task of a recorded run."""
+  return _key(run['task'])
+
+
+def _run_of(
+  config: dict[str, Any], without_data: base.Task | None = None
+) -> settings.Run:
   """Return a run; JSON has no infinity, which only bounds that are off are."""
   infinite = {
     name
@@ -113,7 +184,7 @@ def _run_of(config: dict[str, Any]) -> settings.Run:
   values = dict(fields.flatten(config))
   for name in infinite & values.keys():
     values[name] = math.inf if values[name] is None else values[name]
-  return settings.from_record(fields.nest(values))
+  return settings.from_record(fields.nest(values), without_data)
 
 
 def load(saved: Saved, index: int) -> Trained:
