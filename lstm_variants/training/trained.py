@@ -156,7 +156,7 @@ def _changed(run: dict[str, Any], expected: Sequence[str]) -> str:
     expected: labels of which its task has one if its data are what they were.
   """
   label = _run_of(run).settings.task_label
-  if label in expected:
+  if label in expected or not expected:
     return ''
   path = run['task'].get('path') or 'the package that brings them'
   return f'needs its data: {path} has others now ({label})'
@@ -169,7 +169,7 @@ def _key(value: Any) -> str:
 
 def _task_key(run: Mapping[str, Any]) -> str:
   """Return the key of the task of a recorded run."""
-  return _key(run['task'])
+  return _key(run.get('task'))
 
 
 def _run_of(

@@ -157,9 +157,11 @@ def test_moments_come_in_the_order_in_which_they_are_asked_for():
   outside = next(n for n, (p, _) in enumerate(saved.places) if p != first)
   order = [inside[0], outside, inside[1]]
   moments = trained.moments(saved, order)
-  assert [of_run[-1].run.config for of_run in moments] == [
-    saved.runs[n].config for n in order
-  ]
+  assert [
+    (of_run[-1].run.model, of_run[-1].run.settings) for of_run in moments
+  ] == [(saved.runs[n].model, saved.runs[n].settings) for n in order]
+  seeds = [of_run[-1].run.hyperparams.seed for of_run in moments]
+  assert seeds == [saved.runs[n].hyperparams.seed for n in order]
 
 
 @pytest.fixture
