@@ -28,7 +28,6 @@ The output of 1997 is logistic; here it is linear in every dialect.
 """
 
 from collections.abc import Callable, Mapping
-import types
 from typing import Any
 
 import jax
@@ -147,9 +146,7 @@ def _build_sum(
     sample=base.sampler(draw, spec, spec.length),
     measure=marked_pairs.measure,
     sequence_errors=marked_pairs.sequence_errors,
-    baselines=types.MappingProxyType(
-      {'loss': 1 / 6, 'wrong': (1 - marked_pairs.TOLERANCE) ** 2}
-    ),
+    baselines={'loss': 1 / 6, 'wrong': (1 - marked_pairs.TOLERANCE) ** 2},
     success=base.HeldOut('loss', 0.001),
     **texts,
   )
@@ -252,9 +249,10 @@ def build_hs97(spec: base.Spec) -> base.Task:
     sample=base.sampler(sample_hs97, spec, num_steps),
     measure=marked_pairs.measure,
     sequence_errors=marked_pairs.sequence_errors,
-    baselines=types.MappingProxyType(
-      {'loss': drawn / 48, 'wrong': 1 - width + (drawn - 1) * width**2 / 4}
-    ),
+    baselines={
+      'loss': drawn / 48,
+      'wrong': 1 - width + (drawn - 1) * width**2 / 4,
+    },
     success=base.LastSequences(
       window=2000, tolerance=marked_pairs.TOLERANCE, mean=0.01
     ),

@@ -24,7 +24,6 @@ symbols; and T is at least 4, two symbols.
 """
 
 from collections.abc import Iterable, Mapping
-import types
 
 import jax
 import jax.numpy as jnp
@@ -149,13 +148,11 @@ def build_deletang23(spec: base.Spec) -> base.Task:
     ),
     measure=measures.classification,
     sequence_errors=measures.class_errors,
-    baselines=types.MappingProxyType(
-      {
-        'loss': float(np.log(spec.symbols)),
-        'wrong': 1 - 1 / spec.symbols,
-        'failed': float(1 - np.mean(float(spec.symbols) ** -lengths)),
-      }
-    ),
+    baselines={
+      'loss': float(np.log(spec.symbols)),
+      'wrong': 1 - 1 / spec.symbols,
+      'failed': float(1 - np.mean(float(spec.symbols) ** -lengths)),
+    },
     success=formal_languages.SOLVED,
     summary=f'a word of {spec.symbols} symbols in ascending order',
     reference=formal_languages.DELETANG23,
@@ -199,9 +196,7 @@ def build_xlstm24(spec: base.Spec) -> base.Task:
   )
 
 
-def _chance_xlstm24(
-  counts: np.ndarray, symbols: int
-) -> types.MappingProxyType[str, float]:
+def _chance_xlstm24(counts: np.ndarray, symbols: int) -> Mapping[str, float]:
   """Return the metrics of guesses from the last token, over all word sizes.
 
   Rows of what is seen: each last symbol, where the answer is the smallest of
@@ -215,9 +210,7 @@ def _chance_xlstm24(
   others = np.mean(counts) / symbols - first.sum(axis=0)
   rows = np.vstack((first, others)) / np.mean(counts)
   right = (counts + symbols - 2) * float(symbols) ** -counts
-  return types.MappingProxyType(
-    {**formal_languages.chance(rows), 'failed': float(1 - right.mean())}
-  )
+  return {**formal_languages.chance(rows), 'failed': float(1 - right.mean())}
 
 
 def _names(symbols: int) -> Iterable[str]:
@@ -226,29 +219,27 @@ def _names(symbols: int) -> Iterable[str]:
 
 def _options(default: int) -> Mapping[str, base.Option]:
   option = base.Option(default, 2, 100, 'symbols of the alphabet')
-  return types.MappingProxyType({'symbols': option})
+  return {'symbols': option}
 
 
 TASKS = {
-  'bucket_sort': types.MappingProxyType(
-    {
-      'deletang23': base.Dialect(
-        build_deletang23,
-        1,
-        'a word has a symbol',
-        True,
-        _options(5),
-        formal_languages.USUAL,
-      ),
-      'xlstm24': base.Dialect(
-        build_xlstm24,
-        4,
-        'two symbols and their order',
-        True,
-        _options(10),
-        formal_languages.USUAL,
-        stride=2,
-      ),
-    }
-  )
+  'bucket_sort': {
+    'deletang23': base.Dialect(
+      build_deletang23,
+      1,
+      'a word has a symbol',
+      True,
+      _options(5),
+      formal_languages.USUAL,
+    ),
+    'xlstm24': base.Dialect(
+      build_xlstm24,
+      4,
+      'two symbols and their order',
+      True,
+      _options(10),
+      formal_languages.USUAL,
+      stride=2,
+    ),
+  }
 }

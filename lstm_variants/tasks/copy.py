@@ -36,7 +36,6 @@ from collections.abc import Callable, Mapping
 import functools
 import math
 import string
-import types
 from typing import Any
 
 import jax
@@ -113,13 +112,11 @@ def _build(
     ),
     measure=measure,
     sequence_errors=functools.partial(sequence_errors, items=spec.items),
-    baselines=types.MappingProxyType(
-      {
-        'loss': spec.items * math.log(spec.symbols) / mean_steps,
-        'recall_loss': math.log(spec.symbols),
-        'wrong': 1 - 1 / spec.symbols,
-      }
-    ),
+    baselines={
+      'loss': spec.items * math.log(spec.symbols) / mean_steps,
+      'recall_loss': math.log(spec.symbols),
+      'wrong': 1 - 1 / spec.symbols,
+    },
     success=base.HeldOut('wrong', 0.01),
     **texts,
   )

@@ -23,7 +23,6 @@ to 10, 20, … 50, and tests how far beyond it all strings are still right.
 """
 
 import math
-import types
 
 import jax
 import jax.numpy as jnp
@@ -152,7 +151,7 @@ def _build(
     ),
     measure=measure,
     sequence_errors=sequence_errors,
-    baselines=types.MappingProxyType(baselines(spec, letters)),
+    baselines=baselines(spec, letters),
     success=base.HeldOut('failed', measures.NONE),
     summary=summary,
     reference='Gers & Schmidhuber, IEEE Trans. Neural Networks 12(6), 2001',
@@ -186,8 +185,8 @@ def build_anbncn(spec: base.Spec) -> base.Task:
 
 _WHY = 'n begins at 1'
 TASKS = {
-  name: types.MappingProxyType(
-    {'gers01': base.Dialect(build, 1, _WHY, drawn=True, usual=10, causal=True)}
-  )
+  name: {
+    'gers01': base.Dialect(build, 1, _WHY, drawn=True, usual=10, causal=True)
+  }
   for name, build in (('anbn', build_anbn), ('anbncn', build_anbncn))
 }

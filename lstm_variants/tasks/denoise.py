@@ -28,7 +28,6 @@ al. agree with it in the first two.
 
 from collections.abc import Callable, Mapping
 import math
-import types
 
 import jax
 import jax.numpy as jnp
@@ -131,7 +130,7 @@ def _build(
     ),
     measure=measure,
     sequence_errors=measures.class_errors,
-    baselines=types.MappingProxyType(baselines),
+    baselines=baselines,
     success=base.HeldOut('wrong', 0.01),
     **texts,
   )
@@ -187,12 +186,10 @@ def _dialect(build: Callable, symbols: int) -> base.Dialect:
     build,
     1,
     'a symbol must fit in',
-    options=types.MappingProxyType(
-      {
-        'symbols': base.Option(symbols, 2, 64, MEANING),
-        'items': OPTION_ITEMS,
-      }
-    ),
+    options={
+      'symbols': base.Option(symbols, 2, 64, MEANING),
+      'items': OPTION_ITEMS,
+    },
   )
 
 

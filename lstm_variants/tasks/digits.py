@@ -26,7 +26,6 @@ from collections.abc import Mapping
 import functools
 import io
 import pathlib
-import types
 from typing import NamedTuple
 
 import jax
@@ -189,7 +188,7 @@ def chance(digits: Digits) -> Mapping[str, float]:
   labels = digits.held_out.labels
   wrong = float(np.mean(labels != np.argmax(counts)))
   loss = float(-np.mean(np.log(shares[labels])))
-  return types.MappingProxyType({'loss': loss, 'wrong': wrong, 'failed': wrong})
+  return {'loss': loss, 'wrong': wrong, 'failed': wrong}
 
 
 def _build(spec: base.Spec, name: str, digits: Digits, **facts) -> base.Task:
@@ -278,24 +277,22 @@ def build_mnist(spec: base.Spec, name: str) -> base.Task:
 
 
 def _dialects(name: str) -> Mapping[str, base.Dialect]:
-  return types.MappingProxyType(
-    {
-      'sklearn': base.Dialect(
-        functools.partial(build_sklearn, name=name),
-        SKLEARN_PIXELS,
-        '8 x 8 pixels, one per step',
-        usual=SKLEARN_PIXELS,
-      ),
-      'mnist': base.Dialect(
-        functools.partial(build_mnist, name=name),
-        MNIST_SIDE**2,
-        '28 x 28 pixels, one per step',
-        options=types.MappingProxyType({'path': PATH}),
-        usual=MNIST_SIDE**2,
-        needs_files=True,
-      ),
-    }
-  )
+  return {
+    'sklearn': base.Dialect(
+      functools.partial(build_sklearn, name=name),
+      SKLEARN_PIXELS,
+      '8 x 8 pixels, one per step',
+      usual=SKLEARN_PIXELS,
+    ),
+    'mnist': base.Dialect(
+      functools.partial(build_mnist, name=name),
+      MNIST_SIDE**2,
+      '28 x 28 pixels, one per step',
+      options={'path': PATH},
+      usual=MNIST_SIDE**2,
+      needs_files=True,
+    ),
+  }
 
 
 TASKS = {

@@ -24,7 +24,6 @@ a file of the package statsmodels.
 
 from collections.abc import Mapping
 import functools
-import types
 from typing import NamedTuple
 
 import jax
@@ -214,12 +213,10 @@ def simple_forecasts(
     for name, forecast in forecasts.items()
   }
   return {
-    name: types.MappingProxyType(
-      {
-        'loss': float(np.mean(error**2)),
-        'mae': float(np.mean(np.abs(error))) * series.scale,
-      }
-    )
+    name: {
+      'loss': float(np.mean(error**2)),
+      'mae': float(np.mean(np.abs(error))) * series.scale,
+    }
     for name, error in errors.items()
   }
 
@@ -280,7 +277,7 @@ _DIALECTS: Mapping[str, base.Dialect] = {
     functools.partial(build, dialect='one_step'),
     1,
     'one value',
-    options=types.MappingProxyType(_OPTIONS),
+    options=_OPTIONS,
     causal=True,
     resolve=resolve,
   ),
@@ -288,7 +285,7 @@ _DIALECTS: Mapping[str, base.Dialect] = {
     functools.partial(build, dialect='multi_step'),
     1,
     'one value',
-    options=types.MappingProxyType({'horizon': _HORIZON, **_OPTIONS}),
+    options={'horizon': _HORIZON, **_OPTIONS},
     causal=True,
     resolve=resolve,
   ),

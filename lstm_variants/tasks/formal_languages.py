@@ -20,8 +20,7 @@ Neither shows a model the answer, and neither has an error signal elsewhere.
 """
 
 import collections
-from collections.abc import Callable, Iterable, Iterator
-import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -194,7 +193,7 @@ def chance(joint: np.ndarray) -> dict[str, float]:
 
 def _baselines(
   language: Language, units: Iterable[int], *, marked: bool
-) -> types.MappingProxyType[str, float]:
+) -> Mapping[str, float]:
   """Return the metrics of a predictor that sees the last token only.
 
   Args:
@@ -216,7 +215,7 @@ def _baselines(
       break
   joint = np.asarray(total) / weights.total()
   known = chance(joint.sum(axis=0, keepdims=True) if marked else joint)
-  return types.MappingProxyType({**known, 'failed': known['wrong']})
+  return {**known, 'failed': known['wrong']}
 
 
 def build_deletang23(

@@ -37,7 +37,6 @@ softmax and cross-entropy, and the limits are for its probabilities.
 
 from collections.abc import Mapping
 import math
-import types
 
 import jax
 import jax.numpy as jnp
@@ -230,9 +229,7 @@ def _build_next(
     outputs=names,
     sample=base.sampler(draw, spec, spec.length),
     measure=measure,
-    baselines=types.MappingProxyType(
-      {'loss': loss, 'end_loss': math.log(2), 'wrong': 0.5}
-    ),
+    baselines={'loss': loss, 'end_loss': math.log(2), 'wrong': 0.5},
     success=base.LastSequences(10_000, tolerance=0.25),
     reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
     published=(
@@ -273,9 +270,7 @@ def build_2c(spec: base.Spec) -> base.Task:
     sample=base.sampler(sample_2c, spec, num_steps, symbols=symbols),
     measure=measures.classification,
     sequence_errors=measures.class_errors,
-    baselines=types.MappingProxyType(
-      {'loss': math.log(2), 'wrong': 0.5, 'failed': 0.5}
-    ),
+    baselines={'loss': math.log(2), 'wrong': 0.5, 'failed': 0.5},
     success=base.LastSequences(10_000, tolerance=0.2),
     summary='the second symbol again, after T and more random ones and a cue',
     reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',

@@ -22,7 +22,6 @@ input for a blank, too, which it never draws: left out.
 
 from collections.abc import Iterator, Mapping
 import functools
-import types
 
 import jax
 import jax.numpy as jnp
@@ -168,26 +167,24 @@ def _if_five(
 MODULUS = base.Option(5, 2, 10, 'the modulus')
 _OPTIONS: Mapping[str, base.Option] = {'symbols': MODULUS}
 TASKS = {
-  'modular_arithmetic': types.MappingProxyType(
-    {
-      'deletang23': base.Dialect(
-        build_deletang23,
-        1,
-        'a word has a number',
-        True,
-        _OPTIONS,
-        formal_languages.USUAL,
-        stride=STRIDE,
-      ),
-      'xlstm24': base.Dialect(
-        build_xlstm24,
-        3,
-        'a number, = and the answer',
-        True,
-        _OPTIONS,
-        formal_languages.USUAL,
-        stride=STRIDE,
-      ),
-    }
-  )
+  'modular_arithmetic': {
+    'deletang23': base.Dialect(
+      build_deletang23,
+      1,
+      'a word has a number',
+      True,
+      _OPTIONS,
+      formal_languages.USUAL,
+      stride=STRIDE,
+    ),
+    'xlstm24': base.Dialect(
+      build_xlstm24,
+      3,
+      'a number, = and the answer',
+      True,
+      _OPTIONS,
+      formal_languages.USUAL,
+      stride=STRIDE,
+    ),
+  }
 }

@@ -22,7 +22,6 @@ and 0.0139; neither is part of the rule. Its output is logistic, here linear.
 
 from collections.abc import Mapping
 import math
-import types
 
 import jax
 import jax.numpy as jnp
@@ -105,7 +104,7 @@ def _build(
     sample=base.sampler(sample_hs97, spec, num_steps),
     measure=marked_pairs.measure,
     sequence_errors=marked_pairs.sequence_errors,
-    baselines=types.MappingProxyType(chance(marked_pairs.count_drawn(spec))),
+    baselines=chance(marked_pairs.count_drawn(spec)),
     success=base.LastSequences(
       WINDOW, marked_pairs.TOLERANCE, allowed=limit - 1
     ),

@@ -27,7 +27,6 @@ that must agree are 6 steps apart.
 
 from collections.abc import Mapping
 import math
-import types
 
 import jax
 import jax.numpy as jnp
@@ -163,7 +162,7 @@ def _build(expected: reber_grammar.Expected, **fields) -> base.Task:
     outputs=base.symbols(*NAMES),
     measure=measure,
     sequence_errors=sequence_errors,
-    baselines=types.MappingProxyType(baselines),
+    baselines=baselines,
     success=base.HeldOut('failed', measures.NONE),
     **fields,
   )

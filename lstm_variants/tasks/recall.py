@@ -24,7 +24,6 @@ its last step is blank.
 
 from collections.abc import Mapping
 import math
-import types
 
 import jax
 import jax.numpy as jnp
@@ -135,13 +134,11 @@ def build_zoology23(spec: base.Spec) -> base.Task:
     ),
     measure=measures.classification,
     sequence_errors=measures.class_errors,
-    baselines=types.MappingProxyType(
-      {
-        'loss': math.log(half),
-        'wrong': 1 - 1 / half,
-        'failed': 1 - 1 / math.perm(half, spec.items),
-      }
-    ),
+    baselines={
+      'loss': math.log(half),
+      'wrong': 1 - 1 / half,
+      'failed': 1 - 1 / math.perm(half, spec.items),
+    },
     success=base.HeldOut('wrong', 0.01),
     summary='the value that came with a key, for each of several keys',
     reference='Arora et al. 2023, arXiv:2312.04927',
@@ -179,14 +176,12 @@ _DIALECTS: Mapping[str, base.Dialect] = {
     build_zoology23,
     STEPS_PER_ITEM,
     'a pair and its query must fit in',
-    options=types.MappingProxyType(
-      {
-        'symbols': base.Option(
-          SYMBOLS, 4, 65_536, 'vocabulary, half keys and half values'
-        ),
-        'items': base.Option(ITEMS, 1, 1024, 'pairs of key and value'),
-      }
-    ),
+    options={
+      'symbols': base.Option(
+        SYMBOLS, 4, 65_536, 'vocabulary, half keys and half values'
+      ),
+      'items': base.Option(ITEMS, 1, 1024, 'pairs of key and value'),
+    },
   )
 }
 TASKS = {'associative_recall': _DIALECTS}

@@ -19,7 +19,6 @@ read as the noise alone, or with the markers, it would be off by 16 steps.
 
 from collections.abc import Mapping
 import math
-import types
 
 import jax
 import jax.numpy as jnp
@@ -104,13 +103,11 @@ def build_mamba23(spec: base.Spec) -> base.Task:
     ),
     measure=measures.classification,
     sequence_errors=measures.class_errors,
-    baselines=types.MappingProxyType(
-      {
-        'loss': math.log(data),
-        'wrong': 1 - 1 / data,
-        'failed': 1 - data**-spec.items,
-      }
-    ),
+    baselines={
+      'loss': math.log(data),
+      'wrong': 1 - 1 / data,
+      'failed': 1 - data**-spec.items,
+    },
     success=base.HeldOut('wrong', 0.01),
     summary='sixteen tokens hidden in T steps of noise, asked for one by one',
     reference='Gu & Dao 2023, arXiv:2312.00752',
@@ -153,14 +150,12 @@ _DIALECTS: Mapping[str, base.Dialect] = {
     build_mamba23,
     1,
     'a token must fit in',
-    options=types.MappingProxyType(
-      {
-        'symbols': base.Option(
-          SYMBOLS, 4, 64, 'the vocabulary, noise and marker included'
-        ),
-        'items': base.Option(ITEMS, 1, 256, 'data tokens to be remembered'),
-      }
-    ),
+    options={
+      'symbols': base.Option(
+        SYMBOLS, 4, 64, 'the vocabulary, noise and marker included'
+      ),
+      'items': base.Option(ITEMS, 1, 256, 'data tokens to be remembered'),
+    },
   )
 }
 TASKS = {'selective_copying': _DIALECTS}

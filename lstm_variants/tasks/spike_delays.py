@@ -24,7 +24,6 @@ I it is learned better without them.
 """
 
 from collections.abc import Mapping
-import types
 
 import jax
 import jax.numpy as jnp
@@ -148,7 +147,7 @@ def build_msd(spec: base.Spec) -> base.Task:
     num_steps=spec.length,
     inputs=spike_trains.SPIKE,
     outputs=spike_trains.DELAY,
-    baselines=types.MappingProxyType(baselines(spec)),
+    baselines=baselines(spec),
     summary='MSD: at each spike of a stream, how late it came',
   )
 
@@ -187,9 +186,11 @@ def build_nmsd(spec: base.Spec) -> base.Task:
     num_steps=spec.period + spec.symbols - 1,
     inputs=spike_trains.SPIKE,
     outputs=spike_trains.DELAY,
-    baselines=types.MappingProxyType(
-      {'loss': (spec.symbols**2 - 1) / 12, 'wrong': wrong, 'failed': wrong}
-    ),
+    baselines={
+      'loss': (spec.symbols**2 - 1) / 12,
+      'wrong': wrong,
+      'failed': wrong,
+    },
     summary='NMSD: at the one spike, how late it came',
   )
 

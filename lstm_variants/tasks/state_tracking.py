@@ -30,7 +30,6 @@ and lists the moves as =, >, <; its code, as here, has classes 0 and 1 and <, =,
 
 from collections.abc import Iterator, Mapping
 import functools
-import types
 
 import jax
 import jax.numpy as jnp
@@ -206,16 +205,14 @@ POSITIONS = base.Option(5, 2, 100, 'positions on the circle')
 
 def _dialects(deletang23, xlstm24, options) -> Mapping[str, base.Dialect]:
   usual = formal_languages.USUAL
-  return types.MappingProxyType(
-    {
-      'deletang23': base.Dialect(
-        deletang23, 1, 'a word has a symbol', True, options, usual
-      ),
-      'xlstm24': base.Dialect(
-        xlstm24, 3, 'two symbols and the answer', True, options, usual
-      ),
-    }
-  )
+  return {
+    'deletang23': base.Dialect(
+      deletang23, 1, 'a word has a symbol', True, options, usual
+    ),
+    'xlstm24': base.Dialect(
+      xlstm24, 3, 'two symbols and the answer', True, options, usual
+    ),
+  }
 
 
 TASKS = {
@@ -226,6 +223,6 @@ TASKS = {
   'cycle_navigation': _dialects(
     build_cycle_navigation_deletang23,
     build_cycle_navigation_xlstm24,
-    types.MappingProxyType({'symbols': POSITIONS}),
+    {'symbols': POSITIONS},
   ),
 }

@@ -35,7 +35,6 @@ and elsewhere the second one is given as 4T/10 to 5T/10.
 from collections.abc import Mapping
 import itertools
 import math
-import types
 from typing import Any
 
 import jax
@@ -168,9 +167,7 @@ def _grade(
 def _chance(classes: int) -> Mapping[str, float]:
   """Return what a guess among equally likely classes is worth."""
   wrong = 1 - 1 / classes
-  return types.MappingProxyType(
-    {'loss': math.log(classes), 'wrong': wrong, 'failed': wrong}
-  )
+  return {'loss': math.log(classes), 'wrong': wrong, 'failed': wrong}
 
 
 def _build_hs97(

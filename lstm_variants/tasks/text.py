@@ -28,7 +28,6 @@ from collections.abc import Callable, Mapping
 import functools
 import math
 import re
-import types
 from typing import NamedTuple
 
 import jax
@@ -267,9 +266,7 @@ def build(spec: base.Spec, name: str, split: Callable, what: str) -> base.Task:
     ),
     measure=measure,
     sequence_errors=sequence_errors,
-    baselines=types.MappingProxyType(
-      {'loss': loss, 'bits': loss / math.log(2), 'wrong': wrong}
-    ),
+    baselines={'loss': loss, 'bits': loss / math.log(2), 'wrong': wrong},
     success=base.HeldOut('loss', mean_over_windows(bigram_costs(text), spec)),
     summary=f'predict the next {what} of a text',
     reference='Graves, 2013, arXiv:1308.0850, section 3',
@@ -285,10 +282,10 @@ def _dialects(
     functools.partial(build, name=name, split=split, what=what),
     1,
     'one step',
-    options=types.MappingProxyType({'symbols': kept, 'path': PATH}),
+    options={'symbols': kept, 'path': PATH},
     causal=True,
   )
-  return types.MappingProxyType({'next': dialect})
+  return {'next': dialect}
 
 
 TASKS = {

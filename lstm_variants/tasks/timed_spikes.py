@@ -21,7 +21,6 @@ The paper solves this task with peepholes only.
 """
 
 from collections.abc import Mapping
-import types
 
 import jax
 import jax.numpy as jnp
@@ -106,7 +105,7 @@ def build_gts(spec: base.Spec) -> base.Task:
     num_steps=spec.length,
     inputs=spike_trains.DELAY,
     outputs=spike_trains.SPIKE,
-    baselines=types.MappingProxyType(baselines(spec)),
+    baselines=baselines(spec),
     summary='GTS: spike after the time that is asked for, again and again',
   )
 

@@ -28,7 +28,6 @@ set; where it allows none, none may be.
 """
 
 from collections.abc import Mapping
-import types
 
 import jax
 import jax.numpy as jnp
@@ -259,9 +258,7 @@ def _build(
     ),
     measure=measure_3c if noisy_targets else measure,
     sequence_errors=sequence_errors_3c if noisy_targets else sequence_errors,
-    baselines=types.MappingProxyType(
-      {'loss': off**2 + noise, 'wrong': 0.5, 'error': off}
-    ),
+    baselines={'loss': off**2 + noise, 'wrong': 0.5, 'error': off},
     success=success,
     summary=summary,
     reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',

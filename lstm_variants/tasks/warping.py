@@ -38,7 +38,6 @@ are not.
 from collections.abc import Callable, Mapping
 import functools
 import math
-import types
 
 import jax
 import jax.numpy as jnp
@@ -199,7 +198,7 @@ def _baselines(
   q = shares(spec, padded)
   other = (1 - q) / (spec.symbols - 2)
   loss = -q * math.log(q) - (1 - q) * math.log(other)
-  return types.MappingProxyType({'loss': loss, 'wrong': 1 - max(q, other)})
+  return {'loss': loss, 'wrong': 1 - max(q, other)}
 
 
 def build(
@@ -267,16 +266,14 @@ def _dialect(
     functools.partial(build, dialect=name, draw=draw, padded=padded),
     2 + padded,
     'the second character must start',
-    options=types.MappingProxyType(
-      {
-        'period': base.Option(
-          PERIOD, 1, 1000, 'longest time between characters, in steps'
-        ),
-        'symbols': base.Option(
-          SYMBOLS, 4, len(NAMES), 'alphabet, the dummy included'
-        ),
-      }
-    ),
+    options={
+      'period': base.Option(
+        PERIOD, 1, 1000, 'longest time between characters, in steps'
+      ),
+      'symbols': base.Option(
+        SYMBOLS, 4, len(NAMES), 'alphabet, the dummy included'
+      ),
+    },
   )
 
 

@@ -25,7 +25,6 @@ alone, and that slowly.
 
 from collections.abc import Callable, Mapping
 import functools
-import types
 
 import jax
 import jax.numpy as jnp
@@ -156,7 +155,7 @@ def build_pfg(spec: base.Spec, shape: str) -> base.Task:
     ),
     measure=measure,
     sequence_errors=measures.absolute_errors,
-    baselines=types.MappingProxyType(baselines(spec, shape)),
+    baselines=baselines(spec, shape),
     success=base.LastSequences(window=100, tolerance=TOLERANCE),
     summary=f'PFG: put out a {shape} of period F, with no input',
     reference='Gers, Schraudolph & Schmidhuber, JMLR 3, 2002',
