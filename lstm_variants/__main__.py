@@ -5,14 +5,13 @@ by reading, so that a list of them waits for no import.
 """
 
 import ast
-import difflib
 import importlib
 import os
 import pathlib
 import sys
 
 import lstm_variants
-from lstm_variants import console
+from lstm_variants import console, names
 
 _HELP = ('help', '-h', '-help', '--help', '-?', '--helpfull', '--helpshort')
 _FOLDER = pathlib.Path(__file__).parent / 'commands'
@@ -27,12 +26,8 @@ def main() -> None:
   elif name == '--version':
     console.say(f'lstm-variants {lstm_variants.__version__}')
   elif name not in known:
-    close = difflib.get_close_matches(name.lstrip('-'), known, 1, 0.4)
-    hint = f'; nearest: {console.command_line(close[0])}' if close else ''
-    print(
-      f'error: {name!r}: no such command{hint}; have: {", ".join(known)}',
-      file=sys.stderr,
-    )
+    tail = names.tail(name, known, console.command_line)
+    print(f'error: {name!r}: no such command{tail}', file=sys.stderr)
     sys.exit(2)
   else:
     _run(name, arguments)

@@ -12,7 +12,6 @@ so.
 """
 
 from collections.abc import Iterable, Sequence
-import difflib
 import importlib
 import importlib.metadata
 import os
@@ -22,6 +21,7 @@ import sys
 import traceback
 
 from lstm_variants import console, errors
+from lstm_variants import names as names_lib
 from lstm_variants.registry import HOUSE, Registry
 
 GROUP = 'lstm_variants'
@@ -185,9 +185,11 @@ def _explain(name: str, error: BaseException) -> str:
   """Return in a line why a module cannot be imported."""
   if isinstance(error, ModuleNotFoundError) and error.name in _parents(name):
     parent, _, last = str(error.name).rpartition('.')
-    close = difflib.get_close_matches(last, _beside(parent), n=1, cutoff=0.5)
-    nearest = '.'.join(filter(None, (parent, *close)))
-    hint = f'; nearest: --import={nearest}' if close else ''
+    hint = names_lib.hint(
+      last,
+      _beside(parent),
+      lambda name: '--import=' + '.'.join(filter(None, (parent, name))),
+    )
     return f'--import={name}: there is no module {error.name}{hint}'
   if isinstance(error, SyntaxError):
     file, line, message = error.filename, error.lineno, error.msg

@@ -8,13 +8,13 @@ Reads the trained models of that study, trains nothing. Writes NAME.svg, and the
 numbers behind it as NAME.csv. --list tells the names.
 """
 
-import difflib
 import pathlib
 
 from absl import flags
 
 from docs import tour
 from lstm_variants import console
+from lstm_variants import names as names_lib
 from lstm_variants.commands import config_file
 from lstm_variants.evidence import subjects
 from lstm_variants.training import backend
@@ -49,10 +49,8 @@ def _chosen() -> list[str]:
   known = list(tour.PICTURES)
   for name in _ONLY.value:
     if name not in known:
-      nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
       raise config_file.UsageError(
-        f'--only={name}: no such picture; nearest: {nearest[0]} '
-        f'(have: {", ".join(known)})'
+        f'--only={name}: no such picture{names_lib.tail(name, known)}'
       )
   return [name for name in known if not _ONLY.value or name in _ONLY.value]
 

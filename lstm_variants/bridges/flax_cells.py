@@ -7,6 +7,7 @@ from typing import Any
 from flax import nnx
 import numpy as np
 
+from lstm_variants import names as names_lib
 from lstm_variants.bridges import plain_gates
 from lstm_variants.bridges import weights as weights_lib
 from lstm_variants.bridges.weights import ExportError, WeightsError
@@ -43,7 +44,7 @@ def to_flax(
   """
   if layout not in LAYOUTS:
     raise ExportError(
-      f'layout={layout!r}: unknown{weights_lib.nearest(layout, LAYOUTS)}'
+      f'layout={layout!r}: unknown{names_lib.tail(layout, LAYOUTS)}'
     )
   plain = plain_gates.vanilla(params, toggles, 'flax')
   on_inputs, on_hidden = LAYOUTS[layout]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_variants import cells
+from lstm_variants import names as names_lib
 from lstm_variants.bridges import operators, plain_gates, weights
 from lstm_variants.bridges.weights import ExportError
 
@@ -159,8 +160,10 @@ def _directions(
       )
     for name in part:
       if name not in _PARTS:
-        nearest = weights.nearest(name, _PARTS)
-        raise ExportError(f'params: {name!r} is no part of a model{nearest}')
+        raise ExportError(
+          f'params: {name!r} is no part of a model'
+          + names_lib.tail(name, _PARTS)
+        )
     if 'layers' not in part:
       raise ExportError('params: no layers; nearest: {"layers": (...)}')
   for name in ('backward', 'readout', 'embedding'):

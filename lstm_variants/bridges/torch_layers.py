@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_variants import names as names_lib
 from lstm_variants.bridges import plain_gates
 from lstm_variants.bridges import weights as weights_lib
 from lstm_variants.bridges.weights import ExportError, WeightsError
@@ -124,7 +125,7 @@ def from_torch(
   if not any(map(_NAME.fullmatch, own)):
     raise WeightsError(
       f'{prefix}weight_ih_l0: missing'
-      + weights_lib.nearest(f'{prefix}weight_ih_l0', named)
+      + names_lib.hint(f'{prefix}weight_ih_l0', named)
     )
   if any(name.startswith('weight_hr') for name in own):
     raise WeightsError(

@@ -1,7 +1,6 @@
 """Arrays by name, as they cross to another library or come from it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-import difflib
 import os
 import pathlib
 from typing import Any
@@ -12,7 +11,9 @@ import safetensors
 import safetensors.numpy
 
 from lstm_variants import errors
+from lstm_variants import names as names_lib
 from lstm_variants.cells import lstm
+from lstm_variants.config import fields
 from lstm_variants.runs import files
 
 # What a safetensors file calls numbers; the halves of BF16 are widened.
@@ -98,7 +99,7 @@ def _leaf(dtype: str, shape: list[int], data: bytearray) -> np.ndarray:
   return (values.astype(np.uint32) << 16).view(np.float32)
 
 
-def flatten(weights: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
+def flatten(weights: Any) -> Iterator[tuple[str, Any]]:
   """Yield leaves by dotted name.
 
   Raises:
@@ -108,11 +109,7 @@ def flatten(weights: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
     raise WeightsError(
       f'weights: a {type(weights).__name__}, must be arrays by name'
     )
-  for name, leaf in weights.items():
-    if isinstance(leaf, Mapping):
-      yield from flatten(leaf, f'{prefix}{name}.')
-    else:
-      yield f'{prefix}{name}', leaf
+  yield from fields.flatten(weights)
 
 
 def as_params(
@@ -180,13 +177,7 @@ def check_names(names: Iterable[str], wanted: Iterable[str]) -> None:
   for name in wanted:
     if name not in names:
       unknown = [other for other in names if other not in wanted]
-      raise WeightsError(f'{name}: missing{nearest(name, unknown)}')
+      raise WeightsError(f'{name}: missing{names_lib.hint(name, unknown)}')
   for name in names:
     if name not in wanted:
-      raise WeightsError(f'{name}: unknown{nearest(name, wanted)}')
-
-
-def nearest(name: str, choices: Iterable[str]) -> str:
-  """Name the closest choice, if one is close."""
-  close = difflib.get_close_matches(name, list(choices), 1, 0.3)
-  return f'; nearest: {close[0]}' if close else ''
+      raise WeightsError(f'{name}: unknown{names_lib.hint(name, wanted)}')

@@ -6,6 +6,8 @@ from flax import nnx
 import jax
 import jax.numpy as jnp
 
+from lstm_variants import names as names_lib
+
 Initializer = Callable[..., jax.Array]
 
 
@@ -68,6 +70,7 @@ def find(name: str) -> tuple[Initializer, Initializer]:
   if name not in RECURRENT:
     raise ValueError(
       f'recurrent_init={name!r} is not one of {", ".join(RECURRENT)}'
+      + names_lib.hint(name, RECURRENT, repr)
     )
   return RECURRENT[name]
 

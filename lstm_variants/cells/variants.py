@@ -7,6 +7,7 @@ registry.
 
 from typing import NamedTuple
 
+from lstm_variants import names as names_lib
 from lstm_variants import registry
 from lstm_variants.cells.toggles import check_toggles, is_static, Toggles
 
@@ -159,8 +160,10 @@ def find_toggles(toggles: Toggles | str) -> Toggles:
   """
   if isinstance(toggles, str):
     if toggles not in VARIANTS:
-      names = ', '.join(VARIANTS)
-      raise ValueError(f'variant {toggles!r} is not one of {names}')
+      raise ValueError(
+        f'variant {toggles!r} is not one of {", ".join(VARIANTS)}'
+        + names_lib.hint(toggles, VARIANTS, repr)
+      )
     toggles = VARIANTS[toggles].toggles
   check_toggles(toggles)
   return toggles

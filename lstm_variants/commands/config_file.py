@@ -1,7 +1,6 @@
 """The config file of a command line and its overrides, checked strictly."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import importlib.util
 import inspect
 import math
@@ -13,10 +12,13 @@ from absl import flags
 from ml_collections import config_dict
 
 from lstm_variants import console, errors
+from lstm_variants import names as names_lib
 from lstm_variants.config import builtin
 from lstm_variants.config import fields as fields_lib
 
 _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
+# Chooses the device, where others have a flag; jax reads it.
+_PLATFORM = 'JAX_PLATFORMS'
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
 
 
@@ -118,9 +120,9 @@ def check(argv: Sequence[str]) -> dict[str, type]:
   for field, value in overrides(argv):
     given.setdefault(field, []).append(value)
     if field not in types_of:
-      wrong = f'--config.{field}={value}'
-      nearest = nearest_flag(field, types_of)
-      raise UsageError(f'{wrong}: unknown field{nearest}')
+      wrong = field if value is None else f'{field}={value}'
+      tail = field_tail(wrong, types_of)
+      raise UsageError(f'--config.{field}={value}: unknown field{tail}')
     if value is not None:
       _check_type(field, value, types_of[field])
   for field, values in given.items():
@@ -176,7 +178,8 @@ def _check_type(field: str, value: str, expected: type) -> None:
   what = f'--config.{field}={value}'
   if expected is bool and value.lower() not in _TRUE_OR_FALSE:
     raise UsageError(
-      f'{what}: must be true or false{_nearest(value, _TRUE_OR_FALSE[:2])}'
+      f'{what}: must be true or false'
+      + names_lib.hint(value, _TRUE_OR_FALSE[:2])
     )
   if expected is int and not re.fullmatch(r'\s*[+-]?\d[\d_]*\s*', value):
     try:
@@ -228,26 +231,47 @@ def value_of(flag: str, argv: Sequence[str]) -> str | None:
   return values[-1] if values else None
 
 
-def nearest_flag(wrong: str, fields: Iterable[str]) -> str:
+def nearest_flag(wrong: str, types_of: Mapping[str, type]) -> str:
   """Name the field or flag closest to `wrong`, given as NAME or NAME=VALUE.
 
-  A field may lack what stands before its last dot, or be one of its parts.
+  Args:
+    wrong: without the dashes.
+    types_of: the fields of the config, see `check`; none: there is no config.
+
+  Returns:
+    The end of a line, '' if nothing is near.
   """
   name, equals, value = wrong.partition('=')
-  name = name.removeprefix('config.')
-  whole = {field: f'config.{field}' for field in fields}
-  last = {field.rpartition('.')[2]: flag for field, flag in whole.items()}
-  choices = {**{flag: flag for flag in flags.FLAGS}, **last, **whole}
-  parts = {
-    part: flag for field, flag in last.items() for part in field.split('_')
-  }
-  for known, cutoff in ((choices, 0.8), (parts, 0.8), (choices, 0.5)):
-    close = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
-    if close:
-      return f'; nearest: --{known[close[0]]}{equals}{value}'
-  return ''
+  own = [
+    flag
+    for flag in flags.FLAGS
+    if not str(flags.FLAGS.find_module_defining_flag(flag)).startswith('absl')
+  ]
+  known = [*types_of, *own, *((_PLATFORM,) if types_of else ())]
+  near = names_lib.nearest_field(name.removeprefix('config.'), known)
+  if near is None:
+    return ''
+  if near == _PLATFORM:
+    platform = {'gpu': 'cuda'}.get(value, value or 'cpu')
+    return f'; nearest: {_PLATFORM}={platform}, before the command'
+  field, has_value, _ = near.partition('=')
+  if has_value or not _is_of_type(field, value, types_of):
+    equals = value = ''
+  prefix = 'config.' if field in types_of else ''
+  return f'; nearest: --{prefix}{near}{equals}{value}'
 
 
-def _nearest(value: str, choices: Sequence[str]) -> str:
-  close = difflib.get_close_matches(value, choices, n=1, cutoff=0.4)
-  return f'; nearest: {close[0]}' if close else ''
+def _is_of_type(field: str, value: str, types_of: Mapping[str, type]) -> bool:
+  """Tell whether a value could be one of the field."""
+  try:
+    _check_type(field, value, types_of.get(field, str))
+  except UsageError:
+    return False
+  return True
+
+
+def field_tail(wrong: str, types_of: Mapping[str, type]) -> str:
+  """Name the field or flag closest to a wrong field, else what there is."""
+  return nearest_flag(wrong, types_of) or names_lib.field_tail(
+    wrong.partition('=')[0], types_of
+  )

@@ -13,7 +13,6 @@ under `embedding.`.
 
 from collections.abc import Sequence
 import contextlib
-import difflib
 import pathlib
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 import safetensors.numpy
 
 from lstm_variants import bridges, console
+from lstm_variants import names as names_lib
 from lstm_variants.bridges import onnx as onnx_lib
 from lstm_variants.commands import command, config_file
 from lstm_variants.runs import files
@@ -100,12 +100,14 @@ def _chosen(ids: Sequence[str]) -> int:
   """
   if _RUN.value in ids:
     return ids.index(_RUN.value)
-  close = difflib.get_close_matches(_RUN.value or '', ids, 1, 0.4)
-  more = f', … ({len(ids)})' if len(ids) > MOST_IDS else ''
+  if _RUN.value is None:
+    raise config_file.UsageError(
+      f'--run: missing; nearest: --run={ids[0]}; choices: '
+      f'{names_lib.some(ids, MOST_IDS)}'
+    )
   raise config_file.UsageError(
-    ('--run: missing' if _RUN.value is None else f'--run={_RUN.value}: unknown')
-    + f'; nearest: --run={(close or ids)[0]}'
-    + f'; choices: {", ".join(ids[:MOST_IDS])}{more}'
+    f'--run={_RUN.value}: unknown'
+    + names_lib.tail(_RUN.value, ids, '--run={}'.format, MOST_IDS)
   )
 
 

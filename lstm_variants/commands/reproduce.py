@@ -11,13 +11,13 @@ all claims, and the same table into --page, unless --only chooses some.
 """
 
 from collections.abc import Mapping
-import difflib
 import math
 import pathlib
 
 from absl import flags
 
 from lstm_variants import claims, console, errors
+from lstm_variants import names as names_lib
 from lstm_variants.claims import budget as budget_lib
 from lstm_variants.claims import claim, page
 from lstm_variants.commands import config_file
@@ -145,10 +145,10 @@ def _wanted() -> Mapping[str, claim.Claim]:
   """Return the claims that are asked for, in the order of the registry."""
   for name in _ONLY.value:
     if name not in claims.CLAIMS:
-      nearest = difflib.get_close_matches(name, claims.CLAIMS, n=1, cutoff=0)
       raise config_file.UsageError(
-        f'--only={name}: unknown claim; nearest: --only={nearest[0]} '
-        f'(--list shows all)'
+        f'--only={name}: unknown claim'
+        + names_lib.hint(name, claims.CLAIMS, '--only={}'.format)
+        + '; --list shows all'
       )
   return {
     name: each

@@ -8,7 +8,6 @@ choose among what the dialect leaves open.
 """
 
 import bisect
-import difflib
 import pathlib
 import sys
 from typing import Any
@@ -18,6 +17,7 @@ import jax
 import numpy as np
 
 from lstm_variants import console, tasks
+from lstm_variants import names as names_lib
 from lstm_variants.commands import command, config_file
 from lstm_variants.config import fields as fields_lib
 from lstm_variants.config import rules, schema, task_fields
@@ -84,11 +84,9 @@ def _chosen_fields() -> dict[str, Any]:
     try:
       name, dialect = tasks.TASKS.choice(_TASK.value)
     except KeyError:
-      close = difflib.get_close_matches(_TASK.value, tasks.TASKS, 1, 0.4)
-      nearest = f'nearest: {close[0]}; ' if close else ''
       raise config_file.UsageError(
-        f'--task={_TASK.value}: unknown; {nearest}choices: '
-        f'{", ".join(tasks.TASKS)}'
+        f'--task={_TASK.value}: unknown'
+        + names_lib.tail(_TASK.value, tasks.TASKS)
       ) from None
     given = {field for field, _ in config_file.overrides(sys.argv)}
     for field in ('task.name', 'task.dialect'):

@@ -5,8 +5,9 @@ clone, of `lstm_variants/configs/` where the package was installed from a wheel.
 """
 
 import ast
-import difflib
 import pathlib
+
+from lstm_variants import names as names_lib
 
 _PACKAGE = pathlib.Path(__file__).parents[1]
 
@@ -50,9 +51,7 @@ def nearest(path: str) -> str | None:
   last = {known_name.rpartition('/')[2]: known_name for known_name in known}
   if name in known or name in last:
     return last.get(name, name)
-  close = difflib.get_close_matches(path, [*own, *known], n=1, cutoff=0.4)
-  close = close or difflib.get_close_matches(name, last, n=1, cutoff=0.6)
-  return last.get(close[0], close[0]) if close else None
+  return names_lib.nearest(path, [*own, *known])
 
 
 def sentence(name: str) -> str:

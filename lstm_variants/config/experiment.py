@@ -8,11 +8,11 @@ is the study of one of them.
 """
 
 from collections.abc import Mapping, Sequence
-import difflib
 from typing import Any, NamedTuple
 
 from ml_collections import config_dict
 
+from lstm_variants import names as names_lib
 from lstm_variants.config import default
 
 
@@ -65,8 +65,7 @@ def _find(experiments: Mapping[str, Experiment], name: str) -> Experiment:
       'the name of an experiment must follow a colon, as '
       f':{next(iter(experiments))} (have: {", ".join(experiments)})'
     )
-  nearest = difflib.get_close_matches(name, experiments, n=1, cutoff=0)[0]
   raise ValueError(
-    f'{name!r} is no experiment of this file; nearest: :{nearest} '
-    f'(have: {", ".join(experiments)})'
+    f'{name!r} is no experiment of this file'
+    + names_lib.tail(name, experiments, ':{}'.format)
   )

@@ -539,7 +539,7 @@ def flatten(config: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
       yield from flatten(value, f'{prefix}{key}.')
     else:
-      yield prefix + key, value
+      yield f'{prefix}{key}', value
 
 
 def nest(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ is 0 in 32 bits, 0.9999999999 is 1.
 
 from collections.abc import Iterable
 import dataclasses
-import difflib
 import math
 import numbers
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lstm_variants import errors
+from lstm_variants import names as names_lib
 
 # Of float32, in which hyper-parameters are traced; smaller numbers are lost.
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -200,7 +200,8 @@ class Choice:
     """Refuse what is none of the names; see `Rule`."""
     del precision
     if not isinstance(value, str) or value not in tuple(self.names):
-      raise InputError(field, value, f'unknown; {nearest(value, self.names)}')
+      tail = names_lib.tail(value, self.names, repr)
+      raise InputError(field, value, f'unknown{tail}')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,27 +252,3 @@ class Unchecked:
   def check(self, field: str, value: Any, precision: str) -> None:
     """Refuse nothing; see `Rule`."""
     del field, value, precision
-
-
-def nearest(
-  value: Any, names: Iterable[str], listed: Iterable[str] = ()
-) -> str:
-  """Name the choice closest to `value`, then all of them, or those `listed`."""
-  names = list(names)
-  close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
-  prefix = f'nearest: {close[0]!r}; ' if close else ''
-  return f'{prefix}choices: {", ".join(list(listed) or names)}'
-
-
-def nearest_field(field: str, known: Iterable[str]) -> str:
-  """Name the field closest to an unknown one, then those of its part."""
-  known, part = list(known), field.rpartition('.')[0]
-  beside = [name for name in known if name.rpartition('.')[0] == part]
-  return nearest(field, known, beside)
-
-
-def some(names: Iterable[str], most: int = 8) -> str:
-  """Return names in a row, the rest of many counted."""
-  names = list(names)
-  rest = f', … ({len(names)})' if len(names) > most else ''
-  return ', '.join(names[:most]) + rest

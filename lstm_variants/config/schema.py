@@ -5,6 +5,7 @@ import functools
 from typing import Any, NamedTuple
 
 from lstm_variants import cells, optimizers, registry, tasks
+from lstm_variants import names as names_lib
 from lstm_variants.cells import initializers, lstm, variants
 from lstm_variants.config import fields, rules
 from lstm_variants.config.fields import Field
@@ -157,7 +158,7 @@ def check(
     raise InputError(
       name,
       values[name],
-      f'unknown; {rules.nearest_field(name, sorted(rows))}',
+      f'unknown{names_lib.field_tail(name, rows)}',
     )
   for name, row in rows.items():
     precision = 'float64'
@@ -229,7 +230,7 @@ def _unread(row: Field, label: str, choices: Sequence[str]) -> str:
   if not choices:
     return f'{rule}; nearest: {nearest}'
   return (
-    f'{rule}, those that do: {rules.some(choices)}; nearest: {nearest}, or '
+    f'{rule}, those that do: {names_lib.some(choices)}; nearest: {nearest}, or '
     f'--config.{row.by}={choices[0]}'
   )
 

@@ -1,7 +1,6 @@
 """What is looked at: the models of a study, and sequences for them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-import difflib
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_variants import console, errors
+from lstm_variants import names as names_lib
 from lstm_variants.cells import remedies
 from lstm_variants.config import fields, task_fields
 from lstm_variants.config import settings as settings_lib
@@ -143,10 +143,9 @@ def _check(flag: str, wanted: Sequence[str], there: Sequence[str]) -> None:
   known = list(dict.fromkeys(there))
   for name in wanted:
     if name not in known:
-      nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
       raise SubjectError(
-        f'--{flag}={name}: no finished run is of it; nearest: {nearest[0]} '
-        f'(have: {", ".join(known)})'
+        f'--{flag}={name}: no finished run is of it'
+        + names_lib.tail(name, known)
       )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import config_dict
 
 from lstm_variants import console, errors, extensions, trackers
+from lstm_variants import names as names_lib
 from lstm_variants.config import components, fields, populations, rules, schema
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
@@ -364,8 +365,8 @@ def _apply(
       )
     if dotted not in known:
       raise GridError(
-        f'get_hyper: {field}={value!r}: unknown field; '
-        f'{rules.nearest_field(dotted, known)}'
+        f'get_hyper: {field}={value!r}: unknown field'
+        + names_lib.field_tail(dotted, known)
       )
     try:
       changed.update_from_flattened_dict({dotted: value})

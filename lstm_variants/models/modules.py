@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_variants import cells, models
+from lstm_variants import names as names_lib
 from lstm_variants.cells import contract, lstm, remedies, unroll
 from lstm_variants.cells.variants import find_toggles
 
@@ -71,7 +72,10 @@ class RNNCell(nnx.RNNCellBase):
         contradict each other.
     """
     if name not in cells.CELLS:
-      raise ValueError(f'cell {name!r} is not one of {", ".join(cells.CELLS)}')
+      raise ValueError(
+        f'cell {name!r} is not one of {", ".join(cells.CELLS)}'
+        + names_lib.hint(name, cells.CELLS, repr)
+      )
     self.cell = cells.CELLS[name]
     self.in_features = in_features
     self.hidden_features = hidden_features

@@ -5,14 +5,13 @@ report.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-import difflib
 import json
 import math
 from typing import Any, NamedTuple
 
 from lstm_variants import errors
+from lstm_variants import names as names_lib
 from lstm_variants.config import fields
-from lstm_variants.config import fields as fields_lib
 
 # What the task and the model of a group tell, or what it averages over; and
 # when a run was looked at and saved, which may change as a study goes on.
@@ -21,11 +20,7 @@ _NOT_IN_LABEL = (
   'task.',
   'model.variant.',
   'model.toggles.',
-  *(
-    f'{name}.'
-    for name in fields_lib.CONDUCT_FIELDS
-    if name != 'training.updates'
-  ),
+  *(f'{name}.' for name in fields.CONDUCT_FIELDS if name != 'training.updates'),
 )
 Run = Mapping[str, Any]
 # Values of a field that a random search drew, at least.
@@ -133,10 +128,9 @@ def check_baseline(runs: Sequence[Run], baseline: str) -> None:
   models = list(dict.fromkeys(run['model'] for run in runs))
   if baseline in models:
     return
-  nearest = difflib.get_close_matches(baseline, models, n=1, cutoff=0)
   raise BaselineError(
-    f'--baseline={baseline!r}: no runs of that model; '
-    f'nearest: {nearest[0]!r} (have: {", ".join(models)})'
+    f'--baseline={baseline!r}: no runs of that model'
+    + names_lib.tail(baseline, models, repr)
   )
 
 

@@ -6,12 +6,13 @@ its name in `MODULES`; from outside the house, `register_task`.
 
 from collections.abc import Iterator, Mapping
 import dataclasses
-import difflib
 import functools
 import numbers
 import os
+import types
 from typing import Any
 
+from lstm_variants import names as names_lib
 from lstm_variants.registry import Registry, RegistryError
 from lstm_variants.tasks import (
   adding,
@@ -176,12 +177,16 @@ def find_dialect(name: str, dialect: str | None = None) -> base.Dialect:
     ValueError: an unknown name or dialect, with the nearest known one.
   """
   if name not in DIALECTS:
-    raise ValueError(f'task {name!r} is not one of {", ".join(DIALECTS)}')
+    raise ValueError(
+      f'task {name!r} is not one of {", ".join(DIALECTS)}'
+      + names_lib.hint(name, DIALECTS, repr)
+    )
   dialects = DIALECTS[name]
   dialect = dialect or next(iter(dialects))
   if dialect not in dialects:
     raise ValueError(
       f'dialect {dialect!r} of {name} is not one of {", ".join(dialects)}'
+      + names_lib.hint(dialect, dialects, repr)
     )
   return dialects[dialect]
 
@@ -224,7 +229,8 @@ def _build(
 def _vary(task: base.Task, dialect: base.Dialect, spec: base.Spec) -> base.Task:
   """Return the task with what differs from the default in its label.
 
-  Data name themselves: a path says nothing of what is in the file.
+  Data name themselves: a path says nothing of what is in the file. The task is
+  kept for whoever asks again, so that nobody may change its baselines.
   """
   shortest = dialect.usual_shortest(spec.length)
   parts = [f'-from{spec.shortest}'] if spec.shortest != shortest else []
@@ -239,7 +245,11 @@ def _vary(task: base.Task, dialect: base.Dialect, spec: base.Spec) -> base.Task:
     for name in defaults
     if getattr(spec, name) != getattr(usual, name)
   ]
-  return dataclasses.replace(task, variation=task.variation + ''.join(parts))
+  return dataclasses.replace(
+    task,
+    variation=task.variation + ''.join(parts),
+    baselines=types.MappingProxyType(dict(task.baselines)),
+  )
 
 
 def _check_lengths(
@@ -268,8 +278,8 @@ def _check_options(
   }
   for option, value in options.items():
     if option not in base.OPTIONS:
-      near = difflib.get_close_matches(option, base.OPTIONS, n=1, cutoff=0)
-      raise base.SpecError(option, value, f'unknown; nearest: {near[0]}')
+      tail = names_lib.tail(option, base.OPTIONS)
+      raise base.SpecError(option, value, f'unknown{tail}')
     if not value:
       continue
     if option not in dialect.options:

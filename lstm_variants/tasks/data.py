@@ -1,7 +1,6 @@
 """Files with data: read within limits, never executed, named by their hash."""
 
 import csv
-import difflib
 import gzip
 import hashlib
 import importlib.util
@@ -15,6 +14,7 @@ import zlib
 
 import numpy as np
 
+from lstm_variants import names as names_lib
 from lstm_variants.tasks import base
 
 Path = str | os.PathLike[str]
@@ -226,12 +226,11 @@ def _find_column(header: list[str], column: str, path: Path) -> int:
     )
   if column.isdecimal() and 1 <= int(column[:9]) <= len(header):
     return int(column) - 1
-  near = difflib.get_close_matches(column, header, n=1, cutoff=0.0)[0]
   raise base.SpecError(
     'column',
     column,
-    f'is neither a name nor a number from 1 to {len(header)} of a column; '
-    f'nearest: {near[:40]}',
+    f'is neither a name nor a number from 1 to {len(header)} of a column'
+    + names_lib.tail(column, [name[:40] for name in header], most=8),
   )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import importlib.util
 from typing import Any
 
+from lstm_variants import names as names_lib
 from lstm_variants import registry
 from lstm_variants.config import rules
 from lstm_variants.trackers.csv_file import CsvFile
@@ -93,8 +94,8 @@ def check(names: str, tensorboard: bool = False) -> None:
     if name not in TRACKERS:
       raise rules.InputError(
         *field,
-        f'{name!r} is no tracker; {rules.nearest(name, TRACKERS)}; one of your '
-        'own needs --import=MODULE',
+        f'{name!r} is no tracker{names_lib.tail(name, TRACKERS, repr)}; one of '
+        'your own needs --import=MODULE',
       )
     kind = TRACKERS[name]
     if kind.package and importlib.util.find_spec(kind.package) is None:

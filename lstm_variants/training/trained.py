@@ -11,6 +11,7 @@ import zlib
 import jax
 
 from lstm_variants import errors
+from lstm_variants import names as names_lib
 from lstm_variants.config import (
   components,
   fields,
@@ -237,7 +238,8 @@ def weights(source: str) -> given.Given:
   saved = read(workdir)
   if name not in saved.names:
     raise given.GivenError(
-      f'--from={source}: has no such run; {rules.nearest(name, saved.names)}'
+      f'--from={source}: has no such run'
+      + names_lib.tail(name, saved.names, repr, most=8)
     )
   index = saved.names.index(name)
   leaves = states.named_leaves(load(saved, index).params)

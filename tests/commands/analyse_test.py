@@ -41,9 +41,9 @@ def test_figures_are_drawn_named_and_shown_in_the_report(fork, trained):
   'flags, words',
   [
     (('--figure=gate',), ('--figure', 'gates')),
-    (('--tasks=copy',), ('--tasks=copy', 'nearest: adding-urnn16-T8')),
+    (('--tasks=copy',), ('--tasks=copy', 'choices: adding-urnn16-T8')),
     (('--models=vanila',), ('--models=vanila', 'nearest: vanilla')),
-    (('--baseline=gru',), ("--baseline='gru'", "nearest: 'vanilla'")),
+    (('--baseline=gru',), ("--baseline='gru'", 'choices: vanilla')),
     (('--workdir=nowhere',), ('--workdir=nowhere', 'holds no study')),
     (
       ('--figure=importance',),

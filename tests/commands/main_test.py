@@ -43,7 +43,7 @@ def test_it_lists_what_experiments_has_a_sentence_each(fork):
 def test_a_wrong_name_gets_the_nearest_in_a_line(fork, name, close):
   line = refused(fork(MAIN, name, '--workdir=x'))
   assert repr(name) in line
-  assert f'nearest: python -m lstm_variants {close}; have: ' in line
+  assert f'nearest: python -m lstm_variants {close}; choices: ' in line
 
 
 @pytest.mark.parametrize('name', ['command', 'config_file', 'xyzzy', '../x'])

@@ -53,7 +53,7 @@ def test_chosen_pictures_are_drawn_in_the_order_of_the_tour(
   'flags, words',
   [
     (('--only=conveyer',), ('--only=conveyer', 'nearest: conveyor')),
-    (('--only=chain,,gates',), ('--only=', 'nearest: ')),
+    (('--only=chain,,gates',), ('--only=:', 'choices: chain, ')),
     (('--workdir=nowhere',), ('--workdir=nowhere', 'holds no study')),
     ((), ('simple_rnn on adding_urnn16', 'configs/studies/tour.py')),
     (('--only=next_word',), ('vanilla on words_next',)),

@@ -196,8 +196,8 @@ def test_an_unknown_baseline_is_refused_with_the_nearest(tmp_path):
   with pytest.raises(grouping.BaselineError) as error:
     _compare(tmp_path, fixture.example(), 'vanila')
   assert str(error.value) == (
-    "--baseline='vanila': no runs of that model; nearest: 'vanilla' "
-    '(have: vanilla, peephole, vanilla <no input_gate>)'
+    "--baseline='vanila': no runs of that model; nearest: 'vanilla'; "
+    'choices: vanilla, peephole, vanilla <no input_gate>'
   )
   assert isinstance(error.value, ValueError)
 

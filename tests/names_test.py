@@ -1,0 +1,175 @@
+"""The nearest name is what was meant, and nothing where nothing is near."""
+
+import time
+
+import pytest
+
+from lstm_variants import __main__ as program
+from lstm_variants import names, optimizers, tasks, trackers
+from lstm_variants.config import rules, schema
+
+# Flags that commands have beside the fields.
+FLAGS = ('config', 'workdir', 'from', 'resume', 'overwrite', 'import')
+FIELDS = (*schema.table(), *FLAGS, 'JAX_PLATFORMS')
+
+
+@pytest.mark.parametrize(
+  'wrong, right',
+  [
+    # Slips.
+    ('optimizer.shedule', 'optimizer.schedule'),
+    ('optimizer.learning_rat', 'optimizer.learning_rate'),
+    ('task.lenght', 'task.length'),
+    ('training.batchsize', 'training.batch_size'),
+    ('learningRate', 'optimizer.learning_rate'),
+    ('model.toggles.peephol_i', 'model.toggles.peephole_i'),
+    ('model.variant[0]', 'model.variant'),
+    ('sead', 'seed'),
+    ('wrkdir', 'workdir'),
+    # Beginnings and words.
+    ('optimizer.warmup', 'optimizer.warmup_updates'),
+    ('warmup', 'optimizer.warmup_updates'),
+    ('model.toggles.coupling', 'model.toggles.coupling_shift'),
+    ('hiden', 'model.hidden_features'),
+    ('training.patience_epochs', 'training.patience'),
+    # The section is wrong, misspelt, or lacks.
+    ('task.batch_size', 'training.batch_size'),
+    ('model.peephole_i', 'model.toggles.peephole_i'),
+    ('optimiser.clip_norm', 'optimizer.clip_norm'),
+    ('config.seed', 'seed'),
+    ('weight_decay', 'optimizer.weight_decay'),
+    # What is equally near in several sections is of the one that is named.
+    ('optimizer.nam', 'optimizer.name'),
+    ('task.nam', 'task.name'),
+    # Nothing is near.
+    ('verbose', None),
+    ('training.shuffle', None),
+    ('num_workers', None),
+    ('batch_first', None),
+    ('return_sequences', None),
+    ('loss', None),
+    ('callbacks', None),
+    ('input_size', None),
+    ('x', None),
+    ('', None),
+    ('…', None),
+  ],
+)
+def test_the_field_that_was_meant_is_found(wrong, right):
+  assert names.nearest_field(wrong, FIELDS) == right
+
+
+@pytest.mark.parametrize(
+  'wrong, right',
+  [
+    ('peephol', 'peephole'),
+    ('peep_hole', 'peephole'),
+    ('Vanilla', 'vanilla'),
+    ('LSTM', 'vanilla'),
+    ('nn.LSTM', 'vanilla'),
+    ('CIFG', 'cifg'),
+    ('rnn', 'simple_rnn'),
+    ('simple-rnn', 'simple_rnn'),
+    ('lstm1997', 'lstm_1997'),
+    ('gur', 'gru'),
+    ('zebra', None),
+    ('transformer', None),
+    ('qrnn', None),
+    ('conv_lstm', None),
+  ],
+)
+def test_the_model_that_was_meant_is_found(wrong, right):
+  assert names.nearest(wrong, schema.models()) == right
+
+
+@pytest.mark.parametrize(
+  'wrong, right',
+  [
+    ('ading', 'adding'),
+    ('mnist', 'sequential_digits'),
+    ('digits', 'sequential_digits'),
+    ('pMNIST', 'permuted_digits'),
+    ('party', 'parity'),
+    ('lag', 'long_lag'),
+    ('wandb', None),
+    ('imagenet', None),
+    ('squad', None),
+  ],
+)
+def test_the_task_that_was_meant_is_found(wrong, right):
+  assert names.nearest(wrong, tasks.DIALECTS) == right
+
+
+def test_what_is_no_text_is_like_no_name():
+  for value in (None, True, 3, ['adam'], float('nan')):
+    assert names.nearest(value, optimizers.OPTIMIZERS) is None
+
+
+def test_a_name_is_nearest_to_itself():
+  for known in (FIELDS, schema.models(), tasks.DIALECTS, tasks.TASKS):
+    for name in known:
+      assert names.nearest(name, known) == name
+  for name in FIELDS:
+    assert names.nearest_field(name, FIELDS) == name
+
+
+def test_a_letter_too_few_or_too_many_is_forgiven():
+  wrong = []
+  for known in (schema.models(), tasks.DIALECTS, optimizers.OPTIMIZERS):
+    for name in known:
+      if len(name) < 6:  # a letter is much of a short name
+        continue
+      for slip in (name[:3] + name[4:], name[:3] + 'q' + name[3:]):
+        if slip not in known and names.nearest(slip, known) != name:
+          wrong.append((slip, name, names.nearest(slip, known)))
+  assert wrong == []
+
+
+def test_a_synonym_means_what_is_there():
+  choices = set(FIELDS) | set(schema.models()) | set(tasks.DIALECTS)
+  choices |= set(optimizers.OPTIMIZERS) | set(optimizers.SCHEDULES)
+  choices |= set(program.commands())
+  for name in ('model.dtype', 'model.recurrent_init'):
+    rule = schema.table()[name].rule
+    assert isinstance(rule, rules.Choice)
+    choices |= set(rule.names)
+  for name, synonyms in names.SYNONYMS.items():
+    field, equals, value = name.partition('=')
+    assert field in choices, name
+    assert not equals or value in {*schema.models(), *trackers.TRACKERS}, name
+    assert synonyms.split(), name
+
+
+def test_of_the_runs_of_a_study_those_that_begin_so_are_near():
+  runs = [f'{model}_seed{n}_0a{n:06x}' for model in 'ab' for n in range(11)]
+  runs = [name.replace('a_', 'vanilla_').replace('b_', 'np_') for name in runs]
+  assert names.nearest('vanilla_seed1', runs) == 'vanilla_seed1_0a000001'
+  assert names.nearest('np_seed10', runs) == 'np_seed10_0a00000a'
+  assert names.nearest('vanilla_seed0_0a000000x', runs) == runs[0]
+
+
+def test_a_hundred_thousand_runs_are_looked_through_at_once():
+  runs = [f'vanilla_seed{n}_{n * 7919 % 2**32:08x}' for n in range(10**5)]
+  start = time.process_time()
+  assert names.nearest('vanilla_seed77_', runs) == runs[77]
+  assert time.process_time() - start < 5
+
+
+def test_a_line_ends_with_the_nearest_and_what_there_is():
+  known = ('adam', 'adamw', 'sgd')
+  assert names.tail('Adam', known, repr) == (
+    "; nearest: 'adam'; choices: adam, adamw, sgd"
+  )
+  assert names.tail('x', known) == '; choices: adam, adamw, sgd'
+  assert names.tail('x', known, most=2) == '; choices: adam, adamw, … (3)'
+  assert names.hint('x', known) == ''
+  assert names.hint('sdg', known, '--by={}'.format) == '; nearest: --by=sgd'
+
+
+def test_a_line_about_a_field_lists_its_section():
+  known = ('seed', 'task.name', 'task.path', 'model.variant')
+  assert names.field_tail('task.x', known) == '; choices: task.name, task.path'
+  assert names.field_tail('dataset', known) == (
+    "; nearest: 'task.name'; choices: task.name, task.path"
+  )
+  assert names.field_tail('x', known) == '; choices: seed, task, model'
