@@ -1,4 +1,4 @@
-"""What every cell of the registry keeps, whatever its equations are."""
+"""What every cell of the registry keeps, against a NumPy loop of its paper."""
 
 import functools
 from typing import Any
@@ -8,239 +8,205 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import lstm_variants as lv
 from lstm_variants import cells, models
 from lstm_variants.cells import contract, lstm
+from tests.cells import harness, reference_cells, settings
+from tests.cells.harness import BATCH, Case, FEATURES, HIDDEN, MASK, TIME
 
-FEATURES, HIDDEN, TIME, BATCH = 2, 4, 6, 3
-# The tests of the LSTM say more than these.
-CELLS = [name for name in cells.CELLS if name != 'lstm']
-
-
-def settings_of(name: str) -> Any:
-  """Return the settings of a cell, the toggles of a peephole LSTM."""
-  cell = cells.CELLS[name]
-  if cell.toggled:
-    return lstm.Toggles(peephole_i=True, peephole_f=True, peephole_o=True)
-  return cell.settings
+every_case = pytest.mark.parametrize('case', harness.cases(), ids=str)
+every_cell = pytest.mark.parametrize('name', lv.CELLS)
 
 
-@functools.cache
-def draw(name: str) -> Any:
-  """Draw parameters, inputs and a carry in which nothing is zero."""
-  cell, settings = cells.CELLS[name], settings_of(name)
-  params = jax.jit(
-    lambda key: cell.init_params(key, FEATURES, HIDDEN, settings=settings)
-  )(jax.random.key(0))
-  rng = np.random.default_rng(0)
-  params, inputs = jax.tree.map(
-    lambda leaf: np.float32(leaf + rng.normal(0, 0.3, leaf.shape)),
-    (params, rng.normal(size=(BATCH, TIME, FEATURES))),
-  )
-  # A state that the cell reaches, as not every number can be one.
-  zero = cell.init_carry(settings, (BATCH,), HIDDEN)
-  carry, _ = program(name)(params, rng.permuted(inputs, axis=0), zero)
-  return params, inputs, carry
+@every_cell
+def test_a_cell_has_a_reference_and_each_of_its_settings_is_tried(name):
+  assert harness.default_case(name).reference
+  tried = set().union(*harness.CHANGES.get(name, []))
+  assert tried == set(lv.CELLS[name].ranges)
+  assert set(reference_cells.REFERENCES) <= set(lv.CELLS)
+
+
+@every_case
+def test_a_cell_is_that_of_its_paper_and_does_not_see_what_is_masked(case):
+  """Also NaN at the steps that are left out."""
+  operands = harness.draw(case)
+  last, _ = outputs = harness.run(case).masked
+  harness.assert_same(case, outputs, harness.loop(case, operands, MASK))
+  assert jax.tree.structure(last) == jax.tree.structure(operands.carry)
 
 
 @functools.cache
-def program(name: str) -> Any:
-  """Return a cell's unroll, compiled once for each shape."""
-  cell, settings = cells.CELLS[name], settings_of(name)
+def slopes(case: Case) -> harness.Operands:
+  return harness.complex_step(case, harness.draw(case), MASK)
 
-  def unroll(params, inputs, carry, mask=None):
-    return cell.unroll(params, settings, inputs, carry, mask=mask)
 
-  return jax.jit(unroll)
+@every_case
+def test_every_entry_of_the_gradient_is_the_complex_step_of_the_paper(case):
+  expected = harness.without_counters(case, slopes(case))
+  for gradient in harness.run(case).gradients.values():
+    gradient = harness.without_counters(case, gradient)
+    harness.assert_close(gradient, expected, 1e-10)
+    # Zeros too: no NaN of a step left out, no weight that nothing reads.
+    for one, two in zip(
+      *map(jax.tree.leaves, (gradient, expected)), strict=True
+    ):
+      np.testing.assert_array_equal(one == 0, two == 0)
+    assert not np.any(gradient.inputs[~MASK])
+
+
+@every_case
+def test_the_parameters_counted_are_those_that_the_paper_s_loss_moves(case):
+  used = sum(
+    np.count_nonzero(leaf) for leaf in jax.tree.leaves(slopes(case).params)
+  )
+  if case.name == 'indrnn':  # beyond its limit a weight has no gradient
+    u = np.abs(harness.draw(case).params.recurrent_weight)
+    used += np.sum(u >= case.settings.recurrent_limit)
+  assert used == case.cell.count_params(case.settings, FEATURES, HIDDEN)
+
+
+@every_case
+def test_runs_of_a_population_are_those_alone(case):
+  population = harness.run(case).population
+  for seed in range(2):
+    alone = jax.tree.map(lambda leaf, n=seed: leaf[n], population)
+    expected = harness.loop(case, harness.draw(case, seed))
+    harness.assert_same(case, alone, expected)
+
+
+@every_case
+def test_a_sequence_in_two_parts_from_no_carry_is_the_whole_from_zero(case):
+  """The first part is time major."""
+  operands = harness.draw(case)
+  zero = jax.tree.map(np.zeros_like, operands.carry)
+  hiddens, last = harness.run(case).parts
+  expected = harness.loop(case, operands._replace(carry=zero))
+  harness.assert_same(case, (last, hiddens), expected)
+
+
+@every_case
+def test_no_step_hands_on_the_carry_as_it_is(case):
+  last, hiddens = harness.run(case).empty
+  assert hiddens.shape == (BATCH, 0, HIDDEN)
+  harness.assert_close(last, harness.draw(case).carry, atol=0)
+
+
+@every_case
+def test_a_step_and_its_gates_are_those_of_the_paper(case):
+  operands = harness.draw(case)
+  first = operands._replace(inputs=operands.inputs[:, :1])
+  expected = harness.loop(case, first)
+  carry, hidden = harness.run(case).step
+  harness.assert_same(case, (carry, hidden[:, None]), expected)
+  np.testing.assert_array_equal(hidden, harness.by_name(carry).h)
+  gates = harness.run(case).gates
+  assert (gates is None) == (expected.gates is None)
+  if gates is not None:
+    assert set(gates.values) == set(expected.gates.values)
+    assert (gates.state is None) == (expected.gates.state is None)
+    gates = jax.tree.map(lambda leaf: leaf[:, 0], tuple(gates))
+    harness.assert_close(gates, tuple(expected.gates))
+
+
+def test_mixed_toggles_side_by_side_are_those_of_their_papers():
+  """Diagonal; of the LSTM `lstm_test` has every setting side by side."""
+  toggles = [variant.toggles for variant in lv.VARIANTS.values()]
+  cell = lv.CELLS['diagonal_lstm']
+  fgr = Case('diagonal_lstm', lv.VARIANTS['fgr'].toggles)
+  operands = harness.draw(fgr)._replace(carry=None)
+  traced = settings.stack_toggles(toggles)
+  with jax.enable_x64(True):
+    _, hiddens = jax.jit(
+      jax.vmap(lambda on: cell.unroll(operands.params, on, operands.inputs))
+    )(traced)
+  for row, on in zip(hiddens, toggles, strict=True):
+    case = Case('diagonal_lstm', on)
+    zero = jax.tree.map(np.zeros_like, harness.draw(case).carry)
+    expected = harness.loop(case, operands._replace(carry=zero))
+    np.testing.assert_allclose(row, expected.hiddens, rtol=0, atol=1e-12)
+
+
+@every_cell
+def test_a_carry_is_zero_at_first(name):
+  case = harness.default_case(name)
+  dtype = jnp.dtype('bfloat16')
+  zero = case.cell.init_carry(case.settings, (BATCH, 3), HIDDEN, dtype)
+  for leaf in jax.tree.leaves(zero):
+    assert leaf.shape[:2] == (BATCH, 3) and leaf.dtype == dtype
+    assert not leaf.any()
 
 
 @functools.cache
-def stepped(name: str) -> Any:
-  """Return the carries before the first step and after each."""
-  params, inputs, carry = draw(name)
-  cell, settings = cells.CELLS[name], settings_of(name)
-  step = jax.jit(lambda carry, x: cell.step(params, settings, carry, x))
-  carries = [carry]
-  for t in range(TIME):
-    carry, hidden = step(carry, inputs[:, t])
-    np.testing.assert_array_equal(hidden, carry.h)
-    carries.append(carry)
-  return carries
-
-
-def assert_close(left, right, atol=3e-6):
-  left, right = jax.tree.leaves(left), jax.tree.leaves(right)
-  assert len(left) == len(right)
-  for a, b in zip(left, right, strict=True):
-    np.testing.assert_allclose(a, b, rtol=0, atol=atol)
-
-
-@pytest.mark.parametrize('name', CELLS)
-def test_unroll_is_a_loop_over_step(name):
-  last, hiddens = program(name)(*draw(name))
-  carries = stepped(name)
-  assert_close(hiddens, np.stack([c.h for c in carries[1:]], axis=1))
-  assert_close(last, carries[-1])
-  assert type(last) is type(carries[-1])
-
-
-@pytest.mark.parametrize('name', CELLS)
-def test_no_carry_is_that_of_init_carry(name):
-  params, inputs, _ = draw(name)
-  zero = cells.CELLS[name].init_carry(settings_of(name), (BATCH,), HIDDEN)
-  assert zero.h.shape == (BATCH, HIDDEN)
-  run = program(name)
-  assert_close(run(params, inputs, None), run(params, inputs, zero), atol=0)
-
-
-@pytest.mark.parametrize('name', CELLS)
-def test_a_sequence_can_be_split_anywhere(name):
-  params, inputs, carry = draw(name)
-  run = program(name)
-  whole = run(params, inputs, carry)
-  for split in (0, 2):
-    middle, start = run(params, inputs[:, :split], carry)
-    last, end = run(params, inputs[:, split:], middle)
-    assert_close((last, np.concatenate((start, end), axis=1)), whole)
-
-
-@pytest.mark.parametrize('name', CELLS)
-def test_an_input_changes_its_step_and_those_after_it_alone(name):
-  params, inputs, carry = draw(name)
-  _, before = program(name)(params, inputs, carry)
-  for t in range(TIME):
-    moved = inputs.copy()
-    moved[0, t] += 1.0
-    _, after = program(name)(params, moved, carry)
-    assert_close(after[0, :t], before[0, :t])
-    assert np.abs(after - before)[0, t:].max() > 1e-4
-    # Nor does a sequence see the others of its batch.
-    assert_close(after[1:], before[1:])
-
-
-@pytest.mark.parametrize('name', CELLS)
-def test_a_step_left_out_leaves_carry_and_gradient_alone(name):
-  params, inputs, carry = draw(name)
-  mask = np.ones((BATCH, TIME), bool)
-  mask[1, 2] = mask[2, 3:] = False
-  masked = np.where(mask[..., None], inputs, np.nan)
-  run = program(name)
-  last, hiddens = run(params, masked, carry, mask)
-  np.testing.assert_allclose(hiddens[1, 2], hiddens[1, 1], atol=1e-6)
-  # The steps that are there, moved together.
-  together = np.stack(
-    [np.r_[x[m], x[~m]] for x, m in zip(inputs, mask, strict=True)]
-  )
-  _, expected = run(params, together, carry)
-  for n in range(BATCH):
-    count = mask[n].sum()
-    assert_close(hiddens[n, mask[n]], expected[n, :count])
-  assert_close(
-    jax.tree.map(lambda leaf: leaf[2], last),
-    jax.tree.map(lambda leaf: leaf[2], stepped(name)[3]),
+def shapes(name: str, dtype: Any) -> harness.Operands:
+  operands = harness.draw(harness.default_case(name))
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), operands
   )
 
-  def loss(params, inputs):
-    _, hiddens = run(params, inputs, carry, mask)
-    return jnp.sum(jnp.sin(hiddens))
 
-  gradient = jax.jit(jax.grad(loss, argnums=(0, 1)))(params, masked)
-  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-  np.testing.assert_array_equal(np.asarray(gradient[1])[~mask], 0)
-
-
-@pytest.mark.parametrize('name', CELLS)
-def test_time_major_swaps_the_axes(name):
-  params, inputs, carry = draw(name)
-  last, hiddens = program(name)(params, inputs, carry)
-  end, turned = jax.jit(
-    lambda x: cells.CELLS[name].unroll(
-      params, settings_of(name), x, carry, time_major=True
-    )
-  )(np.swapaxes(inputs, 0, 1))
-  assert_close((end, np.swapaxes(turned, 0, 1)), (last, hiddens))
-
-
-@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float32])
-@pytest.mark.parametrize('name', CELLS)
-def test_hidden_states_and_carry_are_of_the_dtype_of_the_operands(name, dtype):
-  params, inputs, _ = draw(name)
-  operands = jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, dtype), (params, inputs)
-  )
-  last, hiddens = jax.eval_shape(
-    lambda params, inputs: cells.CELLS[name].unroll(
-      params, settings_of(name), inputs
+def unrolled(name: str, operands: harness.Operands, **options) -> Any:
+  case = harness.default_case(name)
+  return jax.eval_shape(
+    lambda params, inputs, carry: case.cell.unroll(
+      params, case.settings, inputs, carry, **options
     ),
     *operands,
   )
-  assert hiddens.dtype == dtype
-  assert {leaf.dtype for leaf in jax.tree.leaves(last)} == {jnp.dtype(dtype)}
 
 
-@pytest.mark.parametrize('name', CELLS)
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float32])
+@every_cell
+def test_hidden_states_and_carry_are_of_the_dtype_of_the_operands(name, dtype):
+  operands = shapes(name, dtype)
+  for carry in (operands.carry, None):
+    made = unrolled(name, operands._replace(carry=carry))
+    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype(dtype)}
+
+
+@every_cell
 def test_no_more_parameters_are_counted_than_there_are(name):
-  cell = cells.CELLS[name]
+  case = harness.default_case(name)
   for features, hidden in ((1, 4), (3, 8)):
     params = jax.eval_shape(
-      lambda key, f=features, h=hidden: cell.init_params(
-        key, f, h, settings=settings_of(name)
+      lambda key, sizes=(features, hidden): case.cell.init_params(
+        key, *sizes, settings=case.settings
       ),
       jax.random.key(0),
     )
     there = sum(leaf.size for leaf in jax.tree.leaves(params))
-    count = cell.count_params(settings_of(name), features, hidden)
-    assert 0 <= count <= there
+    count = case.cell.count_params(case.settings, features, hidden)
+    assert count == there or (case.cell.count and 0 <= count < there)
 
 
-# Of rectified units that no sequence here switches on, and of the input gate of
-# an sLSTM, whose bias scales c and n alike, nothing moves.
-UNMOVED = ('irnn', 'indrnn', 'slstm')
-
-
-@pytest.mark.parametrize('name', CELLS)
-def test_parameters_are_counted_that_have_a_gradient(name):
-  params, inputs, carry = draw(name)
-
-  def loss(params):
-    _, hiddens = program(name)(params, inputs, carry)
-    return jnp.sum(jnp.sin(3 * hiddens))
-
-  # Those that nothing reads, as an unused peephole, have none.
-  gradient = jax.tree.leaves(jax.jit(jax.grad(loss))(params))
-  used = sum(int(np.count_nonzero(leaf)) for leaf in gradient)
-  count = cells.CELLS[name].count_params(settings_of(name), FEATURES, HIDDEN)
-  assert used == count or (name in UNMOVED and used <= count)
-
-
-@pytest.mark.parametrize('name', CELLS)
-def test_carries_and_inputs_of_other_shapes_are_refused(name):
-  params, inputs, carry = draw(name)
-  run = program(name)
-  with pytest.raises(AssertionError):
-    run(params, inputs[0], carry)
-  with pytest.raises(AssertionError):
-    run(params, inputs, jax.tree.map(lambda leaf: leaf[:1], carry))
+@every_cell
+def test_carries_inputs_and_masks_of_other_shapes_are_refused(name):
+  operands = shapes(name, jnp.float32)
+  inputs = operands.inputs
+  short = jax.tree.map(lambda leaf: leaf.update(shape=leaf.shape[1:]), operands)
+  for wrong in ({'inputs': short.inputs}, {'carry': short.carry}):
+    with pytest.raises(AssertionError):
+      unrolled(name, operands._replace(**wrong))
+  narrow = inputs.update(shape=(BATCH, TIME, FEATURES - 1))
   with pytest.raises((AssertionError, TypeError, ValueError)):
-    run(params, inputs[..., :1], carry)
+    unrolled(name, operands._replace(inputs=narrow))
+  for mask in (np.ones((BATCH, TIME)), np.ones((BATCH, TIME + 1), bool)):
+    with pytest.raises(AssertionError):
+      unrolled(name, operands, mask=mask)
   with pytest.raises(ValueError, match='gradient'):
-    cells.CELLS[name].unroll(
-      params,
-      settings_of(name),
-      inputs,
-      carry,
-      gradient='fast',  # pyright: ignore[reportArgumentType]
-    )
+    unrolled(name, operands, gradient='fast')
 
 
-@pytest.mark.parametrize('name', CELLS)
+@every_cell
 def test_a_stack_of_the_cell_is_a_model(name):
+  case = harness.default_case(name)
   architecture = models.Architecture(name, 2, FEATURES, HIDDEN, 1)
-  toggles = settings_of(name) if cells.CELLS[name].toggled else None
+  toggles = case.settings if case.cell.toggled else None
+  inputs = harness.draw(case).inputs.astype('float32')
 
   def run(key, segment):
     params = models.init_model(key, architecture, toggles)
     return models.apply_model(
-      params, architecture, toggles, draw(name)[1], segment=segment
+      params, architecture, toggles, inputs, segment=segment
     )
 
   key = jax.random.key(0)
@@ -249,10 +215,28 @@ def test_a_stack_of_the_cell_is_a_model(name):
     assert outputs.shape == (BATCH, TIME, 1) and len(carries) == 2
     return
   whole, parts = jax.jit(lambda key: (run(key, None), run(key, 4)))(key)
-  assert_close(parts, whole)
+  harness.assert_close(parts, whole, atol=3e-6)
 
 
-@pytest.mark.parametrize('name', CELLS)
+@every_cell
+def test_what_cannot_be_drawn_is_refused(name):
+  case = harness.default_case(name)
+  wrong = []
+  if not case.cell.initial:
+    wrong.append({'recurrent_init': 'identity'})
+  if case.cell.keeps:
+    wrong.append({'chrono_t_max': 2})
+  for options in wrong:
+    with pytest.raises(ValueError, match=next(iter(options))):
+      jax.eval_shape(
+        lambda key, chosen=options: case.cell.init_params(
+          key, 2, 4, settings=case.settings, **chosen
+        ),
+        jax.random.key(0),
+      )
+
+
+@every_cell
 def test_settings_out_of_their_range_are_refused(name):
   cell = cells.CELLS[name]
   assert set(cell.ranges) == set(getattr(cell.settings, '_fields', ()))

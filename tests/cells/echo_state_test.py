@@ -1,6 +1,5 @@
-"""The echo state network against NumPy, and its readout against lstsq."""
+"""The reservoir's spectral radius, and its readout against lstsq."""
 
-import functools
 from typing import Any
 
 import jax
@@ -11,98 +10,13 @@ import pytest
 from lstm_variants.cells import echo_state
 
 CELL = echo_state.CELLS['echo_state']
-FEATURES, HIDDEN, TIME, BATCH = 2, 4, 5, 2
-SETTINGS = [
-  echo_state.Settings(),
-  echo_state.Settings(leak=0.3, input_scale=0.5),
-]
-
-
-def draw(seed: int = 0) -> Any:
-  """Draw parameters, inputs and a carry before the first step."""
-  rng = np.random.default_rng(seed)
-  params = jax.eval_shape(
-    lambda key: CELL.init_params(key, FEATURES, HIDDEN), jax.random.key(0)
-  )
-  params = jax.tree.map(lambda leaf: rng.normal(0, 0.7, leaf.shape), params)
-  inputs = rng.normal(size=(BATCH, TIME, FEATURES))
-  return params, inputs, rng.normal(0, 0.7, (BATCH, HIDDEN))
-
-
-def loop(params, settings, inputs, h):
-  """Return the hidden states, the paper's x(n): a unit at a time."""
-  a, rows = settings.leak, []
-  for us, x in zip(inputs, h, strict=True):
-    row = []
-    for u in us:
-      net = [
-        settings.input_scale * np.dot(params.kernel[:, unit], u)
-        + np.dot(params.recurrent_kernel[:, unit], x)
-        + params.bias[unit]
-        for unit in range(HIDDEN)
-      ]
-      x = np.array(
-        [
-          (1 - a) * old + a * np.tanh(new)
-          for old, new in zip(x, net, strict=True)
-        ]
-      )
-      row.append(x)
-    rows.append(row)
-  return np.array(rows)
-
-
-def weigh(xp, hiddens) -> Any:
-  return xp.sum(
-    xp.cos(xp.arange(hiddens.size)).reshape(hiddens.shape) * hiddens
-  )
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def run(settings, params, inputs, h):
-  def loss(params, inputs, h):
-    last, hiddens = CELL.unroll(params, settings, inputs, echo_state.Carry(h))
-    return weigh(jnp, hiddens), (hiddens, last)
-
-  return jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(
-    params, inputs, h
-  )
-
-
-@pytest.mark.parametrize('settings', SETTINGS)
-def test_equals_the_equation_and_only_inputs_and_state_have_a_gradient(
-  settings,
-):
-  params, inputs, h = draw()
-  with jax.enable_x64(True):
-    (_, (hiddens, last)), gradient = run(settings, params, inputs, h)
-  expected = loop(params, settings, inputs, h)
-  np.testing.assert_allclose(hiddens, expected, rtol=0, atol=1e-12)
-  np.testing.assert_allclose(last.h, expected[:, -1], rtol=0, atol=1e-12)
-  assert not any(np.any(leaf) for leaf in gradient[0])
-  operands = (inputs, h)
-  for number, computed in enumerate(gradient[1:]):
-    for place in np.ndindex(computed.shape):
-      moved = [leaf.astype(complex) for leaf in operands]
-      moved[number][place] += 1e-40j
-      slope = weigh(np, loop(params, settings, *moved)).imag / 1e-40
-      assert computed[place] == pytest.approx(slope, rel=1e-9, abs=1e-12)
-      assert slope != 0
-
-
-def test_leak_one_is_the_plain_reservoir():
-  params, inputs, h = draw(1)
-  with jax.enable_x64(True):
-    (_, (hiddens, _)), _ = run(echo_state.Settings(), params, inputs, h)
-  x = inputs[:, 0] @ params.kernel + h @ params.recurrent_kernel + params.bias
-  np.testing.assert_allclose(hiddens[:, 0], np.tanh(x), rtol=0, atol=1e-12)
 
 
 def spectral_radius(matrix) -> float:
   return np.abs(np.linalg.eigvals(np.asarray(matrix, np.float64))).max()
 
 
-@pytest.mark.parametrize('size', [1, 2, 7, 50, 200])
+@pytest.mark.parametrize('size', [1, 2, 7, 50])
 def test_spectral_radius_is_that_of_the_eigenvalues(size):
   rng = np.random.default_rng(size)
   matrices = rng.normal(size=(4, size, size)).astype(np.float32)
@@ -158,10 +72,6 @@ def test_a_state_is_forgotten_below_a_spectral_radius_of_one():
   _, hiddens = CELL.unroll(params, CELL.settings, xs, start)
   apart = np.abs(hiddens[0] - hiddens[1]).max(axis=1)
   assert apart[0] > 0.1 and apart[-1] < 1e-5
-
-
-def test_no_parameter_is_trained():
-  assert CELL.count_params(CELL.settings, 2, 50) == 0
 
 
 @pytest.mark.parametrize('penalty', [0.0, 0.3])

@@ -1,55 +1,26 @@
-"""The LSTM of 1997 against the paper: forward, full and truncated gradient."""
+"""The LSTM of 1997: its truncated gradient, its table 10, its beginning."""
 
-import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lstm_variants.cells import contract, lstm_1997
+from tests.cells import harness
 
 CELL = lstm_1997.CELLS['lstm_1997']
-FEATURES, HIDDEN, TIME, BATCH = 2, 4, 5, 2
-SETTINGS = [
-  lstm_1997.Settings(),
-  lstm_1997.Settings(block_size=2),
-  lstm_1997.Settings(block_size=4, cell_bias=False),
-  lstm_1997.Settings(block_size=2, gate_bias=False),
-  lstm_1997.Settings(cell_bias=False, gate_bias=False),
-]
-
-
-def draw(settings: lstm_1997.Settings, seed: int = 0) -> Any:
-  """Draw parameters, inputs and a carry before the first step."""
-  rng = np.random.default_rng(seed)
-  params = jax.eval_shape(
-    lambda key: CELL.init_params(key, FEATURES, HIDDEN, settings=settings),
-    jax.random.key(0),
-  )
-  carry = CELL.init_carry(settings, (BATCH,), HIDDEN)
-  params, carry = jax.tree.map(
-    lambda leaf: rng.normal(0, 0.7, leaf.shape), (params, carry)
-  )
-  return params, rng.normal(size=(BATCH, TIME, FEATURES)), carry
+FEATURES, HIDDEN = harness.FEATURES, harness.HIDDEN
 
 
 def weights_of(params: Any) -> np.ndarray:
   """Return w[l, m] into unit l = y^c, y^in, y^out; m = x, these units, 1."""
-  biases = [
-    np.zeros(kernel.shape[1]) if bias is None else bias
-    for kernel, bias in (
-      (params.kernel, params.cell_bias),
-      (params.gate_kernel, params.gate_bias),
-    )
-  ]
   columns = [
     np.concatenate((params.kernel, params.gate_kernel), axis=1),
     np.concatenate(
       (params.recurrent_kernel, params.gate_recurrent_kernel), axis=1
     ),
-    np.concatenate(biases)[None],
+    np.concatenate((params.cell_bias, params.gate_bias))[None],
   ]
   return np.concatenate(columns).T
 
@@ -59,88 +30,18 @@ def f(x):
   return 1 / (1 + np.exp(-x))
 
 
-def step(w: np.ndarray, block_size: int, x: Any, s: Any, y: Any):
-  """Section 4, a unit at a time: return net, s and y of cells, in, out."""
-  blocks = HIDDEN // block_size
-  sources = np.concatenate((x, y, [1.0]))
-  net = [
-    sum(w_lm * y_m for w_lm, y_m in zip(row, sources, strict=True)) for row in w
-  ]
-  s, outputs = list(s), []
-  for cell in range(HIDDEN):
-    j = cell // block_size
-    g = 4 / (1 + np.exp(-net[cell])) - 2
-    s[cell] = s[cell] + f(net[HIDDEN + j]) * g
-    h = 2 / (1 + np.exp(-s[cell])) - 1
-    outputs.append(f(net[HIDDEN + blocks + j]) * h)
-  return sources, net, s, np.array(outputs + [f(z) for z in net[HIDDEN:]])
-
-
-def loop(params, settings, inputs, carry):
-  """Return the hidden states and the last carry, a sequence at a time."""
-  w, rows, last = weights_of(params), [], []
-  for xs, s, y_c, gates in zip(inputs, *carry, strict=True):
-    y, row = np.concatenate((y_c, gates)), []
-    for x in xs:
-      _, _, s, y = step(w, settings.block_size, x, s, y)
-      row.append(y[:HIDDEN])
-    rows.append(row)
-    last.append((s, y[:HIDDEN], y[HIDDEN:]))
-  return np.array(rows), [np.array(leaf) for leaf in zip(*last, strict=True)]
-
-
-def weigh(xp, hiddens, last) -> Any:
-  """Return a sum of everything with weights."""
-  leaves = [hiddens, *last]
-  return sum(
-    xp.sum(xp.cos(xp.arange(x.size) + n).reshape(x.shape) * x)
-    for n, x in enumerate(leaves)
-  )
-
-
-@functools.partial(jax.jit, static_argnames=('settings', 'whole'))
-def run(settings, params, inputs, carry, whole=True):
-  def loss(params, inputs, carry):
-    last, hiddens = CELL.unroll(params, settings, inputs, carry)
-    value = weigh(jnp, hiddens, last if whole else ())
-    return value, (hiddens, last)
-
-  return jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)(
-    params, inputs, carry
-  )
-
-
-@pytest.mark.parametrize('settings', SETTINGS)
-def test_equals_the_equations_in_value_and_gradient(settings):
-  operands = draw(settings)
-  with jax.enable_x64(True):
-    (_, (hiddens, last)), gradient = run(settings, *operands)
-  expected, expected_last = loop(operands[0], settings, *operands[1:])
-  np.testing.assert_allclose(hiddens, expected, rtol=0, atol=1e-12)
-  for one, two in zip(last, expected_last, strict=True):
-    np.testing.assert_allclose(one, two, rtol=0, atol=1e-12)
-  leaves, tree = jax.tree.flatten(operands)
-  for number, computed in enumerate(jax.tree.leaves(gradient)):
-    for place in np.ndindex(computed.shape):
-      moved = [leaf.astype(complex) for leaf in leaves]
-      moved[number][place] += 1e-40j
-      params, *rest = jax.tree.unflatten(tree, moved)
-      slope = weigh(np, *loop(params, settings, *rest)).imag / 1e-40
-      assert computed[place] == pytest.approx(slope, rel=1e-9, abs=1e-12)
-      assert slope != 0
-
-
-def accumulate(params, settings, xs, s, y, weights) -> Any:
+def accumulate(w, size, xs, s, y, weights) -> Any:
   """Return Σ_t weights · ∂y^c(t) of ∂w and ∂s(0): equations 12 to 15.
 
   Forward in time; the state's way back is undiminished: ∂s(t)/∂s(0) = 1.
   """
-  w, size = weights_of(params), settings.block_size
-  blocks = HIDDEN // size
+  s, blocks = list(s), HIDDEN // size
   ds = np.zeros((HIDDEN, *w.shape))  # ∂s_c/∂w_lm, all that is kept
   total, on_start = np.zeros(w.shape), np.zeros(HIDDEN)
   for x, weight in zip(xs, weights, strict=True):
-    sources, net, s, y = step(w, size, x, s, y)
+    sources = np.concatenate((x, y, [1.0]))
+    net = w @ sources
+    y = f(net)
     for cell in range(HIDDEN):
       gate_in = HIDDEN + cell // size
       gate_out = gate_in + blocks
@@ -149,8 +50,10 @@ def accumulate(params, settings, xs, s, y, weights) -> Any:
       y_in, y_out = f(net[gate_in]), f(net[gate_out])
       ds[cell, gate_in] += y_in * (1 - y_in) * g * sources
       ds[cell, cell] += y_in * dg * sources
+      s[cell] = s[cell] + y_in * g
       sigma = f(s[cell])
       h, dh = 2 * sigma - 1, 2 * sigma * (1 - sigma)
+      y[cell] = y_out * h
       dy = dh * ds[cell] * y_out
       dy[gate_out] += y_out * (1 - y_out) * sources * h
       total += weight[cell] * dy
@@ -158,32 +61,41 @@ def accumulate(params, settings, xs, s, y, weights) -> Any:
   return total, on_start
 
 
-@pytest.mark.parametrize('block_size', [1, 2])
-def test_truncated_gradient_is_that_of_the_appendix(block_size):
-  settings = lstm_1997.Settings(block_size, truncated_gradient=True)
-  params, inputs, carry = draw(settings)
+def test_truncated_gradient_is_that_of_the_appendix():
+  settings = lstm_1997.Settings(block_size=2, truncated_gradient=True)
+  operands = harness.draw(harness.Case('lstm_1997', settings))
+  shape = (harness.BATCH, harness.TIME, HIDDEN)
+  weights = np.cos(np.arange(np.prod(shape))).reshape(shape)
+
+  def loss(operands, settings):
+    params, inputs, carry = operands
+    _, hiddens = CELL.unroll(params, settings, inputs, carry)
+    return (weights * hiddens).sum()
+
   with jax.enable_x64(True):
-    (_, (hiddens, _)), gradient = run(settings, params, inputs, carry, False)
-    full = settings._replace(truncated_gradient=False)
-    (_, (same, _)), other = run(full, params, inputs, carry, False)
-  np.testing.assert_array_equal(hiddens, same)
-  weights = np.cos(np.arange(hiddens.size)).reshape(hiddens.shape)
+    gradient, other = jax.jit(
+      lambda operands: (
+        jax.grad(loss)(operands, settings),
+        jax.grad(loss)(operands, settings._replace(truncated_gradient=False)),
+      )
+    )(operands)
+  params, inputs, carry = operands
+  rows = zip(inputs, *carry, weights, strict=True)
   on_weights, on_start = zip(
     *(
-      accumulate(params, settings, xs, s, np.concatenate((y, gates)), weight)
-      for xs, s, y, gates, weight in zip(inputs, *carry, weights, strict=True)
+      accumulate(weights_of(params), 2, xs, s, np.concatenate((y, g)), weight)
+      for xs, s, y, g, weight in rows
     ),
     strict=True,
   )
   np.testing.assert_allclose(
-    weights_of(gradient[0]), sum(on_weights), rtol=0, atol=1e-12
+    weights_of(gradient.params), sum(on_weights), rtol=0, atol=1e-12
   )
-  np.testing.assert_allclose(gradient[2].c, on_start, rtol=0, atol=1e-12)
-  for one, two in zip(gradient[0], other[0], strict=True):
+  np.testing.assert_allclose(gradient.carry.c, on_start, rtol=0, atol=1e-12)
+  for one, two in zip(gradient.params, other.params, strict=True):
     assert np.abs(one - two).max() > 0.01
   # Nothing goes back by the outputs of the step before.
-  assert not gradient[2].h.any() and not gradient[2].gates.any()
-  assert other[2].h.all() and other[2].gates.all()
+  assert not gradient.carry.h.any() and not gradient.carry.gates.any()
 
 
 def count(features, block_size, blocks, outputs, output_bias, **biases) -> int:
@@ -207,21 +119,12 @@ def test_numbers_of_weights_are_those_of_table_10():
   assert count(8, 2, 3, 8, True) == 308  # 6b
 
 
-@pytest.mark.parametrize('settings', SETTINGS)
-def test_counts_what_it_draws(settings):
-  params, *_ = draw(settings)
-  size = sum(leaf.size for leaf in jax.tree.leaves(params))
-  assert CELL.count_params(settings, FEATURES, HIDDEN) == size
-
-
 @pytest.mark.parametrize(
   'blocks, shut', [(2, [-3, -6]), (3, [-2, -4, -6]), (1, [-6])]
 )
 def test_starts_as_in_experiments_4_and_6b(blocks, shut):
   settings = lstm_1997.Settings(block_size=16)
-  params = jax.jit(
-    lambda key: CELL.init_params(key, 7, 16 * blocks, settings=settings)
-  )(jax.random.key(1))
+  params = harness.init('lstm_1997', 7, 16 * blocks, settings=settings)
   np.testing.assert_allclose(params.gate_bias[:blocks], shut, rtol=1e-6)
   rest = [np.ravel(leaf) for leaf in params[:-1]]
   rest = np.concatenate([*rest, params.gate_bias[blocks:]])
