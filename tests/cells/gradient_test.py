@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lstm_variants as lv
-from lstm_variants.cells import gradient, lstm, simple_rnn, unroll
+from lstm_variants.cells import gradient, lstm, unroll
 from tests.cells import settings
 
 F, H = 2, 3
@@ -17,9 +17,7 @@ RANDOM = 100
 # Steps, below a block of the backward scan and beyond one; with a mask; dtype.
 CASES = (
   (1, True, 'float64'),
-  (2, False, 'float32'),
-  (7, True, 'float32'),
-  (300, False, 'float64'),
+  (7, False, 'float32'),
   (300, True, 'float32'),
 )
 TOLERANCE = {'float64': 1e-12, 'float32': 1e-5}
@@ -139,20 +137,9 @@ def _arrays(toggles):
   return jax.tree.map(jnp.asarray, toggles)
 
 
-@pytest.mark.parametrize('name', lv.VARIANTS)
-def test_every_variant_specialised_equals_autodiff(name):
-  toggles = lv.VARIANTS[name].toggles
-  operands, weights = draw(3, 300, 3, 'float64')
-  mask = some_mask(300, 3)
-  left, right = (
-    grad(u, weights, toggles, mask, operands) for u in (ours, plain)
-  )
-  assert_close(left, right, 1e-12)
-
-
-@pytest.mark.parametrize('batch, time', [(64, 8), (64, 24), (513, 3), (1, 600)])
+@pytest.mark.parametrize('batch, time', [(64, 24), (513, 3), (1, 600)])
 def test_blocks_of_any_size_add_up(batch, time):
-  """Rows of a block: 512. A block and no rest, blocks, one step a block."""
+  """Rows of a block: 512. Blocks and no rest, one step a block, a rest."""
   toggles = lv.VARIANTS['peephole'].toggles
   operands, weights = draw(1, time, batch, 'float64')
   left, right = (
@@ -161,7 +148,7 @@ def test_blocks_of_any_size_add_up(batch, time):
   assert_close(left, right, 1e-12)
 
 
-@pytest.mark.parametrize('name', ['peephole', 'fgr', 'niaf'])
+@pytest.mark.parametrize('name', ['fgr', 'niaf'])
 def test_the_second_derivative_equals_autodiff(name):
   toggles = lv.VARIANTS[name].toggles
   operands, weights = draw(2, 4, 2, 'float64')
@@ -195,26 +182,8 @@ def test_forward_mode_is_refused_by_name_and_served_by_autodiff():
     along(functools.partial(run, 'fast'))
 
 
-@pytest.mark.parametrize('name', ['vanilla', 'coupled_peephole', 'fgr', 'nog'])
-def test_the_autodiff_switch_gives_the_same_gradient(name):
-  toggles = lv.VARIANTS[name].toggles
-  operands, weights = draw(5, 6, 2, 'float64')
-
-  def switched(params, toggles, inputs, carry, mask):
-    return lv.unroll(
-      params, toggles, inputs, carry, mask=mask, gradient='autodiff'
-    )
-
-  mask = some_mask(6, 2)
-  left, right = (
-    grad(u, weights, toggles, mask, operands) for u in (switched, ours)
-  )
-  assert_close(left, right, 1e-12)
-
-
-@pytest.mark.parametrize('name', ['vanilla', 'peephole', 'fgr'])
-def test_bfloat16_gradients_are_close_and_stay_bfloat16(name):
-  toggles = lv.VARIANTS[name].toggles
+def test_bfloat16_gradients_are_close_and_stay_bfloat16():
+  toggles = lv.VARIANTS['fgr'].toggles
   operands, weights = draw(4, 40, 3, 'float32')
   exact = grad(ours, weights, toggles, None, operands)[1]
   halves = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (operands, weights))
@@ -224,68 +193,7 @@ def test_bfloat16_gradients_are_close_and_stay_bfloat16(name):
   assert_close(rough, exact, 0.1)
 
 
-def test_steps_left_out_hold_the_carry_and_have_no_gradient():
-  operands, _ = draw(6, 5, 2, 'float64')
-  params, inputs, carry = operands
-  mask = jnp.asarray([[True, True, False, False, False], [False] * 5])
-
-  @jax.jit
-  def run(inputs):
-    return lv.unroll(params, lv.Toggles(), inputs, carry[:2], mask=mask)
-
-  last, hiddens = run(inputs)
-  short, _ = jax.jit(lambda x, c: lv.unroll(params, lv.Toggles(), x, c))(
-    inputs[:1, :2], tuple(c[:1] for c in carry[:2])
-  )
-  np.testing.assert_allclose(last.c[0], short.c[0], atol=1e-14)
-  np.testing.assert_array_equal(hiddens[0, 2:], hiddens[0, [1, 1, 1]])
-  np.testing.assert_array_equal(last.c[1], carry[0][1])
-  np.testing.assert_array_equal(hiddens[1], np.tile(carry[1][1], (5, 1)))
-  slope = jax.jit(jax.grad(lambda x: jnp.sum(run(x)[1] ** 2)))(inputs)
-  assert np.all(slope[0, :2] != 0)
-  assert not np.any(slope[0, 2:]) and not np.any(slope[1])
-
-
-def test_a_mask_that_is_not_boolean_is_refused():
-  (params, inputs, _), _ = draw(6, 5, 2, 'float64')
-  with pytest.raises(AssertionError):
-    lv.unroll(params, lv.Toggles(), inputs, mask=jnp.ones((2, 5)))
-
-
-def test_the_simple_rnn_equals_autodiff_of_its_step():
-  rng = np.random.default_rng(0)
-  params = simple_rnn.Params(
-    *(jnp.asarray(rng.normal(size=s)) for s in ((F, H), (H, H), (H,)))
-  )
-  inputs = jnp.asarray(rng.normal(size=(2, 11, F)))
-  carry = simple_rnn.Carry(jnp.asarray(rng.normal(size=(2, H))))
-  weights = jnp.asarray(rng.normal(size=(2, 11, H)))
-
-  def plain_rnn(params, inputs, carry):
-    carry, hiddens = jax.lax.scan(
-      lambda c, x: simple_rnn.step(params, None, c, x),
-      carry,
-      inputs.swapaxes(0, 1),
-    )
-    return carry, hiddens.swapaxes(0, 1)
-
-  def value(run, operands):
-    carry, hiddens = run(*operands)
-    return jnp.sum(hiddens * weights) + jnp.sum(carry.h**3)
-
-  def unrolled(params, inputs, carry):
-    return simple_rnn.unroll(params, None, inputs, carry)
-
-  left, right = (
-    jax.jit(jax.value_and_grad(functools.partial(value, u)))(
-      (params, inputs, carry)
-    )
-    for u in (unrolled, plain_rnn)
-  )
-  assert_close(left, right, 1e-12)
-
-
-@pytest.mark.parametrize('segment', [1, 4, 5, 12, 50])
+@pytest.mark.parametrize('segment', [1, 4, 5, 50])
 def test_segments_leave_outputs_and_gradients_alone(segment):
   operands, weights = draw(7, 12, 2, 'float64')
   toggles = lv.VARIANTS['peephole'].toggles
@@ -342,19 +250,6 @@ def test_an_empty_batch_has_a_gradient_of_zero():
     jax.grad(lambda p: jnp.sum(lv.unroll(p, lv.Toggles(), inputs[:0])[1]))
   )(params)
   assert not any(np.any(leaf) for leaf in jax.tree.leaves(slope))
-
-
-def test_a_nan_at_a_step_left_out_reaches_nothing():
-  (params, inputs, _), _ = draw(6, 5, 2, 'float64')
-  mask = jnp.asarray([[True] * 3 + [False] * 2] * 2)
-  bad = jnp.where(mask[..., None], inputs, jnp.nan)
-
-  @jax.jit
-  @jax.grad
-  def slope(params, inputs):
-    return jnp.sum(lv.unroll(params, lv.Toggles(), inputs, mask=mask)[1])
-
-  assert_close(slope(params, bad), slope(params, inputs), 0.0)
 
 
 def test_traced_toggles_that_are_not_scalars_are_refused():

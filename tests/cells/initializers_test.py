@@ -186,10 +186,9 @@ def expected_forget_gate(toggles: lv.Toggles, forget_bias: float) -> float:
 @pytest.mark.parametrize('name', NAMES)
 def test_every_variant_starts_with_its_forget_gate_at_the_forget_bias(name):
   toggles = lv.VARIANTS[name].toggles
-  for forget_bias in (-1.0, 0.0, 1.0, 3.0):
-    expected = expected_forget_gate(toggles, forget_bias)
-    gate = start(toggles, forget_bias)
-    np.testing.assert_allclose(gate, expected, atol=1e-5)
+  expected = expected_forget_gate(toggles, 3.0)
+  gate = jax.jit(start, static_argnums=(0, 1))(toggles, 3.0)
+  np.testing.assert_allclose(gate, expected, atol=1e-5)
 
 
 def test_traced_variants_start_with_their_forget_gates_at_the_forget_bias():

@@ -171,21 +171,22 @@ def test_weights_that_are_missing_are_refused_by_name():
 def test_a_population_has_the_leaves_that_some_run_uses():
   on = jnp.array(True)
   alike = lv.Toggles(coupled=True, peephole_i=on)
-  params = lv.init_params(
-    *(jax.random.key(0), F, H), toggles=alike, recurrent_init='uniform'
+  params = jax.eval_shape(
+    lambda key: lv.init_params(key, F, H, toggles=alike), jax.random.key(0)
   )
   assert params.kernel.shape == (F, 3 * H) and params.gate_kernel is None
   assert params.peephole is not None and params.peephole.shape == (3, H)
   mixed = alike._replace(output_gate=on, gate_recurrence=on)
-  params = lv.init_params(
-    *(jax.random.key(0), F, H), toggles=mixed, recurrent_init='uniform'
+  params = jax.eval_shape(
+    lambda key: lv.init_params(key, F, H, toggles=mixed), jax.random.key(0)
   )
   assert params.kernel.shape == (F, 4 * H)
   assert params.gate_kernel is not None
   assert params.gate_kernel.shape == (3 * H, 3 * H)
   # The branch of the runs without gate recurrence leaves its weights alone.
   case = settings.random_case(3, gates=False)
-  lv.unroll(params, mixed._replace(gate_recurrence=False), case.inputs)
+  off = mixed._replace(gate_recurrence=False)
+  jax.eval_shape(lambda params: lv.unroll(params, off, case.inputs), params)
 
 
 def test_layer_normalisation_keeps_the_weights_of_every_gate():
@@ -193,14 +194,22 @@ def test_layer_normalisation_keeps_the_weights_of_every_gate():
     *('lstm', 1, F, H, 1, 'uniform'), layer_norm=True
   )
   toggles = lv.VARIANTS['janet'].toggles
-  params = models.init_model(jax.random.key(0), architecture, toggles)
+  params = jax.eval_shape(
+    lambda key: models.init_model(key, architecture, toggles),
+    jax.random.key(0),
+  )
   (layer,) = params['layers']
   assert layer.kernel.shape == (F, 4 * H) and layer.peephole is None
-  pruned = {**params, 'layers': layout.prune(params['layers'], toggles)}
-  inputs = jnp.ones((1, 2, F))
-  models.apply_model(params, architecture, toggles, inputs)
+
+  def apply(params, prune):
+    if prune:
+      params = {**params, 'layers': layout.prune(params['layers'], toggles)}
+    inputs = jnp.ones((1, 2, F))
+    return models.apply_model(params, architecture, toggles, inputs)
+
+  jax.eval_shape(lambda params: apply(params, False), params)
   with pytest.raises(AssertionError):
-    models.apply_model(pruned, architecture, toggles, inputs)
+    jax.eval_shape(lambda params: apply(params, True), params)
 
 
 def test_weights_of_before_are_taken_by_a_cell_of_now():

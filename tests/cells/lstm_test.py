@@ -15,7 +15,6 @@ import lstm_variants as lv
 from lstm_variants.cells import gates, lstm
 from tests.cells import settings
 
-NAMES = [n for n, v in lv.VARIANTS.items() if not v.alias_of]
 UNROLL = jax.jit(lv.unroll, static_argnums=1)
 
 
@@ -47,24 +46,6 @@ def test_every_traced_setting_equals_the_papers_equations(double, atol):
     assert_equals_reference(settings.pick(run, index), index, atol)
 
 
-@pytest.mark.parametrize('name', NAMES)
-def test_every_variant_in_single_precision_equals_the_papers_equations(name):
-  """From the zero carry, by `step` and by `unroll`, specialised."""
-  toggles = lv.VARIANTS[name].toggles
-  case = settings.random_case(3, gates=False)
-  zero = tuple(np.zeros_like(leaf) for leaf in case.carry)
-  expected, _ = settings.run_reference(toggles, case.params, case.inputs, zero)
-  hiddens, last = [], lstm.init_carry(toggles, (settings.BATCH,), 3)
-  for x_t in np.swapaxes(case.inputs, 0, 1):
-    last, hidden = lv.step(case.params, toggles, last, jnp.asarray(x_t))
-    hiddens.append(np.asarray(hidden))
-    np.testing.assert_array_equal(hidden, last.h)
-  np.testing.assert_allclose(np.stack(hiddens, 1), expected, atol=1e-5)
-  carry, unrolled = UNROLL(case.params, toggles, case.inputs)
-  np.testing.assert_allclose(unrolled, expected, atol=1e-5)
-  np.testing.assert_allclose(carry.c, last.c, atol=1e-6)
-
-
 def test_a_step_takes_any_batch_dimensions_and_a_plain_pair():
   case = settings.random_case(4, gates=False)
   params, x, (c, h, _) = jax.tree.map(
@@ -77,51 +58,6 @@ def test_a_step_takes_any_batch_dimensions_and_a_plain_pair():
   assert single.shape == (3,) and nested.shape == (2, 1, 3)
   np.testing.assert_allclose(single, expected[0], atol=1e-6)
   np.testing.assert_allclose(nested[:, 0], expected, atol=1e-6)
-
-
-def test_an_input_changes_the_hidden_states_from_its_step_on_and_no_earlier():
-  toggles, cases = settings.all_cases()
-  case = settings.stack_cases(cases)
-  before = settings.all_runs(True).hiddens
-  for s in range(settings.TIME):
-    inputs = case.inputs.copy()
-    inputs[:, :, s] += 1.0
-    with jax.enable_x64(True):
-      after = settings.run_traced(toggles, case._replace(inputs=inputs)).hiddens
-    np.testing.assert_array_equal(after[:, :, :s], before[:, :, :s])
-    changed = np.abs(after - before)[:, :, s:].max(axis=-1)
-    assert np.all(changed > 0)
-
-
-def test_carrying_the_state_over_any_split_equals_the_whole_sequence():
-  toggles, cases = settings.all_cases()
-  case = settings.stack_cases(cases)
-  whole = settings.all_runs(True)
-  unroll = jax.jit(jax.vmap(lv.unroll))
-  stacked = settings.stack_toggles(toggles)
-  for s in range(1, settings.TIME):
-    with jax.enable_x64(True):
-      carry, first = unroll(
-        case.params, stacked, case.inputs[:, :, :s], lv.Carry(*case.carry)
-      )
-      last, second = unroll(case.params, stacked, case.inputs[:, :, s:], carry)
-    halves = np.concatenate((first, second), axis=2)
-    np.testing.assert_allclose(halves, whole.hiddens, rtol=0, atol=1e-13)
-    for one, two in zip(last, whole.carry, strict=True):
-      np.testing.assert_allclose(one, two, rtol=0, atol=1e-13)
-
-
-def test_permuting_the_batch_permutes_the_outputs():
-  toggles, cases = settings.all_cases()
-  case = settings.stack_cases(cases)
-  turned = case._replace(
-    inputs=case.inputs[:, ::-1], carry=tuple(v[:, ::-1] for v in case.carry)
-  )
-  with jax.enable_x64(True):
-    run = settings.run_traced(toggles, turned)
-  expected = settings.all_runs(True)
-  np.testing.assert_allclose(run.hiddens[:, ::-1], expected.hiddens, atol=1e-14)
-  np.testing.assert_allclose(run.carry.c[:, ::-1], expected.carry.c, atol=1e-14)
 
 
 @pytest.mark.parametrize('name', lv.Toggles._fields)
@@ -165,6 +101,23 @@ def test_a_missing_gate_stays_one_whatever_traced_toggles_feed_it():
   run = settings.run_traced(rows + toggles[3:], case)
   np.testing.assert_array_equal(run.hiddens[1], run.hiddens[0])
   np.testing.assert_array_equal(run.hiddens[2], run.hiddens[0])
+
+
+def test_gates_of_traced_toggles_are_those_of_each():
+  case = jax.tree.map(jnp.float32, settings.random_case(2, gates=False))
+  carry, x = lv.Carry(*case.carry[:2]), case.inputs[:, 0]
+
+  @jax.jit
+  def show(on):
+    toggles = lv.Toggles(peephole_f=on, output_gate=on)
+    return lstm.gates(case.params, toggles, carry, x).values
+
+  on, off = show(True), show(False)
+  np.testing.assert_array_equal(off['o'], 1)
+  assert np.all(on['o'] < 1)
+  logit = np.log(on['f'] / (1 - on['f'])) - np.log(off['f'] / (1 - off['f']))
+  expected = case.params.peephole[1] * carry.c
+  np.testing.assert_allclose(logit, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize('static', [True, False])

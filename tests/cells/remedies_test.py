@@ -1,5 +1,6 @@
 """Layer normalisation, zoneout and recurrent dropout, from their papers."""
 
+import functools
 from typing import Any
 
 import jax
@@ -21,10 +22,15 @@ def draw(name: str, toggles: Any = None, seed: int = 0) -> Any:
   cell = cells.CELLS[name]
   # Traced, toggles leave out no weights.
   drawn = None if toggles is None else jax.tree.map(jnp.asarray, toggles)
-  params = cell.init_params(jax.random.key(seed), F, H, settings=drawn)
-  gains = remedies.init_gains(cell.gains, H, jnp.dtype('float32'))
+  shapes = jax.eval_shape(
+    lambda key: (
+      cell.init_params(key, F, H, settings=drawn),
+      remedies.init_gains(cell.gains, H, jnp.dtype('float32')),
+    ),
+    jax.random.key(0),
+  )
   params, gains = jax.tree.map(
-    lambda leaf: rng.normal(0.2, 0.7, leaf.shape), (params, gains)
+    lambda leaf: rng.normal(0.2, 0.7, leaf.shape), shapes
   )
   return cell, params, gains, rng.normal(size=(T, B, F))
 
@@ -114,18 +120,27 @@ def test_without_remedies_it_is_the_cell(name):
   toggles = lstm.Toggles(peephole_i=True) if name == 'lstm' else None
   with jax.enable_x64(True):
     cell, params, _, inputs = draw(name, toggles)
-    expected = cell.unroll(params, toggles, inputs, time_major=True)
-    for noise in (None, OFF, OFF._replace(key=jax.random.key(0))):
-      found = run(cell, params, toggles, inputs, noise=noise)
-      for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+    noises = (None, OFF, OFF._replace(key=jax.random.key(0)))
+    expected, *runs = jax.jit(
+      lambda params: [
+        cell.unroll(params, toggles, inputs, time_major=True),
+        *(run(cell, params, toggles, inputs, noise=n) for n in noises),
+      ]
+    )(params)
+  for one in runs:
+    for a, b in zip(*map(jax.tree.leaves, (one, expected)), strict=True):
+      np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
 
 
 def one_step(cell, params, toggles, noise, carry, x):
   """Advance by one step, and by one of the cell itself."""
-  after, _ = run(cell, params, toggles, x[None], None, noise, carry)
-  plain, _ = cell.step(params, toggles, carry, x)
-  return jax.tree.map(np.asarray, (after, plain))
+
+  @jax.jit
+  def both(params, carry, x):
+    after, _ = run(cell, params, toggles, x[None], None, noise, carry)
+    return after, cell.step(params, toggles, carry, x)[0]
+
+  return jax.tree.map(np.asarray, both(params, carry, x))
 
 
 def test_at_test_time_a_state_is_the_mean_of_what_zoneout_draws():
@@ -178,27 +193,27 @@ def test_recurrent_dropout_drops_candidates_and_nothing_of_the_state():
 
 
 def test_each_step_and_layer_draws_anew_and_segments_draw_alike():
-  architecture = models.Architecture('lstm', 2, F, 16, 1)
+  architecture = models.Architecture('lstm', 2, F, 4, 1, 'uniform')
   toggles = lstm.Toggles()
   params = models.init_model(jax.random.key(0), architecture, toggles)
   inputs = jnp.ones((B, 6, F))
   noise = remedies.Noise(jax.random.key(1), 0.3, 0.3, 0.3)
 
-  def outputs(noise, segment=None):
+  @functools.partial(jax.jit, static_argnums=1)
+  def outputs(key, segment=None):
     return models.apply_model(
-      params, architecture, toggles, inputs, noise=noise, segment=segment
+      *(params, architecture, toggles, inputs),
+      noise=noise._replace(key=key),
+      segment=segment,
     )[1]
 
-  np.testing.assert_allclose(outputs(noise, 4), outputs(noise), atol=1e-6)
-  other = noise._replace(key=jax.random.key(2))
-  assert np.abs(outputs(other) - outputs(noise)).max() > 1e-3
+  key, other = jax.random.split(jax.random.key(1))
+  np.testing.assert_allclose(outputs(key, 4), outputs(key), atol=1e-6)
+  assert np.abs(outputs(other) - outputs(key)).max() > 1e-3
   # One unit's fate is not that of the step before, nor of the other sequence.
   held = run(
     cells.CELLS['simple_rnn'],
-    jax.tree.map(
-      jnp.ones_like,
-      cells.CELLS['simple_rnn'].init_params(jax.random.key(0), F, H),
-    ),
+    jax.tree.map(np.ones_like, draw('simple_rnn')[1]),
     None,
     np.cumsum(np.ones((200, B, F), np.float32), axis=0) / 100,
     noise=remedies.Noise(jax.random.key(1), 0.0, 0.5, 0.0),
@@ -241,7 +256,9 @@ def test_every_layer_and_direction_has_a_key_of_its_own(monkeypatch):
     return real(*args)
 
   monkeypatch.setattr(remedies, 'unroll', spy)
-  architecture = models.Architecture('gru', 2, F, H, 1, bidirectional=True)
+  architecture = models.Architecture(
+    *('gru', 2, F, H, 1, 'uniform'), bidirectional=True
+  )
   params = models.init_model(jax.random.key(0), architecture)
   noise = remedies.Noise(jax.random.key(1), 0.0, 0.3, 0.0)
   models.apply_model(

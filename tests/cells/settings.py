@@ -136,9 +136,9 @@ def loss(
   return sum(terms[1:], terms[0]), (hiddens, last)
 
 
-_gradient = jax.value_and_grad(loss, argnums=(0, 2, 3), has_aux=True)
-_traced = jax.jit(jax.vmap(_gradient))
-_static = jax.jit(_gradient, static_argnums=1)
+_traced = jax.jit(
+  jax.vmap(jax.value_and_grad(loss, argnums=(0, 2, 3), has_aux=True))
+)
 
 
 class Run(NamedTuple):
@@ -162,13 +162,6 @@ def run_traced(settings: list[lv.Toggles], case: Case) -> Run:
   return _finish(
     _traced(case.params, toggles, case.inputs, case.carry, weights)
   )
-
-
-def run_static(toggles: lv.Toggles, case: Case) -> Run:
-  """Run one case with toggles known to the compiler."""
-  carry = case.carry if toggles.gate_recurrence else case.carry[:2]
-  weights = (case.on_hiddens, case.on_carry)
-  return _finish(_static(case.params, toggles, case.inputs, carry, weights))
 
 
 @functools.cache
