@@ -47,7 +47,7 @@ def _table(*registered: Any) -> Mapping[str, Field]:
     *fields.ROWS,
     *_toggles(),
     *_cell_settings(),
-    *optimizers.brought(),
+    *optimizers.own_rows(),
   )
   ordered: dict[str, Field] = {}
   for part in ('', 'task', 'model', 'optimizer', 'training'):
@@ -57,27 +57,27 @@ def _table(*registered: Any) -> Mapping[str, Field]:
   return ordered
 
 
-def foreign() -> frozenset[str]:
+def extension_fields() -> frozenset[str]:
   """Return the fields that only components of extensions read.
 
   The record of a run that uses none of these components leaves them out, so
   that it can be read where the extension is not installed.
   """
-  return _foreign(*_registered())
+  return _extension_fields(*_registered())
 
 
 @functools.lru_cache(maxsize=4)
-def _foreign(*registered: Any) -> frozenset[str]:
+def _extension_fields(*registered: Any) -> frozenset[str]:
   del registered
-  house = {row.name for row in (*fields.ROWS, *rows_lib.SHARED, *_toggles())}
+  built_in = {row.name for row in (*fields.ROWS, *rows_lib.SHARED, *_toggles())}
   for name, cell in cells.CELLS.items():
     if cells.CELLS.module_of(name) == registry.HOUSE:
-      house |= {_SETTING + setting for setting in cell.ranges}
+      built_in |= {_SETTING + setting for setting in cell.ranges}
   for components in (optimizers.OPTIMIZERS, optimizers.SCHEDULES):
     for name, component in components.items():
       if components.module_of(name) == registry.HOUSE:
-        house |= {row.name for row in component.fields}
-  return frozenset(table().keys() - house)
+        built_in |= {row.name for row in component.fields}
+  return frozenset(table().keys() - built_in)
 
 
 def _part(row: Field) -> str:
@@ -198,8 +198,8 @@ def check_read(
   """Refuse a field that is set and that the chosen component does not read.
 
   Args:
-    values: by dotted name, each checked by itself.
-    rows: from `table`.
+    values: the values of a config, by dotted name.
+    rows: what `table` returns.
     chosen: choosing field -> the component that it chooses.
     readers: returns choosing field -> every choice -> the fields that it reads;
       called for a refusal only, which names the choices that would do.

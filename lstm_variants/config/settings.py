@@ -346,13 +346,13 @@ def _switches(hyperparams: Mapping[str, float]) -> dict[str, bool]:
 def _make(
   values: Mapping[str, Any], without_data: base.Task | None = None
 ) -> tuple[Run, dict[str, schema.Component]]:
-  """Return the run of values that are each checked by themselves.
+  """Return the run of a config whose values are each valid by themselves.
 
   Returns:
     The run; and choosing field -> the component that it chooses.
 
   Raises:
-    InputError: values that contradict each other.
+    InputError: if values contradict each other.
   """
   config = fields.nest(values)
   task = without_data
@@ -363,7 +363,8 @@ def _make(
   choice = model_fields.choose(config['model'])
   model_fields.check_penalty(config)
   chosen = _components(config['optimizer'], choice)
-  omitted = schema.foreign() - _all_read(chosen)
+  # The record of a run has the fields of those extensions alone that it uses.
+  omitted = schema.extension_fields() - _all_read(chosen)
   kept = {k: v for k, v in fields.flatten(config) if k not in omitted}
   config = fields.nest(kept)
 

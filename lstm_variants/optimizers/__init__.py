@@ -220,8 +220,8 @@ OPTIMIZERS: registry.Registry[Optimizer] = registry.Registry(
 )
 
 
-def brought() -> Iterator[Field]:
-  """Yield the rows of fields that optimizers and schedules bring."""
+def own_rows() -> Iterator[Field]:
+  """Yield the fields that only optimizers and schedules read."""
   yield from rows.SHARED
   for optimizer in OPTIMIZERS.values():
     yield from optimizer.fields
@@ -240,6 +240,6 @@ def register_optimizer(name: str, optimizer: Optimizer) -> None:
     RegistryError: a name that is taken, or an optimizer that cannot train.
   """
   others = [other for key, other in OPTIMIZERS.items() if key != name]
-  brought_by = (*others, *SCHEDULES.values())
-  taken = [field for one in brought_by for field in one.fields]
+  components = (*others, *SCHEDULES.values())
+  taken = [field for component in components for field in component.fields]
   OPTIMIZERS.register(name, optimizer, functools.partial(check, taken=taken))

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a population needs to go on, in one file.
+"""Checkpoints: all that a population needs to be resumed, in one file.
 
     DIRECTORY/000000400.safetensors      after update 400
 

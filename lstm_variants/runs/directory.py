@@ -31,7 +31,7 @@ _OUT = '.overwritten'
 
 
 class Mode(enum.Enum):
-  """What to do with a study that is there."""
+  """What to do with a study that exists."""
 
   NEW = 'refuse'
   RESUME = '--resume'
@@ -39,13 +39,13 @@ class Mode(enum.Enum):
 
 
 class ExistsError(WorkdirError):
-  """A study is there, and nobody said what to do with it."""
+  """A study exists, and neither --resume nor --overwrite is given."""
 
   exit_status = 5
 
 
 class ResumeError(WorkdirError):
-  """There is nothing to go on with, or it was another study."""
+  """There is nothing to resume, or it is another study."""
 
   exit_status = 4
 
@@ -60,16 +60,16 @@ def check(
 
   Args:
     workdir: the directory; it need not exist.
-    runs: the resolved config of every run.
-    mode: what to do with a study that is there.
-    defaults: of the fields, by dotted name: what one that an older directory
-      lacks had there.
+    runs: the config of every run.
+    mode: what to do with a study that exists.
+    defaults: the default of every field, by dotted name, which fields had that
+      an older directory does not record.
 
   Raises:
-    WorkdirError: `workdir` is empty, a file, not writable, or holds other
+    WorkdirError: if `workdir` is '', a file, not writable, or holds other
       files.
-    ExistsError: it holds a study, and `mode` is NEW.
-    ResumeError: it holds no study to go on with, or one of other runs.
+    ExistsError: if it holds a study, and `mode` is NEW.
+    ResumeError: if `mode` is RESUME, and it holds no study, or other runs.
   """
   path = pathlib.Path(workdir)
   _check_place(workdir)
@@ -193,7 +193,7 @@ def _check_place(workdir: str) -> None:
 
 
 def _is_fresh(path: pathlib.Path) -> bool:
-  """Tell whether a directory is empty, but for what a killed start leaves."""
+  """Tell whether a directory is empty, except for files of a killed start."""
   leftovers = {files.LOCK, 'study.json' + files.ASIDE, 'populations', _OUT}
   names = {entry.name for entry in path.iterdir()}
   populations = path / 'populations'
@@ -208,9 +208,9 @@ def _check_same(
   new: Sequence[Any],
   defaults: Mapping[str, Any],
 ) -> None:
-  """Refuse to go on with other runs; name every difference.
+  """Refuse to resume other runs; name every difference.
 
-  A field that one of them lacks, being older, had its default there.
+  A field that an older directory does not record had its default.
   """
   differences: dict[str, str] = {}
   if len(old) != len(new):
@@ -232,7 +232,7 @@ def _check_same(
 
 
 def _clear(path: pathlib.Path) -> None:
-  """Remove what a study left; study.json is replaced by the next."""
+  """Remove a study's files, except study.json, which the next one replaces."""
   with files.refusals(path):
     if (path / 'populations').exists():
       os.replace(path / 'populations', path / _OUT)

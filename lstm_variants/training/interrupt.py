@@ -1,8 +1,8 @@
-"""SIGINT and SIGTERM: what runs is ended in order, or at once.
+"""SIGINT and SIGTERM: end a program in order, or at once.
 
-Python runs its handlers between two of its instructions only, and a compilation
-or a chunk of updates is one instruction that may take minutes. A thread of its
-own reads what the system tells, so that a signal is noticed inside them too.
+Python calls signal handlers only between two of its instructions, and a
+compilation or a chunk of updates is one instruction that may take minutes. A
+separate thread reads the signals from a pipe, and so notices them at any time.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _ECHO = 0.5
 
 
 class Interrupted(Exception):
-  """A signal asked for the end; what was trained, if anything, is saved.
+  """A signal asked for the end, and what was trained is saved.
 
   Attributes:
     exit_status: 128 + the number of the signal, as shells count: 130 or 143.
@@ -36,27 +36,27 @@ class Interrupted(Exception):
 
 
 class _State:
-  """State of the process, as signals are: which one to answer, and how."""
+  """The signal that the process has received, and how it is to be answered."""
 
   requested: int | None = None
   requested_at = 0.0
   deferred = False
-  # Between the thread that notices and the one that trains.
+  # Shared by the thread that reads the signals and the one that trains.
   lock = threading.Lock()
 
 
 def install() -> None:
-  """Notice the signals from now on; to be called by the main thread, once.
+  """Start to read signals; to be called once, by the main thread.
 
-  Outside of `deferred`, and for the second signal anywhere, the process ends at
+  Outside of `deferred`, and always for a second signal, the process ends at
   once with status 128 + the number of the signal. The same signal within half a
-  second is an echo of the first, not a second.
+  second counts as an echo of the first.
   """
   reader, writer = os.pipe()
   os.set_blocking(writer, False)
   signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
   for number in SIGNALS:
-    # What a shell has a program in the background ignore stays ignored.
+    # A shell may have set a signal of a background program to be ignored.
     if signal.getsignal(number) != signal.SIG_IGN:
       signal.signal(number, lambda *unused: None)
   threading.Thread(target=_watch, args=(reader,), daemon=True).start()
@@ -64,7 +64,7 @@ def install() -> None:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-  """Let the first signal wait for `check` while there is something to save."""
+  """Within the block, let the first signal wait until `check` is called."""
   with _State.lock:
     _State.deferred = True
   try:
@@ -75,18 +75,18 @@ def deferred() -> Iterator[None]:
 
 
 def requested() -> bool:
-  """Tell whether a signal waits."""
+  """Tell whether a signal is waiting for `check`."""
   return _State.requested is not None
 
 
 def check(saved: bool) -> None:
-  """End in order if a signal waits.
+  """End the program in order if a signal is waiting.
 
   Args:
-    saved: whether there is something to go on with.
+    saved: whether there is a checkpoint.
 
   Raises:
-    Interrupted: it does.
+    Interrupted: if a signal is waiting.
   """
   if _State.requested is not None:
     raise Interrupted(_State.requested, saved)
@@ -114,6 +114,6 @@ def _notice(number: int) -> None:
 
 
 def _tell(text: str) -> None:
-  """Write a line, past buffers that the interrupted code may hold."""
+  """Write a line to stderr without its buffer, which may be in use."""
   with contextlib.suppress(OSError):
     os.write(_STDERR, f'{text}\n'.encode())

@@ -1,4 +1,4 @@
-"""Patience: a population stops once none of its runs gets better any more."""
+"""Patience: a population stops when none of its runs improves any more."""
 
 from collections.abc import Mapping, Sequence
 import pathlib
@@ -10,16 +10,16 @@ from lstm_variants.runs import files
 
 
 class Patience(NamedTuple):
-  """What the evaluations so far have shown.
+  """The best losses so far, and when they were last improved.
 
-  It follows from the rows of metrics.jsonl alone, so that a population that
-  goes on from a checkpoint stops where it would have stopped at once.
+  It follows from the rows of metrics.jsonl alone, so that a resumed population
+  stops at the same update as one that was not interrupted.
 
   Attributes:
-    limit: `training.patience`, in updates; it is never over at 0.
-    best: the smallest held-out loss of each run, `[runs]`.
-    improved: updates done when the loss of some run was last the smallest.
-    update: of the last evaluation.
+    limit: `training.patience`, in updates; 0: without limit.
+    best: the smallest held-out loss of each run so far, `[runs]`.
+    improved: the update at which some run last reached a smaller loss.
+    update: the update of the last evaluation.
   """
 
   limit: int
@@ -29,7 +29,7 @@ class Patience(NamedTuple):
 
   @property
   def is_over(self) -> bool:
-    """Whether no run has got better for `limit` updates."""
+    """Whether no run has improved for `limit` updates."""
     return 0 < self.limit <= self.update - self.improved
 
 
@@ -44,9 +44,10 @@ def see(
   """Return the patience after an evaluation.
 
   Args:
-    patience: before it.
-    update: updates done.
-    losses: held-out, of each run; one that is not finite is no better.
+    patience: the patience before it.
+    update: the number of updates done.
+    losses: the held-out loss of each run; one that is not finite is no
+      improvement.
   """
   now = np.asarray(losses, np.float64)
   better = np.isfinite(now) & (now < patience.best)
@@ -58,12 +59,12 @@ def see(
 
 
 def read(limit: int, path: pathlib.Path, run_names: Sequence[str]) -> Patience:
-  """Return the patience after all the evaluations that were written down.
+  """Return the patience after all evaluations in a metrics.jsonl.
 
   Args:
     limit: `training.patience`.
-    path: of metrics.jsonl; its rows are in the order in which they were made.
-    run_names: of the population.
+    path: the file; its rows are in the order of the evaluations.
+    run_names: the names of the population's runs.
   """
   patience = begin(limit, len(run_names))
   if not limit:

@@ -1,4 +1,9 @@
-"""What earlier sessions left of a population: is it done, where to go on."""
+"""Resume a population: is it finished, and from which state does it go on.
+
+A killed process leaves `populations/NAME.partial` with checkpoints and
+metrics.jsonl. Training goes on from the newest whole checkpoint, and rows of
+metrics.jsonl that were written after it are dropped: they are computed again.
+"""
 
 from collections.abc import Callable
 import functools
@@ -17,7 +22,13 @@ CHECKPOINTS = 'checkpoints'
 
 
 class Start(NamedTuple):
-  """Where training starts: a saved state, None to begin with the first."""
+  """Where training starts.
+
+  Attributes:
+    state: the state of a checkpoint; None: there is none, training begins.
+    update: the number of updates done.
+    seconds: the time that training took before.
+  """
 
   state: step.State | None
   update: int
@@ -25,10 +36,11 @@ class Start(NamedTuple):
 
 
 def is_done(workdir: str, population: populations.Population) -> bool:
-  """Tell whether a population is finished, and no longer training is wanted.
+  """Tell whether a population is finished and need not be trained longer.
 
   Raises:
-    WorkdirError: what it left cannot be read, or it was trained longer.
+    WorkdirError: if its files cannot be read, or it was trained for more
+      updates than are wanted now.
   """
   name, wanted = population.name, population.settings.updates
   if not results.is_finished(workdir, name):
@@ -40,19 +52,20 @@ def is_done(workdir: str, population: populations.Population) -> bool:
       f'--config.training.updates={wanted}: {name} was trained for {trained}; '
       f'nearest: {trained}'
     )
-  # One that gave up goes on where it is given another patience.
-  gave_up = record.get('out_of_patience', False)
-  patient = record.get('patience', 0) == population.settings.patience
-  return trained == wanted and (patient or not gave_up)
+  if trained != wanted:
+    return False
+  # One that was stopped by its patience goes on with another patience.
+  same_patience = record.get('patience', 0) == population.settings.patience
+  return same_patience or not record.get('out_of_patience', False)
 
 
 def check_resumable(workdir: str, population: populations.Population) -> None:
   """Check that a population can be resumed; change nothing.
 
   Raises:
-    CheckpointError: there are checkpoints, and none can be used; or it is to be
-      trained longer, and there are none.
-    WorkdirError: what it left cannot be read, or it was trained longer.
+    CheckpointError: if there are checkpoints and none can be used, or if a
+      finished population is to be trained longer and has none.
+    WorkdirError: see `is_done`.
   """
   writer = writer_lib.PopulationWriter(workdir, population.name)
   if is_done(workdir, population):
@@ -70,58 +83,65 @@ def _load(
   population: populations.Population,
   warn: Callable[[str], None],
 ) -> tuple[step.State, checkpoint.Progress] | None:
-  """Read the newest checkpoint, wherever the population is, and check it."""
+  """Read and check the newest checkpoint of a population, finished or not."""
   settings = population.settings
   place = writer.final if writer.final.exists() else writer.partial
   saved = states.load(place / CHECKPOINTS, population, warn)
   if saved is None:
     return None
-  state, made = saved
-  if made.update > settings.updates or np.any(state.update != made.update):
+  state, progress = saved
+  if progress.update > settings.updates or np.any(
+    state.update != progress.update
+  ):
     raise directory.ResumeError(
       f'--config.training.updates={settings.updates}: {writer.final.name} is '
-      f'at update {made.update}; nearest: {made.update}'
+      f'at update {progress.update}; nearest: {progress.update}'
     )
   try:
     writer_lib.check_metrics(
-      place / results.METRICS, made.metrics_bytes, made.metrics_sha256
+      place / results.METRICS, progress.metrics_bytes, progress.metrics_sha256
     )
   except files.DamagedError as error:
     raise checkpoint.CheckpointError(
-      f'{error}: it does not go with checkpoint {made.update}; put it back, or '
-      'repeat the command with --overwrite to start anew'
+      f'{error}: it does not go with checkpoint {progress.update}; put it '
+      'back, or repeat the command with --overwrite to start anew'
     ) from error
-  return state, made
+  return state, progress
 
 
 def begin(
   writer: writer_lib.PopulationWriter, population: populations.Population
 ) -> Start:
-  """Take up what an earlier session left, or begin anew."""
+  """Begin a population, or resume it if it has a checkpoint.
+
+  Args:
+    writer: the writer of its results, which is started here.
+    population: the population.
+  """
   saved = _load(writer, population, console.warn)
   if saved is None:
     writer.start()
     return Start(None, 0, 0.0)
   if writer.final.exists():
     writer.reopen()
-  state, made = saved
-  dropped = writer.resume(made.metrics_bytes, made.metrics_sha256)
-  console.say(f'{writer.final.name}: going on after update {made.update}')
+  state, progress = saved
+  dropped = writer.resume(progress.metrics_bytes, progress.metrics_sha256)
+  console.say(f'{writer.final.name}: going on after update {progress.update}')
   if dropped:
     console.warn(
       f'{writer.partial}: dropped {dropped:,} bytes of later metrics'
     )
-  if made.made_by != made_by():
+  if progress.made_by != made_by():
     console.warn(
-      f'{writer.final.name}: saved by {made.made_by}, going on with '
+      f'{writer.final.name}: saved by {progress.made_by}, going on with '
       f'{made_by()}: roundings may differ'
     )
-  return Start(state, made.update, made.seconds)
+  return Start(state, progress.update, progress.seconds)
 
 
 @functools.cache
 def made_by() -> str:
-  """Describe versions and devices; others may round differently."""
+  """Describe the versions and devices on which rounding depends."""
   origin = provenance.describe()
   versions = ' '.join(f'{k} {v}' for k, v in origin['packages'].items())
   devices = f'{jax.device_count()} {jax.devices()[0].device_kind}'

@@ -173,10 +173,10 @@ def added(monkeypatch):
   later = optimizers.OPTIMIZERS['adam']._replace(fields=(row,))
   monkeypatch.setitem(optimizers.OPTIMIZERS._entries, 'adam', later)
   schema._table.cache_clear()
-  schema._foreign.cache_clear()
+  schema._extension_fields.cache_clear()
   yield row
   schema._table.cache_clear()
-  schema._foreign.cache_clear()
+  schema._extension_fields.cache_clear()
 
 
 def test_a_field_that_is_added_changes_no_identity(added, fork):

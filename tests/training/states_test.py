@@ -168,7 +168,7 @@ def extension(monkeypatch):
   )
   yield own
   schema._table.cache_clear()
-  schema._foreign.cache_clear()
+  schema._extension_fields.cache_clear()
 
 
 def test_a_study_has_nothing_of_a_component_that_it_does_not_use(extension):
