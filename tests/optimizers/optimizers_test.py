@@ -295,7 +295,7 @@ def test_an_optimizer_says_whether_weights_that_nobody_uses_matter(name):
 def test_an_optimizer_of_whole_arrays_trains_variants_apart(name, programs):
   runs = []
   for variant, rate in [('vanilla', 0.1), ('vanilla', 0.2), ('nfg', 0.1)]:
-    config: Any = default.get_config()
+    config: Any = default.default_config()
     config.optimizer.name = name
     config.optimizer.learning_rate = rate
     config.model.variant = variant

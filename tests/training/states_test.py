@@ -26,25 +26,25 @@ def test_a_state_of_any_optimizer_comes_back(tmp_path, optimizer, models):
     _run({'optimizer.name': optimizer, 'model.variant': model})
     for model in models
   ]
-  (members,) = populations.split(runs)
-  state = population.init_states(
-    members.settings, [run.hyperparams for run in members.runs]
-  )
-  digest = hashlib.sha256(b'').hexdigest()
-  checkpoint.save(
-    tmp_path,
-    members.identity,
-    states.named_leaves(state),
-    checkpoint.Progress(0, 0.0, 0, digest, 'here'),
-    1,
-  )
-  saved = states.load(tmp_path, members)
-  assert saved is not None
-  assert jax.tree.structure(saved[0]) == jax.tree.structure(state)
-  for one, other in zip(
-    jax.tree.leaves(saved[0]), jax.tree.leaves(state), strict=True
-  ):
-    np.testing.assert_array_equal(one, other)
+  for members in populations.split(runs):
+    state = population.init_states(
+      members.settings, [run.hyperparams for run in members.runs]
+    )
+    digest = hashlib.sha256(b'').hexdigest()
+    checkpoint.save(
+      tmp_path / members.name,
+      members.identity,
+      states.named_leaves(state),
+      checkpoint.Progress(0, 0.0, 0, digest, 'here'),
+      1,
+    )
+    saved = states.load(tmp_path / members.name, members)
+    assert saved is not None
+    assert jax.tree.structure(saved[0]) == jax.tree.structure(state)
+    for one, other in zip(
+      jax.tree.leaves(saved[0]), jax.tree.leaves(state), strict=True
+    ):
+      np.testing.assert_array_equal(one, other)
 
 
 def test_what_nothing_read_is_kept_when_a_study_goes_on(tmp_path, capsys):
