@@ -1,6 +1,7 @@
 """Populations: the runs of a study that share one compiled program."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+import functools
 from typing import NamedTuple
 
 from lstm_variants import optimizers
@@ -15,6 +16,7 @@ class Population(NamedTuple):
 
   Attributes:
     runs: the runs; their `config` is as the run directory records it.
+    places: of its runs among those of the study.
     settings: the settings of all of them.
     name: the name of its directory: task, cell, width, and a hash of the runs.
     identity: a hash of all that decides what the runs train.
@@ -23,6 +25,7 @@ class Population(NamedTuple):
   """
 
   runs: tuple[Run, ...]
+  places: tuple[int, ...]
   settings: Settings
   name: str
   identity: str
@@ -31,43 +34,66 @@ class Population(NamedTuple):
 
 
 def split(
-  runs: Iterable[Run], study_format: record.Format | None = None
+  runs: Iterable[Run],
+  study_format: record.Format | None = None,
+  existing: Iterable[str] = (),
 ) -> list[Population]:
   """Split the runs of a study into populations.
+
+  Runs of equal settings share one. Under an optimizer that looks at whole
+  arrays each setting of the toggles has its own: in the arrays of a shared one
+  are weights that only some of its runs use, and they would count.
 
   Args:
     runs: all runs of the study.
     study_format: how its directory records them; None: as a new directory does.
+    existing: names of the populations that its directory has. What was trained
+      together stays together, and apart what was apart, whatever is known of
+      the optimizer today.
   """
   runs = list(runs)
   study_format = study_format or record.new(schema.defaults())
-  digits = study_format.digits(len(runs))
-  groups: dict[tuple[Settings, Toggles | None], list[Run]] = {}
-  for run in runs:
-    recorded = run._replace(config=study_format.record(run.config))
-    groups.setdefault((run.settings, _separating(run)), []).append(recorded)
-  return [_population(group, study_format, digits) for group in groups.values()]
+  groups: dict[Settings, list[int]] = {}
+  for place, run in enumerate(runs):
+    groups.setdefault(run.settings, []).append(place)
+  make = functools.partial(_population, runs, study_format)
+  existing, populations = set(existing), []
+  for settings, places in groups.items():
+    usual, other = [places], _apart(runs, places)
+    if not optimizers.OPTIMIZERS[settings.optimizer].elementwise:
+      usual, other = other, usual
+    made = [*map(make, usual)]
+    if existing and usual != other:
+      others = [*map(make, other)]
+      if not existing.isdisjoint(one.name for one in others):
+        made = others
+    populations += made
+  return populations
 
 
-def _separating(run: Run) -> Toggles | None:
-  """Return the toggles if they divide runs into populations, None if not.
-
-  Runs of a program share the shapes of arrays, which have weights that only
-  some of the runs use. An optimizer that looks at whole arrays would see these
-  weights: with it each population has runs of equal toggles.
-  """
-  optimizer = optimizers.OPTIMIZERS[run.settings.optimizer]
-  return None if optimizer.elementwise else run.hyperparams.toggles
+def _apart(runs: Sequence[Run], places: Sequence[int]) -> list[list[int]]:
+  """Return places of runs by the toggles of the runs."""
+  groups: dict[Toggles | None, list[int]] = {}
+  for place in places:
+    groups.setdefault(runs[place].hyperparams.toggles, []).append(place)
+  return [*groups.values()]
 
 
 def _population(
-  runs: list[Run], study_format: record.Format, digits: int
+  study: Sequence[Run], study_format: record.Format, places: Sequence[int]
 ) -> Population:
+  """Make a population of the runs at some places of a study."""
+  digits = study_format.digits(len(study))
+  runs = [
+    study[place]._replace(config=study_format.record(study[place].config))
+    for place in places
+  ]
   settings = runs[0].settings
   identity = study_format.hash([run.config for run in runs])
   name = f'{settings.task_label}_{settings.cell}{settings.hidden_features}'
   return Population(
     runs=tuple(runs),
+    places=tuple(places),
     settings=settings,
     name=f'{name}_{identity[:digits]}',
     identity=identity,

@@ -167,7 +167,8 @@ def train(
   _check_given(runs, given)
   configs = [run.config for run in runs]
   directory.check(workdir, configs, mode, defaults)
-  members = populations.split(runs, study_format)
+  existing = () if resumed is None else results.populations(workdir)
+  members = populations.split(runs, study_format, existing)
   _check_machine(workdir, members)
   tasks = _describe_tasks(runs, study_format)
   with directory.open_study(

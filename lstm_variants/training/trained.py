@@ -94,16 +94,11 @@ def read(workdir: str) -> Saved:
       f'ours ({type(error).__name__}: {error}); choose another study'
     ) from error
   study_format = record.of_study(study, schema.defaults())
-  members = populations.split(runs, study_format)
-  # `split` keeps the order of the runs within each population.
-  order: dict[settings.Settings, int] = {
-    population.settings: place for place, population in enumerate(members)
-  }
-  counts, places = [0] * len(members), []
-  for run in runs:
-    place = order[run.settings]
-    places.append((place, counts[place]))
-    counts[place] += 1
+  members = populations.split(runs, study_format, results.populations(workdir))
+  places = [(0, 0)] * len(runs)
+  for place, population in enumerate(members):
+    for lane, index in enumerate(population.places):
+      places[index] = (place, lane)
   names = [members[place].run_names[lane] for place, lane in places]
   return Saved(
     workdir, tuple(runs), tuple(names), tuple(members), tuple(places)
