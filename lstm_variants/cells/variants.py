@@ -145,7 +145,16 @@ def check_variant(variant: Variant) -> None:
   if not isinstance(variant.toggles, Toggles):
     raise ValueError(f'toggles={variant.toggles!r} are no lv.Toggles(…)')
   check_toggles(variant.toggles)
-  for toggle, value in variant.toggles._asdict().items():
+  check_static(variant.toggles)
+
+
+def check_static(toggles: Toggles) -> None:
+  """Refuse toggles that are arrays, for a program of their own.
+
+  Raises:
+    ValueError: which toggle; one line.
+  """
+  for toggle, value in toggles._asdict().items():
     if not is_static(value):
       raise ValueError(
         f'{toggle}: an array, must be a Python value; nearest: bool({toggle})'

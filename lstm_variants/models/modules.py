@@ -9,19 +9,21 @@ import jax.numpy as jnp
 from lstm_variants import cells, models
 from lstm_variants import names as names_lib
 from lstm_variants.cells import contract, lstm, remedies, unroll
-from lstm_variants.cells.variants import find_toggles
+from lstm_variants.cells.variants import check_static, find_toggles
 
 
 def find_settings(name: str, settings: Any, hidden_features: int) -> Any:
   """Return the checked settings of a cell, given them, a variant or None.
 
   Raises:
-    ValueError: settings that the cell does not have, or that contradict each
-      other.
+    ValueError: settings that the cell does not have, that contradict each
+      other, or toggles that are arrays: those of a module are static.
   """
   cell = cells.CELLS[name]
   if cell.toggled:
-    return find_toggles('vanilla' if settings is None else settings)
+    toggles = find_toggles('vanilla' if settings is None else settings)
+    check_static(toggles)
+    return toggles
   if settings is None:
     return cell.settings
   cells.check_settings(name, settings, hidden_features)

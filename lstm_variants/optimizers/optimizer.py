@@ -125,6 +125,21 @@ def _check_default(field: Field) -> None:
       f'field {field.name!r}: its rule is of the registries of the house; '
       'nearest: rules.Choice'
     )
+  if field.role not in (fields.PROGRAM, fields.RUN):
+    raise ValueError(
+      f'field {field.name!r}: role={field.role!r}, must be lv.PROGRAM or '
+      'lv.RUN; nearest: lv.PROGRAM'
+    )
+  if field.switch:
+    raise ValueError(
+      f'field {field.name!r}: switch={field.switch!r} is of the parts of a '
+      "model; nearest: switch=''"
+    )
+  if not isinstance(field.default, (type(None), bool, int, float, str)):
+    raise ValueError(
+      f'field {field.name!r}: its default is a {type(field.default).__name__}, '
+      'a field holds a number, a text or a boolean'
+    )
   if field.default is None and not isinstance(field.rule, rules.Open):
     raise ValueError(
       f'field {field.name!r}: has no default; nearest: one, or '
@@ -138,7 +153,7 @@ def _check_default(field: Field) -> None:
       f'field {field.name!r}: its rule refuses its default '
       f'({type(error).__name__}: {text})'
     ) from error
-  traced = field.role is fields.RUN or bool(field.switch)
+  traced = field.role is fields.RUN
   if traced and not isinstance(field.rule, (rules.Real, rules.Integer)):
     raise ValueError(
       f'field {field.name!r}: a traced one is a number, whose rule is '

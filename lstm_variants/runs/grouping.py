@@ -146,7 +146,10 @@ def final_loss(run: Run) -> float | None:
 
 
 def _varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-  """Return the names with more than one value that belong into a label."""
+  """Return the names with more than one value that belong into a label.
+
+  A field that only some components bring counts among their runs.
+  """
   names = dict.fromkeys(name for config in configs for name in config)
   return [
     name
@@ -154,7 +157,7 @@ def _varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     if not f'{name}.'.startswith(
       tuple(f'{n.rstrip(".")}.' for n in _NOT_IN_LABEL)
     )
-    and len({hashable(config.get(name)) for config in configs}) > 1
+    and len({hashable(c[name]) for c in configs if name in c}) > 1
   ]
 
 

@@ -216,6 +216,10 @@ def test_the_cell_computes_in_its_dtype_on_float32_parameters():
   [
     ({'toggles': 'vanila'}, 'vanila'),
     ({'toggles': lv.Toggles(coupled=True, peephole_f=True)}, 'peephole_f'),
+    (
+      {'toggles': lv.Toggles(peephole_i=jnp.array(True))},
+      r'nearest: bool\(peephole_i\)$',
+    ),
     ({'cell': 'gur'}, 'gur'),
     ({'num_layers': 0}, 'num_layers'),
     ({'recurrent_init': 'zeros'}, 'recurrent_init'),

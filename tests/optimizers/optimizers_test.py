@@ -368,6 +368,9 @@ def _with(*own: Any) -> optimizers.Optimizer:
     ('mine', _with(OWN._replace(by='')), "nearest: by='optimizer.name'"),
     ('mine', _with(OWN._replace(default=-1.0)), 'must be > 0; for example 1'),
     ('mine', _with(OWN._replace(default=None)), 'has no default'),
+    ('mine', _with(OWN._replace(role=fields.CONDUCT)), 'nearest: lv.PROGRAM'),
+    ('mine', _with(OWN._replace(switch='batch_size')), "nearest: switch=''"),
+    ('mine', _with(OWN._replace(default=[1.0])), 'its default is a list'),
     ('mine', _with(OWN._replace(rule=None)), 'refuses its default (Attrib'),
     (
       'mine',

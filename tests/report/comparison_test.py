@@ -97,6 +97,25 @@ def test_when_a_run_was_looked_at_and_saved_does_not_enter_labels(tmp_path):
   assert not math.isnan(rows[1].welch)
 
 
+def test_what_only_some_runs_have_enters_no_label_if_it_is_the_same(tmp_path):
+  runs = [
+    fixture.run(ADDING, model, seed, None, 0.1 * seed)
+    for model in ('vanilla', 'peephole')
+    for seed in (1, 2)
+  ]
+  for row in runs[2:]:
+    row['config']['optimizer'] |= {'sharpness': 2.0}
+  rows = _compare(tmp_path, runs)
+  assert [row.label for row in rows] == ['vanilla', 'peephole']
+  runs[3]['config']['optimizer'] |= {'sharpness': 3.0}
+  labels = [row.label for row in _compare(tmp_path / 'two', runs)]
+  assert labels == [
+    'vanilla',
+    'peephole, sharpness=2.0',
+    'peephole, sharpness=3.0',
+  ]
+
+
 def test_how_long_a_run_was_trained_enters_its_label(tmp_path):
   runs = [
     fixture.run(ADDING, 'vanilla', seed, None, 0.1 * seed) for seed in (1, 2)
