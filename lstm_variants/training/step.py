@@ -226,7 +226,7 @@ def _gradient(
 ) -> tuple[jax.Array, jax.Array, Any]:
   """Return loss, errors of the sequences, and gradient of an update.
 
-  With `training.accumulation` = k the loss and the gradient are means over k
+  With `optimizer.accumulation` = k the loss and the gradient are means over k
   batches; those of update u are the batches k u … k u + k − 1 of the run.
   """
   count = settings.accumulation
