@@ -21,13 +21,17 @@ def find_settings(name: str, settings: Any, hidden_features: int) -> Any:
   """
   cell = cells.CELLS[name]
   if cell.toggled:
-    toggles = find_toggles('vanilla' if settings is None else settings)
-    check_static(toggles)
-    return toggles
+    return _find_static(settings)
   if settings is None:
     return cell.settings
   cells.check_settings(name, settings, hidden_features)
   return settings
+
+
+def _find_static(toggles: Any) -> lstm.Toggles:
+  toggles = find_toggles('vanilla' if toggles is None else toggles)
+  check_static(toggles)
+  return toggles
 
 
 class RNNCell(nnx.RNNCellBase):
@@ -271,7 +275,8 @@ class SequenceModel(nnx.Module):
         layer_norm, learned_carry, residual, bidirectional, embedding_features.
 
     Raises:
-      ValueError: an unknown name, contradicting toggles, no place for one.
+      ValueError: an unknown name, contradicting toggles, toggles that are
+        arrays, no place for one.
     """
     self.architecture = models.Architecture(
       cell,
@@ -286,7 +291,7 @@ class SequenceModel(nnx.Module):
     toggled = cells.CELLS[cell].toggled
     if not toggled and toggles is not None:
       raise ValueError(f'cell {cell!r} has no toggles; leave them out')
-    self.toggles = find_toggles(toggles or 'vanilla') if toggled else None
+    self.toggles = _find_static(toggles) if toggled else None
     params = models.init_model(
       rngs.params(),
       self.architecture,

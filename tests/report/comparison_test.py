@@ -120,7 +120,8 @@ def test_how_long_a_run_was_trained_enters_its_label(tmp_path):
   runs = [
     fixture.run(ADDING, 'vanilla', seed, None, 0.1 * seed) for seed in (1, 2)
   ]
-  runs[1]['config']['training'] |= {'updates': 7}
+  for run, updates in zip(runs, (5, 7), strict=True):
+    run['config']['training'] |= {'updates': updates}
   labels = [row.label for row in _compare(tmp_path, runs)]
   assert len(labels) == 2 and 'vanilla, updates=7' in labels
 
