@@ -95,9 +95,8 @@ READING = (
   Part(
     'cells/lstm.py',
     ('Params', 'unroll', 'project', 'apply_gates', 'reveal'),
-    'the cell: its scan over time, its equations',
+    'the cell: its unroll, its equations',
   ),
-  Part('cells/gates.py', ('scan',), 'the same equations in the form that runs'),
   Part(
     'training/records.py',
     ('metric_rows', 'run_rows'),
