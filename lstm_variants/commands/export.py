@@ -3,15 +3,15 @@
     lstm-variants export --workdir=runs/adding \\
         --run=peephole_seed0_0a1b2c3d --out=model.onnx
 
-Takes the final parameters of a run that is finished, and of one that is not the
-newest checkpoint that is whole. The ids of the runs are in
-WORKDIR/populations/NAME/runs.jsonl, and without --run they are listed. --out
-ends in .onnx, or in .safetensors for the weights as torch names them: those of
-an LSTM under `lstm.`, those of a Linear under `readout.`, those of an Embedding
-under `embedding.`.
+--run is an id, as in WORKDIR/populations/NAME/runs.jsonl, or what only one run
+has: a beginning of its id (vanilla_seed0), fields (variant=vanilla,seed=0), or
+`best`, the lowest final held-out loss of the runs that did not diverge. Without
+--run the ids are listed. Of a run that is not finished the newest checkpoint
+that is whole is taken. --out ends in .onnx, or in .safetensors for the weights
+as torch names them: those of an LSTM under `lstm.`, those of a Linear under
+`readout.`, those of an Embedding under `embedding.`.
 """
 
-from collections.abc import Sequence
 import contextlib
 import pathlib
 from typing import Any
@@ -21,17 +21,16 @@ import numpy as np
 import safetensors.numpy
 
 from lstm_variants import bridges, console
-from lstm_variants import names as names_lib
 from lstm_variants.bridges import onnx as onnx_lib
 from lstm_variants.commands import command, config_file
 from lstm_variants.runs import files
 from lstm_variants.training import trained
 
 SUFFIXES = ('.onnx', '.safetensors')
-# Of the ids that a refusal lists.
-MOST_IDS = 8
 _WORKDIR = command.define_workdir()
-_RUN = flags.DEFINE_string('run', None, 'The id of the run, as in runs.jsonl.')
+_RUN = flags.DEFINE_string(
+  'run', None, 'The run: its id or a beginning of it, FIELD=VALUE,…, or best.'
+)
 _OUT = flags.DEFINE_string('out', None, 'The file, .onnx or .safetensors.')
 
 
@@ -40,7 +39,7 @@ def main() -> None:
   out = _checked_out()
   saved = trained.read(_WORKDIR.value)
   ids = saved.names
-  index = _chosen(ids)
+  index = trained.find(saved, _RUN.value)
   model = trained.load(saved, index)
   data, shapes = _translate(out, model)
   with files.refusals(out.parent):
@@ -90,25 +89,6 @@ def _checked_out() -> pathlib.Path:
       f'--out={out}: is a directory; nearest: {out / "model"}{out.suffix}'
     )
   return out
-
-
-def _chosen(ids: Sequence[str]) -> int:
-  """Return the place of --run among the ids.
-
-  Raises:
-    UsageError: it is missing, or none of them.
-  """
-  if _RUN.value in ids:
-    return ids.index(_RUN.value)
-  if _RUN.value is None:
-    raise config_file.UsageError(
-      f'--run: missing; nearest: --run={ids[0]}; choices: '
-      f'{names_lib.some(ids, MOST_IDS)}'
-    )
-  raise config_file.UsageError(
-    f'--run={_RUN.value}: unknown'
-    + names_lib.tail(_RUN.value, ids, '--run={}'.format, MOST_IDS)
-  )
 
 
 def _translate(

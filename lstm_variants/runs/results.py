@@ -123,13 +123,22 @@ def read_runs(workdir: str) -> list[dict[str, Any]]:
     WorkdirError: no study, or no finished run.
   """
   read_study(workdir)
-  rows = _read_rows(workdir, *_RUNS)
+  rows = read_rows(workdir)
   if not rows:
     raise WorkdirError(
       f'--workdir={workdir}: holds no finished runs; repeat the command that '
       'made it with --resume'
     )
   return rows
+
+
+def read_rows(workdir: str) -> list[dict[str, Any]]:
+  """Read the rows of all finished runs, none where none is finished.
+
+  Raises:
+    WorkdirError: they cannot be read.
+  """
+  return _read_rows(workdir, *_RUNS)
 
 
 def read_metrics(workdir: str) -> list[dict[str, Any]]:

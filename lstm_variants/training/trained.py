@@ -20,7 +20,14 @@ from lstm_variants.config import (
   schema,
   settings,
 )
-from lstm_variants.runs import checkpoint, files, record, results
+from lstm_variants.runs import (
+  checkpoint,
+  choice,
+  files,
+  grouping,
+  record,
+  results,
+)
 from lstm_variants.tasks import base, recorded
 from lstm_variants.training import given, resume, states
 from lstm_variants.training import population as compiled
@@ -181,6 +188,34 @@ def _run_of(
   for name in infinite & values.keys():
     values[name] = math.inf if values[name] is None else values[name]
   return settings.from_record(fields.nest(values), without_data)
+
+
+def find(saved: Saved, wanted: str | None) -> int:
+  """Return the index of the run that is meant.
+
+  Args:
+    saved: from `read`.
+    wanted: its id, the beginning of its id, some of its fields, or 'best', as
+      `runs.choice` has them.
+
+  Raises:
+    RunError: none is meant, or more than one.
+    WorkdirError: rows of finished runs cannot be read.
+  """
+  facts = {
+    name: {
+      **dict(fields.flatten(run.config)),
+      'model': run.model,
+      'task': run.settings.task_label,
+    }
+    for name, run in zip(saved.names, saved.runs, strict=True)
+  }
+  losses = {
+    row['id']: loss
+    for row in results.read_rows(saved.workdir)
+    if (loss := grouping.final_loss(row)) is not None
+  }
+  return saved.names.index(choice.choose(wanted, facts, losses))
 
 
 def load(saved: Saved, index: int) -> Trained:
