@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import io
 import logging
 import re
+import shlex
 import sys
 import textwrap
 import types
@@ -256,6 +257,14 @@ def _fields_help() -> Iterator[str]:
       break_long_words=False,
       break_on_hyphens=False,
     )
+
+
+def say_results(workdir: str) -> None:
+  """Say where the results of a training are, and what to do next."""
+  console.say(f'results: {workdir}')
+  console.say(
+    f'next: {console.command_line("compare")} --workdir={shlex.quote(workdir)}'
+  )
 
 
 def _refuse(error: Exception) -> NoReturn:

@@ -39,6 +39,7 @@ def main() -> None:
   name = pathlib.Path(config_file.split_argument(path)[0]).stem
   backend.check()
   local.train(_WORKDIR.value, name, _CONFIG.value, runs, mode, weights)
+  command.say_results(_WORKDIR.value)
 
 
 def _load_grid(path: str) -> Callable[[Any], Iterable[Any]]:

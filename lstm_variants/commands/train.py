@@ -36,3 +36,4 @@ def main() -> None:
   run = local.check(_CONFIG.value, record)
   backend.check()
   local.train(_WORKDIR.value, 'train', _CONFIG.value, [run], mode, weights)
+  command.say_results(_WORKDIR.value)

@@ -17,6 +17,7 @@ from lstm_variants.tasks import recorded as recorded_tasks
 from lstm_variants.training import given as given_lib
 from lstm_variants.training import interrupt, loop, memory, resume, watching
 from lstm_variants.training import population as population_lib
+from lstm_variants.training import progress as progress_lib
 
 MOST_RUNS = 100_000
 
@@ -185,12 +186,7 @@ def train(
     console.say(f'{name}: {len(runs)} runs in {len(members)} compiled programs')
     if given is not None:
       given_lib.save(workdir, given)
-    diverged = [_train_one(workdir, member, given, watch) for member in members]
-  if all(diverged):
-    raise DivergedError(
-      f'--workdir={workdir}: every run diverged; the results are written; try '
-      'a smaller --config.optimizer.learning_rate'
-    )
+    _train_all(workdir, name, members, given, watch)
 
 
 def recorded(workdir: str, mode: directory.Mode) -> Sequence[Mapping[str, Any]]:
@@ -287,29 +283,38 @@ def _check_resumable(
     resume.check_resumable(workdir, population)
 
 
-def _train_one(
+def _train_all(
   workdir: str,
-  population: populations.Population,
+  name: str,
+  members: Sequence[populations.Population],
   given: given_lib.Given | None,
   watch: watching.Watch,
-) -> bool:
-  """Train a population unless it is finished.
+) -> None:
+  """Train the populations of a study that are not finished.
 
-  Returns:
-    Whether every run of it diverged.
+  Raises:
+    DivergedError: if every run of every population diverged.
   """
-  name = population.name
-  if resume.is_done(workdir, population):
-    console.say(f'{name}: already finished')
-    return results.is_all_diverged(workdir, name)
-  hint = population_lib.idle_devices_hint(
-    population.settings, len(population.runs)
-  )
-  if hint:
-    console.say(f'{name}: {hint}')
-  diverged = loop.train_population(workdir, population, given, watch)
-  interrupt.check(saved=True)
-  return diverged
+  parts = [progress_lib.part(member) for member in members]
+  done = [one.name for one in members if resume.is_done(workdir, one)]
+  diverged = [results.is_all_diverged(workdir, one) for one in done]
+  pending = [one for one in members if one.name not in set(done)]
+  with progress_lib.Progress(name, parts) as progress:
+    for finished in done:
+      progress.skip(finished)
+    for member in pending:
+      hint = population_lib.idle_devices_hint(member.settings, len(member.runs))
+      if hint:
+        console.say(f'{member.name}: {hint}')
+      diverged.append(
+        loop.train_population(workdir, member, given, watch, progress)
+      )
+      interrupt.check(saved=True)
+  if all(diverged):
+    raise DivergedError(
+      f'--workdir={workdir}: every run diverged; the results are written; try '
+      'a smaller --config.optimizer.learning_rate'
+    )
 
 
 def _describe_tasks(

@@ -16,6 +16,8 @@ from lstm_variants.runs import files
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
+# Who draws hides it.
+_SHOW_CURSOR = '\x1b[?25h'
 # `timeout` signals the program and then its group; make passes on a Ctrl-C that
 # its children got too. Within so many seconds that is one wish, not two.
 _ECHO = 0.5
@@ -41,6 +43,8 @@ class _State:
   requested: int | None = None
   requested_at = 0.0
   deferred = False
+  # Whether somebody draws on the terminal, who tells of a signal that waits.
+  drawn = False
   # Shared by the thread that reads the signals and the one that trains.
   lock = threading.Lock()
 
@@ -79,6 +83,17 @@ def requested() -> bool:
   return _State.requested is not None
 
 
+def requested_name() -> str:
+  """Return the name of the signal that waits, empty if none does."""
+  number = _State.requested
+  return '' if number is None else signal.Signals(number).name
+
+
+def announce_elsewhere(drawn: bool) -> None:
+  """Leave it to somebody who draws on the terminal to tell what waits."""
+  _State.drawn = drawn
+
+
 def check(saved: bool) -> None:
   """End the program in order if a signal is waiting.
 
@@ -106,8 +121,11 @@ def _notice(number: int) -> None:
       return
     if _State.deferred and _State.requested is None:
       _State.requested, _State.requested_at = number, now
-      _tell(f'{name}: saving after this chunk; once more ends at once')
+      if not _State.drawn:
+        _tell(f'{name}: saving after this chunk; once more ends at once')
       return
+  if _State.drawn:
+    _tell(_SHOW_CURSOR)
   _tell(f'{name}: ended at once; what was saved before is whole')
   files.release_locks()
   os._exit(128 + number)

@@ -41,8 +41,9 @@ Observer = Callable[[_State, records.Record], None]
 def train_population(
   workdir: str,
   population: populations.Population,
-  given: given_lib.Given | None = None,
-  watch: watching.Watch = watching.NOBODY,
+  given: given_lib.Given | None,
+  watch: watching.Watch,
+  progress: progress_lib.Progress,
 ) -> bool:
   """Train a population and write its results.
 
@@ -53,6 +54,7 @@ def train_population(
     population: what `populations.split` made.
     given: the weights with which all runs begin; None: each run draws its own.
     watch: who looks on.
+    progress: shows the whole study; it has this population as a part.
 
   Returns:
     Whether every run diverged.
@@ -68,9 +70,7 @@ def train_population(
     writer = stack.enter_context(writer_lib.PopulationWriter(workdir, name))
     stack.enter_context(jax.enable_x64(settings.dtype == 'float64'))
     start = resume.begin(writer, population)
-    progress = stack.enter_context(
-      progress_lib.Progress(name, len(population.runs), settings.updates)
-    )
+    progress.begin(name)
     trackers = stack.enter_context(
       tracking.Tracking(workdir, population, writer)
     )
@@ -86,7 +86,7 @@ def train_population(
     state, final, patience = _train(
       settings, compiled, start, patience, observe, saver
     )
-    progress.show(records.report(state, final), last=True)
+    progress.end()
     runs = records.run_rows(population, state, final, saver.seconds())
     trackers.finish(runs)
     writer.finish(
@@ -120,7 +120,7 @@ def _observe(
   rows = records.metric_rows(population, state, record)
   writer.append_metrics(rows)
   trackers.log(rows)
-  progress.show(records.report(state, record))
+  progress.show(records.report(population, state, record))
   update, updates = int(state.update[0]), population.settings.updates
   watch.see(watching.Evaluation(population.name, update, updates, rows))
 

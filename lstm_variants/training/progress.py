@@ -1,14 +1,45 @@
-"""Progress of a population: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a study: a panel on a terminal, plain lines elsewhere.
 
+The panel has three lines, whatever happens, none wider than the terminal:
+
+    quickstart: population 2/5, runs 5/25 done, 0:03:12 left at most
+    ⠋ adding-urnn16-T100_lstm32_7bfac14f ━━━━━╌╌╌ 1200/2000 85.2 updates/s
+      loss: vanilla 0.01234, peephole 0.0145; solved 3/5
+
+The time left is reckoned from what was measured: the time per unit of work of
+this session, where the work of a population is that of its updates (`work`),
+and the time that compiling took. It is the most, as training may stop earlier.
+"""
+
+from collections.abc import Mapping, Sequence
+import datetime
+import functools
 import math
 import sys
 import time
 from typing import NamedTuple
 
 import rich.console
-import rich.progress
+import rich.live
+import rich.progress_bar
+import rich.table
+import rich.text
 
-from lstm_variants import console
+from lstm_variants import console, models
+from lstm_variants.config import populations
+from lstm_variants.training import interrupt
+
+# Seconds between two plain lines, at first and later: a share of the time
+# since the start, so that their number grows slowly.
+_PAUSE, _SHARE = 5.0, 0.1
+# Of so many populations each one's begin and end is worth a line.
+_FEW = 20
+_PER_SECOND = 5
+_SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'
+_PLAIN_SPINNER = '|/-\\'
+# What a time step costs beside its products, in parameters; about right for a
+# CPU, and only needed where a study mixes sizes.
+_OVERHEAD = 2000
 
 
 class Report(NamedTuple):
@@ -18,76 +49,312 @@ class Report(NamedTuple):
     update: updates done.
     solved: runs that met their success criterion.
     diverged: runs that are frozen.
-    loss: median held-out loss of the runs.
+    losses: model -> the median held-out loss of its runs.
   """
 
   update: int
   solved: int
   diverged: int
-  loss: float
+  losses: Mapping[str, float]
 
 
-# Seconds between two plain lines.
-_PAUSE = 5.0
+class Part(NamedTuple):
+  """A population, as its progress is reckoned.
+
+  Attributes:
+    name: of the population.
+    runs: in it.
+    updates: at most.
+    work: of one update of all its runs, in a unit that all populations share.
+  """
+
+  name: str
+  runs: int
+  updates: int
+  work: float
+
+
+def part(population: populations.Population) -> Part:
+  """Return a population as its progress is reckoned."""
+  settings, runs = population.settings, population.runs
+  params = models.count_params(
+    settings.architecture, runs[0].hyperparams.toggles
+  )
+  steps = len(runs) * settings.sequences_per_update * settings.task.length
+  work = float(steps * (params + _OVERHEAD))
+  return Part(population.name, len(runs), settings.updates, work)
 
 
 class Progress:
-  """Shows the progress of one population; a context manager."""
+  """Shows the progress of a study; a context manager.
 
-  def __init__(self, name: str, runs: int, updates: int):
-    self._name, self._runs, self._updates = name, runs, updates
-    self._started, self._first = time.monotonic(), 0
+  with Progress('quickstart', parts) as progress:
+    for name in names:
+      progress.begin(name)
+      progress.start(update)
+      progress.show(report)
+      progress.end()
+  """
+
+  def __init__(self, study: str, parts: Sequence[Part]):
+    self._study = study
+    self._parts = {one.name: one for one in parts}
+    self._clock = _Clock(parts)
+    self._began_at = time.monotonic()
     self._printed_at = -math.inf
-    self._bar = None
-    if sys.stdout.isatty():
-      self._bar = rich.progress.Progress(
-        rich.progress.TextColumn('{task.description}'),
-        rich.progress.BarColumn(),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TextColumn('{task.fields[rate]}'),
-        rich.progress.TimeRemainingColumn(),
-        rich.progress.TextColumn('{task.fields[state]}'),
-      )
+    self._current: Part | None = None
+    self._report = Report(0, 0, 0, {})
+    self._compiling = False
+    self._begun: list[str] = []
+    self._done_runs = 0
+    self._live: rich.live.Live | None = None
 
   def __enter__(self) -> 'Progress':
-    if self._bar is None:
-      console.say(f'{self._name}: {self._runs} runs, compiling')
-      return self
-    self._bar.start()
-    self._task = self._bar.add_task(
-      self._name, total=self._updates, rate='compiling', state=''
-    )
+    if sys.stdout.isatty():
+      terminal = rich.console.Console(highlight=False, markup=False)
+      self._live = rich.live.Live(
+        get_renderable=functools.partial(self._panel, terminal),
+        console=terminal,
+        refresh_per_second=_PER_SECOND,
+        transient=True,
+      )
+      interrupt.announce_elsewhere(True)
+      self._live.start()
     return self
 
   def __exit__(self, *exc_info) -> None:
-    if self._bar is not None:
-      self._bar.stop()
+    if self._current is not None:  # it was interrupted
+      self._say(self._line(), True)
+    if self._live is not None:
+      self._live.stop()
+      interrupt.announce_elsewhere(False)
+
+  def skip(self, name: str) -> None:
+    """Count a population that an earlier session has finished."""
+    self._begun.append(name)
+    self._done_runs += self._parts[name].runs
+    self._clock.skip(self._parts[name])
+    self._say(f'{self._place()}{name}: already finished', True)
+
+  def begin(self, name: str) -> None:
+    """Turn to a population, which is compiled now."""
+    self._begun.append(name)
+    self._current, self._compiling = self._parts[name], True
+    self._report = Report(0, 0, 0, {})
+    self._clock.compile(self._current)
+    if self._live is None:
+      self._say(
+        f'{self._place()}{name}: {self._current.runs} runs, compiling',
+        len(self._parts) <= _FEW,
+      )
 
   def start(self, update: int = 0) -> None:
-    """Start the clock: compilation is over, training goes on after `update`."""
-    self._started, self._first = time.monotonic(), update
+    """Start the clock: compiling is over, training goes on after `update`."""
+    self._compiling = False
+    self._clock.start(update)
 
-  def show(self, report: Report, last: bool = False) -> None:
+  def show(self, report: Report) -> None:
     """Show where the population stands."""
+    self._report = report
+    self._clock.reach(report.update)
+    self._say(f'{self._line()}{self._left()}')
+
+  def end(self) -> None:
+    """Leave a population: it is trained."""
+    if self._current is None:
+      return
+    took = f'{self._report.update} updates in {_time(self._clock.seconds())}'
+    state = _joined(self._marks(), self._losses(), took)
+    self._say(
+      f'{self._place()}{self._current.name}: {state}',
+      len(self._parts) <= _FEW or len(self._begun) == len(self._parts),
+    )
+    self._done_runs += self._current.runs
+    self._clock.end()
+    self._current = None
+
+  def _say(self, text: str, always: bool = False) -> None:
+    """Print a line: above the panel, or where it is time for one."""
+    if self._live is not None:
+      if always:
+        width = self._live.console.width - 1
+        self._live.console.print(_fitted(rich.text.Text(text), width))
+      return
     now = time.monotonic()
-    done = report.update - self._first
-    rate = done / max(now - self._started, 1e-9)
-    state = f'solved {report.solved}/{self._runs}  loss {report.loss:.4g}'
-    if report.diverged:
-      state += f'  diverged {report.diverged}'
-    speed = f'{rate:.1f} updates/s' if done else ''
-    if self._bar is not None:
-      self._bar.update(
-        self._task, completed=report.update, rate=speed, state=state
+    pause = max(_PAUSE, _SHARE * (now - self._began_at))
+    if always or now - self._printed_at >= pause:
+      self._printed_at = now
+      console.say(text)
+
+  def _place(self) -> str:
+    """Return which of the populations it is, where there are several."""
+    if len(self._parts) == 1:
+      return ''
+    return f'{len(self._begun)}/{len(self._parts)} '
+
+  def _line(self) -> str:
+    assert self._current is not None
+    name, _, updates, _ = self._current
+    rate = self._clock.rate()
+    state = _joined(
+      f'update {self._report.update}/{updates}',
+      self._marks(),
+      self._losses(),
+      f'{rate:.1f} updates/s' if rate else '',
+    )
+    return f'{self._place()}{name}: {state}'
+
+  def _marks(self) -> str:
+    current = self._current
+    runs = current.runs if current else 0
+    marks = f'solved {self._report.solved}/{runs}'
+    if self._report.diverged:
+      marks += f', diverged {self._report.diverged}'
+    return marks
+
+  def _losses(self) -> str:
+    """Return the loss of each model; empty before there is one."""
+    losses = self._report.losses.items()
+    each = _joined(*(f'{name} {loss:.4g}' for name, loss in losses))
+    return f'loss {each}' if each else ''
+
+  def _left(self) -> str:
+    left = self._clock.left()
+    return '' if left is None else f', {_time(left)} left at most'
+
+  # The panel.
+
+  def _panel(self, terminal: rich.console.Console) -> rich.console.Group:
+    """Return the three lines; called by a thread of `Live`."""
+    width = max(terminal.width - 1, 1)
+    frames = _SPINNER if 'utf' in terminal.encoding else _PLAIN_SPINNER
+    frame = frames[int(time.monotonic() * _PER_SECOND) % len(frames)]
+    lines = self._head(), self._bar(frame, width), rich.text.Text(self._foot())
+    return rich.console.Group(*(_fitted(line, width) for line in lines))
+
+  def _head(self) -> rich.text.Text:
+    number = interrupt.requested_name()
+    if number:
+      return rich.text.Text(
+        f'{number}: saving after this chunk; once more ends at once', 'yellow'
       )
-      return
-    if not last and now - self._printed_at < _PAUSE:
-      return
-    self._printed_at = now
-    line = f'{self._name}: update {report.update}/{self._updates}  {state}'
-    if done:
-      remaining = (self._updates - report.update) / rate
-      line += f'  {speed}'
-      if not last:
-        line += f'  {remaining:.0f} s left at most'
-    console.say(line)
+    total = sum(one.runs for one in self._parts.values())
+    text = rich.text.Text(self._study, 'bold')
+    text.append(
+      f': population {len(self._begun)}/{len(self._parts)}, '
+      f'runs {self._done_runs}/{total} done{self._left()}',
+      'not bold',
+    )
+    return text
+
+  def _bar(self, frame: str, width: int) -> rich.text.Text | rich.table.Table:
+    current = self._current
+    if current is None:
+      return rich.text.Text(f'{frame} reading what is there')
+    name, _, updates, _ = current
+    if self._compiling:
+      seconds = _time(self._clock.seconds())
+      return rich.text.Text(f'{frame} {name} compiling, {seconds}')
+    rate = self._clock.rate()
+    row = rich.table.Table.grid(padding=(0, 1, 0, 0))
+    row.width = width
+    row.add_column(no_wrap=True)
+    row.add_column(no_wrap=True, overflow='ellipsis', max_width=width // 2)
+    row.add_column(ratio=1)
+    row.add_column(no_wrap=True)
+    row.add_column(no_wrap=True)
+    done = min(self._report.update, updates)
+    bar = rich.progress_bar.ProgressBar(max(updates, 1), done)
+    speed = f'{rate:.1f} updates/s' if rate else ''
+    row.add_row(frame, name, bar, f'{done}/{updates}', speed)
+    return row
+
+  def _foot(self) -> str:
+    if not self._report.losses:
+      return ''
+    return f'  {self._marks()}; {self._losses()}'
+
+
+class _Clock:
+  """Reckons with the time that work took.
+
+  Attributes:
+    pending: the populations that are not begun.
+  """
+
+  def __init__(self, parts: Sequence[Part]):
+    self.pending = list(parts)
+    self._current: Part | None = None
+    self._update = self._first = 0
+    self._started = time.monotonic()
+    # Of populations that are trained: seconds and work, compilations.
+    self._seconds = self._work = 0.0
+    self._compilations: list[float] = []
+
+  def skip(self, one: Part) -> None:
+    self.pending.remove(one)
+
+  def compile(self, one: Part) -> None:
+    self.pending.remove(one)
+    self._current, self._update, self._first = one, 0, 0
+    self._started = time.monotonic()
+
+  def start(self, update: int) -> None:
+    self._compilations.append(self.seconds())
+    self._started, self._first, self._update = time.monotonic(), update, update
+
+  def reach(self, update: int) -> None:
+    self._update = update
+
+  def end(self) -> None:
+    if self._current is not None:
+      self._seconds += self.seconds()
+      self._work += (self._update - self._first) * self._current.work
+      self._current = None
+
+  def seconds(self) -> float:
+    """Return the seconds since compiling, or training, began."""
+    return time.monotonic() - self._started
+
+  def rate(self) -> float:
+    """Return updates per second of this population; 0 where none was made."""
+    return (self._update - self._first) / max(self.seconds(), 1e-9)
+
+  def left(self) -> float | None:
+    """Return the seconds that all that is left will take, None if unknown."""
+    done = self._work
+    seconds = self._seconds
+    current = self._current
+    if current is not None and self._update > self._first:
+      done += (self._update - self._first) * current.work
+      seconds += self.seconds()
+    if not done:
+      return None
+    work = sum(one.work * one.updates for one in self.pending)
+    compiling = sum(self._compilations) / len(self._compilations)
+    left = work * seconds / done + compiling * len(self.pending)
+    if current is not None:
+      updates = max(current.updates - self._update, 0)
+      rate = self.rate()
+      own = seconds / done * current.work
+      left += updates * (1 / rate if rate else own)
+    return left
+
+
+def _joined(*parts: str) -> str:
+  return ', '.join(text for text in parts if text)
+
+
+def _time(seconds: float) -> str:
+  """Return a time as h:mm:ss, to the second."""
+  return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def _fitted(
+  line: rich.text.Text | rich.table.Table, width: int
+) -> rich.text.Text | rich.table.Table:
+  """Return a line that is no wider than the terminal."""
+  if isinstance(line, rich.text.Text):
+    line.no_wrap = True
+    line.truncate(width, overflow='ellipsis')
+  return line

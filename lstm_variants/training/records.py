@@ -85,11 +85,16 @@ def _status(solved: bool, diverged: bool) -> str:
   return 'solved' if solved else 'unsolved'
 
 
-def report(state: step.State, record: Record) -> progress.Report:
-  """Return what the progress bar shows."""
+def report(
+  population: populations.Population, state: step.State, record: Record
+) -> progress.Report:
+  """Return what the progress of a population shows."""
+  losses: dict[str, list[float]] = {}
+  for run, loss in zip(population.runs, record['loss'], strict=True):
+    losses.setdefault(run.model, []).append(float(loss))
   return progress.Report(
     update=int(state.update[0]),
     solved=int(np.sum(state.solved_at >= 0)),
     diverged=int(np.sum(state.diverged_at >= 0)),
-    loss=float(np.median(record['loss'])),
+    losses={model: float(np.median(each)) for model, each in losses.items()},
   )

@@ -32,7 +32,11 @@ def test_train_then_compare(run_command, fork, tmp_path):
   done = run_command('train', *arguments)
   assert (done.status, done.stderr) == (0, '')
   assert 'train: 1 runs in 1 compiled programs' in done.stdout
-  assert 'update 3/3' in done.stdout
+  assert ', 3 updates in ' in done.stdout
+  assert done.stdout.splitlines()[-2:] == [
+    f'results: {workdir}',
+    f'next: python -m experiments.compare --workdir={workdir}',
+  ]
   (row,) = results.read_runs(str(workdir))
   assert row['model'] == 'peephole+gate_recurrence'
   assert row['config']['optimizer']['learning_rate'] == 3e-3

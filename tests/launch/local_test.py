@@ -202,9 +202,9 @@ def _two_populations(make_config):
   return config, runs
 
 
-def _fake_training(workdir, population, given=None, watch=None):
+def _fake_training(workdir, population, given=None, watch=None, progress=None):
   """Stand in for the training of a population."""
-  del given, watch
+  del given, watch, progress
   name = population.name
   with writer_lib.PopulationWriter(workdir, name) as writer:
     writer.start()
@@ -220,7 +220,7 @@ def test_a_study_fails_only_where_every_population_diverged(
   config, runs = _two_populations(make_config)
   diverged: dict[str, bool] = {}
 
-  def training(workdir, population, given=None, watch=None):
+  def training(workdir, population, given, watch, progress):
     _fake_training(workdir, population)
     return diverged.setdefault(population.name, not diverged)
 
@@ -251,7 +251,7 @@ def test_an_interrupted_population_is_trained_again_from_its_start(
   config, runs = _two_populations(make_config)
   names = [populations.split([run])[0].name for run in runs]
 
-  def interrupted(workdir, population, given, watch):
+  def interrupted(workdir, population, given, watch, progress):
     if population.name == names[0]:
       return _fake_training(workdir, population)
     with writer_lib.PopulationWriter(workdir, names[1]) as writer:

@@ -1,0 +1,85 @@
+"""A training in a real terminal: what its screen shows, line by line."""
+
+import fcntl
+import os
+import pathlib
+import pty
+import struct
+import subprocess
+import sys
+import termios
+
+from tests import conftest
+from tests.training import screen
+
+PATHS = ('--config=tiny.py', '--workdir=runs/tiny')
+STUDY = """
+from tests import conftest
+
+
+def get_config():
+  return conftest.tiny_config({'training.updates': 64})
+
+
+def get_hyper(hyper):
+  return hyper.sweep('config.model.variant', ['vanilla', 'gru'])
+"""
+
+
+def _run(folder: pathlib.Path, columns: int, *flags: str) -> screen.Screen:
+  """Train in a terminal of some width, to the end."""
+  ours, theirs = pty.openpty()
+  fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('4H', 24, columns, 0, 0))
+  environment = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ('COLUMNS', 'LINES', 'NO_COLOR', 'FORCE_COLOR')
+  }
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'lstm_variants', 'sweep', *PATHS, *flags],
+    cwd=folder,
+    env={
+      **environment,
+      **conftest.QUICK,
+      'PYTHONPATH': str(conftest.REPOSITORY),
+      'TERM': 'xterm-256color',
+    },
+    stdin=theirs,
+    stdout=theirs,
+    stderr=theirs,
+  )
+  os.close(theirs)
+  output = b''
+  while True:
+    try:
+      part = os.read(ours, 2**16)
+    except OSError:  # on Linux, that nobody writes there any more
+      break
+    if not part:
+      break
+    output += part
+  os.close(ours)
+  assert process.wait(60) == 0, output.decode()
+  seen = screen.Screen(columns)
+  seen.write(output.decode())
+  return seen
+
+
+def test_a_terminal_shows_a_training_without_a_line_that_wraps(tmp_path):
+  (tmp_path / 'tiny.py').write_text(STUDY)
+  seen = _run(tmp_path, 80)
+  assert seen.wrapped == [] and seen.cursor
+  assert seen.drawn > 3  # the panel lives while the program compiles
+  first, vanilla, gru, *last = seen.lines
+  assert first == 'tiny: 2 runs in 2 compiled programs'
+  assert vanilla.startswith('1/2 adding-') and 'solved 0/1, loss v' in vanilla
+  assert gru.startswith('2/2 adding-') and 'solved 0/1, loss gru 0.' in gru
+  assert last == [
+    'results: runs/tiny',
+    'next: python -m lstm_variants compare --workdir=runs/tiny',
+  ]
+
+  again = _run(tmp_path, 110, '--resume')
+  assert again.wrapped == [] and again.cursor
+  assert [line[-16:] for line in again.lines[1:3]] == ['already finished'] * 2
+  assert again.lines[-2:] == last
