@@ -185,6 +185,8 @@ def test_ci_runs_the_test_command_and_nothing_else():
   commands_run = [line for line in lines if line and line[0] != '#']
   assert commands_run[-1] == 'make test'
   assert all(line.startswith(('set ', 'cd ')) for line in commands_run[:-1])
+  workflow = (ROOT / '.github' / 'workflows' / 'test.yml').read_text()
+  assert re.findall(r'run: (.*)', workflow) == ['make test']
 
 
 def _run(fork, words: list[str], *more: str) -> str:
