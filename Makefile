@@ -64,9 +64,9 @@ define environment
 	$(call install,$(1),.)
 endef
 
-# What $(2) needs, into $(1).
+# What $(2) needs, into $(1); Python compiles what it imports, the rest never.
 define install
-	$(1)/bin/pip install --quiet --disable-pip-version-check \
+	$(1)/bin/pip install --quiet --disable-pip-version-check --no-compile \
 	  --constraint $(CONSTRAINTS) --no-build-isolation --editable '$(2)'
 endef
 
