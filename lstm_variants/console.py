@@ -41,6 +41,11 @@ def entry(name: str, sentence: str, width: int) -> str:
   )
 
 
+def printable(text: str) -> str:
+  """Return a line without what a terminal would obey: it may be another's."""
+  return ''.join(one if one.isprintable() else '?' for one in text)
+
+
 def say(text: str) -> None:
   """Print a line of progress; training does not end where nobody can read it.
 

@@ -1,0 +1,73 @@
+"""Tell how far a study is: done, in training, left, and the time that takes.
+
+    lstm-variants status --workdir=runs/variants
+
+Reads the run directory alone, also while another process trains there; nothing
+is locked or written.
+"""
+
+from collections.abc import Iterator
+import shlex
+
+from lstm_variants import console
+from lstm_variants.commands import command
+from lstm_variants.runs import status
+
+_WORKDIR = command.define_workdir()
+# Of populations in training, so many are listed.
+_MOST = 10
+
+
+def main() -> None:
+  """Print the lines."""
+  workdir = _WORKDIR.value
+  read = status.read(workdir)
+  for line in _lines(read, workdir):
+    console.say(console.printable(line))
+
+
+def _lines(read: status.Status, workdir: str) -> Iterator[str]:
+  ends = [row['status'] for row in read.done]
+  counts = ', '.join(
+    f'{ends.count(end)} {end}' for end in ('solved', 'unsolved', 'diverged')
+  )
+  yield f'{read.name}: {read.runs} runs, begun {read.created}'
+  yield f'done: {len(ends)} runs in {read.populations} populations ({counts})'
+  for each in read.training[:_MOST]:
+    yield _training(each, read.updates)
+  if len(read.training) > _MOST:
+    yield f'in training: {len(read.training) - _MOST} populations more'
+  yield f'not begun: {read.pending} runs'
+  if read.training or read.pending:
+    left = 'unknown, nothing was measured yet'
+    if read.seconds_left is not None:
+      left = f'{status.duration(read.seconds_left)} at most'
+    yield f'time left: {left}'
+    yield f'trained by: {read.holder or "nobody"}'
+  yield f'next: {_next(read, shlex.quote(workdir))}'
+
+
+def _training(each: status.Training, updates: int) -> str:
+  losses = ', '.join(
+    f'{model} {loss:.4g}' for model, loss in each.losses.items()
+  )
+  if not each.runs:
+    return f'in training: {each.name}: compiling, or ended before its first row'
+  saved = 'nothing saved' if each.saved is None else f'saved at {each.saved}'
+  parts = (
+    f'{each.runs} runs',
+    f'update {each.update}/{updates}',
+    f'loss {losses}' if losses else '',
+    saved,
+    f'last written {status.duration(each.age)} ago',
+  )
+  text = ', '.join(part for part in parts if part)
+  return f'in training: {each.name}: {text}'
+
+
+def _next(read: status.Status, workdir: str) -> str:
+  if not read.training and not read.pending:
+    return f'{console.command_line("compare")} --workdir={workdir}'
+  if read.holder:
+    return f'{console.command_line("status")} --workdir={workdir}, later'
+  return 'repeat the command that made it with --resume'

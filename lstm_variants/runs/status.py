@@ -1,0 +1,243 @@
+"""How far a study is, by what lies in its directory; it may be in training.
+
+Nothing is locked, nothing is written, no jax is needed: what a training
+process writes meanwhile is seen as it is at some moment.
+"""
+
+from collections.abc import Mapping, Sequence
+import datetime
+import os
+import pathlib
+import socket
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+
+from lstm_variants.runs import files, results
+
+# Of the end of metrics.jsonl, in which the last rows are; a row is about 200.
+_TAIL = 2**21
+
+
+class Training(NamedTuple):
+  """A population that is begun and not finished.
+
+  Attributes:
+    name: of the population.
+    runs: in it.
+    update: at the last evaluation; 0 where there was none.
+    saved: updates at the newest checkpoint, None where there is none.
+    losses: model -> the median held-out loss of its runs.
+    age: seconds since something was written.
+    seconds_per_update: as the newest checkpoint tells it, else None.
+  """
+
+  name: str
+  runs: int
+  update: int
+  saved: int | None
+  losses: Mapping[str, float]
+  age: float
+  seconds_per_update: float | None
+
+
+class Status(NamedTuple):
+  """How far a study is.
+
+  Attributes:
+    name: of the study.
+    created: when, as ISO 8601.
+    runs: of the whole study.
+    done: rows of the finished runs, from `results.read_runs`.
+    populations: finished ones.
+    training: populations that are begun and not finished.
+    updates: that a run makes at most.
+    holder: who trains there, in words; '': nobody does.
+    seconds_left: that the rest takes at most, None where nothing tells.
+  """
+
+  name: str
+  created: str
+  runs: int
+  done: Sequence[Mapping[str, Any]]
+  populations: int
+  training: Sequence[Training]
+  updates: int
+  holder: str
+  seconds_left: float | None
+
+  @property
+  def pending(self) -> int:
+    """Runs that are not begun."""
+    begun = len(self.done) + sum(each.runs for each in self.training)
+    return max(self.runs - begun, 0)
+
+
+def read(workdir: str) -> Status:
+  """Return how far a study is.
+
+  Raises:
+    WorkdirError: if there is no study, or a finished run cannot be read.
+  """
+  study, path = results.read_study(workdir), pathlib.Path(workdir)
+  finished = [
+    name
+    for name in results.populations(workdir)
+    if results.is_finished(workdir, name)
+  ]
+  done = results.read_runs(workdir) if finished else []
+  training = [
+    _read_training(folder)
+    for folder in sorted(path.glob(f'populations/*{results.PARTIAL}'))
+  ]
+  status = Status(
+    name=study['name'],
+    created=study['created'],
+    runs=len(study['runs']),
+    done=done,
+    populations=len(finished),
+    training=training,
+    updates=max((_updates(run) for run in study['runs']), default=0),
+    holder=_holder(path / files.LOCK),
+    seconds_left=None,
+  )
+  return status._replace(seconds_left=_seconds_left(status))
+
+
+def _updates(run: Mapping[str, Any]) -> int:
+  training = run.get('training')
+  updates = training.get('updates') if isinstance(training, dict) else 0
+  return updates if isinstance(updates, int) else 0
+
+
+def _read_training(folder: pathlib.Path) -> Training:
+  """Read what is there of a population in training."""
+  rows, age = _last_rows(folder / results.METRICS)
+  losses: dict[str, list[float]] = {}
+  for row in rows:
+    loss = row.get('loss')
+    value = float(loss) if isinstance(loss, (int, float)) else float('nan')
+    losses.setdefault(row['run'].rpartition('_seed')[0], []).append(value)
+  saved, rate = _saved(folder)
+  return Training(
+    name=folder.name.removesuffix(results.PARTIAL),
+    runs=len(rows),
+    update=rows[-1]['update'] if rows else 0,
+    saved=saved,
+    losses={model: float(np.median(each)) for model, each in losses.items()},
+    age=age,
+    seconds_per_update=rate,
+  )
+
+
+def _last_rows(path: pathlib.Path) -> tuple[list[dict[str, Any]], float]:
+  """Return the rows of the last evaluation that is whole, and their age."""
+  try:
+    with open(path, 'rb') as file:
+      size = file.seek(0, os.SEEK_END)
+      file.seek(max(size - _TAIL, 0))
+      lines = file.read(_TAIL).split(b'\n')[size > _TAIL : -1]
+    age = time.time() - path.stat().st_mtime
+  except OSError:
+    return [], 0.0
+  rows = [row for row in map(_parsed, lines) if row]
+  # The runs of the first evaluation; of the last one some may be on their way.
+  last: dict[int, list[dict[str, Any]]] = {}
+  for row in rows:
+    last.setdefault(row['update'], []).append(row)
+  most = max(map(len, last.values()), default=0)
+  whole = [each for each in last.values() if len(each) == most]
+  return whole[-1] if whole else [], max(age, 0.0)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+  """Return a row of metrics.jsonl, None for what is none."""
+  try:
+    row = files.parse_json(line)
+  except files.DamagedError:
+    return None
+  if not isinstance(row, dict):
+    return None
+  known = isinstance(row.get('run'), str) and isinstance(row.get('update'), int)
+  return row if known else None
+
+
+def _saved(folder: pathlib.Path) -> tuple[int | None, float | None]:
+  """Return the update of the newest checkpoint, and seconds per update."""
+  paths = sorted((folder / 'checkpoints').glob('*.safetensors'))
+  for path in reversed(paths):
+    try:
+      with safetensors.safe_open(path, 'numpy') as file:
+        metadata = file.metadata() or {}
+      progress = files.parse_json(metadata['lstm_variants'].encode())
+      update, seconds = int(progress['update']), float(progress['seconds'])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+      continue  # damaged, or removed meanwhile
+    except safetensors.SafetensorError:
+      continue
+    return update, seconds / update if update > 0 else None
+  return None, None
+
+
+def _holder(path: pathlib.Path) -> str:
+  """Return who trains, in words; '' where nobody does.
+
+  The system is not asked for the lock: that would be to take it for a moment,
+  from a program that begins just then. A process that ended without a word is
+  known by its number.
+  """
+  try:
+    owner = path.read_text(errors='replace')[:1000].split()
+  except OSError:
+    return ''
+  if len(owner) != 3 or not owner[1].isdigit():
+    return ''
+  host, process, since = owner
+  if host == socket.gethostname() and not _lives(int(process)):
+    return ''
+  return f'process {process} on {host}, since {since}'
+
+
+def _lives(process: int) -> bool:
+  try:
+    os.kill(process, 0)
+  except (ProcessLookupError, OverflowError):
+    return False
+  except PermissionError:
+    pass  # another user's
+  return True
+
+
+def _seconds_left(status: Status) -> float | None:
+  """Return the seconds that the rest takes at the speed that was measured.
+
+  Of finished runs a second per update is a run's own share of its population's
+  time; of a population in training it is of all its runs.
+  """
+  measured = [
+    row['seconds_per_update']
+    for row in status.done
+    if row['seconds_per_update'] and row['updates']
+  ]
+  measured += [
+    each.seconds_per_update / each.runs
+    for each in status.training
+    if each.seconds_per_update and each.runs
+  ]
+  if not status.pending and not status.training:
+    return 0.0
+  if not measured:
+    return None
+  share = sum(measured) / len(measured)
+  left = status.pending * status.updates * share
+  for each in status.training:
+    rate = each.seconds_per_update or share * each.runs
+    left += max(status.updates - each.update, 0) * rate
+  return left
+
+
+def duration(seconds: float) -> str:
+  """Return a time as h:mm:ss."""
+  return str(datetime.timedelta(seconds=round(seconds)))

@@ -1,0 +1,188 @@
+"""How far a study is, told from its files, while they are written."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from lstm_variants.runs import checkpoint, directory, files, results, status
+from lstm_variants.runs import writer as writer_lib
+from tests import conftest
+
+RUNS = [{'seed': seed, 'training': {'updates': 100}} for seed in range(9)]
+
+
+def _row(name, **changes):
+  return {
+    'id': name,
+    'population': 'done',
+    'task': 't',
+    'model': 'm',
+    'config': {},
+    'status': 'unsolved',
+    'sequences_to_success': None,
+    'sequences': 400,
+    'updates': 100,
+    'final': {},
+    'params_in_use': 1,
+    'params': 1,
+    'seconds_per_update': 0.5,
+    **changes,
+  }
+
+
+def _evaluation(run, update, loss):
+  return {'run': run, 'update': update, 'sequences': 4 * update, 'loss': loss}
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  """A study of 9 runs: 2 are finished, 4 in training, 3 not begun."""
+  path = tmp_path / 'study'
+  with directory.open_study(str(path), 'tiny', {}, {}, RUNS):
+    pass
+  with writer_lib.PopulationWriter(str(path), 'done') as writer:
+    writer.start()
+    writer.finish([_row('a', status='solved'), _row('b')], {}, {})
+  with writer_lib.PopulationWriter(str(path), 'now') as writer:
+    writer.start()
+    for update in (0, 20, 40):
+      writer.append_metrics(
+        _evaluation(f'{model}_seed{seed}_0a1b', update, 1.0 / (1 + seed))
+        for model in ('gru', 'gru+x')
+        for seed in range(2)
+      )
+    progress = checkpoint.Progress(20, 30.0, 0, '', 'me')
+    folder = writer.partial / 'checkpoints'
+    checkpoint.save(folder, 'who', {}, progress, 2)
+  return path
+
+
+def _snapshot(path: pathlib.Path):
+  return {
+    str(file): (file.read_bytes(), file.stat().st_mtime_ns)
+    for file in sorted(path.rglob('*'))
+    if file.is_file()
+  }
+
+
+def test_runs_are_done_in_training_or_not_begun(workdir):
+  before = _snapshot(workdir)
+  read = status.read(str(workdir))
+  assert _snapshot(workdir) == before
+  assert (read.name, read.runs, read.updates) == ('tiny', 9, 100)
+  assert [row['status'] for row in read.done] == ['solved', 'unsolved']
+  assert read.populations == 1 and read.pending == 3
+  (training,) = read.training
+  assert (training.name, training.runs, training.update) == ('now', 4, 40)
+  assert training.losses == {'gru': 0.75, 'gru+x': 0.75}
+  assert training.saved == 20 and 0 <= training.age < 60
+  assert training.seconds_per_update == 1.5
+
+
+def test_the_time_left_is_that_of_the_rest_at_the_measured_speed(workdir):
+  read = status.read(str(workdir))
+  # A run takes 0.5 s of a finished population's time, and 1.5 / 4 s of the
+  # other's: 60 updates there, and 100 of each run that is not begun.
+  share = (0.5 + 0.5 + 1.5 / 4) / 3
+  assert read.seconds_left == pytest.approx(60 * 1.5 + 3 * 100 * share)
+
+
+def test_nothing_measured_is_nothing_told(tmp_path):
+  with directory.open_study(str(tmp_path), 'tiny', {}, {}, RUNS):
+    pass
+  read = status.read(str(tmp_path))
+  assert read.seconds_left is None and read.pending == 9 and not read.done
+
+
+def test_a_row_on_its_way_and_rows_of_others_are_no_matter(workdir):
+  (file,) = workdir.rglob('now.partial/metrics.jsonl')
+  with open(file, 'ab') as metrics:
+    metrics.write(b'[1]\n{"run": 3}\nnonsense\n')
+    metrics.write(files.json_line(_evaluation('gru_seed0_0a1b', 60, 0.5)))
+    metrics.write(b'{"run": "gru_seed1_0a1b", "upd')
+  (training,) = status.read(str(workdir)).training
+  assert (training.runs, training.update) == (4, 40)
+
+
+def test_a_long_file_is_read_at_its_end(workdir, monkeypatch):
+  monkeypatch.setattr(status, '_TAIL', 450)
+  (training,) = status.read(str(workdir)).training
+  assert (training.runs, training.update) == (4, 40)
+
+
+def test_a_damaged_checkpoint_is_passed_over(workdir):
+  (file,) = workdir.rglob('*.safetensors')
+  (file.parent / '000000040.safetensors').write_bytes(b'\0' * 100)
+  (training,) = status.read(str(workdir)).training
+  assert training.saved == 20
+
+
+def test_who_trains_is_told_while_they_live(workdir):
+  assert status.read(str(workdir)).holder == ''
+  with files.lock(workdir, print):
+    held = status.read(str(workdir)).holder
+  assert held.startswith(f'process {os.getpid()} on ')
+  assert status.read(str(workdir)).holder == ''
+  ended = subprocess.Popen([sys.executable, '-c', ''])
+  ended.wait()
+  host = os.uname().nodename
+  (workdir / '.lock').write_text(f'{host} {ended.pid} 2026-01-01T00:00:00')
+  assert status.read(str(workdir)).holder == ''
+  (workdir / '.lock').write_text('elsewhere 12 2026-01-01T00:00:00')
+  assert status.read(str(workdir)).holder == (
+    'process 12 on elsewhere, since 2026-01-01T00:00:00'
+  )
+
+
+def test_a_directory_that_holds_no_study_is_refused(tmp_path):
+  with pytest.raises(results.WorkdirError, match='holds no study'):
+    status.read(str(tmp_path))
+
+
+# The command.
+
+
+def _status(workdir, tmp_path) -> list[str]:
+  """Return what the command says where there is no jax to import."""
+  (tmp_path / 'without').mkdir()
+  for name in ('jax', 'flax', 'optax', 'matplotlib'):
+    (tmp_path / 'without' / f'{name}.py').write_text('raise SystemExit("no")')
+  paths = f'{tmp_path}/without:{conftest.REPOSITORY}'
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments.status', f'--workdir={workdir}'],
+    env={**os.environ, 'PYTHONPATH': paths},
+    cwd=conftest.REPOSITORY,
+    capture_output=True,
+    text=True,
+    timeout=60,
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+  return done.stdout.splitlines()
+
+
+def test_the_command_needs_no_jax_and_says_what_is_next(workdir, tmp_path):
+  lines = _status(workdir, tmp_path)
+  assert lines[0].startswith('tiny: 9 runs, begun 20')
+  assert lines[1:2] == [
+    'done: 2 runs in 1 populations (1 solved, 1 unsolved, 0 diverged)'
+  ]
+  assert lines[2].startswith(
+    'in training: now: 4 runs, update 40/100, loss gru 0.75, gru+x 0.75, saved '
+    'at 20, last written 0:00:'
+  )
+  assert lines[3:] == [
+    'not begun: 3 runs',
+    'time left: 0:03:48 at most',
+    'trained by: nobody',
+    'next: repeat the command that made it with --resume',
+  ]
+
+
+def test_what_a_terminal_would_obey_is_not_printed(workdir, tmp_path):
+  (file,) = workdir.rglob('now.partial/metrics.jsonl')
+  row = _evaluation('\x1b]0;me\x07_seed0_0a1b', 60, 0.5)
+  file.write_bytes(files.json_line(row))
+  assert not [line for line in _status(workdir, tmp_path) if '\x1b' in line]
