@@ -6,6 +6,7 @@ import pytest
 
 from lstm_variants.config import fields
 from lstm_variants.runs import results
+from tests import conftest
 
 TINY = (
   '--config=configs/adding.py',
@@ -29,7 +30,7 @@ def test_train_then_compare(run_command, fork, tmp_path):
     '--config.model.toggles.gate_recurrence',
     f'--workdir={workdir}',
   )
-  done = run_command('train', *arguments)
+  done = run_command('train', *arguments, **conftest.QUICK)
   assert (done.status, done.stderr) == (0, '')
   assert 'train: 1 runs in 1 compiled programs' in done.stdout
   assert ', 3 updates in ' in done.stdout

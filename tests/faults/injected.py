@@ -30,7 +30,7 @@ from lstm_variants.runs import writer as writer_lib
 from lstm_variants.training import population
 
 # Into a chunk or a compilation, in seconds.
-_DELAY = 0.02
+_DELAY = 0.01
 _FAULT = json.loads(os.environ['FAULT'])
 _counts: dict[str, int] = {}
 

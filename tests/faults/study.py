@@ -13,10 +13,10 @@ def get_config():
       'model.recurrent_init': 'uniform',
       'optimizer.learning_rate': 1e-2,
       'training.batch_size': 8,
-      'training.updates': 200,
+      'training.updates': 120,
       'training.evaluation_interval': 20,
-      # A chunk takes about 0.1 s, so that signals find it.
-      'training.evaluation_batches': 500,
+      # A chunk takes about 0.06 s, so that signals find it.
+      'training.evaluation_batches': 300,
       'training.save_interval': 20,
       'training.stop_when_solved': False,
     }
