@@ -154,9 +154,10 @@ def unrolled(name: str, operands: harness.Operands, **options) -> Any:
   )
 
 
-@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float32])
 @every_cell
-def test_hidden_states_and_carry_are_of_the_dtype_of_the_operands(name, dtype):
+def test_hidden_states_and_carry_are_of_the_dtype_of_the_operands(name):
+  """In half precision; all else here is in double."""
+  dtype = jnp.bfloat16
   operands = shapes(name, dtype)
   for carry in (operands.carry, None):
     made = unrolled(name, operands._replace(carry=carry))
@@ -189,9 +190,8 @@ def test_carries_inputs_and_masks_of_other_shapes_are_refused(name):
   narrow = inputs.update(shape=(BATCH, TIME, FEATURES - 1))
   with pytest.raises((AssertionError, TypeError, ValueError)):
     unrolled(name, operands._replace(inputs=narrow))
-  for mask in (np.ones((BATCH, TIME)), np.ones((BATCH, TIME + 1), bool)):
-    with pytest.raises(AssertionError):
-      unrolled(name, operands, mask=mask)
+  with pytest.raises(AssertionError):
+    unrolled(name, operands, mask=np.ones((BATCH, TIME)))
   with pytest.raises(ValueError, match='gradient'):
     unrolled(name, operands, gradient='fast')
 

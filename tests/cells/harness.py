@@ -152,19 +152,24 @@ def by_name(tree: Any) -> types.SimpleNamespace:
   )
 
 
-def draw(case: Case, seed: int = 0) -> Operands:
-  """Draw operands in which nothing is zero: N(0, 0.6²), inputs N(0, 1)."""
-  rng = np.random.default_rng(seed)
+@functools.cache
+def _shapes(case: Case) -> Any:
+  """Return the shapes of parameters and carry."""
   cell, settings = case.cell, case.settings
-  shapes = jax.eval_shape(
+  return jax.eval_shape(
     lambda key: (
       cell.init_params(key, FEATURES, HIDDEN, settings=settings),
       cell.init_carry(settings, (BATCH,), HIDDEN, jnp.dtype('float32')),
     ),
     jax.random.key(0),
   )
+
+
+def draw(case: Case, seed: int = 0) -> Operands:
+  """Draw operands in which nothing is zero: N(0, 0.6²), inputs N(0, 1)."""
+  rng = np.random.default_rng(seed)
   params, carry = jax.tree.map(
-    lambda leaf: rng.normal(0, 0.6, leaf.shape), shapes
+    lambda leaf: rng.normal(0, 0.6, leaf.shape), _shapes(case)
   )
   reached = case.reference.reach(by_name(carry))
   carry = jax.tree.unflatten(jax.tree.structure(carry), reached.values())
