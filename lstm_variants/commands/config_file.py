@@ -90,13 +90,21 @@ def load_module(path: str) -> types.ModuleType:
   try:
     spec.loader.exec_module(module)
   except (Exception, SystemExit) as error:
-    name = type(error).__name__
-    raise UsageError(f'--config={path}: fails: {name}: {error}') from error
+    raise UsageError(
+      f'--config={path}: fails: {type(error).__name__}: {error}{_advice(error)}'
+    ) from error
   if not hasattr(module, 'get_config'):
     raise UsageError(
       f'--config={path}: has no get_config(); nearest: --config=adding'
     )
   return module
+
+
+def _advice(error: BaseException) -> str:
+  """Return what helps a config that was written for a clone."""
+  if isinstance(error, ModuleNotFoundError) and error.name == 'configs':
+    return '; nearest: import lstm_variants as lv, for lv.default_config()'
+  return ''
 
 
 def check(argv: Sequence[str]) -> dict[str, type]:

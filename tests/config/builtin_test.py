@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import sys
 
 import pytest
 
@@ -93,6 +94,16 @@ def test_a_copy_makes_the_same_runs_beside_other_configs(
     assert grid and grid == original.get_hyper(hyper, *argument)
   else:
     settings.from_config(config)
+
+
+def test_a_config_of_a_clone_is_told_what_to_import_elsewhere(
+  tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setitem(sys.modules, 'configs', None)  # as if there were none
+  (tmp_path / 'old.py').write_text('from configs import base\n')
+  with pytest.raises(config_file.UsageError, match=r'lv\.default_config'):
+    config_file.load_module('old.py')
 
 
 def test_the_default_config_is_public_and_anew_each_time():
