@@ -94,6 +94,17 @@ def define_mode() -> Callable[[], directory.Mode]:
   return mode
 
 
+def define_profile() -> flags.FlagHolder[str]:
+  """Define --profile, a directory for a trace of a few chunks."""
+  profile: Any = flags.DEFINE_string(
+    'profile',
+    None,
+    'A directory for a profile of the first chunks of updates, which '
+    'TensorBoard and ui.perfetto.dev open.',
+  )
+  return profile
+
+
 def _define_import() -> None:
   """Define --import, which every program has."""
   flags.DEFINE_multi_string(

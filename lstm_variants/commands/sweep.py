@@ -20,11 +20,12 @@ from typing import Any
 from lstm_variants import console
 from lstm_variants.commands import command, config_file, first_weights
 from lstm_variants.launch import local
-from lstm_variants.training import backend
+from lstm_variants.training import backend, profiling, watching
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
 _MODE = command.define_mode()
+_PROFILE = command.define_profile()
 _FIRST_WEIGHTS = first_weights.define_from()
 
 
@@ -38,7 +39,9 @@ def main() -> None:
   runs = local.expand(_CONFIG.value, _load_grid(path), records)
   name = pathlib.Path(config_file.split_argument(path)[0]).stem
   backend.check()
-  local.train(_WORKDIR.value, name, _CONFIG.value, runs, mode, weights)
+  profile = profiling.Profile(_PROFILE.value) if _PROFILE.value else None
+  watch = watching.Watch(profile=profile)
+  local.train(_WORKDIR.value, name, _CONFIG.value, runs, mode, weights, watch)
   command.say_results(_WORKDIR.value)
 
 

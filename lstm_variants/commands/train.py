@@ -18,11 +18,12 @@ must be the same, and with a new state of the optimizer:
 
 from lstm_variants.commands import command, first_weights
 from lstm_variants.launch import local
-from lstm_variants.training import backend
+from lstm_variants.training import backend, profiling, watching
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
 _MODE = command.define_mode()
+_PROFILE = command.define_profile()
 _FIRST_WEIGHTS = first_weights.define_from()
 
 
@@ -35,5 +36,9 @@ def main() -> None:
   record = records[0] if len(records) == 1 else None
   run = local.check(_CONFIG.value, record)
   backend.check()
-  local.train(_WORKDIR.value, 'train', _CONFIG.value, [run], mode, weights)
+  profile = profiling.Profile(_PROFILE.value) if _PROFILE.value else None
+  watch = watching.Watch(profile=profile)
+  local.train(
+    _WORKDIR.value, 'train', _CONFIG.value, [run], mode, weights, watch
+  )
   command.say_results(_WORKDIR.value)

@@ -75,6 +75,10 @@ def train_population(
       tracking.Tracking(workdir, population, writer)
     )
     compiled = _compile(population, given)
+    if watch.profile is not None:
+      stack.callback(watch.profile.stop)
+      traced = watch.profile.around(compiled.advance)
+      compiled = compiled._replace(advance=traced)
     progress.start(start.update)
     stack.enter_context(interrupt.deferred())
     saver = _Saver(population, writer, start)

@@ -1,4 +1,4 @@
-"""Who looks on while a study trains: a callback, after every evaluation.
+"""Who looks on while a study trains: a callback, a profile.
 
 def show(evaluation):
   print(evaluation.update, [row['loss'] for row in evaluation.rows])
@@ -8,6 +8,8 @@ local.train(workdir, name, config, runs, watch=Watch(callback=show))
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from lstm_variants.training import profiling
 
 
 class Evaluation(NamedTuple):
@@ -39,9 +41,11 @@ class Watch(NamedTuple):
 
   Attributes:
     callback: called after each evaluation of each population; None: nobody.
+    profile: of the first chunks; None: there is none.
   """
 
   callback: Callback | None = None
+  profile: profiling.Profile | None = None
 
   def see(self, evaluation: Evaluation) -> None:
     """Tell of an evaluation."""

@@ -13,6 +13,7 @@ the same clean state. What jax reads from the environment when it is imported is
 that of the server.
 """
 
+import importlib
 import json
 import os
 import runpy
@@ -54,9 +55,9 @@ def _count(event: str, duration_secs: float, **unused: str | int) -> None:
     _compilations.append(duration_secs)
 
 
-def _plan(workdir, name, config, runs, mode, given=None) -> None:
+def _plan(workdir, name, config, runs, mode, given=None, watch=None) -> None:
   """Print what would be trained."""
-  del workdir, name, config, mode, given
+  del workdir, name, config, mode, given, watch
   print(json.dumps([run.config for run in runs][0]))
 
 
@@ -68,6 +69,9 @@ def _run(program: str, arguments: list[str], child: _Child) -> int:
   if program == 'plan':
     program = sys.argv[0] = 'train'
     local.train = _plan
+    # After the fork: it defines flags.
+    command: Any = importlib.import_module('lstm_variants.commands.command')
+    command.say_results = lambda workdir: None
   module = program if '.' in program else f'experiments.{program}'
   try:
     runpy.run_module(module, run_name='__main__', alter_sys=True)
