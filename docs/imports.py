@@ -3,7 +3,7 @@
 The packages of `lstm_variants` stand in the layers that the contract in
 pyproject.toml gives them. An arrow leads from a package to one that it imports,
 unless it also comes there by way of others. `fields, rules` are two files of
-`config` that stand on nothing and that every package may import.
+`config` that stand on little and that every package above may import.
 """
 
 from collections.abc import Iterator, Mapping
@@ -57,8 +57,8 @@ def layers() -> list[list[str]]:
     for layer in contract['layers']
   ]
   there = [[name for name in row if _exists(name)] for row in rows]
-  *above, errors = [row for row in there if row]
-  return [*above, [GROUND], errors]
+  *above, names, errors = [row for row in there if row]
+  return [*above, [GROUND], names, errors]
 
 
 def _exists(name: str) -> bool:
