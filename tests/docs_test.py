@@ -33,6 +33,7 @@ HAND_WRITTEN = (
   'docs/reliability.md',
   'docs/results.md',
   'docs/tour.md',
+  'docs/watching.md',
 )
 GENERATED = ('docs/config.md', 'docs/tasks.md', 'docs/variants.md')
 # Files that a page names for what they are not there.
