@@ -37,6 +37,9 @@ if TYPE_CHECKING:
   from lstm_variants.models.modules import SequenceModel as SequenceModel
   from lstm_variants.optimizers import Optimizer as Optimizer
   from lstm_variants.optimizers import register_optimizer as register_optimizer
+  from lstm_variants.results import open_results as open_results
+  from lstm_variants.results import Results as Results
+  from lstm_variants.study import Study as Study
   from lstm_variants.tasks import make_task as make_task
   from lstm_variants.tasks import register_task as register_task
   from lstm_variants.tasks import TASKS as TASKS
@@ -72,6 +75,8 @@ _HOMES = {
   'errors': ('Error',),
   'models.modules': ('LSTMCell', 'RNNCell', 'SequenceModel'),
   'optimizers': ('Optimizer', 'register_optimizer'),
+  'results': ('Results', 'open_results'),
+  'study': ('Study',),
   'tasks': ('TASKS', 'make_task', 'register_task'),
   'tasks.base': (
     'Batch',

@@ -1,5 +1,7 @@
 """What programs say: progress on stdout, warnings on stderr, their own name."""
 
+from collections.abc import Iterator
+import contextlib
 import os
 import sys
 import textwrap
@@ -46,11 +48,34 @@ def printable(text: str) -> str:
   return ''.join(one if one.isprintable() else '?' for one in text)
 
 
+class _State:
+  """State of the process: whether progress is shown."""
+
+  quiet = False
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+  """Show no progress until the block ends; warnings are shown."""
+  before, _State.quiet = _State.quiet, True
+  try:
+    yield
+  finally:
+    _State.quiet = before
+
+
+def is_quiet() -> bool:
+  """Tell whether no progress is to be shown."""
+  return _State.quiet
+
+
 def say(text: str) -> None:
   """Print a line of progress; training does not end where nobody can read it.
 
   A full disk or a closed pipe behind stdout is where logs end, not runs.
   """
+  if _State.quiet:
+    return
   try:
     print(text, flush=True)
   except OSError:

@@ -82,6 +82,20 @@ def export_onnx(
   return proto
 
 
+def check_zoneout(hyperparams: Any) -> None:
+  """Refuse a run whose states are mixed with those before at test time.
+
+  Raises:
+    ExportError: naming the rate.
+  """
+  for rate in ('zoneout_c', 'zoneout_h'):
+    if getattr(hyperparams, rate):
+      raise ExportError(
+        f'{rate}={getattr(hyperparams, rate):g}: at test time a state is mixed '
+        f'with the one before, which other tools do not; nearest: {rate}=0'
+      )
+
+
 def _build(
   graph: graph_lib.Graph, model: stacks.Model, carry: bool, lengths: bool
 ) -> Any:

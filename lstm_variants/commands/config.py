@@ -15,7 +15,7 @@ from absl import flags
 
 from lstm_variants import console
 from lstm_variants.commands import config_file
-from lstm_variants.config import builtin
+from lstm_variants.config import builtin, source
 from lstm_variants.runs import files
 
 _COPY = flags.DEFINE_string('copy', None, 'The name of the config to copy.')
@@ -44,7 +44,7 @@ def main() -> None:
     )
   out = pathlib.Path(_OUT.value or f'configs/{name}.py')
   _copy(name, out)
-  module = config_file.load_module(str(out))
+  module = source.load_module(str(out))
   program = 'sweep' if hasattr(module, 'get_hyper') else 'train'
   console.say(
     f'{out}: a copy of {name}\n'

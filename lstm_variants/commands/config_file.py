@@ -1,11 +1,8 @@
 """The config file of a command line and its overrides, checked strictly."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-import importlib.util
-import inspect
+from collections.abc import Iterator, Mapping, Sequence
 import math
 import re
-import types
 from typing import Any
 
 from absl import flags
@@ -13,7 +10,7 @@ from ml_collections import config_dict
 
 from lstm_variants import console, errors
 from lstm_variants import names as names_lib
-from lstm_variants.config import builtin
+from lstm_variants.config import builtin, source
 from lstm_variants.config import fields as fields_lib
 
 _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
@@ -24,15 +21,6 @@ _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
 
 class UsageError(errors.Error):
   """The command line cannot be used; the message is one line."""
-
-
-def split_argument(path: str) -> tuple[str, str]:
-  """Return the file and the argument of FILE:ARGUMENT; '' where none is given.
-
-  The first colon counts, as in `config_flags`.
-  """
-  file, _, argument = path.partition(':')
-  return file, argument
 
 
 def resolved(argv: Sequence[str]) -> list[str]:
@@ -51,60 +39,11 @@ def resolved(argv: Sequence[str]) -> list[str]:
 
 def _resolve(path: str) -> str:
   """Return FILE or FILE:ARGUMENT for NAME or NAME:ARGUMENT."""
-  name, argument = split_argument(path)
+  name, argument = source.split_argument(path)
   file = builtin.find(name)
   if file is None:
     return path
   return f'{file}:{argument}' if argument else str(file)
-
-
-def takes(function: Callable[..., Any], *arguments: Any) -> bool:
-  """Tell whether a config's function can be called with these arguments."""
-  try:
-    inspect.signature(function).bind(*arguments)
-  except TypeError:
-    return False
-  return True
-
-
-def load_module(path: str) -> types.ModuleType:
-  """Execute a config and return it as a module.
-
-  Args:
-    path: of a file, or the name of a config of the house.
-
-  Raises:
-    UsageError: there is none, it fails, or has no `get_config`.
-  """
-  file = builtin.find(path)
-  if file is None:
-    close = builtin.nearest(path)
-    hint = f'; nearest: --config={close}' if close else ''
-    raise UsageError(
-      f'--config={path}: no such file, nor a config of the house{hint}'
-    )
-  spec = importlib.util.spec_from_file_location(file.stem, file)
-  if spec is None or spec.loader is None:
-    raise UsageError(f'--config={path}: not a Python file; it must end in .py')
-  module = importlib.util.module_from_spec(spec)
-  try:
-    spec.loader.exec_module(module)
-  except (Exception, SystemExit) as error:
-    raise UsageError(
-      f'--config={path}: fails: {type(error).__name__}: {error}{_advice(error)}'
-    ) from error
-  if not hasattr(module, 'get_config'):
-    raise UsageError(
-      f'--config={path}: has no get_config(); nearest: --config=adding'
-    )
-  return module
-
-
-def _advice(error: BaseException) -> str:
-  """Return what helps a config that was written for a clone."""
-  if isinstance(error, ModuleNotFoundError) and error.name == 'configs':
-    return '; nearest: import lstm_variants as lv, for lv.default_config()'
-  return ''
 
 
 def check(argv: Sequence[str]) -> dict[str, type]:
@@ -123,7 +62,7 @@ def check(argv: Sequence[str]) -> dict[str, type]:
         '--config.…: fields need a config file; nearest: --config=adding'
       )
     raise UsageError('--config: missing; nearest: --config=adding')
-  types_of = _types_of(_load_config(path))
+  types_of = _types_of(source.load_config(path))
   given: dict[str, list[str | None]] = {}
   for field, value in overrides(argv):
     given.setdefault(field, []).append(value)
@@ -137,37 +76,6 @@ def check(argv: Sequence[str]) -> dict[str, type]:
     if len(set(values)) > 1:
       console.warn(f'--config.{field} is given twice: {values[-1]} counts')
   return types_of
-
-
-def _load_config(path: str) -> config_dict.ConfigDict:
-  """Call the `get_config` of a config file, given as FILE or FILE:ARGUMENT."""
-  file, argument = split_argument(path)
-  if file != path and not argument:
-    raise UsageError(
-      f'--config={path}: no argument follows the colon; nearest: '
-      f'--config={file}'
-    )
-  module = load_module(file)
-  given = (argument,) if argument else ()
-  if given and not takes(module.get_config, argument):
-    raise UsageError(
-      f'--config={path}: its get_config() takes no argument; nearest: '
-      f'--config={file}'
-    )
-  try:
-    config = module.get_config(*given)
-  except (Exception, SystemExit) as error:
-    if given and isinstance(error, ValueError):  # it refuses the argument
-      raise UsageError(f'--config={path}: {error}') from error
-    raise UsageError(
-      f'--config={path}: get_config() fails: {type(error).__name__}: {error}'
-    ) from error
-  if not isinstance(config, config_dict.ConfigDict):
-    raise UsageError(
-      f'--config={path}: get_config() returns {type(config).__name__}, not a '
-      'ConfigDict; nearest: --config=adding'
-    )
-  return config
 
 
 def overrides(argv: Sequence[str]) -> Iterator[tuple[str, str | None]]:

@@ -100,13 +100,7 @@ def _translate(
     ExportError: the model cannot be put so.
   """
   run, params = model.run, model.params
-  for rate in ('zoneout_c', 'zoneout_h'):
-    if getattr(run.hyperparams, rate):
-      raise bridges.ExportError(
-        f'{rate}={getattr(run.hyperparams, rate):g}: at test time a state is '
-        'mixed with the one before, which other tools do not; nearest: '
-        f'{rate}=0'
-      )
+  onnx_lib.check_zoneout(run.hyperparams)
   sizes = run.settings.architecture
   if out.suffix == '.safetensors':
     arrays = _torch(out, sizes, params, run.hyperparams.toggles)

@@ -19,6 +19,7 @@ from typing import Any
 
 from lstm_variants import console
 from lstm_variants.commands import command, config_file, first_weights
+from lstm_variants.config import source
 from lstm_variants.launch import local
 from lstm_variants.training import backend, profiling, watching
 
@@ -37,7 +38,7 @@ def main() -> None:
   weights = _FIRST_WEIGHTS(_CONFIG.value, _WORKDIR.value, mode)
   records = local.recorded(_WORKDIR.value, mode)
   runs = local.expand(_CONFIG.value, _load_grid(path), records)
-  name = pathlib.Path(config_file.split_argument(path)[0]).stem
+  name = pathlib.Path(source.split_argument(path)[0]).stem
   backend.check()
   profile = profiling.Profile(_PROFILE.value) if _PROFILE.value else None
   watch = watching.Watch(profile=profile)
@@ -47,19 +48,11 @@ def main() -> None:
 
 def _load_grid(path: str) -> Callable[[Any], Iterable[Any]]:
   """Return the `get_hyper` of FILE, or of FILE:ARGUMENT with its argument."""
-  file, argument = config_file.split_argument(path)
-  module = config_file.load_module(file)
-  if not hasattr(module, 'get_hyper'):
+  get_hyper = source.load_grid(path)
+  if get_hyper is None:
     raise local.GridError(
-      f'--config={file}: has no get_hyper(hyper) to state a grid; nearest: '
-      f'--config=studies/quickstart, or {console.command_line("train")} for '
-      'one run'
+      f'--config={source.split_argument(path)[0]}: has no get_hyper(hyper) to '
+      'state a grid; nearest: --config=studies/quickstart, or '
+      f'{console.command_line("train")} for one run'
     )
-  if not argument:
-    return module.get_hyper
-  if not config_file.takes(module.get_hyper, None, argument):
-    raise local.GridError(
-      f'--config={path}: its get_hyper(hyper) takes no argument; nearest: '
-      f'--config={file}'
-    )
-  return lambda hyper: module.get_hyper(hyper, argument)
+  return get_hyper

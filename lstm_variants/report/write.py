@@ -62,7 +62,7 @@ def write(workdir: str, baseline: str) -> Report:
   with files.refusals(path / 'figures'):
     (path / 'figures').mkdir(exist_ok=True)
   table = _replace(path / 'compare.csv', csv_text(rows).encode())
-  drawings = _draw(study, runs, rows, results.read_metrics(workdir))
+  drawings = draw(study, runs, rows, results.read_metrics(workdir))
   texts, written = {}, []
   for (task, kind), drawing in drawings.items():
     name = gallery.file_name(task, kind)
@@ -84,30 +84,40 @@ def write(workdir: str, baseline: str) -> Report:
 
 def csv_text(rows: Sequence[comparison.Row]) -> str:
   """Return the rows as CSV: full numbers, missing ones empty, inf as `inf`."""
-  lines = []
-  for row in rows:
-    values = (
-      row.task,
-      row.label,
-      row.model,
-      int(row.is_baseline),
-      row.runs,
-      row.solved,
-      row.diverged,
-      *row.median,
-      row.budget,
-      *row.loss,
-      row.finite,
-      row.welch,
-      row.holm,
-      row.params_in_use,
-      row.milliseconds,
-    )
-    lines.append(['' if _is_nan(value) else value for value in values])
+  lines = [
+    ['' if _is_nan(value) else value for value in record.values()]
+    for record in records(rows)
+  ]
   return files.csv_text(_CSV_COLUMNS, lines)
 
 
-def _draw(
+def records(rows: Sequence[comparison.Row]) -> list[dict[str, Any]]:
+  """Return the rows as plain numbers by column, NaN for missing ones."""
+  return [dict(zip(_CSV_COLUMNS, _values(row), strict=True)) for row in rows]
+
+
+def _values(row: comparison.Row) -> tuple[Any, ...]:
+  """Return the numbers of a row, in the order of `_CSV_COLUMNS`."""
+  return (
+    row.task,
+    row.label,
+    row.model,
+    int(row.is_baseline),
+    row.runs,
+    row.solved,
+    row.diverged,
+    *row.median,
+    row.budget,
+    *row.loss,
+    row.finite,
+    row.welch,
+    row.holm,
+    row.params_in_use,
+    row.milliseconds,
+  )
+
+
+def draw(
   study: Mapping[str, Any],
   runs: Sequence[grouping.Run],
   rows: Sequence[comparison.Row],

@@ -145,6 +145,12 @@ def final_loss(run: Run) -> float | None:
   return loss
 
 
+def final_losses(runs: Sequence[Run]) -> dict[str, float]:
+  """Return id -> final loss, of the runs that have one (`final_loss`)."""
+  losses = {run['id']: final_loss(run) for run in runs}
+  return {name: loss for name, loss in losses.items() if loss is not None}
+
+
 def _varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
   """Return the names with more than one value that belong into a label.
 

@@ -18,12 +18,17 @@ class BackendError(errors.Error, ValueError):
   """XLA cannot start here; the message is one line for the user."""
 
 
-def use_every_core() -> None:
+def use_every_core(
+  why: str = 'a module of --import computes when it is imported',
+) -> None:
   """Make a device of each CPU core, so that a population is spread over them.
 
   To be called before anything is computed. GPUs and TPUs are not affected, and
-  a number of CPU devices set in the environment is left alone. Where a module
-  of the user's has computed something already, a line says so.
+  a number of CPU devices set in the environment is left alone. Where something
+  has been computed already, a line says so.
+
+  Args:
+    why: something may have been computed.
   """
   if (
     'JAX_NUM_CPU_DEVICES' in os.environ
@@ -36,8 +41,7 @@ def use_every_core() -> None:
   except RuntimeError:  # XLA has been started
     if jax.device_count() < cores:
       console.warn(
-        'a module of --import computes when it is imported: '
-        f'{jax.device_count()} of {cores} CPU cores are used; nearest: '
+        f'{why}: {jax.device_count()} of {cores} CPU cores are used; nearest: '
         f'JAX_NUM_CPU_DEVICES={cores}'
       )
 

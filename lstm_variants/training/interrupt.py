@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+from typing import Any
 
 from lstm_variants.runs import files
 
@@ -23,17 +24,23 @@ _SHOW_CURSOR = '\x1b[?25h'
 _ECHO = 0.5
 
 
+# What the first signal is answered with.
+_SAVING = 'saving after this chunk; once more ends at once'
+
+
 class Interrupted(Exception):
   """A signal asked for the end, and what was trained is saved.
 
   Attributes:
+    what: happened, in words.
     exit_status: 128 + the number of the signal, as shells count: 130 or 143.
   """
 
   def __init__(self, number: int, saved: bool):
     name = signal.Signals(number).name
-    what = 'saved; repeat the command with --resume to go on'
-    super().__init__(f'{name}: {what if saved else "nothing to save yet"}')
+    self.what = f'{name}: {"saved" if saved else "nothing to save yet"}'
+    go_on = '; repeat the command with --resume to go on' if saved else ''
+    super().__init__(self.what + go_on)
     self.exit_status = 128 + number
 
 
@@ -76,6 +83,44 @@ def deferred() -> Iterator[None]:
   finally:
     with _State.lock:
       _State.deferred = False
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[None]:
+  """Have Ctrl-C save and end in order, in a process that goes on afterwards.
+
+  For whoever trains from Python, where `install` is not called: the first
+  SIGINT waits for `check` while there is something to save (`deferred`), any
+  other one is Python's. Threads but the main one hear no signals.
+
+  Raises:
+    KeyboardInterrupt: in place of `Interrupted`.
+  """
+  before = signal.getsignal(signal.SIGINT)
+  is_main = threading.current_thread() is threading.main_thread()
+  if not is_main or before == signal.SIG_IGN:
+    yield
+    return
+
+  def answer(number: int, frame: Any) -> None:
+    del frame
+    # No lock: it may be held by the code that this interrupts.
+    if not _State.deferred or _State.requested is not None:
+      raise KeyboardInterrupt
+    _State.requested, _State.requested_at = number, time.monotonic()
+    if not _State.drawn:
+      _tell(f'SIGINT: {_SAVING}')
+
+  signal.signal(signal.SIGINT, answer)
+  try:
+    yield
+  except Interrupted as interrupted:
+    raise KeyboardInterrupt(
+      f'{interrupted.what}; train(…, resume=True) goes on'
+    ) from None
+  finally:
+    signal.signal(signal.SIGINT, before)
+    _State.requested = None
 
 
 def requested() -> bool:
@@ -122,7 +167,7 @@ def _notice(number: int) -> None:
     if _State.deferred and _State.requested is None:
       _State.requested, _State.requested_at = number, now
       if not _State.drawn:
-        _tell(f'{name}: saving after this chunk; once more ends at once')
+        _tell(f'{name}: {_SAVING}')
       return
   if _State.drawn:
     _tell(_SHOW_CURSOR)

@@ -210,11 +210,7 @@ def find(saved: Saved, wanted: str | None) -> int:
     }
     for name, run in zip(saved.names, saved.runs, strict=True)
   }
-  losses = {
-    row['id']: loss
-    for row in results.read_rows(saved.workdir)
-    if (loss := grouping.final_loss(row)) is not None
-  }
+  losses = grouping.final_losses(results.read_rows(saved.workdir))
   return saved.names.index(choice.choose(wanted, facts, losses))
 
 

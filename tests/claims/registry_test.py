@@ -4,13 +4,13 @@ import pytest
 
 from lstm_variants import claims
 from lstm_variants.claims import claim
-from lstm_variants.commands import config_file
+from lstm_variants.config import source
 from lstm_variants.launch import local
 
 
 def expanded(each: claim.Claim):
-  file, argument = config_file.split_argument(each.config)
-  module = config_file.load_module(file)
+  file, argument = source.split_argument(each.config)
+  module = source.load_module(file)
   given = [argument] if argument else []
   return local.expand(
     module.get_config(*given), lambda hyper: module.get_hyper(hyper, *given)

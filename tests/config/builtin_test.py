@@ -7,8 +7,7 @@ import sys
 import pytest
 
 import lstm_variants as lv
-from lstm_variants.commands import config_file
-from lstm_variants.config import builtin, settings
+from lstm_variants.config import builtin, settings, source
 from lstm_variants.config import grid as hyper
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -66,8 +65,8 @@ def test_nothing_but_the_configs_is_found_by_name(path, tmp_path, monkeypatch):
 def test_the_nearest_name_is_told(wrong, close, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   assert builtin.nearest(wrong) == close
-  with pytest.raises(config_file.UsageError, match='no such file') as error:
-    config_file.load_module(wrong)
+  with pytest.raises(source.SourceError, match='no such file') as error:
+    source.load_module(wrong)
   assert str(error.value).endswith(f'--config={close}') == bool(close)
 
 
@@ -83,8 +82,8 @@ def test_a_copy_makes_the_same_runs_beside_other_configs(
     'configs'
     not in (builtin.folder() / f'{name}.py').read_text().split('"""')[2]
   ), 'a copy can import lstm_variants only'
-  original = config_file.load_module(name)
-  module = config_file.load_module(str(copy))
+  original = source.load_module(name)
+  module = source.load_module(str(copy))
   chosen = next(iter(getattr(module, 'EXPERIMENTS', [''])))
   argument = (chosen,) if chosen else ()
   config = module.get_config(*argument)
@@ -102,12 +101,12 @@ def test_a_config_of_a_clone_is_told_what_to_import_elsewhere(
   monkeypatch.chdir(tmp_path)
   monkeypatch.setitem(sys.modules, 'configs', None)  # as if there were none
   (tmp_path / 'old.py').write_text('from configs import base\n')
-  with pytest.raises(config_file.UsageError, match=r'lv\.default_config'):
-    config_file.load_module('old.py')
+  with pytest.raises(source.SourceError, match=r'lv\.default_config'):
+    source.load_module('old.py')
 
 
 def test_the_default_config_is_public_and_anew_each_time():
   config = lv.default_config()
   config.seed = 7
   assert lv.default_config().seed == 0
-  assert config_file.load_module('base').get_config() == lv.default_config()
+  assert source.load_module('base').get_config() == lv.default_config()

@@ -1,0 +1,17 @@
+"""A study from Python: trained, compared, its best model asked and exported."""
+
+import lstm_variants as lv
+
+grid = {
+  'optimizer.learning_rate': [1e-3, 1e-2],
+  'model.hidden_features': [8, 16],
+  'model.variant': ['vanilla', 'peephole', 'gru'],
+  'seed': range(3),
+}
+study = lv.Study({'task.name': 'adding', 'task.length': 20}, grid)
+results = study.train('runs/python')
+table = results.compare().to_pandas().sort_values('final_loss_mean')
+print(table[['label', 'solved', 'final_loss_mean']])
+model = results.load('best')
+print(model.predict([[0.5, 1], [0.1, 0], [0.25, 1]])[-1], '0.75?')
+model.export_onnx('best.onnx')

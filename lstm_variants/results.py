@@ -1,0 +1,286 @@
+"""The results of a study, for scripts and notebooks.
+
+    results = lv.open_results('runs/adding')
+    results.to_pandas()
+    results.compare()
+    results.load('best').predict(inputs)
+
+Reads the run directory; jax is imported by `Results.load` alone.
+"""
+
+from collections.abc import Mapping, Sequence
+import html
+import io
+import os
+import pathlib
+from typing import Any, TYPE_CHECKING
+
+from lstm_variants import errors
+from lstm_variants.config import fields
+from lstm_variants.plots import theme
+from lstm_variants.report import comparison, tables
+from lstm_variants.report import write as report
+from lstm_variants.runs import choice, grouping
+from lstm_variants.runs import results as runs_lib
+
+if TYPE_CHECKING:
+  from lstm_variants.model import Model
+
+_USUAL = 'vanilla'
+
+
+class PandasError(errors.Error, ImportError):
+  """A table is asked for, and pandas is not installed."""
+
+
+def open_results(workdir: str | os.PathLike[str]) -> 'Results':
+  """Return the results of a study, from its run directory.
+
+  Args:
+    workdir: the run directory of `Study.train`, or of a command.
+
+  Raises:
+    lv.Error: it holds no study.
+  """
+  return Results(workdir)
+
+
+class Results:
+  """What a study has left in its run directory; read anew at every call.
+
+  Attributes:
+    workdir: the run directory.
+    study: what study.json says: name, config, tasks, runs.
+  """
+
+  def __init__(self, workdir: str | os.PathLike[str]):
+    self.workdir = os.fspath(workdir)
+    self.study = runs_lib.read_study(self.workdir)
+
+  def __repr__(self) -> str:
+    finished, runs = len(self.runs()), len(self.study['runs'])
+    return (
+      f'Results({self.workdir!r}): {self.study["name"]}, {finished} of {runs} '
+      'runs finished'
+    )
+
+  def runs(self) -> list[dict[str, Any]]:
+    """Return the finished runs, as in runs.jsonl.
+
+    Returns:
+      A dict for each: its `id`, `population`, `task` and `model`, its `config`
+      (nested), its `status` ('solved', 'unsolved' or 'diverged'), the metrics
+      at its end (`final`), `sequences_to_success`, None if it was not solved,
+      and more. None are there while the first population trains.
+
+    Raises:
+      lv.Error: the directory cannot be read.
+    """
+    return runs_lib.read_rows(self.workdir)
+
+  def metrics(self, run: str | None = None) -> list[dict[str, Any]]:
+    """Return the evaluations of finished runs, as in metrics.jsonl.
+
+    Args:
+      run: which one, as of `load`; None: all.
+
+    Returns:
+      A dict for each evaluation: its `run`, `update`, `sequences`, and the
+      metrics: `loss`, `train_loss`, ….
+
+    Raises:
+      lv.Error: there is no such run, or more than one.
+    """
+    rows = runs_lib.read_metrics(self.workdir)
+    if run is None:
+      return rows
+    name = self._find(run)
+    return [row for row in rows if row['run'] == name]
+
+  def _find(self, wanted: str) -> str:
+    """Return the id of a finished run."""
+    rows = self.runs()
+    facts = {
+      row['id']: {
+        **dict(fields.flatten(row['config'])),
+        'model': row['model'],
+        'task': row['task'],
+      }
+      for row in rows
+    }
+    return choice.choose(wanted, facts, grouping.final_losses(rows))
+
+  def to_pandas(self, every_field: bool = False) -> Any:
+    """Return the finished runs as a pandas DataFrame, a row for each.
+
+    Args:
+      every_field: with all fields of the configs; else with those that differ
+        between the runs, and the seed.
+
+    Returns:
+      Columns: those of `runs`, the metrics at the end as `final.loss` and the
+      like, the fields by their dotted names.
+
+    Raises:
+      lv.Error: pandas is not installed.
+    """
+    pandas = _pandas()
+    rows = self.runs()
+    configs = [dict(fields.flatten(row['config'])) for row in rows]
+    names = dict.fromkeys(name for config in configs for name in config)
+    chosen = [
+      name
+      for name in names
+      if every_field
+      or name == 'seed'
+      or len({grouping.hashable(config.get(name)) for config in configs}) > 1
+    ]
+    return pandas.DataFrame(
+      [
+        {
+          **{k: v for k, v in row.items() if k not in ('config', 'final')},
+          **{f'final.{k}': v for k, v in row['final'].items()},
+          **{name: config.get(name) for name in chosen},
+        }
+        for row, config in zip(rows, configs, strict=True)
+      ]
+    )
+
+  def compare(self, baseline: str | None = None) -> 'Comparison':
+    """Compare the models: the table of the command `compare`.
+
+    Args:
+      baseline: the model that the others are compared with; None: vanilla, or
+        the first of the study where it has none.
+
+    Raises:
+      lv.Error: no run is finished, or none is of the baseline.
+    """
+    rows = runs_lib.read_runs(self.workdir)
+    models = [str(row['model']) for row in rows]
+    usual = _USUAL if _USUAL in models else models[0]
+    return Comparison(self, rows, usual if baseline is None else baseline)
+
+  def load(self, run: str = choice.BEST) -> 'Model':
+    """Return the trained model of a run.
+
+    Args:
+      run: its id; or what is enough: the beginning of an id ('gru_seed0'),
+        fields ('variant=gru,seed=0'), or 'best': the lowest held-out loss at
+        the end, of all runs that are finished and did not diverge; of several
+        tasks one must be chosen ('best,task=adding-urnn16-T50').
+
+    Returns:
+      The model at the end of its training, or at the newest checkpoint of a
+      run that is not finished.
+
+    Raises:
+      lv.Error: there is no such run, or more than one; or it has no weights
+        yet.
+    """
+    from lstm_variants import model
+
+    return model.load(self.workdir, run)
+
+
+class Comparison:
+  """Models side by side; shows itself as the command `compare` does.
+
+  Attributes:
+    baseline: the model that the others are compared with.
+    rows: `report.comparison.Row`s, the baseline's first in each task.
+  """
+
+  def __init__(
+    self, results: Results, runs: Sequence[Mapping[str, Any]], baseline: str
+  ):
+    self._results, self._runs, self.baseline = results, runs, baseline
+    self.rows: list[comparison.Row] = comparison.compare(
+      results.study['tasks'], runs, baseline
+    )
+
+  def __repr__(self) -> str:
+    text = io.StringIO()
+    tables.show(self._results.study, self.rows, text)
+    return text.getvalue().rstrip()
+
+  def _repr_html_(self) -> str:
+    """Return the tables for a notebook."""
+    parts = []
+    for task in dict.fromkeys(row.task for row in self.rows):
+      heads = ''.join(
+        f'<th>{html.escape(name)}<br><small>{html.escape(unit)}</small></th>'
+        for name, unit in tables.COLUMNS
+      )
+      body = ''.join(
+        '<tr>'
+        + ''.join(f'<td>{html.escape(cell)}</td>' for cell in tables.cells(row))
+        + '</tr>'
+        for row in self.rows
+        if row.task == task
+      )
+      parts.append(
+        f'<table><caption>{html.escape(task)}</caption>'
+        f'<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+      )
+    return ''.join(parts)
+
+  def to_pandas(self) -> Any:
+    """Return the rows as a pandas DataFrame: the columns of compare.csv.
+
+    Raises:
+      lv.Error: pandas is not installed.
+    """
+    return _pandas().DataFrame(report.records(self.rows))
+
+  def figures(self) -> list['Figure']:
+    """Draw, for each task, the losses and who was solved when."""
+    drawings = report.draw(
+      self._results.study, self._runs, self.rows, self._results.metrics()
+    )
+    return [
+      Figure(task, kind, drawing) for (task, kind), drawing in drawings.items()
+    ]
+
+
+class Figure:
+  """A figure that shows itself in a notebook.
+
+  Attributes:
+    task: its label.
+    kind: 'loss' or 'success'.
+    drawing: of matplotlib.
+  """
+
+  def __init__(self, task: str, kind: str, drawing: Any):
+    self.task, self.kind, self.drawing = task, kind, drawing
+
+  def __repr__(self) -> str:
+    return f'Figure({self.task!r}, {self.kind!r})'
+
+  def _repr_svg_(self) -> str:
+    """Return the figure for a notebook."""
+    return theme.svg(self.drawing, salt=f'{self.task}-{self.kind}')
+
+  def save(self, path: str | os.PathLike[str]) -> None:
+    """Write the figure, as SVG or, where the path ends in .png, as PNG."""
+    path = pathlib.Path(path)
+    if path.suffix == '.png':
+      path.write_bytes(theme.png(self.drawing))
+    else:
+      path.write_text(self._repr_svg_(), 'utf-8')
+
+
+def _pandas() -> Any:
+  """Return pandas.
+
+  Raises:
+    PandasError: it is not installed.
+  """
+  try:
+    import pandas
+  except ImportError as error:
+    raise PandasError(
+      'a DataFrame needs pandas: pip install pandas; runs() and rows need none'
+    ) from error
+  return pandas

@@ -1,0 +1,209 @@
+"""A study from Python: the config, the grid and the training of `sweep`.
+
+    import lstm_variants as lv
+
+    study = lv.Study(
+      {'task.name': 'adding', 'task.length': 50},
+      grid={'model.variant': ['vanilla', 'gru'], 'seed': range(3)},
+    )
+    results = study.train('runs/adding')
+    results.compare()
+
+The run directory is that of the command: either goes on with what the other
+began.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+import os
+from typing import Any
+
+from lstm_variants import console, results
+from lstm_variants.config import grid as hyper
+from lstm_variants.config import populations, source
+from lstm_variants.launch import local
+from lstm_variants.runs import directory
+from lstm_variants.training import backend, interrupt, watching
+
+# What the rows of an evaluation go to.
+Callback = Callable[[list[dict[str, Any]]], object]
+_PREFIX = 'config.'
+
+
+class Study:
+  """Runs that are trained together: a config, and a grid over its fields.
+
+  Everything is checked when it is made.
+
+  Attributes:
+    name: of the study.
+    config: the base config, a `ConfigDict`.
+  """
+
+  def __init__(
+    self,
+    config: Any,
+    grid: Any = None,
+    *,
+    name: str | None = None,
+  ):
+    """Make a study.
+
+    Args:
+      config: fields that differ from the defaults, as {'model.variant':
+        'gru'} or nested; or a `ConfigDict` with all fields (`default_config`);
+        or the path or the name of a config file, as 'adding'.
+      grid: field -> its values, of which all combinations are trained; or a
+        list of settings (dicts), as `lstm_variants.config.grid` makes them; or
+        a `get_hyper(hyper)`. None: the grid of the file, or one run.
+      name: of the study; None: that of the file, or 'study'.
+
+    Raises:
+      lv.Error: a field or value that is refused, two equal runs, a size beyond
+        the memory.
+    """
+    backend.use_every_core('jax was used before')
+    self.config, of_file, file_name = source.read(config)
+    self.name = name or file_name
+    self._get_hyper = _get_hyper(grid, of_file)
+    self._expanded = local.expand(self.config, self._get_hyper)
+
+  @property
+  def runs(self) -> list[dict[str, Any]]:
+    """What is trained: `id`, `population`, `task`, `model`, `config` of each.
+
+    In the order of populations, runs of which share a compiled program.
+    """
+    return [
+      {
+        'id': name,
+        'population': population.name,
+        'task': run.settings.task_label,
+        'model': run.model,
+        'config': run.config,
+      }
+      for population in populations.split(self._expanded)
+      for name, run in zip(population.run_names, population.runs, strict=True)
+    ]
+
+  def __repr__(self) -> str:
+    programs = len(populations.split(self._expanded))
+    return (
+      f'Study({self.name!r}): {len(self._expanded)} runs in {programs} '
+      'compiled programs'
+    )
+
+  def train(
+    self,
+    workdir: str | os.PathLike[str],
+    resume: bool = False,
+    *,
+    overwrite: bool = False,
+    callback: Callback | None = None,
+    progress: bool = True,
+  ) -> results.Results:
+    """Train every run that is not finished yet.
+
+    Ctrl-C, or the stop button of a notebook, saves after the chunk of updates
+    and raises `KeyboardInterrupt`; once more ends at once. What was saved
+    before is whole, and `resume=True` goes on with it.
+
+    Args:
+      workdir: the run directory.
+      resume: go on with the study that is there.
+      overwrite: remove the study that is there, and begin anew.
+      callback: called after each evaluation of a population, with a dict for
+        each of its runs, as in metrics.jsonl. What it raises ends the training
+        and goes to the caller; `resume=True` goes on from the newest
+        checkpoint.
+      progress: show it.
+
+    Returns:
+      The results.
+
+    Raises:
+      lv.Error: the directory holds another study, or one and neither `resume`
+        nor `overwrite`; another process trains there; it cannot be written;
+        every run diverged.
+      KeyboardInterrupt: training was interrupted.
+    """
+    mode = _mode(resume, overwrite)
+    workdir = os.fspath(workdir)
+    runs = self._expanded
+    if mode is directory.Mode.RESUME:
+      records = local.recorded(workdir, mode)
+      runs = local.expand(self.config, self._get_hyper, records)
+    backend.check()
+    quiet = contextlib.nullcontext() if progress else console.quiet()
+    with quiet, interrupt.heard():
+      local.train(
+        workdir, self.name, self.config, runs, mode, watch=_watch(callback)
+      )
+    return results.open_results(workdir)
+
+
+def _mode(resume: bool, overwrite: bool) -> directory.Mode:
+  if resume and overwrite:
+    raise local.GridError(
+      'resume and overwrite: one goes on, the other begins anew; nearest: '
+      'resume'
+    )
+  if resume:
+    return directory.Mode.RESUME
+  return directory.Mode.OVERWRITE if overwrite else directory.Mode.NEW
+
+
+def _watch(callback: Callback | None) -> watching.Watch:
+  if callback is None:
+    return watching.NOBODY
+
+  def see(evaluation: watching.Evaluation) -> None:
+    callback([dict(row) for row in evaluation.rows])
+
+  return watching.Watch(see)
+
+
+def _get_hyper(
+  grid: Any, of_file: Callable[[Any], Any] | None
+) -> Callable[[Any], Iterable[Any]]:
+  """Return a grid as the function that `local.expand` asks.
+
+  Raises:
+    GridError: it is none.
+  """
+  if grid is None:
+    return of_file or (lambda hyper: [{}])
+  if callable(grid):
+    get_hyper: Any = grid
+    return get_hyper
+  if isinstance(grid, Mapping):
+    settings = hyper.product(
+      [
+        [{_dotted(field): value} for value in _values(values)]
+        for field, values in grid.items()
+      ]
+    )
+    return lambda hyper: settings
+  if isinstance(grid, Sequence) and not isinstance(grid, str):
+    listed = [
+      {_dotted(k): source.plain(v) for k, v in one.items()}
+      if isinstance(one, Mapping)
+      else one
+      for one in grid
+    ]
+    return lambda hyper: listed
+  raise local.GridError(
+    f'{grid!r} is no grid: give field -> values, or a list of settings'
+  )
+
+
+def _dotted(field: Any) -> str:
+  name = str(field)
+  return name if name.startswith(_PREFIX) else f'{_PREFIX}{name}'
+
+
+def _values(values: Any) -> list[Any]:
+  """Return the values of a field; one alone is a list of one."""
+  if isinstance(values, Iterable) and not isinstance(values, str | bytes):
+    return [source.plain(value) for value in values]
+  return [source.plain(values)]
