@@ -14,7 +14,7 @@ import numpy as np
 
 from lstm_variants import errors
 from lstm_variants import names as names_lib
-from lstm_variants.config import builtin, default, fields, rules
+from lstm_variants.config import builtin, fields, rules
 
 # The name of a study whose config is no file.
 _NAMELESS = 'study'
@@ -170,6 +170,9 @@ def read(
 
 def _with_fields(changes: Mapping[str, Any]) -> config_dict.ConfigDict:
   """Return the default config with other values of some fields."""
+  # Only now: it takes jax, which is slow to start.
+  from lstm_variants.config import default
+
   config = default.default_config()
   known = [name for name, _ in fields.flatten(config.to_dict())]
   for field, value in fields.flatten(changes):
