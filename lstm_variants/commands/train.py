@@ -16,7 +16,10 @@ must be the same, and with a new state of the optimizer:
         --from=runs/adding:peephole_seed0_0a1b2c3d --workdir=runs/further
 """
 
-from lstm_variants.commands import command, first_weights
+import pathlib
+import sys
+
+from lstm_variants.commands import command, config_file, first_weights
 from lstm_variants.launch import local
 from lstm_variants.training import backend, profiling, watching
 
@@ -38,7 +41,7 @@ def main() -> None:
   backend.check()
   profile = profiling.Profile(_PROFILE.value) if _PROFILE.value else None
   watch = watching.Watch(profile=profile)
-  local.train(
-    _WORKDIR.value, 'train', _CONFIG.value, [run], mode, weights, watch
-  )
+  path = config_file.value_of('--config', sys.argv) or 'train'
+  name = pathlib.Path(config_file.split_argument(path)[0]).stem
+  local.train(_WORKDIR.value, name, _CONFIG.value, [run], mode, weights, watch)
   command.say_results(_WORKDIR.value)
