@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_variants import errors, models
+from lstm_variants import errors, extensions, models
 from lstm_variants.bridges import onnx as onnx_lib
 from lstm_variants.cells import remedies
 from lstm_variants.config import fields
@@ -143,6 +143,7 @@ def _apply(params, architecture, toggles, inputs, noise) -> jax.Array:
 
 def load(workdir: str, run: str) -> Model:
   """Return the trained model of a run; see `Results.load`."""
+  extensions.load_installed()
   saved = trained.read(workdir)
   index = trained.find(saved, run)
   return Model(saved.names[index], trained.load(saved, index))

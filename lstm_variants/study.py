@@ -18,7 +18,7 @@ import contextlib
 import os
 from typing import Any
 
-from lstm_variants import console, results
+from lstm_variants import console, extensions, results
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import populations, source
 from lstm_variants.launch import local
@@ -63,6 +63,7 @@ class Study:
         the memory.
     """
     backend.use_every_core('jax was used before')
+    extensions.load_installed()
     self.config, of_file, file_name = source.read(config)
     self.name = name or file_name
     self._get_hyper = _get_hyper(grid, of_file)
