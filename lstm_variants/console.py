@@ -69,6 +69,17 @@ def is_quiet() -> bool:
   return _State.quiet
 
 
+def end(place: object, next_command: str) -> None:
+  """Print the last lines of a command: where its results are, what is next.
+
+  Args:
+    place: of the results.
+    next_command: from `command_line`, with its flags.
+  """
+  say(f'results: {place}')
+  say(f'next: {next_command}')
+
+
 def say(text: str) -> None:
   """Print a line of progress; training does not end where nobody can read it.
 

@@ -406,6 +406,13 @@ SYNONYMS: dict[str, str] = {
     'device accelerator gpu use_gpu cuda use_cuda no_cuda backend platform tpu'
   ),
   'import': 'plugin plugins extension extensions module modules user_dir',
+  # Lists.
+  'tasks': 'dataset datasets data benchmarks',
+  'variants': 'model models architectures lstms',
+  'optimizers': 'optim optimisers',
+  'trackers': 'loggers callbacks',
+  'fields': 'options settings hyperparameters params parameters flags',
+  'studies': 'grids experiments configs sweeps',
   # Commands.
   'train': 'fit run learn start main',
   'sweep': 'grid tune hpo gridsearch hyperparameter_search',

@@ -26,8 +26,6 @@ from lstm_variants.runs import results as runs_lib
 if TYPE_CHECKING:
   from lstm_variants.model import Model
 
-_USUAL = 'vanilla'
-
 
 class PandasError(errors.Error, ImportError):
   """A table is asked for, and pandas is not installed."""
@@ -157,9 +155,7 @@ class Results:
       lv.Error: no run is finished, or none is of the baseline.
     """
     rows = runs_lib.read_runs(self.workdir)
-    models = [str(row['model']) for row in rows]
-    usual = _USUAL if _USUAL in models else models[0]
-    return Comparison(self, rows, usual if baseline is None else baseline)
+    return Comparison(self, rows, grouping.choose_baseline(rows, baseline))
 
   def load(self, run: str = choice.BEST) -> 'Model':
     """Return the trained model of a run.

@@ -6,6 +6,7 @@ import pytest
 
 from lstm_variants import __main__ as program
 from lstm_variants import names, optimizers, tasks, trackers
+from lstm_variants.commands import list as listed
 from lstm_variants.config import rules, schema
 
 # Flags that commands have beside the fields.
@@ -128,7 +129,7 @@ def test_a_letter_too_few_or_too_many_is_forgiven():
 def test_a_synonym_means_what_is_there():
   choices = set(FIELDS) | set(schema.models()) | set(tasks.DIALECTS)
   choices |= set(optimizers.OPTIMIZERS) | set(optimizers.SCHEDULES)
-  choices |= set(program.commands())
+  choices |= set(program.commands()) | {*listed.KINDS, *trackers.TRACKERS}
   for name in ('model.dtype', 'model.recurrent_init'):
     rule = schema.table()[name].rule
     assert isinstance(rule, rules.Choice)

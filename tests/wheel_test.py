@@ -166,7 +166,7 @@ def test_in_an_empty_directory_it_trains_and_compares(run, tmp_path):
   provenance = json.loads(file.read_text())
   assert provenance['command'] == ['lstm-variants', *words]
   compared = _output(run(tmp_path, 'compare', '--workdir=runs/one'))
-  assert 'vanilla' in compared and 'report: runs/one/report.html' in compared
+  assert 'vanilla' in compared and 'results: runs/one/report.html' in compared
   assert [path.name for path in tmp_path.iterdir()] == ['runs']
 
 

@@ -15,7 +15,7 @@ from absl import flags
 from docs import tour
 from lstm_variants import console
 from lstm_variants import names as names_lib
-from lstm_variants.commands import config_file
+from lstm_variants.commands import command, config_file
 from lstm_variants.evidence import subjects
 from lstm_variants.training import backend
 
@@ -32,12 +32,18 @@ def main() -> None:
   names = _chosen()
   if _LIST.value:
     console.say('\n'.join(map(_line, names)))
+    console.say(f'next: {console.command_line("tour")} --only={names[0]}')
     return
   study = subjects.read(_WORKDIR.value)
   backend.check()
   out = pathlib.Path(_OUT.value or f'{_WORKDIR.value}/figures/tour')
   for path in tour.write(study, names, out):
     console.say(f'{path.stem}: {path}')
+  console.end(
+    out,
+    f'{console.command_line("analyse")} '
+    f'{command.workdir_flags(_WORKDIR.value)}',
+  )
 
 
 def _chosen() -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from lstm_variants import names as names_lib
 from lstm_variants import registry
 from lstm_variants.cells import (
   check_cell,
@@ -126,6 +127,20 @@ def _refuse_other(kind: str, name: str, other: registry.Registry[Any]) -> None:
       f'{kind} {name!r}: the name is that of a {other.kind} (by '
       f'{other.module_of(name)}); nearest: my_{name}'
     )
+
+
+def find(name: str) -> contract.Cell:
+  """Return the cell of a name.
+
+  Raises:
+    ValueError: there is none, with the nearest.
+  """
+  if name not in CELLS:
+    raise ValueError(
+      f'cell {name!r} is not one of {", ".join(CELLS)}'
+      + names_lib.hint(name, CELLS, repr)
+    )
+  return CELLS[name]
 
 
 def check_settings(name: str, settings: Any, hidden_features: int) -> None:

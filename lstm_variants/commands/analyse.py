@@ -32,7 +32,10 @@ _TASKS = flags.DEFINE_list(
 )
 _MODELS = flags.DEFINE_list('models', [], 'Names of models; none: all.')
 _BASELINE = flags.DEFINE_string(
-  'baseline', 'vanilla', 'The model that the others are compared with.'
+  'baseline',
+  None,
+  'The model that the others are compared with; nothing: vanilla, or else the '
+  'first one.',
 )
 
 
@@ -40,11 +43,13 @@ def main() -> None:
   """Draw what is wanted, then write the report."""
   workdir, wanted = _WORKDIR.value, _FIGURE.value
   study = subjects.read(workdir, _TASKS.value, _MODELS.value)
-  grouping.check_baseline(study.every_row, _BASELINE.value)
+  baseline = grouping.choose_baseline(
+    study.every_row, _BASELINE.value, console.say
+  )
   backend.check()
   kinds = list(evidence.KINDS) if wanted == ALL else [wanted]
   for kind in kinds:
-    drawings = evidence.drawer(kind)(study, _BASELINE.value)
+    drawings = evidence.drawer(kind)(study, baseline)
     paths = gallery.write(workdir, drawings, study.every_row)
     if not paths and wanted != ALL:
       raise config_file.UsageError(
@@ -53,5 +58,9 @@ def main() -> None:
       )
     for path in paths:
       console.say(f'{kind}: {path}')
-  written = report.write(workdir, _BASELINE.value)
-  console.say(f'report: {written.html}')
+  written = report.write(workdir, baseline)
+  console.end(
+    written.html,
+    f'{console.command_line("export")} {command.workdir_flags(workdir)} '
+    '--run=best --out=model.onnx',
+  )

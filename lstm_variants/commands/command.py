@@ -29,7 +29,7 @@ from ml_collections import config_flags
 
 from lstm_variants import console, errors, extensions
 from lstm_variants.commands import config_file
-from lstm_variants.runs import directory, results
+from lstm_variants.runs import directory, outcome, results
 from lstm_variants.training import interrupt
 
 # The flags below are the programs', so that their --help lists them.
@@ -39,10 +39,25 @@ _HELP = ('help', 'helpshort', 'helpfull', 'helpxml', '?')
 _HELP_WANTED = {f'{dashes}{name}' for dashes in ('-', '--') for name in _HELP}
 
 
+# What the fields of a section are about, where its name does not tell.
+_SECTIONS = {
+  '': 'run',
+  'model.toggles': 'model: toggles of an LSTM, on top of its variant',
+  'model.cell': 'model: settings of other cells',
+}
+
+
 class _Defaults:
   """The values that the running program has for flags that are not given."""
 
   config: str | None = None
+
+
+class _Words:
+  """The words without dashes of the command line, if the program takes any."""
+
+  taken = False
+  given: list[str] = []
 
 
 def define_config(default: str | None = None) -> flags.FlagHolder:
@@ -103,6 +118,12 @@ def define_profile() -> flags.FlagHolder[str]:
     'TensorBoard and ui.perfetto.dev open.',
   )
   return profile
+
+
+def define_words() -> Callable[[], list[str]]:
+  """Let the program take words without dashes; the result returns them."""
+  _Words.taken = True
+  return lambda: _Words.given
 
 
 def _define_import() -> None:
@@ -188,7 +209,9 @@ def _parse_strictly(argv: Sequence[str]) -> list[str]:
   try:
     arguments = known(config_file.resolved(argv))
   except flags.UnrecognizedFlagError as error:
-    nearest = config_file.nearest_flag(error.flagname, fields)
+    value = config_file.value_of(f'--{error.flagname}', argv)
+    wrong = f'{error.flagname}={value}' if value else error.flagname
+    nearest = config_file.nearest_flag(wrong, fields)
     raise config_file.UsageError(
       f'--{error.flagname}: unknown flag{nearest}'
     ) from error
@@ -198,7 +221,9 @@ def _parse_strictly(argv: Sequence[str]) -> list[str]:
     raise config_file.UsageError(
       '--workdir: missing; nearest: --workdir=runs/NAME'
     )
-  if len(arguments) > 1:
+  if _Words.taken:
+    _Words.given = arguments[1:]
+  elif len(arguments) > 1:
     word = arguments[1]
     raise config_file.UsageError(
       f'{word!r}: unexpected argument; fields and flags start with --'
@@ -256,9 +281,13 @@ def _fields_help() -> Iterator[str]:
   # Only now: it takes jax, which is slow to start.
   from lstm_variants.config import schema
 
-  yield 'fields, given as --config.FIELD=VALUE (rules: docs/config.md):'
-  yield ''
+  yield 'fields, given as --config.FIELD=VALUE, with their defaults (rules:'
+  yield f'docs/config.md; {console.command_line("list")} fields WORD: some):'
+  section = None
   for name, row in schema.table().items():
+    if name.rpartition('.')[0] != section:
+      section = name.rpartition('.')[0]
+      yield f'\n{_SECTIONS.get(section, section)}:'
     text = f'{name} ({schema.default_text(row)}): {row.doc}'
     yield from textwrap.wrap(
       text,
@@ -271,11 +300,28 @@ def _fields_help() -> Iterator[str]:
 
 
 def say_results(workdir: str) -> None:
-  """Say where the results of a training are, and what to do next."""
-  console.say(f'results: {workdir}')
-  console.say(
-    f'next: {console.command_line("compare")} --workdir={shlex.quote(workdir)}'
+  """Warn of runs that came to nothing; say where results are, what is next."""
+  warning = outcome.warning(workdir)
+  if warning:
+    console.warn(warning)
+  console.end(
+    workdir, f'{console.command_line("compare")} {workdir_flags(workdir)}'
   )
+
+
+def workdir_flags(workdir: str) -> str:
+  """Return the flags with which another command reads a study."""
+  modules = results.read_study(workdir).get('modules')
+  needed = ','.join(modules) if isinstance(modules, list) else ''
+  place = f'--workdir={shlex.quote(workdir)}'
+  return f'{place} --import={needed}' if needed else place
+
+
+def given_flag(flag: flags.FlagHolder[Any]) -> str:
+  """Return a flag as it was given, behind a space, '' if it was not."""
+  if flag.value is None:
+    return ''
+  return f' --{flag.name}={shlex.quote(str(flag.value))}'
 
 
 def _refuse(error: Exception) -> NoReturn:

@@ -10,14 +10,18 @@ import sys
 
 from absl import flags
 
+from lstm_variants import console
 from lstm_variants.commands import command
 from lstm_variants.report import tables
 from lstm_variants.report import write as report
-from lstm_variants.runs import results
+from lstm_variants.runs import grouping, results
 
 _WORKDIR = command.define_workdir()
 _BASELINE = flags.DEFINE_string(
-  'baseline', 'vanilla', 'The model that the others are compared with.'
+  'baseline',
+  None,
+  'The model that the others are compared with; nothing: vanilla, or else the '
+  'first one.',
 )
 
 
@@ -25,8 +29,13 @@ def main() -> None:
   """Write the report, then print its tables."""
   workdir = _WORKDIR.value
   study, runs = results.read_study(workdir), results.read_runs(workdir)
-  written = report.write(workdir, _BASELINE.value)
+  baseline = grouping.choose_baseline(runs, _BASELINE.value, console.say)
+  written = report.write(workdir, baseline)
   tables.show(study, written.rows, sys.stdout)
   if len(runs) < len(study['runs']):
     print(f'{len(runs)} of {len(study["runs"])} runs are finished')
-  print(f'report: {written.html}')
+  console.end(
+    written.html,
+    f'{console.command_line("analyse")} {command.workdir_flags(workdir)}'
+    + command.given_flag(_BASELINE),
+  )

@@ -33,6 +33,7 @@ def main() -> None:
       )
     for known in builtin.names():
       console.say(console.entry(known, builtin.sentence(known), 24))
+    console.say(f'next: {console.command_line("config")} --copy=adding')
     return
   name = _COPY.value
   if name not in builtin.names():

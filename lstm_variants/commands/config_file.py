@@ -10,7 +10,7 @@ from ml_collections import config_dict
 
 from lstm_variants import console, errors
 from lstm_variants import names as names_lib
-from lstm_variants.config import builtin, source
+from lstm_variants.config import builtin, rules, source
 from lstm_variants.config import fields as fields_lib
 
 _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
@@ -157,7 +157,7 @@ def nearest_flag(wrong: str, types_of: Mapping[str, type]) -> str:
   Returns:
     The end of a line, '' if nothing is near.
   """
-  name, equals, value = wrong.partition('=')
+  name, _, value = wrong.partition('=')
   own = [
     flag
     for flag in flags.FLAGS
@@ -171,19 +171,28 @@ def nearest_flag(wrong: str, types_of: Mapping[str, type]) -> str:
     platform = {'gpu': 'cuda'}.get(value, value or 'cpu')
     return f'; nearest: {_PLATFORM}={platform}, before the command'
   field, has_value, _ = near.partition('=')
-  if has_value or not _is_of_type(field, value, types_of):
-    equals = value = ''
+  value = '' if has_value else _value_for(field, value, types_of)
+  equals = '=' if value else ''
   prefix = 'config.' if field in types_of else ''
   return f'; nearest: --{prefix}{near}{equals}{value}'
 
 
-def _is_of_type(field: str, value: str, types_of: Mapping[str, type]) -> bool:
-  """Tell whether a value could be one of the field."""
+def _value_for(field: str, value: str, types_of: Mapping[str, type]) -> str:
+  """Return a value as a field takes it, '' if it is none of the field's."""
+  # Only now: it takes jax, which is slow to start.
+  from lstm_variants.config import schema
+
+  row = schema.table().get(field)
+  if row is not None and isinstance(row.rule, rules.Choice):
+    choices = tuple(row.rule.names)
+    return (
+      value if value in choices else names_lib.nearest(value, choices) or ''
+    )
   try:
     _check_type(field, value, types_of.get(field, str))
   except UsageError:
-    return False
-  return True
+    return ''
+  return value
 
 
 def field_tail(wrong: str, types_of: Mapping[str, type]) -> str:

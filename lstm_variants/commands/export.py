@@ -14,6 +14,7 @@ as torch names them: those of an LSTM under `lstm.`, those of a Linear under
 
 import contextlib
 import pathlib
+import shlex
 from typing import Any
 
 from absl import flags
@@ -59,6 +60,15 @@ def main() -> None:
       ]
     )
   )
+  console.end(out, _reader(out))
+
+
+def _reader(out: pathlib.Path) -> str:
+  """Return a command that reads the file with the tool that it is for."""
+  code = f'import safetensors.numpy as s; print(s.load_file({str(out)!r}))'
+  if out.suffix == '.onnx':
+    code = f'import onnxruntime as o; o.InferenceSession({str(out)!r})'
+  return f'python -c {shlex.quote(code)}'
 
 
 def _checked_out() -> pathlib.Path:

@@ -61,6 +61,8 @@ def main() -> None:
   wanted = _wanted()
   if _LIST.value:
     console.say(page.listed(wanted.values()))
+    first = next(iter(wanted))
+    console.say(f'next: {console.command_line("reproduce")} --only={first}')
     return
   if not _BUDGET.value >= 0:
     raise config_file.UsageError(
@@ -82,6 +84,12 @@ def main() -> None:
       page.fill(target, page.markdown(every))
     console.say(page.summary(every))
     _end(outcomes)
+    trained = [name for name in outcomes if (workdir / name).is_dir()]
+    next_workdir = workdir / next(iter(trained), 'NAME')
+    console.end(
+      workdir / 'claims.csv',
+      f'{console.command_line("compare")} --workdir={next_workdir}',
+    )
 
 
 def _page() -> pathlib.Path | None:

@@ -68,8 +68,16 @@ def main() -> None:
     if out.suffix == '.png'
     else theme.svg(drawing, task.label).encode(),
   )
-  parts = [_describe(task), *map(samples.as_text, sequences), f'picture: {out}']
+  parts = [_describe(task), *map(samples.as_text, sequences), '']
   console.say('\n\n'.join(parts))
+  chosen = (
+    f'--config.task.name={task.name} --config.task.dialect={task.dialect}'
+  )
+  console.end(
+    out,
+    f'{console.command_line("train")} --config=base {chosen} '
+    f'--workdir=runs/{task.name}',
+  )
 
 
 def _chosen_fields() -> dict[str, Any]:

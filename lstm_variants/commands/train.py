@@ -4,10 +4,11 @@
         --config.model.variant=peephole --config.optimizer.learning_rate=1e-3 \\
         --workdir=runs/adding
 
-This trains one run; `sweep` trains the grid that a config file states in
-get_hyper. The results are in WORKDIR/populations/NAME/: metrics.jsonl,
-runs.jsonl, params.npz (lstm_variants/runs/results.py describes them). If it was
-interrupted, repeat the command with --resume.
+This trains one run; of a config that states a grid in get_hyper, which `sweep`
+trains, it is one of the base config. The results are in
+WORKDIR/populations/NAME/: metrics.jsonl, runs.jsonl, params.npz
+(lstm_variants/runs/results.py describes them). If it was interrupted, repeat
+the command with --resume.
 
 --from=WORKDIR:RUN begins with the trained weights of another run, whose shapes
 must be the same, and with a new state of the optimizer:
@@ -19,7 +20,9 @@ must be the same, and with a new state of the optimizer:
 import pathlib
 import sys
 
+from lstm_variants import console
 from lstm_variants.commands import command, config_file, first_weights
+from lstm_variants.config import source
 from lstm_variants.launch import local
 from lstm_variants.training import backend, profiling, watching
 
@@ -39,9 +42,19 @@ def main() -> None:
   record = records[0] if len(records) == 1 else None
   run = local.check(_CONFIG.value, record)
   backend.check()
+  path = config_file.value_of('--config', sys.argv) or 'train'
+  _tell_of_grid(path)
   profile = profiling.Profile(_PROFILE.value) if _PROFILE.value else None
   watch = watching.Watch(profile=profile)
-  path = config_file.value_of('--config', sys.argv) or 'train'
-  name = pathlib.Path(config_file.split_argument(path)[0]).stem
+  name = pathlib.Path(source.split_argument(path)[0]).stem
   local.train(_WORKDIR.value, name, _CONFIG.value, [run], mode, weights, watch)
   command.say_results(_WORKDIR.value)
+
+
+def _tell_of_grid(path: str) -> None:
+  """Say that the config states a grid, of which no run is trained here."""
+  if source.load_grid(path) is not None:
+    console.warn(
+      f'--config={path} states a grid: this is one run of its base config; all '
+      f'of it: {console.command_line("sweep")} --config={path} --workdir=…'
+    )

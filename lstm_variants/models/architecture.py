@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import jax
 
 from lstm_variants import cells
-from lstm_variants import names as names_lib
 from lstm_variants.cells import layout, remedies
 from lstm_variants.cells.toggles import Toggles
 
@@ -52,12 +51,7 @@ def check_architecture(architecture: Architecture) -> None:
     ValueError: what, the value, the rule.
   """
   sizes = architecture
-  if sizes.cell not in cells.CELLS:
-    raise ValueError(
-      f'cell {sizes.cell!r} is not one of {", ".join(cells.CELLS)}'
-      + names_lib.hint(sizes.cell, cells.CELLS, repr)
-    )
-  cell = cells.CELLS[sizes.cell]
+  cell = cells.find(sizes.cell)
   if sizes.cell_settings is not None:
     cells.check_settings(sizes.cell, sizes.cell_settings, sizes.hidden_features)
   if sizes.num_layers < 1:

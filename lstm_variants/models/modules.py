@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from lstm_variants import cells, models
-from lstm_variants import names as names_lib
 from lstm_variants.cells import contract, lstm, remedies, unroll
 from lstm_variants.cells.variants import check_static, find_toggles
 
@@ -77,12 +76,7 @@ class RNNCell(nnx.RNNCellBase):
       ValueError: an unknown name, settings that the cell does not have or that
         contradict each other.
     """
-    if name not in cells.CELLS:
-      raise ValueError(
-        f'cell {name!r} is not one of {", ".join(cells.CELLS)}'
-        + names_lib.hint(name, cells.CELLS, repr)
-      )
-    self.cell = cells.CELLS[name]
+    self.cell = cells.find(name)
     self.in_features = in_features
     self.hidden_features = hidden_features
     self.settings = find_settings(name, settings, hidden_features)

@@ -4,7 +4,7 @@ Here and not in `report`, as evidence groups runs as tables do, and imports no
 report.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import json
 import math
 from typing import Any, NamedTuple
@@ -23,6 +23,8 @@ _NOT_IN_LABEL = (
   *(f'{name}.' for name in fields.CONDUCT_FIELDS if name != 'training.updates'),
 )
 Run = Mapping[str, Any]
+# What others are compared with, where it is there.
+_USUAL = 'vanilla'
 # Values of a field that a random search drew, at least.
 _DRAWN = 4
 
@@ -117,6 +119,36 @@ def times_to_success(
     success = run['sequences_to_success']
     times.append(end if success is None else success)
   return times
+
+
+def choose_baseline(
+  runs: Sequence[Run],
+  baseline: str | None,
+  say: Callable[[str], None] = lambda line: None,
+) -> str:
+  """Return the model that others are compared with.
+
+  Args:
+    runs: rows of `results.read_runs`, one at least.
+    baseline: the one that is asked for; None: vanilla, and where there is none
+      the first model of the study.
+    say: takes a line that tells what was chosen for want of vanilla.
+
+  Raises:
+    BaselineError: no run is of the model that is asked for.
+  """
+  if baseline is not None:
+    check_baseline(runs, baseline)
+    return baseline
+  models = list(dict.fromkeys(run['model'] for run in runs))
+  if _USUAL in models:
+    return _USUAL
+  others = f', or {names_lib.some(models[1:])}' if len(models) > 1 else ''
+  say(
+    f'baseline: {models[0]}, the first model, as no run is of {_USUAL}; '
+    f'--baseline chooses it{others}'
+  )
+  return models[0]
 
 
 def check_baseline(runs: Sequence[Run], baseline: str) -> None:

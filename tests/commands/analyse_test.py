@@ -30,10 +30,14 @@ def refused(done) -> str:
 def test_figures_are_drawn_named_and_shown_in_the_report(fork, trained):
   done = fork('analyse', f'--workdir={trained}', '--figure=survival')
   assert done['status'] == 0 and not done['stderr'], done
-  picture, report = done['stdout'].splitlines()
+  picture, report, after = done['stdout'].splitlines()
+  assert after == (
+    f'next: python -m experiments.export --workdir={trained} --run=best '
+    '--out=model.onnx'
+  )
   assert picture.startswith('survival: ') and picture.endswith('-survival.svg')
   assert os.path.exists(picture.removeprefix('survival: '))
-  assert report == f'report: {trained / "report.html"}'
+  assert report == f'results: {trained / "report.html"}'
   assert 'How soon the runs are solved' in (trained / 'report.html').read_text()
 
 

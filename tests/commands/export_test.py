@@ -2,7 +2,10 @@
 
 import json
 import pathlib
+import shlex
 import shutil
+import subprocess
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -104,7 +107,9 @@ def test_onnxruntime_reproduces_a_trained_run(fork, trained, tmp_path, model):
   assert shown[1].endswith(f'{model} on adding-urnn16-T8')
   assert shown[2].endswith('inputs [batch, time, 2]')
   assert shown[3].endswith('outputs [batch, time, 1]')
-  assert shown[-1].endswith('last_h [1, batch, 5]')
+  assert shown[-3].endswith('last_h [1, batch, 5]')
+  assert shown[-2] == f'results: {out}'
+  subprocess.run([sys.executable, *shlex.split(shown[-1])[2:]], check=True)
   assert not done['stderr'] and not done['compiled']
   session = runtime.InferenceSession(
     str(out), providers=['CPUExecutionProvider']

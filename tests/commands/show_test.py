@@ -30,6 +30,11 @@ def test_a_task_is_drawn_with_all_that_is_known_of_it(fork, tmp_path):
   assert 'T = 500: 209,000 sequences to success' in shown
   assert shown.count('\n  target') == shown.count('\n  marker') > 2
   assert out.read_text().startswith('<?xml')
+  assert shown.splitlines()[-2:] == [
+    f'results: {out}',
+    'next: python -m experiments.train --config=base --config.task.name=adding '
+    '--config.task.dialect=hs97 --workdir=runs/adding',
+  ]
 
 
 def test_a_reader_that_goes_away_ends_nothing(tmp_path):

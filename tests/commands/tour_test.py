@@ -26,7 +26,8 @@ def refused(done) -> str:
 def test_the_list_names_the_ten_with_a_sentence_each(fork):
   done = fork('tour', '--list')
   assert done['status'] == 0 and not done['stderr'] and not done['compiled']
-  lines = done['stdout'].splitlines()
+  *lines, after = done['stdout'].splitlines()
+  assert after == 'next: python -m experiments.tour --only=chain'
   assert [line.split()[0] for line in lines] == list(tour.PICTURES)
   for line, shown in zip(lines, tour.PICTURES.values(), strict=True):
     assert line.endswith(shown.sentence)
@@ -42,7 +43,9 @@ def test_chosen_pictures_are_drawn_in_the_order_of_the_tour(
   )
   assert done['status'] == 0 and not done['stderr'], done
   assert done['stdout'].splitlines() == [
-    f'{name}: {out / name}.svg' for name in ('vanishing', 'peepholes')
+    *(f'{name}: {out / name}.svg' for name in ('vanishing', 'peepholes')),
+    f'results: {out}',
+    f'next: python -m experiments.analyse --workdir={trained}',
   ]
   assert {path.name for path in out.iterdir()} == {
     *('vanishing.svg', 'vanishing.csv', 'peepholes.svg', 'peepholes.csv')

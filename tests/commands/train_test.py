@@ -58,7 +58,10 @@ def test_train_then_compare(run_command, fork, tmp_path):
   compared = fork('compare', f'--workdir={workdir}', model, COLUMNS='200')
   assert (compared['status'], compared['stderr']) == (0, '')
   assert 'peephole+gate_recurrence' in compared['stdout']
-  assert compared['stdout'].rstrip().endswith(f'report: {workdir}/report.html')
+  assert compared['stdout'].splitlines()[-2:] == [
+    f'results: {workdir}/report.html',
+    f'next: python -m experiments.analyse --workdir={workdir} {model}',
+  ]
   with open(workdir / 'compare.csv') as file:
     (line,) = csv.DictReader(file)
   assert float(line['final_loss_mean']) == row['final']['loss']
@@ -106,6 +109,30 @@ def test_help_lists_every_field_with_its_default_and_sentence(fork, program):
   assert ' optimizer.learning_rate (0.001): ' in shown
   assert ' optimizer.weight_decay (0): ' in shown
   assert ' model.toggles.peephole_i (open): ' in shown
+
+
+def test_one_run_of_a_study_with_a_grid_says_so_and_how_to_sweep(
+  fork, tmp_path
+):
+  done = fork(
+    'train',
+    '--config=studies/quickstart',
+    f'--workdir={tmp_path}/one',
+    *(flag for flag in TINY[1:] if 'updates' not in flag),
+    '--config.training.updates=0',
+  )
+  assert done['status'] == 0
+  (line,) = done['stderr'].splitlines()
+  assert line.startswith('--config=studies/quickstart states a grid: this is ')
+  assert 'python -m experiments.sweep --config=studies/quickstart' in line
+  (row,) = results.read_runs(f'{tmp_path}/one')
+  assert row['updates'] == 0
+
+  far = '--config.optimizer.learning_rate=1000'
+  done = fork('train', *TINY, far, f'--workdir={tmp_path}/far')
+  assert done['status'] == 0
+  (line,) = done['stderr'].splitlines()
+  assert line.startswith('warning: diverged: vanilla_seed0_')
 
 
 def test_help_needs_no_valid_command_line(fork):

@@ -222,6 +222,21 @@ def test_an_unknown_baseline_is_refused_with_the_nearest(tmp_path):
   assert isinstance(error.value, ValueError)
 
 
+def test_without_a_word_the_baseline_is_vanilla_or_the_first_model():
+  lines = []
+  runs = [fixture.run(ADDING, name, 0, 1600, 0.1) for name in ('gru', 'np')]
+  assert grouping.choose_baseline(runs, None, lines.append) == 'gru'
+  (line,) = lines
+  assert line.startswith('baseline: gru, the first model, as no run is of van')
+  assert line.endswith(', or np')
+  runs.append(fixture.run(ADDING, 'vanilla', 0, 1600, 0.1))
+  assert grouping.choose_baseline(runs, None, lines.append) == 'vanilla'
+  assert grouping.choose_baseline(runs, 'np', lines.append) == 'np'
+  assert lines == [line]
+  with pytest.raises(grouping.BaselineError, match="'vanila'.*'vanilla'"):
+    grouping.choose_baseline(runs, 'vanila', lines.append)
+
+
 def test_the_frozen_loss_of_a_diverged_run_does_not_count(tmp_path):
   runs = [
     fixture.run(ADDING, 'vanilla', seed, 1600, 0.1 + seed / 100)

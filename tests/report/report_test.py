@@ -207,8 +207,9 @@ def test_compare_prints_tables_and_says_where_the_report_is(tmp_path):
     env={**os.environ, 'LC_ALL': 'C'},
   )
   assert b'vanilla (baseline)' in done.stdout
-  last = done.stdout.decode().splitlines()[-1]
-  assert last == f'report: {tmp_path / "study" / "report.html"}'
+  place, after = done.stdout.decode().splitlines()[-2:]
+  assert after.startswith('next: python -m experiments.analyse --workdir=')
+  assert place == f'results: {tmp_path / "study" / "report.html"}'
   assert (tmp_path / 'study' / 'report.html').exists()
   done = subprocess.run(
     [*command, '--baseline=vanila'], capture_output=True, text=True

@@ -1,0 +1,71 @@
+"""What people from Keras, torch and wandb type gets the right neighbour."""
+
+import pytest
+
+TRAIN = ('train', '--config=adding', '--workdir={dir}/new')
+
+# The command line, and what its one line of refusal must hold.
+MISTAKES = [
+  # Flags of other trainers.
+  ((*TRAIN, '--epochs=10'), '--config.training.updates=10'),
+  ((*TRAIN, '--batch-size=64'), '--config.training.batch_size=64'),
+  ((*TRAIN, '--lr=1e-3'), '--config.optimizer.learning_rate=1e-3'),
+  ((*TRAIN, '--hidden_size=128'), '--config.model.hidden_features=128'),
+  ((*TRAIN, '--num_layers=2'), '--config.model.num_layers=2'),
+  ((*TRAIN, '--dropout=0.5'), '--config.model.dropout=0.5'),
+  ((*TRAIN, '--bidirectional'), '--config.model.bidirectional'),
+  ((*TRAIN, '--grad_clip=1.0'), '--config.optimizer.clip_norm=1.0'),
+  ((*TRAIN, '--scheduler=cosine'), '--config.optimizer.schedule=cosine'),
+  ((*TRAIN, '--warmup_steps=100'), '--config.optimizer.warmup_updates=100'),
+  ((*TRAIN, '--early_stopping'), '--config.training.patience'),
+  ((*TRAIN, '--device=cuda'), 'JAX_PLATFORMS=cuda'),
+  ((*TRAIN, '--precision=bf16'), '--config.model.dtype=bfloat16'),
+  ((*TRAIN, '--wandb'), '--config.training.trackers=wandb'),
+  ((*TRAIN, '--random_seed=7'), '--config.seed=7'),
+  ((*TRAIN, '--output_dir=x'), '--workdir=x'),
+  # Fields, in the section of another framework or in none.
+  ((*TRAIN, '--config.optimizer.lr=0.1'), '--config.optimizer.learning_rate'),
+  ((*TRAIN, '--config.training.epochs=9'), '--config.training.updates=9'),
+  ((*TRAIN, '--config.training.wandb=1'), '--config.training.trackers=wandb'),
+  ((*TRAIN, '--config.warmup=9'), '--config.optimizer.warmup_updates=9'),
+  ((*TRAIN, '--config.weight_decay=1'), '--config.optimizer.weight_decay=1'),
+  ((*TRAIN, '--config.model.units=8'), '--config.model.hidden_features=8'),
+  ((*TRAIN, '--config.task.seq_len=50'), '--config.task.length=50'),
+  # Names of things.
+  ((*TRAIN, '--config.model.variant=LSTM'), "nearest: 'vanilla'"),
+  ((*TRAIN, '--config.model.variant=nn.GRU'), "nearest: 'gru'"),
+  ((*TRAIN, '--config.model.variant=RNN'), "nearest: 'simple_rnn'"),
+  ((*TRAIN, '--config.model.variant=CIFG'), "nearest: 'cifg'"),
+  ((*TRAIN, '--config.task.name=mnist'), "nearest: 'sequential_digits'"),
+  ((*TRAIN, '--config.optimizer.name=Adam'), "nearest: 'adam'"),
+  ((*TRAIN, '--config.model.dtype=fp16'), "nearest: 'bfloat16'"),
+  ((*TRAIN, '--config.training.trackers=wand'), "nearest: 'wandb'"),
+  # Words without dashes, and commands.
+  ((*TRAIN, 'lr=0.1'), '--config.optimizer.learning_rate=0.1'),
+  (('lstm_variants.__main__', 'fit'), 'lstm_variants train'),
+  (('lstm_variants.__main__', 'evaluate'), 'lstm_variants compare'),
+  (('list', 'models'), 'nearest: variants'),
+  (('show', '--task=mnist'), 'nearest: sequential_digits'),
+]
+
+
+@pytest.mark.parametrize(
+  'arguments, neighbour', MISTAKES, ids=lambda value: str(value)[-40:]
+)
+def test_a_mistake_gets_the_right_neighbour(
+  fork, tmp_path, arguments, neighbour
+):
+  done = fork(*(word.format(dir=tmp_path) for word in arguments))
+  assert done['status'] == 2 and not done['stdout'], done
+  (line,) = done['stderr'].splitlines()
+  assert neighbour in line, line
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+  'flag', ['--num_workers=4', '--config.training.shuffle=1', '--verbose=2']
+)
+def test_what_has_no_counterpart_gets_no_neighbour(fork, tmp_path, flag):
+  done = fork('train', '--config=adding', f'--workdir={tmp_path}/new', flag)
+  assert done['status'] == 2 and not done['stdout'], done
+  assert 'nearest' not in done['stderr']
