@@ -89,6 +89,7 @@ def _build(
   *,
   extra: int,
   mean_gap: float,
+  repeated: str,
   numeric: bool = False,
   **texts: Any,
 ) -> base.Task:
@@ -118,6 +119,7 @@ def _build(
       'wrong': 1 - 1 / spec.symbols,
     },
     success=base.HeldOut('wrong', 0.01),
+    summary=f'{spec.items} of {spec.symbols} symbols, repeated {repeated}',
     **texts,
   )
 
@@ -142,7 +144,7 @@ def build_urnn16(spec: base.Spec) -> base.Task:
     copy_sequences.sample_urnn16,
     extra=0,
     mean_gap=spec.mean_length - 1,
-    summary='ten of eight symbols, repeated after T steps',
+    repeated='after T steps',
     reference='Arjovsky, Shah & Bengio, ICML 2016, arXiv:1511.06464',
   )
 
@@ -159,7 +161,7 @@ def build_tallec18(spec: base.Spec) -> base.Task:
     copy_sequences.sample_urnn16,
     extra=0,
     mean_gap=spec.mean_length - 1,
-    summary='ten of eight symbols, repeated after T steps',
+    repeated='after T steps',
     reference='Tallec & Ollivier, ICLR 2018, arXiv:1804.11188',
   )
 
@@ -176,7 +178,7 @@ def build_variable(spec: base.Spec) -> base.Task:
     copy_sequences.sample_variable,
     extra=1,
     mean_gap=(spec.mean_length + 1) / 2,
-    summary='ten of eight symbols, repeated after a random wait of up to T',
+    repeated='after a random wait of up to T',
     reference='Tallec & Ollivier, ICLR 2018, arXiv:1804.11188',
   )
 
@@ -192,7 +194,7 @@ def build_janet18(spec: base.Spec) -> base.Task:
     copy_sequences.sample_janet18,
     extra=1,
     mean_gap=spec.mean_length,
-    summary='ten of eight symbols, repeated after T + 1 steps',
+    repeated='after T + 1 steps',
     reference='van der Westhuizen & Lasenby 2018, arXiv:1804.04849',
   )
 
@@ -216,7 +218,7 @@ def build_tcn18(spec: base.Spec) -> base.Task:
     extra=0,
     mean_gap=spec.mean_length - 1,
     numeric=True,
-    summary='ten of eight symbols, repeated while the marker stays',
+    repeated='while the marker stays',
     reference='Bai, Kolter & Koltun 2018, arXiv:1803.01271',
     published=(result,),
   )
