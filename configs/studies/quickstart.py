@@ -34,9 +34,10 @@ def get_hyper(hyper):
   ]
   copy = [
     hyper.fixed('config.task.name', 'copy'),
-    hyper.fixed('config.task.length', 25),
+    hyper.fixed('config.task.length', 20),
+    hyper.fixed('config.task.items', 3),
     hyper.fixed('config.model.hidden_features', 64),
-    hyper.fixed('config.optimizer.learning_rate', 5e-3),
+    hyper.fixed('config.optimizer.learning_rate', 1e-2),
   ]
   runs = [
     hyper.sweep('config.model.variant', MODELS),
