@@ -6,6 +6,7 @@ import pathlib
 import re
 import runpy
 import shlex
+from typing import Any
 
 import pytest
 
@@ -17,11 +18,11 @@ from lstm_variants import cells, models, tasks
 from lstm_variants.cells import variants
 from lstm_variants.launch import local
 from lstm_variants.report import write as report
-from tests import conftest
+from tests import conftest, readme
 from tests.report import study_fixture as fixture
 
 ROOT = pathlib.Path(__file__).parents[1]
-README = (ROOT / 'README.md').read_text()
+README = readme.TEXT
 
 HAND_WRITTEN = (
   'README.md',
@@ -46,15 +47,6 @@ SHORT = (
   '--config.training.batch_size=4',
   '--config.model.hidden_features=4',
 )
-
-
-def blocks(language: str) -> list[str]:
-  return re.findall(rf'```{language}\n(.*?)```', README, re.DOTALL)
-
-
-def commands(start: str) -> list[list[str]]:
-  lines = '\n'.join(blocks('bash')).splitlines()
-  return [shlex.split(line, comments=True) for line in lines if start in line]
 
 
 @pytest.mark.parametrize('name', ['variants.md', 'tasks.md', 'config.md'])
@@ -158,25 +150,25 @@ def test_files_that_a_page_names_exist(page):
   assert not missing
 
 
-def test_readme_tree_names_what_exists():
-  tree = README.split('## Layout')[1].split('```')[1]
-  names = re.findall(r'[\w]+\.py', tree)
-  known = {path.name for path in ROOT.rglob('lstm_variants/**/*.py')}
-  known |= {path.name for path in (ROOT / 'configs').rglob('*.py')}
-  assert names and not set(names) - known
-
-
-def test_readme_python_examples_run():
-  scope: dict[str, object] = {}
-  for block in blocks('python'):
+def test_readme_python_examples_run(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  study, cells_alone, _ = readme.blocks('python')
+  shorter = study.replace("'seed': [0, 1, 2]", "'seed': [0], **SHORT")
+  assert shorter != study
+  short = {'updates': 2, 'evaluation_batches': 1, 'batch_size': 4}
+  scope: dict[str, Any] = {
+    'SHORT': {f'training.{name}': [value] for name, value in short.items()}
+  }
+  for block in (shorter, cells_alone):
     exec(compile(block, 'README.md', 'exec'), scope)
-  assert scope['hiddens'].shape == (16, 100, 32)  # type: ignore[attr-defined]
-  assert float(scope['loss']) < 1.0  # type: ignore[arg-type]
+  assert len(scope['study'].runs) == 2
+  assert scope['hiddens'].shape == (16, 100, 32)
+  assert float(scope['loss']) < 1.0
 
 
 @pytest.mark.parametrize('target', ['compare', 'test'])
 def test_readme_make_commands_are_targets(target):
-  assert ['make', target] in commands('make')
+  assert ['make', target] in readme.commands('make')
   shown = conftest.run_quickly('make', '--dry-run', target)
   assert shown.returncode == 0, shown.stderr
 
@@ -222,25 +214,6 @@ def test_quickstart_of_make_compare_trains_and_reports(fork, tmp_path):
     assert printed.count(model) >= 2, printed  # on both tasks
   page = (tmp_path / 'run' / 'report.html').read_text()
   assert 'How much of the error arrives' in page
-
-
-def test_readme_experiments_run_as_written(fork, tmp_path):
-  found = commands('experiments.')
-  assert {command[2] for command in found} == {
-    'experiments.train',
-    'experiments.sweep',
-    'experiments.compare',
-    'experiments.analyse',
-    'experiments.reproduce',
-    'experiments.show',
-  }
-  for command in found:
-    trains = command[2] in ('experiments.train', 'experiments.sweep')
-    short = SHORT if trains else ()
-    if command[2] == 'experiments.reproduce':  # without its half an hour
-      short = ('--budget=0', '--page=', f'--workdir={tmp_path}/reproduce')
-    words = [word.replace('runs/', f'{tmp_path}/') for word in command]
-    _run(fork, words, *short)
 
 
 def test_the_overview_has_a_row_a_task_and_the_numbers_of_compare(tmp_path):

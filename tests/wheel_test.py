@@ -12,7 +12,9 @@ import zipfile
 
 import pytest
 
-from tests import conftest
+from lstm_variants import __main__
+from tests import conftest, readme
+from tests.commands import forks
 
 ROOT = conftest.REPOSITORY
 BUILD = (
@@ -27,6 +29,14 @@ TINY = (
   '--config.training.batch_size=2',
   '--config.training.updates=2',
   '--config.training.evaluation_batches=1',
+)
+# What makes a command of the README quick; widths are its grid's own.
+SHORT = (
+  '--config.training.updates=2',
+  '--config.training.evaluation_interval=1',
+  '--config.training.evaluation_batches=1',
+  '--config.training.batch_size=4',
+  '--config.model.hidden_features=4',
 )
 
 
@@ -186,3 +196,28 @@ def test_beside_the_configs_and_experiments_of_a_user(run, tmp_path):
   refused = run(tmp_path, 'train', '--config=ading', '--workdir=runs/other')
   assert refused.returncode == 2
   assert refused.stderr.endswith('nearest: --config=adding\n')
+
+
+def test_every_command_of_the_readme_runs_in_an_empty_directory(
+  installed, tmp_path
+):
+  (tmp_path / 'mine.py').write_text(readme.blocks('python')[-1])
+  server = forks.Server(
+    {**conftest.QUICK, 'PYTHONPATH': ''},
+    python=str(installed / 'python'),
+    directory=tmp_path,
+  )
+  used = set()
+  for program, name, *words in readme.commands('lstm-variants '):
+    more = ()
+    if name in ('train', 'sweep'):
+      more = SHORT
+    elif name == 'reproduce':  # without its half an hour
+      more = ('--budget=0', '--page=', '--workdir=runs/reproduce')
+    done = server.run(program, name, *words, *more)
+    assert done['status'] == 0, (name, words, done['stderr'])
+    used.add(name)
+  server.close()
+  assert used == set(__main__.commands())
+  made = {path.name for path in tmp_path.iterdir()} - {'__pycache__'}
+  assert made == {'mine.py', 'configs', 'runs', 'best.onnx'}

@@ -6,11 +6,12 @@ Reads a request per line, writes an answer per line, both JSON objects:
     {"ended": pid} → {} while it runs, then {"status": …, "compiled": whether
         XLA compiled something, "stdout": …, "stderr": …}
 
-A program is one of `experiments`, or the dotted name of a module; `plan` is
-`train` that prints the config of its run instead of training it. A fork costs
-some ten milliseconds where a new process costs two seconds; each starts from
-the same clean state. What jax reads from the environment when it is imported is
-that of the server.
+A program is one of `experiments`, or the dotted name of a module;
+`lstm-variants` is the installed program, whose first argument names the
+command; `plan` is `train` that prints the config of its run instead of training
+it. A fork costs some ten milliseconds where a new process costs two seconds;
+each starts from the same clean state. What jax reads from the environment when
+it is imported is that of the server.
 """
 
 import importlib
@@ -73,6 +74,8 @@ def _run(program: str, arguments: list[str], child: _Child) -> int:
     command: Any = importlib.import_module('lstm_variants.commands.command')
     command.say_results = lambda workdir: None
   module = program if '.' in program else f'experiments.{program}'
+  if program == 'lstm-variants':
+    module = 'lstm_variants'
   try:
     runpy.run_module(module, run_name='__main__', alter_sys=True)
   except SystemExit as error:

@@ -11,6 +11,13 @@ import time
 from typing import Any, IO, TypedDict
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
+_SERVER = pathlib.Path(__file__).with_name('fork_server.py')
+# By its path, so that another interpreter finds it from any directory, and with
+# that directory first among the places of modules, as `python -m` has it.
+_START = (
+  'import os, runpy, sys; sys.path[0] = os.getcwd(); '
+  f'runpy.run_path({str(_SERVER)!r}, run_name="__main__")'
+)
 # Seconds between two questions whether a program has ended.
 _PAUSE = 0.005
 
@@ -27,10 +34,15 @@ class Ended(TypedDict):
 class Server:
   """A process that programs are forks of; see `fork_server`."""
 
-  def __init__(self, environ: Mapping[str, str] | None = None):
+  def __init__(
+    self,
+    environ: Mapping[str, str] | None = None,
+    python: str = sys.executable,
+    directory: pathlib.Path = _REPOSITORY,
+  ):
     self._process = subprocess.Popen(
-      [sys.executable, '-m', 'tests.commands.fork_server'],
-      cwd=_REPOSITORY,
+      [python, '-c', _START],
+      cwd=directory,
       env={**os.environ, **(environ or {})},
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
