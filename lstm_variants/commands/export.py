@@ -13,6 +13,7 @@ as torch names them: those of an LSTM under `lstm.`, those of a Linear under
 """
 
 import contextlib
+import json
 import pathlib
 import shlex
 from typing import Any
@@ -65,9 +66,10 @@ def main() -> None:
 
 def _reader(out: pathlib.Path) -> str:
   """Return a command that reads the file with the tool that it is for."""
-  code = f'import safetensors.numpy as s; print(s.load_file({str(out)!r}))'
+  path = json.dumps(str(out), ensure_ascii=False)
+  code = f'import safetensors.numpy as s; print(s.load_file({path}))'
   if out.suffix == '.onnx':
-    code = f'import onnxruntime as o; o.InferenceSession({str(out)!r})'
+    code = f'import onnxruntime as o; o.InferenceSession({path})'
   return f'python -c {shlex.quote(code)}'
 
 
