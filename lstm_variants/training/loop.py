@@ -74,11 +74,7 @@ def train_population(
     trackers = stack.enter_context(
       tracking.Tracking(workdir, population, writer)
     )
-    compiled = _compile(population, given)
-    if watch.profile is not None:
-      stack.callback(watch.profile.stop)
-      traced = watch.profile.around(compiled.advance)
-      compiled = compiled._replace(advance=traced)
+    compiled = _traced(_compile(population, given), watch, stack)
     progress.start(start.update)
     stack.enter_context(interrupt.deferred())
     saver = _Saver(population, writer, start)
@@ -109,6 +105,18 @@ def _compile(
     [run.hyperparams for run in population.runs],
     given.arrays if given else None,
   )
+
+
+def _traced(
+  compiled: population_lib.Compiled,
+  watch: watching.Watch,
+  stack: contextlib.ExitStack,
+) -> population_lib.Compiled:
+  """Return a program with the profile that is wanted, until `stack` closes."""
+  if watch.profile is None:
+    return compiled
+  stack.callback(watch.profile.stop)
+  return compiled._replace(advance=watch.profile.around(compiled.advance))
 
 
 def _observe(
