@@ -13,8 +13,8 @@ from lstm_variants.cells import lstm
 F, H, OUT, T, B = 2, 4, 3, 6, 2
 BASE = models.Architecture('lstm', 2, F, H, OUT)
 TOGGLES = lv.VARIANTS['peephole'].toggles
-INPUTS = jax.random.normal(jax.random.key(9), (B, T, F))
-MASK = jnp.arange(T) < jnp.array([[T], [4]])
+INPUTS = jnp.asarray(np.random.default_rng(9).normal(size=(B, T, F)), 'float32')
+MASK = np.arange(T) < np.array([[T], [4]])
 # As one program each: operation by operation, each would be compiled by itself.
 apply = jax.jit(models.apply_model, static_argnums=(1, 2))
 init = jax.jit(models.init_model, static_argnums=(1, 2))

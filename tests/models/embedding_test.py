@@ -19,8 +19,8 @@ PLAIN = models.Architecture('lstm', 2, SYMBOLS, H, OUT)
 EMBEDDED = PLAIN._replace(embedding_features=E)
 # What the layers of an embedded model are, given the embedding.
 ABOVE = PLAIN._replace(in_features=E)
-TOKENS = jax.random.randint(jax.random.key(3), (BATCH, TIME), 0, SYMBOLS)
-INPUTS = jax.nn.one_hot(TOKENS, SYMBOLS)
+TOKENS = np.random.default_rng(3).integers(0, SYMBOLS, (BATCH, TIME))
+INPUTS = jnp.asarray(np.eye(SYMBOLS, dtype=np.float32)[TOKENS])
 
 
 def _apply(params: Any, architecture: models.Architecture, inputs, **options):
