@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
   compile_quickly()
   if _CACHE not in os.environ:
     os.environ[_CACHE] = tempfile.mkdtemp(prefix='lstm_variants_tests_')
-    os.environ[_SHORTEST] = '0.2'
+    os.environ[_SHORTEST] = '0'
     config.add_cleanup(_remove_cache)
   jax.config.update('jax_compilation_cache_dir', os.environ[_CACHE])
   jax.config.update(
