@@ -269,8 +269,7 @@ class SequenceModel(nnx.Module):
         layer_norm, learned_carry, residual, bidirectional, embedding_features.
 
     Raises:
-      ValueError: an unknown name, contradicting toggles, toggles that are
-        arrays, no place for one.
+      ValueError: an unknown name; toggles that clash, or are arrays.
     """
     self.architecture = models.Architecture(
       cell,
