@@ -53,7 +53,7 @@ if TYPE_CHECKING:
   from lstm_variants.trackers import register_tracker as register_tracker
   from lstm_variants.trackers import Tracker as Tracker
 
-__version__ = '0.2.0'
+__version__ = '0.3.0'
 
 _HOMES = {
   'cells': ('CELLS', 'register_cell', 'register_variant'),
