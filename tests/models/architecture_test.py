@@ -124,10 +124,14 @@ def test_all_parameters_are_counted(changes):
   architecture = BASE._replace(**changes)
   toggled = cells.CELLS[architecture.cell].toggled
   every = lv.VARIANTS['fgr'].toggles if toggled else None
-  params = init(jax.random.key(0), architecture, every)
+
+  def run(key):
+    params = models.init_model(key, architecture, every)
+    return params, models.apply_model(params, architecture, every, INPUTS)[1]
+
+  params, outputs = jax.eval_shape(run, jax.random.key(0))
   total = sum(leaf.size for leaf in jax.tree.leaves(params))
   assert models.count_params(architecture, every) == total
-  _, outputs = apply(params, architecture, every, INPUTS)
   assert outputs.shape == (B, T, OUT)
 
 

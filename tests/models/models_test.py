@@ -53,12 +53,18 @@ def assert_close(one, two, atol=1e-6):
 
 @pytest.mark.parametrize('name', lv.VARIANTS)
 def test_every_variant_in_nnx_rnn_equals_unroll(name):
-  cell, inputs = make_cell(name), draw_inputs()
-  carry, hiddens = run(nnx.RNN(cell, return_carry=True), inputs)
-  toggles = lv.VARIANTS[name].toggles
-  assert cell.toggles == toggles
-  assert_close((carry, hiddens), unroll(cell, inputs))
-  assert isinstance(carry, lv.Carry)
+  cell = make_cell(name)
+  graph, state = nnx.split(nnx.RNN(cell, return_carry=True))
+
+  @jax.jit
+  def both(state, inputs):
+    in_flax = nnx.merge(graph, state)(inputs)
+    return in_flax, lv.unroll(cell.params, cell.toggles, inputs)
+
+  in_flax, own = both(state, draw_inputs())
+  assert cell.toggles == lv.VARIANTS[name].toggles
+  assert_close(in_flax, own)
+  assert isinstance(in_flax[0], lv.Carry)
 
 
 @pytest.mark.parametrize('name', cells.CELLS)
