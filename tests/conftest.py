@@ -100,7 +100,14 @@ HASTY = (
 
 # Files with tests that take long each: they begin, so that no worker is left
 # alone with one at the end.
-LONG = ('tests/docs_test.py', 'tests/faults/', 'tests/launch/')
+LONG = (
+  'tests/commands/train_test.py',
+  'tests/docs_test.py',
+  'tests/faults/',
+  'tests/launch/',
+  'tests/runs/formats_test.py',
+  'tests/wheel_test.py',
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
