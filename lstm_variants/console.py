@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 import contextlib
 import os
+import shutil
 import sys
 import textwrap
+from typing import TextIO
 
 
 def command_line(name: str) -> str:
@@ -93,9 +95,29 @@ def say(text: str) -> None:
     sys.stdout = open(os.devnull, 'w')
 
 
+def note(text: str) -> None:
+  """Print a sentence as `say` does, folded on a terminal."""
+  say(_folded(text, sys.stdout))
+
+
 def warn(text: str) -> None:
-  """Print a line that asks for attention."""
+  """Print a sentence that asks for attention, folded on a terminal."""
   try:
-    print(text, file=sys.stderr, flush=True)
+    print(_folded(text, sys.stderr), file=sys.stderr, flush=True)
   except OSError:
     sys.stderr = open(os.devnull, 'w')
+
+
+def _folded(text: str, stream: TextIO) -> str:
+  """Return a sentence in lines of a terminal, elsewhere in one line."""
+  try:
+    if not stream.isatty():
+      return text
+  except ValueError:  # closed
+    return text
+  return textwrap.fill(
+    text,
+    shutil.get_terminal_size().columns,
+    break_long_words=False,
+    break_on_hyphens=False,
+  )

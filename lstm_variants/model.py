@@ -13,6 +13,7 @@ from lstm_variants.bridges import onnx as onnx_lib
 from lstm_variants.cells import remedies
 from lstm_variants.config import fields
 from lstm_variants.models import architecture as architecture_lib
+from lstm_variants.runs import choice
 from lstm_variants.tasks import base
 from lstm_variants.training import trained
 
@@ -74,7 +75,7 @@ class Model:
       lv.Error: inputs of another shape, or integers that are no symbols.
     """
     task, settings = self.task, self._run.settings
-    values = np.asarray(inputs)
+    values = _array(inputs)
     if original_units:
       values = (values - task.mean) / task.scale
     alone = values.ndim == (1 if self._are_symbols(values) else 2)
@@ -141,7 +142,24 @@ def _apply(params, architecture, toggles, inputs, noise) -> jax.Array:
   ]
 
 
-def load(workdir: str, run: str) -> Model:
+def _array(inputs: Any) -> np.ndarray:
+  """Return the inputs as an array.
+
+  Raises:
+    InputsError: sequences of several lengths, or what is no number.
+  """
+  try:
+    values = np.asarray(inputs)
+  except ValueError as error:
+    raise InputsError(
+      'inputs of several shapes: sequences asked together have one length'
+    ) from error
+  if values.dtype.kind not in 'biuf':
+    raise InputsError(f'inputs of {values.dtype}: numbers are read')
+  return values
+
+
+def load(workdir: str, run: choice.Wanted) -> Model:
   """Return the trained model of a run; see `Results.load`."""
   extensions.load_installed()
   saved = trained.read(workdir)

@@ -76,7 +76,7 @@ class Results:
     """
     return runs_lib.read_rows(self.workdir)
 
-  def metrics(self, run: str | None = None) -> list[dict[str, Any]]:
+  def metrics(self, run: choice.Wanted | None = None) -> list[dict[str, Any]]:
     """Return the evaluations of finished runs, as in metrics.jsonl.
 
     Args:
@@ -95,7 +95,7 @@ class Results:
     name = self._find(run)
     return [row for row in rows if row['run'] == name]
 
-  def _find(self, wanted: str) -> str:
+  def _find(self, wanted: choice.Wanted) -> str:
     """Return the id of a finished run."""
     rows = self.runs()
     facts = {
@@ -157,7 +157,7 @@ class Results:
     rows = runs_lib.read_runs(self.workdir)
     return Comparison(self, rows, grouping.choose_baseline(rows, baseline))
 
-  def load(self, run: str = choice.BEST) -> 'Model':
+  def load(self, run: choice.Wanted = choice.BEST) -> 'Model':
     """Return the trained model of a run.
 
     Args:

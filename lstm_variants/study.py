@@ -18,7 +18,7 @@ import contextlib
 import os
 from typing import Any
 
-from lstm_variants import console, extensions, results
+from lstm_variants import console, errors, extensions, results
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import populations, source
 from lstm_variants.launch import local
@@ -28,6 +28,10 @@ from lstm_variants.training import backend, interrupt, watching
 # What the rows of an evaluation go to.
 Callback = Callable[[list[dict[str, Any]]], object]
 _PREFIX = 'config.'
+
+
+class CallbackError(errors.Error, TypeError):
+  """What is to see the evaluations cannot be called."""
 
 
 class Study:
@@ -128,7 +132,7 @@ class Study:
         every run diverged.
       KeyboardInterrupt: training was interrupted.
     """
-    mode = _mode(resume, overwrite)
+    mode, watch = _mode(resume, overwrite), _watch(callback)
     workdir = os.fspath(workdir)
     runs = self._expanded
     if mode is directory.Mode.RESUME:
@@ -137,9 +141,7 @@ class Study:
     backend.check()
     quiet = contextlib.nullcontext() if progress else console.quiet()
     with quiet, interrupt.heard():
-      local.train(
-        workdir, self.name, self.config, runs, mode, watch=_watch(callback)
-      )
+      local.train(workdir, self.name, self.config, runs, mode, watch=watch)
     return results.open_results(workdir)
 
 
@@ -157,6 +159,8 @@ def _mode(resume: bool, overwrite: bool) -> directory.Mode:
 def _watch(callback: Callback | None) -> watching.Watch:
   if callback is None:
     return watching.NOBODY
+  if not callable(callback):
+    raise CallbackError(f'callback={callback!r}: is no function of rows')
 
   def see(evaluation: watching.Evaluation) -> None:
     callback([dict(row) for row in evaluation.rows])
@@ -205,6 +209,7 @@ def _dotted(field: Any) -> str:
 
 def _values(values: Any) -> list[Any]:
   """Return the values of a field; one alone is a list of one."""
+  values = source.plain(values)
   if isinstance(values, Iterable) and not isinstance(values, str | bytes):
     return [source.plain(value) for value in values]
-  return [source.plain(values)]
+  return [values]

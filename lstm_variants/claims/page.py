@@ -27,11 +27,11 @@ class PageError(errors.Error, ValueError):
 
 
 def listed(claims: Iterable[claim.Claim]) -> str:
-  """Return the claims, four lines each."""
+  """Return the claims: name, what is said, by whom, the command."""
   return '\n'.join(
     f'{each.name}  ({each.minutes:g} min)\n'
-    f'    {each.says}: {each.published}\n'
-    f'    {each.source}\n'
+    f'{console.entry("", f"{each.says}: {each.published}", 3)}\n'
+    f'{console.entry("", each.source, 3)}\n'
     f'    {_command(each)}'
     for each in claims
   )

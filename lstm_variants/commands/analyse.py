@@ -44,7 +44,7 @@ def main() -> None:
   workdir, wanted = _WORKDIR.value, _FIGURE.value
   study = subjects.read(workdir, _TASKS.value, _MODELS.value)
   baseline = grouping.choose_baseline(
-    study.every_row, _BASELINE.value, console.say
+    study.every_row, _BASELINE.value, console.note
   )
   backend.check()
   kinds = list(evidence.KINDS) if wanted == ALL else [wanted]

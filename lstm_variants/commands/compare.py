@@ -29,7 +29,7 @@ def main() -> None:
   """Write the report, then print its tables."""
   workdir = _WORKDIR.value
   study, runs = results.read_study(workdir), results.read_runs(workdir)
-  baseline = grouping.choose_baseline(runs, _BASELINE.value, console.say)
+  baseline = grouping.choose_baseline(runs, _BASELINE.value, console.note)
   written = report.write(workdir, baseline)
   tables.show(study, written.rows, sys.stdout)
   if len(runs) < len(study['runs']):

@@ -10,7 +10,6 @@ import types
 from typing import Any
 
 from ml_collections import config_dict
-import numpy as np
 
 from lstm_variants import errors
 from lstm_variants import names as names_lib
@@ -189,5 +188,5 @@ def _with_fields(changes: Mapping[str, Any]) -> config_dict.ConfigDict:
 
 
 def plain(value: Any) -> Any:
-  """Return a number of NumPy as one of Python."""
-  return value.item() if isinstance(value, np.generic) else value
+  """Return a number of NumPy or JAX as one of Python."""
+  return value.item() if getattr(value, 'ndim', None) == 0 else value

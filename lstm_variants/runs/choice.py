@@ -22,6 +22,7 @@ BEST = 'best'
 _MOST = 8
 # What is known of a run: its fields, by dotted name, and `model` and `task`.
 Facts = Mapping[str, Any]
+Wanted = str | Mapping[str, Any]
 
 
 class RunError(errors.Error, ValueError):
@@ -29,14 +30,15 @@ class RunError(errors.Error, ValueError):
 
 
 def choose(
-  wanted: str | None,
+  wanted: Wanted | None,
   runs: Mapping[str, Facts],
   losses: Mapping[str, float],
 ) -> str:
   """Return the id of the run that is meant.
 
   Args:
-    wanted: an id, the beginning of one, fields, or 'best', as above.
+    wanted: an id, the beginning of one, fields, or 'best', as above; or a run's
+      row, or fields, as a dict.
     runs: id -> what is known of it, in the order of the study.
     losses: id -> final held-out loss, of runs that are finished and did not
       diverge.
@@ -49,6 +51,8 @@ def choose(
     raise RunError(
       f'--run: missing; nearest: --run={BEST}; choices: {names_lib.some(ids)}'
     )
+  if not isinstance(wanted, str):
+    wanted = _written(wanted)
   if wanted in runs:
     return wanted
   place = f'--run={wanted}'
@@ -72,6 +76,21 @@ def choose(
   all_ids = list(runs)
   tail = names_lib.tail(wanted, all_ids, '--run={}'.format, _MOST)
   raise RunError(f'{place}: unknown{tail}')
+
+
+def _written(wanted: Any) -> str:
+  """Return what a script has of a run, its row or some fields, as a text.
+
+  Raises:
+    RunError: it has neither.
+  """
+  if not isinstance(wanted, Mapping):
+    raise RunError(
+      f'--run={wanted!r}: is no text, nor fields with values; nearest: {BEST}'
+    )
+  if 'id' in wanted:
+    return str(wanted['id'])
+  return ','.join(f'{field}={_text(value)}' for field, value in wanted.items())
 
 
 def _beginning(start: str, ids: Sequence[str]) -> list[str]:

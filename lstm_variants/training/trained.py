@@ -190,7 +190,7 @@ def _run_of(
   return settings.from_record(fields.nest(values), without_data)
 
 
-def find(saved: Saved, wanted: str | None) -> int:
+def find(saved: Saved, wanted: choice.Wanted | None) -> int:
   """Return the index of the run that is meant.
 
   Args:

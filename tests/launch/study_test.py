@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -272,6 +273,10 @@ def test_symbols_and_units_are_those_of_the_data(tmp_path):
   np.testing.assert_array_equal(model.predict(symbols), model.predict(one_hot))
   with pytest.raises(lv.Error, match='knows 0 to '):
     model.predict([99])
+  with pytest.raises(lv.Error, match='have one length'):
+    model.predict([[1, 0], [1]])
+  with pytest.raises(lv.Error, match='numbers are read'):
+    model.predict(['a'])
 
 
 @pytest.mark.parametrize(
@@ -294,6 +299,19 @@ def test_what_is_no_study_is_refused_in_a_line(arguments, said):
   with pytest.raises(lv.Error) as refusal:
     lv.Study(*arguments)
   assert said in str(refusal.value) and '\n' not in str(refusal.value)
+
+
+@pytest.mark.parametrize('array', [np.array(3), jnp.asarray(3), np.int64(3)])
+def test_a_number_of_numpy_or_jax_is_a_value(array):
+  (run,) = lv.Study('adding', {'seed': array}).runs
+  (again,) = lv.Study({'seed': array}, {'seed': [array]}).runs
+  assert run['config']['seed'] == again['config']['seed'] == 3
+
+
+def test_a_callback_that_is_none_is_refused_before_anything_is_done(tmp_path):
+  with pytest.raises(lv.Error, match='callback=3: is no function'):
+    lv.Study('adding').train(tmp_path / 'study', callback=3)  # type: ignore[arg-type]
+  assert not list(tmp_path.iterdir())
 
 
 def test_a_study_that_is_there_is_not_mixed_up(results):

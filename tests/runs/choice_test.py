@@ -54,6 +54,9 @@ LOSSES = {
     ('residual=true', 'vanilla+peephole_i_seed3_ae'),
     ('vanilla,seed=10', 'vanilla_seed10_ab'),
     ('vanilla_seed2,learning_rate=.1', 'vanilla_seed2_ac'),
+    # What a script has at hand: a row, or fields.
+    ({'id': 'vanilla_seed10_ab', 'model': 'vanilla'}, 'vanilla_seed10_ab'),
+    ({'variant': 'vanilla', 'seed': 1}, 'vanilla_seed1_aa'),
     # The lowest loss.
     ('best', 'gru_seed1_af'),
     ('best,variant=vanilla', 'vanilla_seed1_aa'),
@@ -85,6 +88,7 @@ def test_what_is_enough_to_tell_a_run_chooses_it(wanted, chosen):
     ('name=adding', 'name is one of task.name, optimizer.name; name one'),
     ('best,seed=3', 'none of its runs is finished with a finite loss'),
     ('best,best', 'unknown; '),
+    (3, '--run=3: is no text, nor fields with values; nearest: best'),
   ],
 )
 def test_what_is_not_one_run_is_refused_in_a_line(wanted, said):
