@@ -94,7 +94,7 @@ def test_models_are_groups_of_seeds(study):
   'chosen, words',
   [
     ({'models': ['vanila']}, ('--models=vanila', 'nearest: vanilla')),
-    ({'tasks': ['copy']}, ('--tasks=copy', 'nearest: adding')),
+    ({'tasks': ['copy']}, ('--tasks=copy', 'choices: adding')),
   ],
 )
 def test_what_is_not_there_is_refused_with_the_nearest(workdir, chosen, words):
