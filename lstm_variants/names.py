@@ -406,6 +406,9 @@ SYNONYMS: dict[str, str] = {
     'device accelerator gpu use_gpu cuda use_cuda no_cuda backend platform tpu'
   ),
   'import': 'plugin plugins extension extensions module modules user_dir',
+  # Trackers.
+  'wandb': 'weights_and_biases weightsandbiases wb',
+  'tensorboard': 'tb tensorboardx summary_writer',
   # Lists.
   'tasks': 'dataset datasets data benchmarks',
   'variants': 'model models architectures lstms',
