@@ -19,6 +19,8 @@ _SURE_SLIP, _SLIP, _WEAK_SLIP = 0.85, 0.8, 0.7
 _WORD_SLIP = 0.6
 # A beginning that says something, in characters.
 _BEGINNING = 3
+# A synonym this long, in characters, is known with a slip in it.
+_LONG = 6
 # Of more choices, as the ids of a large study, only beginnings are looked at.
 _COMPARED = 1000
 
@@ -57,7 +59,8 @@ def nearest(value: Any, choices: Iterable[str]) -> str | None:
   if len(choices) > _COMPARED:
     choices = [one for one in choices if one.startswith(value)][:_COMPARED]
   likenesses = [(_like(value, choice), choice) for choice in choices]
-  return _best(likenesses, _synonym(value, choices))
+  best = _best(likenesses, _synonym(value, choices))
+  return best or _slip_of_synonym(value, choices)
 
 
 def nearest_field(field: str, known: Iterable[str]) -> str | None:
@@ -85,7 +88,8 @@ def nearest_field(field: str, known: Iterable[str]) -> str | None:
     if likeness and section:
       likeness = likeness._replace(apart=section != its_section)
     likenesses.append((likeness, name))
-  return _best(likenesses, _synonym(last, known))
+  best = _best(likenesses, _synonym(last, known))
+  return best or _slip_of_synonym(last, known)
 
 
 def hint(
@@ -278,6 +282,15 @@ def _synonym(value: str, choices: Iterable[str]) -> str | None:
       if name.partition('=')[0] in choices:
         return name
   return None
+
+
+def _slip_of_synonym(value: str, choices: Iterable[str]) -> str | None:
+  """Return the choice that others call almost `value`, or None."""
+  word = plain(value)
+  if len(word) < _LONG:
+    return None
+  shared, known = max((_shared(word, known), known) for known in _BY_SYNONYM)
+  return _synonym(known, choices) if shared >= _SURE_SLIP else None
 
 
 # What a thing is called here -> what others call it. A field may have a value;
