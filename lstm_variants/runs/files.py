@@ -247,7 +247,7 @@ def _take_over(file: Any, directory: pathlib.Path, notice: Any) -> None:
       f'{directory / LOCK}'
     )
   if owner:
-    notice(f'{directory}: taken over from {_holder(file)}, which has ended')
+    notice(f'{directory}: taken over from {_holder(file)} which has ended')
 
 
 def _holder(file: Any) -> str:
