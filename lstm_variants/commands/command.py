@@ -109,14 +109,22 @@ def define_mode() -> Callable[[], directory.Mode]:
   return mode
 
 
-def define_profile() -> flags.FlagHolder[str]:
-  """Define --profile, a directory for a trace of a few chunks."""
-  profile: Any = flags.DEFINE_string(
+def define_profile() -> Callable[[], str | None]:
+  """Define --profile; the result tells the directory, None without one."""
+  given = flags.DEFINE_string(
     'profile',
     None,
     'A directory for a profile of the first chunks of updates, which '
     'TensorBoard and ui.perfetto.dev open.',
   )
+
+  def profile() -> str | None:
+    if given.value == '':  # as of a variable of the shell that is not set
+      raise config_file.UsageError(
+        '--profile=: names no directory; nearest: --profile=profile'
+      )
+    return given.value
+
   return profile
 
 

@@ -32,7 +32,7 @@ _FIRST_WEIGHTS = first_weights.define_from()
 
 def main() -> None:
   """Check every run, then train them."""
-  mode = _MODE()
+  mode, traced = _MODE(), _PROFILE()
   backend.use_every_core()
   path = config_file.value_of('--config', sys.argv) or ''
   weights = _FIRST_WEIGHTS(_CONFIG.value, _WORKDIR.value, mode)
@@ -40,7 +40,7 @@ def main() -> None:
   runs = local.expand(_CONFIG.value, _load_grid(path), records)
   name = pathlib.Path(source.split_argument(path)[0]).stem
   backend.check()
-  profile = profiling.Profile(_PROFILE.value) if _PROFILE.value else None
+  profile = profiling.Profile(traced) if traced else None
   watch = watching.Watch(profile=profile)
   local.train(_WORKDIR.value, name, _CONFIG.value, runs, mode, weights, watch)
   command.say_results(_WORKDIR.value)

@@ -35,7 +35,7 @@ _FIRST_WEIGHTS = first_weights.define_from()
 
 def main() -> None:
   """Check everything, then train."""
-  mode = _MODE()
+  mode, traced = _MODE(), _PROFILE()
   backend.use_every_core()
   weights = _FIRST_WEIGHTS(_CONFIG.value, _WORKDIR.value, mode)
   records = local.recorded(_WORKDIR.value, mode)  # with --resume
@@ -44,7 +44,7 @@ def main() -> None:
   backend.check()
   path = config_file.value_of('--config', sys.argv) or 'train'
   _tell_of_grid(path)
-  profile = profiling.Profile(_PROFILE.value) if _PROFILE.value else None
+  profile = profiling.Profile(traced) if traced else None
   watch = watching.Watch(profile=profile)
   name = pathlib.Path(source.split_argument(path)[0]).stem
   local.train(_WORKDIR.value, name, _CONFIG.value, [run], mode, weights, watch)

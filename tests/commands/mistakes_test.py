@@ -23,6 +23,7 @@ MISTAKES = [
   ((*TRAIN, '--wandb'), '--config.training.trackers=wandb'),
   ((*TRAIN, '--random_seed=7'), '--config.seed=7'),
   ((*TRAIN, '--output_dir=x'), '--workdir=x'),
+  ((*TRAIN, '--profile='), 'nearest: --profile=profile'),
   # Fields, in the section of another framework or in none.
   ((*TRAIN, '--config.optimizer.lr=0.1'), '--config.optimizer.learning_rate'),
   ((*TRAIN, '--config.training.epochs=9'), '--config.training.updates=9'),
