@@ -2,13 +2,15 @@
 
 The panel has three lines, whatever happens, none wider than the terminal:
 
-    quickstart: population 2/5, runs 5/25 done, 0:03:12 left at most
+    quickstart: population 2/5, runs 5/25 done, 0:03:12 left
     ⠋ adding-urnn16-T100_lstm32_7bfac14f ━━━━━╌╌╌ 1200/2000 85.2 updates/s
       loss: vanilla 0.01234, peephole 0.0145; solved 3/5
 
 The time left is reckoned from what was measured: the time per unit of work of
 this session, where the work of a population is that of its updates (`work`),
-and the time that compiling took. It is the most, as training may stop earlier.
+and the time that compiling took. Training may stop earlier. Of a population
+that trains nothing is told before its second evaluation: the first calls of a
+program take longer than all others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -220,7 +222,7 @@ class Progress:
 
   def _left(self) -> str:
     left = self._clock.left()
-    return '' if left is None else f', {_time(left)} left at most'
+    return '' if left is None else f', {_time(left)} left'
 
   # The panel.
 
@@ -285,7 +287,8 @@ class _Clock:
   def __init__(self, parts: Sequence[Part]):
     self.pending = list(parts)
     self._current: Part | None = None
-    self._update = self._first = 0
+    self._update = self._first = self._chunks = 0
+    self._compiling = False
     self._started = time.monotonic()
     # Of populations that are trained: seconds and work, compilations.
     self._seconds = self._work = 0.0
@@ -297,13 +300,17 @@ class _Clock:
   def compile(self, one: Part) -> None:
     self.pending.remove(one)
     self._current, self._update, self._first = one, 0, 0
+    self._chunks, self._compiling = 0, True
     self._started = time.monotonic()
 
   def start(self, update: int) -> None:
     self._compilations.append(self.seconds())
+    self._compiling = False
     self._started, self._first, self._update = time.monotonic(), update, update
 
   def reach(self, update: int) -> None:
+    if update > self._update:
+      self._chunks += 1
     self._update = update
 
   def end(self) -> None:
@@ -317,7 +324,9 @@ class _Clock:
     return time.monotonic() - self._started
 
   def rate(self) -> float:
-    """Return updates per second of this population; 0 where none was made."""
+    """Return updates per second of this population; 0 where unknown."""
+    if self._chunks < 2:
+      return 0.0
     return (self._update - self._first) / max(self.seconds(), 1e-9)
 
   def left(self) -> float | None:
@@ -325,7 +334,7 @@ class _Clock:
     done = self._work
     seconds = self._seconds
     current = self._current
-    if current is not None and self._update > self._first:
+    if current is not None and self._chunks > 1:
       done += (self._update - self._first) * current.work
       seconds += self.seconds()
     if not done:
@@ -338,6 +347,8 @@ class _Clock:
       rate = self.rate()
       own = seconds / done * current.work
       left += updates * (1 / rate if rate else own)
+      if self._compiling:
+        left += max(compiling - self.seconds(), 0.0)
     return left
 
 

@@ -67,6 +67,7 @@ def test_the_panel_has_three_lines_that_tell_all(terminal):
     _refresh(shown)
     first = terminal.screen().lines
     shown.start()
+    shown.show(progress.Report(25, 0, 0, {}))
     shown.show(progress.Report(50, 2, 1, {'vanilla': 0.25, 'gru': 1e-7}))
     _refresh(shown)
     second = terminal.screen().lines
@@ -74,7 +75,7 @@ def test_the_panel_has_three_lines_that_tell_all(terminal):
     assert first[0] == 'tiny: population 1/2, runs 0/10 done'
     assert 'adding-urnn16-T8_lstm5_0 compiling, 0:00:00' in first[1]
     assert second[0].startswith('tiny: population 1/2, runs 0/10 done, 0:0')
-    assert second[0].endswith(' left at most')
+    assert second[0].endswith(' left')
     assert 'adding-urnn16-T8_lstm5_0 ━' in second[1] and ' 50/100 ' in second[1]
     assert second[2] == (
       '  solved 2/5, diverged 1; loss vanilla 0.25, gru 1e-07'
@@ -90,8 +91,9 @@ def test_nothing_wraps(terminal, update):
       shown.begin(one.name)
       _refresh(shown)
       shown.start()
-      shown.show(progress.Report(update, 5, 5, MANY))
+      shown.show(progress.Report(update // 2, 5, 5, MANY))
       _refresh(shown)
+      shown.show(progress.Report(update, 5, 5, MANY))
       _refresh(shown)
       shown.end()
       _refresh(shown)
@@ -175,30 +177,41 @@ def test_the_time_left_counts_work_and_compiling_of_all_that_is_left(
     shown.begin('small')
     clock(7)  # compiling
     shown.start()
-    clock(20)
+    clock(10)
+    shown.show(progress.Report(25, 0, 0, {}))
+    clock(10)
     shown.show(progress.Report(50, 0, 0, {}))
     # 20 s for what is left of it, 7 s of compiling, 3 * 40 s for the large one.
-    assert _plain(capsys)[-1].endswith('2.5 updates/s, 0:02:27 left at most')
+    assert _plain(capsys)[-1].endswith('2.5 updates/s, 0:02:27 left')
     clock(20)
     shown.show(progress.Report(100, 0, 0, {}))
     shown.end()
     shown.begin('large')
-    clock(9)
+    assert shown._clock.left() == pytest.approx(120 + 7)
+    clock(9)  # longer than the mean of before
+    assert shown._clock.left() == pytest.approx(120)
     shown.start()
-    clock(30)
+    clock(15)
+    shown.show(progress.Report(5, 0, 0, {}))
+    clock(15)
     shown.show(progress.Report(10, 0, 0, {}))
-    assert _plain(capsys)[-1].endswith('0.3 updates/s, 0:04:30 left at most')
+    assert _plain(capsys)[-1].endswith('0.3 updates/s, 0:04:30 left')
 
 
 def test_updates_of_an_earlier_session_are_not_reckoned_as_speed(clock, capsys):
   with progress.Progress('tiny', _parts(1)) as shown:
     shown.begin('adding-urnn16-T8_lstm5_0')
     shown.start(60)
-    clock(10)
+    clock(9)  # warming up
+    shown.show(progress.Report(62, 0, 0, {}))
+    (line,) = [line for line in _plain(capsys) if '62/100' in line]
+    assert 'updates/s' not in line and 'left' not in line
+    clock(1)
+    shown._printed_at = -1e9
     shown.show(progress.Report(80, 0, 0, {}))
   (line,) = [line for line in _plain(capsys) if 'left' in line]
   assert ' update 80/100,' in line
-  assert line.endswith('2.0 updates/s, 0:00:10 left at most')
+  assert line.endswith('2.0 updates/s, 0:00:10 left')
 
 
 def test_lines_get_rarer(clock, capsys):
