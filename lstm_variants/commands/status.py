@@ -33,36 +33,39 @@ def _lines(read: status.Status, workdir: str) -> Iterator[str]:
   )
   yield f'{read.name}: {read.runs} runs, begun {read.created}'
   yield f'done: {len(ends)} runs in {read.populations} populations ({counts})'
+  state = 'in training' if read.holder else 'interrupted'
   for each in read.training[:_MOST]:
-    yield _training(each, read.updates)
+    yield f'{state}: {each.name}: {_training(each, read)}'
   if len(read.training) > _MOST:
-    yield f'in training: {len(read.training) - _MOST} populations more'
-  yield f'not begun: {read.pending} runs'
+    yield f'{state}: {len(read.training) - _MOST} populations more'
+  compiling = read.holder and not all(each.runs for each in read.training)
+  begun = 'not begun, or compiling' if compiling else 'not begun'
+  yield f'{begun}: {read.pending} runs'
   if read.training or read.pending:
     left = 'unknown, nothing was measured yet'
     if read.seconds_left is not None:
-      left = f'{status.duration(read.seconds_left)} at most'
+      left = f'{status.duration(read.seconds_left)}, compiling not counted'
     yield f'time left: {left}'
     yield f'trained by: {read.holder or "nobody"}'
   yield f'next: {_next(read, shlex.quote(workdir))}'
 
 
-def _training(each: status.Training, updates: int) -> str:
+def _training(each: status.Training, read: status.Status) -> str:
   losses = ', '.join(
     f'{model} {loss:.4g}' for model, loss in each.losses.items()
   )
   if not each.runs:
-    return f'in training: {each.name}: compiling, or ended before its first row'
+    compiling = 'compiling, or ended ' if read.holder else ''
+    return f'{compiling}before its first row'
   saved = 'nothing saved' if each.saved is None else f'saved at {each.saved}'
   parts = (
     f'{each.runs} runs',
-    f'update {each.update}/{updates}',
+    f'update {each.update}/{read.updates}',
     f'loss {losses}' if losses else '',
     saved,
     f'last written {status.duration(each.age)} ago',
   )
-  text = ', '.join(part for part in parts if part)
-  return f'in training: {each.name}: {text}'
+  return ', '.join(part for part in parts if part)
 
 
 def _next(read: status.Status, workdir: str) -> str:

@@ -55,7 +55,7 @@ class Status(NamedTuple):
     training: populations that are begun and not finished.
     updates: that a run makes at most.
     holder: who trains there, in words; '': nobody does.
-    seconds_left: that the rest takes at most, None where nothing tells.
+    seconds_left: that the rest takes without compiling, None: nothing tells.
   """
 
   name: str
@@ -70,7 +70,7 @@ class Status(NamedTuple):
 
   @property
   def pending(self) -> int:
-    """Runs that are not begun."""
+    """Runs that are not begun, or have no row yet: they may be compiling."""
     begun = len(self.done) + sum(each.runs for each in self.training)
     return max(self.runs - begun, 0)
 

@@ -147,7 +147,7 @@ def test_a_directory_that_holds_no_study_is_refused(tmp_path):
 
 def _status(workdir, tmp_path) -> list[str]:
   """Return what the command says where there is no jax to import."""
-  (tmp_path / 'without').mkdir()
+  (tmp_path / 'without').mkdir(exist_ok=True)
   for name in ('jax', 'flax', 'optax', 'matplotlib'):
     (tmp_path / 'without' / f'{name}.py').write_text('raise SystemExit("no")')
   paths = f'{tmp_path}/without:{conftest.REPOSITORY}'
@@ -170,15 +170,30 @@ def test_the_command_needs_no_jax_and_says_what_is_next(workdir, tmp_path):
     'done: 2 runs in 1 populations (1 solved, 1 unsolved, 0 diverged)'
   ]
   assert lines[2].startswith(
-    'in training: now: 4 runs, update 40/100, loss gru 0.75, gru+x 0.75, saved '
+    'interrupted: now: 4 runs, update 40/100, loss gru 0.75, gru+x 0.75, saved '
     'at 20, last written 0:00:'
   )
   assert lines[3:] == [
     'not begun: 3 runs',
-    'time left: 0:03:48 at most',
+    'time left: 0:03:48, compiling not counted',
     'trained by: nobody',
     'next: repeat the command that made it with --resume',
   ]
+
+
+def test_a_population_that_compiles_is_not_said_to_be_begun(workdir, tmp_path):
+  with writer_lib.PopulationWriter(str(workdir), 'next') as writer:
+    writer.start()
+    before_rows = 'next: before its first row'
+    lines = _status(workdir, tmp_path)
+    assert f'interrupted: {before_rows}' in lines
+    assert 'not begun: 3 runs' in lines and 'trained by: nobody' in lines
+    with files.lock(workdir, print):
+      lines = _status(workdir, tmp_path)
+  compiling = 'next: compiling, or ended before its first row'
+  assert f'in training: {compiling}' in lines
+  assert 'not begun, or compiling: 3 runs' in lines
+  assert not [line for line in lines if line.startswith('interrupted')]
 
 
 def test_what_a_terminal_would_obey_is_not_printed(workdir, tmp_path):
