@@ -1,9 +1,11 @@
 """The trackers of a population: one for each run, brought to metrics.jsonl."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
 import hashlib
 import math
 import pathlib
+import time
 from typing import Any, NamedTuple
 
 from lstm_variants import console, trackers
@@ -13,6 +15,9 @@ from lstm_variants.runs import writer as writer_lib
 
 # What is no metric in a row of metrics.jsonl.
 _PLACE = ('run', 'sequences')
+# Seconds after which no more runs of a tracker that fails are ended: each may
+# wait for a server that does not answer.
+_PATIENCE = 10.0
 
 
 class _Tracked(NamedTuple):
@@ -31,7 +36,7 @@ class Tracking:
 
   Rows that are in metrics.jsonl and that a tracker lacks are handed over when
   it starts; those that it has are not handed over again. A tracker that fails
-  is left out for the rest of the population, with one warning.
+  is ended and left out for the rest of the population, with one warning.
   """
 
   def __init__(
@@ -88,24 +93,37 @@ class Tracking:
         tracker.log(row['sequences'], _metrics(row))
 
   def _finish(self, summaries: Mapping[str, Any] | None) -> None:
-    for name, of_runs in list(self._tracked.items()):
+    ending = self._tracked
+    self._tracked = {name: {} for name in ending}  # each is ended once
+    for name, of_runs in ending.items():
       for run, tracked in of_runs.items():
         summary = None if summaries is None else summaries[run]
         self._try(name, lambda t=tracked, s=summary: t.tracker.finish(s))
     self._tracked = {}
 
   def _try(self, name: str, act: Callable[[], None]) -> None:
-    """Let a tracker act; leave it out from now on where it fails."""
+    """Let a tracker act; end it and leave it out where it fails."""
     try:
       act()
     except Exception as error:  # whatever a tracker, or its library, raises
-      if self._tracked.pop(name, None) is not None:
+      of_runs = self._tracked.pop(name, None)
+      if of_runs is not None:
         text = ' '.join(str(error).split()) or 'no message'
         console.warn(
           f'the tracker {name} is left out from here on: '
-          f'{type(error).__name__}: {text}; metrics.jsonl goes on, and with '
-          '--resume what is missing is handed over'
+          f'{type(error).__name__}: {text}; metrics.jsonl has every row'
         )
+        _end_quietly(of_runs.values())
+
+
+def _end_quietly(tracked: Iterable[_Tracked]) -> None:
+  """End what a tracker that failed has open: files, processes."""
+  until = time.monotonic() + _PATIENCE
+  for each in tracked:
+    if time.monotonic() > until:
+      break
+    with contextlib.suppress(Exception):  # that it fails was said
+      each.tracker.finish(None)
 
 
 def _members(

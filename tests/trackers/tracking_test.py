@@ -249,12 +249,60 @@ def test_a_tracker_that_fails_is_left_out_with_one_line(session, where, capsys):
     one.write(tracked, 0, 8)
   (line,) = capsys.readouterr().err.splitlines()
   assert line.startswith('the tracker failing is left out from here on: OSErro')
-  assert 'No space left' in line
+  assert line.endswith('No space left; metrics.jsonl has every row')
   if where != 'finish':
     assert calls.count(where) == 1
   for name in one.population.run_names:
     table = one.writer.partial / 'csv' / f'{name}.csv'
     assert len(table.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize('where', ['start', 'log', 'finish'])
+def test_a_tracker_that_is_left_out_is_ended_once_for_each_run(
+  session, where, capsys
+):
+  started, ended = [], []
+
+  class Failing:
+    def start(self, member):
+      self.run = member.name
+      if where == 'start' and started:
+        raise OSError('no')
+      started.append(self.run)
+
+    def log(self, sequences, metrics):
+      if where == 'log':
+        raise OSError('no')
+
+    def finish(self, summary):
+      ended.append(self.run)
+      raise OSError('nor this')
+
+  lv.register_tracker('failing', Failing)
+  one = session('failing')
+  with one.begin() as tracked:
+    one.write(tracked, 0, 8)
+    if where != 'finish':
+      assert ended == started
+  assert ended == started and len(started) == (1 if where == 'start' else 2)
+  assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_ending_a_tracker_that_hangs_has_an_end(session, monkeypatch):
+  ended = []
+
+  class Failing(Memory):
+    def log(self, sequences, metrics):
+      raise OSError('no')
+
+    def finish(self, summary):
+      ended.append(self)
+
+  monkeypatch.setattr(tracking, '_PATIENCE', -1.0)
+  lv.register_tracker('failing', Failing)
+  one = session('failing')
+  one.write(one.begin(), 0)
+  assert not ended
 
 
 def _table(one, name):
