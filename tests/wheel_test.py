@@ -152,6 +152,7 @@ def test_the_source_distribution_has_the_same_files_and_no_tests(built, names):
     if '.dist-info/' not in name:
       inside = name.replace('lstm_variants/configs/', 'configs/')
       assert inside in packed
+  assert {'CHANGELOG.md', 'CITATION.cff', 'constraints.txt'} < packed
   assert not [name for name in packed if name.startswith(('tests', 'docs'))]
 
 
