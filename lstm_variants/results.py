@@ -113,7 +113,7 @@ class Results:
 
     Args:
       every_field: with all fields of the configs; else with those that differ
-        between the runs, and the seed.
+        between the runs of the study, finished or not, and the seed.
 
     Returns:
       Columns: those of `runs`, the metrics at the end as `final.loss` and the
@@ -125,13 +125,15 @@ class Results:
     pandas = _pandas()
     rows = self.runs()
     configs = [dict(fields.flatten(row['config'])) for row in rows]
-    names = dict.fromkeys(name for config in configs for name in config)
+    # Of all runs: the columns are there before the last of them has ended.
+    planned = [dict(fields.flatten(run)) for run in self.study['runs']]
+    names = dict.fromkeys(name for config in planned for name in config)
     chosen = [
       name
       for name in names
       if every_field
       or name == 'seed'
-      or len({grouping.hashable(config.get(name)) for config in configs}) > 1
+      or len({grouping.hashable(config.get(name)) for config in planned}) > 1
     ]
     return pandas.DataFrame(
       [

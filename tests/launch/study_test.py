@@ -4,6 +4,7 @@ import ast
 import csv
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -190,6 +191,19 @@ def test_results_are_tables_of_the_finished_runs(results):
   assert metrics[-1]['loss'] == best['final.loss']
   assert len(results.metrics()) == 6 * 4
   assert '6 of 6 runs finished' in repr(results)
+
+
+def test_a_swept_field_has_a_column_before_all_populations_end(
+  results, tmp_path
+):
+  workdir = tmp_path / 'half'
+  shutil.copytree(results.workdir, workdir)
+  last = results.runs()[-1]
+  shutil.rmtree(workdir / 'populations' / last['population'])
+  half = lv.open_results(workdir).to_pandas()
+  assert 0 < len(half) < 6
+  assert list(half.columns) == list(results.to_pandas().columns)
+  assert set(half['model.variant']) < set(GRID['model.variant'])
 
 
 def test_the_comparison_is_that_of_the_command(results, fork):
