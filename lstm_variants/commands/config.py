@@ -6,14 +6,17 @@
 
 Each is found by its name from any directory: --config=adding. A copy goes to
 configs/NAME.py, and is then --config=configs/NAME.py; a file that is there
-stays as it is.
+stays as it is. One with experiments by name is copied whole, also as
+published/hs97:reber, and is then --config=configs/published/hs97.py:reber.
 """
 
 import pathlib
+import types
 
 from absl import flags
 
 from lstm_variants import console
+from lstm_variants import names as names_lib
 from lstm_variants.commands import config_file
 from lstm_variants.config import builtin, source
 from lstm_variants.runs import files
@@ -35,7 +38,7 @@ def main() -> None:
       console.say(console.entry(known, builtin.sentence(known), 24))
     console.say(f'next: {console.command_line("config")} --copy=adding')
     return
-  name = _COPY.value
+  name, experiment = source.split_argument(_COPY.value)
   if name not in builtin.names():
     close = builtin.nearest(name)
     hint = f'; nearest: --copy={close}' if close else ''
@@ -43,15 +46,48 @@ def main() -> None:
       f'--copy={name}: no config of the house{hint}; '
       f'{console.command_line("config")} lists them'
     )
+  module = source.load_module(name)
+  experiment = _experiment(name, experiment, module)
   out = pathlib.Path(_OUT.value or f'configs/{name}.py')
   _copy(name, out)
-  module = source.load_module(str(out))
   program = 'sweep' if hasattr(module, 'get_hyper') else 'train'
+  config, workdir = str(out), f'runs/{out.stem}'
+  if experiment:
+    config, workdir = f'{config}:{experiment}', f'{workdir}_{experiment}'
   console.say(
     f'{out}: a copy of {name}\n'
-    f'next: {console.command_line(program)} --config={out} '
-    f'--workdir=runs/{out.stem}'
+    f'next: {console.command_line(program)} --config={config} '
+    f'--workdir={workdir}'
   )
+
+
+def _experiment(name: str, wanted: str, module: types.ModuleType) -> str:
+  """Return the experiment of a config that comes next, '' if it has none.
+
+  Args:
+    name: of the config.
+    wanted: the experiment that is named behind a colon; '': the first one.
+    module: the config.
+
+  Raises:
+    UsageError: the config has no experiment of that name.
+    SourceError: it refuses what is behind the colon.
+  """
+  known = list(getattr(module, 'EXPERIMENTS', ()))
+  if not known and wanted and source.takes(module.get_config, wanted):
+    source.load_config(f'{name}:{wanted}')
+    return wanted
+  if not known and wanted:
+    raise config_file.UsageError(
+      f'--copy={name}:{wanted}: it has no experiments by name; nearest: '
+      f'--copy={name}'
+    )
+  if wanted and wanted not in known:
+    raise config_file.UsageError(
+      f'--copy={name}:{wanted}: no experiment of it'
+      + names_lib.tail(wanted, known, f'--copy={name}:{{}}'.format)
+    )
+  return wanted or next(iter(known), '')
 
 
 def _copy(name: str, out: pathlib.Path) -> None:

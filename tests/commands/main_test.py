@@ -119,8 +119,34 @@ def test_a_config_is_copied_out_and_never_over_a_file(fork, tmp_path):
 
 
 @pytest.mark.parametrize(
+  'name, experiment',
+  [('', 'reber'), (':reber', 'reber'), (':adding', 'adding')],
+)
+def test_a_copy_with_experiments_goes_on_with_one(
+  fork, tmp_path, name, experiment
+):
+  out = tmp_path / 'hs97.py'
+  done = fork('config', f'--copy=published/hs97{name}', f'--out={out}')
+  assert (done['status'], done['stderr']) == (0, ''), done
+  house = conftest.REPOSITORY / 'configs/published/hs97.py'
+  assert out.read_bytes() == house.read_bytes()
+  config = f'--config={out}:{experiment}'
+  last = done['stdout'].splitlines()[-1]
+  assert last == (
+    f'next: python -m experiments.sweep {config} '
+    f'--workdir=runs/hs97_{experiment}'
+  )
+  assert fork('plan', config, '--workdir=x')['status'] == 0
+
+
+@pytest.mark.parametrize(
   'flags, words',
   [
+    (
+      ('--copy=published/hs97:rebr', '--out={dir}/x.py'),
+      ('hs97:rebr', 'nearest: --copy=published/hs97:reber; choices: reber, '),
+    ),
+    (('--copy=adding:x',), ('--copy=adding:x', 'nearest: --copy=adding')),
     (('--copy=ading',), ('--copy=ading', 'nearest: --copy=adding; ')),
     (('--copy=../adding',), ('--copy=../adding', 'experiments.config lists')),
     (
