@@ -127,8 +127,11 @@ def _with_field(
   chosen = [one for one in ids if _is(runs[one].get(field), value)]
   if not chosen:
     there = dict.fromkeys(_text(runs[one].get(field)) for one in ids)
+    texts = [one for one in there if not _is_number(one)]
+    hint = names_lib.hint(value, texts, f'{name}={{}}'.format)
     raise RunError(
-      f'{place}: no run has {name}={value}; choices: {names_lib.some(there)}'
+      f'{place}: no run has {name}={value}{hint}; choices: '
+      f'{names_lib.some(there)}'
     )
   return chosen
 
@@ -168,6 +171,14 @@ def _is(value: Any, text: str) -> bool:
     except ValueError:
       return False
   return _text(value).lower() == text.lower()
+
+
+def _is_number(text: str) -> bool:
+  try:
+    float(text)
+  except ValueError:
+    return False
+  return True
 
 
 def _text(value: Any) -> str:

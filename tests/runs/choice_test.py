@@ -83,6 +83,7 @@ def test_what_is_enough_to_tell_a_run_chooses_it(wanted, chosen):
     ('seed=x', 'no run has seed=x'),
     ('coupled=true', 'no run has coupled=true; choices: open'),
     ('variant=gru,seed=2', 'no run has seed=2; choices: 1'),
+    ('best,variant=grru', 'has variant=grru; nearest: variant=gru; choices: '),
     ('sead=2', 'sead is no field of its runs; nearest: seed'),
     ('ate=0.001', 'ate is no field of its runs'),
     ('name=adding', 'name is one of task.name, optimizer.name; name one'),
