@@ -78,6 +78,11 @@ def nearest_field(field: str, known: Iterable[str]) -> str | None:
   """
   known = list(known)
   section, _, last = field.rpartition('.')
+  if field in _WITHOUT_COUNTERPART:
+    return None
+  whole = _synonym(field, known)
+  if section and whole is not None:  # `model.name`, elsewhere `model_name`
+    return whole
   sections = dict.fromkeys(name.rpartition('.')[0] for name in known)
   if section and section not in sections:
     section = nearest(section, filter(None, sections)) or ''
@@ -293,6 +298,8 @@ def _slip_of_synonym(value: str, choices: Iterable[str]) -> str | None:
   return _synonym(known, choices) if shared >= _SURE_SLIP else None
 
 
+# What others have and we have not, though a word of it stands in a field.
+_WITHOUT_COUNTERPART = ('bias', 'use_bias', 'model.bias', 'model.use_bias')
 # What a thing is called here -> what others call it. A field may have a value;
 # of a synonym of several names the first is taken that is a choice.
 SYNONYMS: dict[str, str] = {

@@ -42,7 +42,11 @@ FIELDS = (*schema.table(), *FLAGS, 'JAX_PLATFORMS')
     # What is equally near in several sections is of the one that is named.
     ('optimizer.nam', 'optimizer.name'),
     ('task.nam', 'task.name'),
+    # What is one word elsewhere.
+    ('model.name', 'model.variant'),
+    ('model.type', 'model.variant'),
     # Nothing is near.
+    ('model.bias', None),
     ('verbose', None),
     ('training.shuffle', None),
     ('num_workers', None),

@@ -218,6 +218,8 @@ def _parse_strictly(argv: Sequence[str]) -> list[str]:
     arguments = known(config_file.resolved(argv))
   except flags.UnrecognizedFlagError as error:
     value = config_file.value_of(f'--{error.flagname}', argv)
+    if value and config_file.is_flag(value):  # the next one: this has no value
+      value = None
     wrong = f'{error.flagname}={value}' if value else error.flagname
     nearest = config_file.nearest_flag(wrong, fields)
     raise config_file.UsageError(

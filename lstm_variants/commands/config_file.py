@@ -16,6 +16,8 @@ from lstm_variants.config import fields as fields_lib
 _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
 # Chooses the device, where others have a flag; jax reads it.
 _PLATFORM = 'JAX_PLATFORMS'
+# A word that is a flag, and no value of the flag before it, as -1 and -inf are.
+_FLAG = re.compile(r'--[a-z].*|-(?!inf\b)[a-z].*', re.DOTALL | re.IGNORECASE)
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
 
 
@@ -69,9 +71,16 @@ def check(argv: Sequence[str]) -> dict[str, type]:
     if field not in types_of:
       wrong = field if value is None else f'{field}={value}'
       tail = field_tail(wrong, types_of)
+      if value is not None and len(_parts(value)) > 1:
+        tail += _grid()
       raise UsageError(f'--config.{field}={value}: unknown field{tail}')
     if value is not None:
       _check_type(field, value, types_of[field])
+      _check_single(field, value)
+    elif types_of[field] is not bool:
+      raise UsageError(
+        f'--config.{field}: needs a value, as --config.{field}=VALUE'
+      )
   for field, values in given.items():
     if len(set(values)) > 1:
       console.warn(f'--config.{field} is given twice: {values[-1]} counts')
@@ -84,9 +93,44 @@ def overrides(argv: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     match = _OVERRIDE.fullmatch(word)
     if match and match[2] is None and index + 1 < len(argv):
       following = argv[index + 1]
-      yield match[1], None if following.startswith('-') else following
+      yield match[1], None if is_flag(following) else following
     elif match:
       yield match[1], match[2]
+
+
+def is_flag(word: str) -> bool:
+  """Tell whether a word of a command line is a flag, and no value of one."""
+  return _FLAG.fullmatch(word) is not None
+
+
+def _parts(value: str) -> list[str]:
+  return [part.strip() for part in value.split(',')]
+
+
+def _grid() -> str:
+  """Return the end of a line for one who gives several values to a field."""
+  return (
+    '; several values are a grid, a config file with get_hyper for sweep, as '
+    f'{console.command_line("config")} --copy=studies/variants'
+  )
+
+
+def _check_single(field: str, value: str) -> None:
+  """Refuse several names, with commas, where a field takes one."""
+  parts = _parts(value)
+  if len(parts) < 2:
+    return
+  # Only now: it takes jax, which is slow to start.
+  from lstm_variants.config import schema
+
+  row = schema.table().get(field)
+  if row is None or not isinstance(row.rule, rules.Choice):
+    return
+  choices = tuple(row.rule.names)
+  near = [names_lib.hint(part, choices, repr) for part in parts]
+  hint = next((one for one in near if one), '')
+  if value not in choices:
+    raise UsageError(f'--config.{field}={value}: takes one name{hint}{_grid()}')
 
 
 def _check_type(field: str, value: str, expected: type) -> None:
@@ -102,6 +146,8 @@ def _check_type(field: str, value: str, expected: type) -> None:
       nearest = f'; nearest: {round(float(value))}'
     except (ValueError, OverflowError):
       nearest = '; for example 32'
+      if all(re.fullmatch(r'[+-]?\d+', part) for part in _parts(value)):
+        nearest = _grid()
     raise UsageError(f'{what}: must be an integer{nearest}')
   if expected is float:
     try:
@@ -112,6 +158,8 @@ def _check_type(field: str, value: str, expected: type) -> None:
         float(number)
       )
       nearest = f'nearest: {number}' if good else 'for example 0.001'
+      if not good and len(_parts(value)) > 1:
+        nearest += _grid()
       raise UsageError(f'{what}: must be a number; {nearest}') from None
 
 
@@ -168,13 +216,27 @@ def nearest_flag(wrong: str, types_of: Mapping[str, type]) -> str:
   if near is None:
     return ''
   if near == _PLATFORM:
-    platform = {'gpu': 'cuda'}.get(value, value or 'cpu')
+    platform = _platform(name.lower(), value.lower())
     return f'; nearest: {_PLATFORM}={platform}, before the command'
   field, has_value, _ = near.partition('=')
   value = '' if has_value else _value_for(field, value, types_of)
   equals = '=' if value else ''
   prefix = 'config.' if field in types_of else ''
   return f'; nearest: --{prefix}{near}{equals}{value}'
+
+
+def _platform(name: str, value: str) -> str:
+  """Return what jax calls the device that a flag of another trainer means."""
+  if value.isalpha() and value not in _TRUE_OR_FALSE:
+    return {'gpu': 'cuda'}.get(value, value)
+  # `--gpu=0` is the first one, `--use_gpu=0` is none.
+  no = ('false', 'f', 'n', 'no', *(('0',) if 'use' in name else ()))
+  if 'no' in name or value in no:
+    return 'cpu'
+  said = f'{name} {value}'
+  if 'cuda' in said or 'gpu' in said:
+    return 'cuda'
+  return 'tpu' if 'tpu' in said else 'cpu'
 
 
 def _value_for(field: str, value: str, types_of: Mapping[str, type]) -> str:

@@ -112,11 +112,15 @@ def _check_flags(name: str) -> None:
   Raises:
     UsageError: the flag, and the list that has it.
   """
-  for flag in (_CELL, _SECTION):
+  for flag, choices in ((_CELL, _readers()), (_SECTION, _sections())):
     if flag.value is not None and name != 'fields':
+      near = flag.value
+      if near not in choices:
+        near = names_lib.nearest(near, choices)
+      again = f' --{flag.name}={near}' if near else ''
       raise config_file.UsageError(
         f'--{flag.name}={flag.value}: chooses among fields; nearest: '
-        f'{console.command_line("list")} fields --{flag.name}={flag.value}'
+        f'{console.command_line("list")} fields{again}'
       )
 
 
@@ -177,9 +181,7 @@ def short(reference: str) -> str:
 
 def _fields() -> Iterator[Entry]:
   rows, section, read = schema.table(), _SECTION.value, _read()
-  sections = dict.fromkeys(
-    name.rpartition('.')[0] for name in rows if '.' in name
-  )
+  sections = _sections()
   if section is not None and section not in sections:
     raise config_file.UsageError(
       f'--section={section}: no such section'
@@ -193,6 +195,20 @@ def _fields() -> Iterator[Entry]:
     yield Entry(name, row.doc, schema.default_text(row))
 
 
+def _sections() -> list[str]:
+  """Return the sections of the fields."""
+  names = (name.rpartition('.')[0] for name in schema.table() if '.' in name)
+  return list(dict.fromkeys(names))
+
+
+def _readers() -> dict[str, frozenset[str]]:
+  """Return cell or variant -> the fields that it reads, not all do."""
+  readers = dict(model_fields.readers())
+  for cell in fields.LSTMS.values():
+    readers[cell] = readers['vanilla']
+  return readers
+
+
 def _read() -> frozenset[str] | None:
   """Return the fields that the chosen cell reads, of those that not all do.
 
@@ -201,9 +217,7 @@ def _read() -> frozenset[str] | None:
   """
   if _CELL.value is None:
     return None
-  readers = dict(model_fields.readers())
-  for cell in fields.LSTMS.values():
-    readers[cell] = readers['vanilla']
+  readers = _readers()
   if _CELL.value not in readers:
     raise config_file.UsageError(
       f'--cell={_CELL.value}: no such cell or variant'

@@ -151,7 +151,7 @@ FORKED = [
     'config.seed=1', words=("'config.seed=1'", 'nearest: --config.seed=1')
   ),
   _train('--', '--config.seed=1', words=('unexpected argument',)),
-  _train('--config.seed', words=('--config.seed', 'Missing value')),
+  _train('--config.seed', words=('--config.seed', 'needs a value')),
   _train('--flagfile=/nowhere', words=('/nowhere',)),
   Case('train', (), ('--config', 'missing', 'nearest: --config=adding')),
   Case(

@@ -84,6 +84,9 @@ def test_fields_are_chosen_by_section_and_by_who_reads_them(fork):
     (('fields', '--section=optim'), 'nearest: --section=optimizer'),
     (('fields', '--cell=LSTM'), 'nearest: --cell=lstm;'),
     (('tasks', '--cell=gru'), 'list fields --cell=gru'),
+    (('cells', '--section=optim'), 'list fields --section=optimizer\n'),
+    (('cells', '--section=x'), 'list fields\n'),
+    (('cells', '--cell=x'), 'list fields\n'),
     (('cells', 'xyzzy'), ' has these words\n'),
   ],
 )

@@ -2,6 +2,10 @@
 
 import pytest
 
+GRID = (
+  'several values are a grid, a config file with get_hyper for sweep, as '
+  'python -m experiments.config --copy=studies/variants'
+)
 TRAIN = ('train', '--config=adding', '--workdir={dir}/new')
 
 # The command line, and what its one line of refusal must hold.
@@ -19,6 +23,19 @@ MISTAKES = [
   ((*TRAIN, '--warmup_steps=100'), '--config.optimizer.warmup_updates=100'),
   ((*TRAIN, '--early_stopping'), '--config.training.patience'),
   ((*TRAIN, '--device=cuda'), 'JAX_PLATFORMS=cuda'),
+  # The next flag is not the value of one that has none.
+  (
+    ('train', '--config=adding', '--gpu', '--workdir={dir}/new'),
+    'JAX_PLATFORMS=cuda, before',
+  ),
+  ((*TRAIN, '--gpu=0'), 'JAX_PLATFORMS=cuda, before'),
+  ((*TRAIN, '--use_gpu=0'), 'JAX_PLATFORMS=cpu, before'),
+  ((*TRAIN, '--tpu'), 'JAX_PLATFORMS=tpu, before'),
+  (
+    ('train', '--config=adding', '--config.seed', '--workdir={dir}/new'),
+    '--config.seed: needs a value, as --config.seed=VALUE',
+  ),
+  ((*TRAIN, '--config.seed'), '--config.seed: needs a value'),
   ((*TRAIN, '--precision=bf16'), '--config.model.dtype=bfloat16'),
   ((*TRAIN, '--wandb'), '--config.training.trackers=wandb'),
   ((*TRAIN, '--random_seed=7'), '--config.seed=7'),
@@ -32,6 +49,12 @@ MISTAKES = [
   ((*TRAIN, '--config.weight_decay=1'), '--config.optimizer.weight_decay=1'),
   ((*TRAIN, '--config.model.units=8'), '--config.model.hidden_features=8'),
   ((*TRAIN, '--config.task.seq_len=50'), '--config.task.length=50'),
+  ((*TRAIN, '--config.model.name=LSTM'), '--config.model.variant=vanilla'),
+  # Several values are a grid.
+  ((*TRAIN, '--config.model.variant=gru,vanilla'), GRID),
+  ((*TRAIN, '--config.optimizer.learning_rate=1e-3,1e-2'), GRID),
+  ((*TRAIN, '--config.task.length=10,20'), GRID),
+  ((*TRAIN, '--config.seeds=1,2'), GRID),
   # Names of things.
   ((*TRAIN, '--config.model.variant=LSTM'), "nearest: 'vanilla'"),
   ((*TRAIN, '--config.model.variant=nn.GRU'), "nearest: 'gru'"),
@@ -64,7 +87,13 @@ def test_a_mistake_gets_the_right_neighbour(
 
 
 @pytest.mark.parametrize(
-  'flag', ['--num_workers=4', '--config.training.shuffle=1', '--verbose=2']
+  'flag',
+  [
+    '--num_workers=4',
+    '--config.training.shuffle=1',
+    '--verbose=2',
+    '--config.model.bias=true',
+  ],
 )
 def test_what_has_no_counterpart_gets_no_neighbour(fork, tmp_path, flag):
   done = fork('train', '--config=adding', f'--workdir={tmp_path}/new', flag)
