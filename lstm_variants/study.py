@@ -69,7 +69,7 @@ class Study:
     backend.use_every_core('jax was used before')
     extensions.load_installed()
     self.config, of_file, file_name = source.read(config)
-    self.name = name or file_name
+    self.name = file_name if name is None else _checked(name)
     self._get_hyper = _get_hyper(grid, of_file)
     self._expanded = local.expand(self.config, self._get_hyper)
 
@@ -143,6 +143,17 @@ class Study:
     with quiet, interrupt.heard():
       local.train(workdir, self.name, self.config, runs, mode, watch=watch)
     return results.open_results(workdir)
+
+
+def _checked(name: Any) -> str:
+  """Return the name of a study.
+
+  Raises:
+    GridError: it is none.
+  """
+  if isinstance(name, str) and name and name.isprintable():
+    return name
+  raise local.GridError(f"name={name!r}: is no name; nearest: name='study'")
 
 
 def _mode(resume: bool, overwrite: bool) -> directory.Mode:

@@ -50,6 +50,8 @@ class _State:
   requested: int | None = None
   requested_at = 0.0
   deferred = False
+  # Whether a program is compiled: only `heard` lets a signal wait for that.
+  compiling = False
   # Whether somebody draws on the terminal, who tells of a signal that waits.
   drawn = False
   # Shared by the thread that reads the signals and the one that trains.
@@ -86,12 +88,27 @@ def deferred() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def compiling() -> Iterator[None]:
+  """Within the block, let the first Ctrl-C of `heard` wait until `check`.
+
+  A process that goes on after an interrupted compilation ends in a crash: XLA
+  still works in the background.
+  """
+  _State.compiling = True
+  try:
+    yield
+  finally:
+    _State.compiling = False
+
+
+@contextlib.contextmanager
 def heard() -> Iterator[None]:
   """Have Ctrl-C save and end in order, in a process that goes on afterwards.
 
   For whoever trains from Python, where `install` is not called: the first
-  SIGINT waits for `check` while there is something to save (`deferred`), any
-  other one is Python's. Threads but the main one hear no signals.
+  SIGINT waits for `check` while there is something to save (`deferred`) and
+  while a program is compiled (`compiling`), any other one is Python's. Threads
+  but the main one hear no signals.
 
   Raises:
     KeyboardInterrupt: in place of `Interrupted`.
@@ -105,7 +122,8 @@ def heard() -> Iterator[None]:
   def answer(number: int, frame: Any) -> None:
     del frame
     # No lock: it may be held by the code that this interrupts.
-    if not _State.deferred or _State.requested is not None:
+    waits = _State.deferred or _State.compiling
+    if not waits or _State.requested is not None:
       raise KeyboardInterrupt
     _State.requested, _State.requested_at = number, time.monotonic()
     if not _State.drawn:

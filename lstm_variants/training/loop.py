@@ -74,7 +74,8 @@ def train_population(
     trackers = stack.enter_context(
       tracking.Tracking(workdir, population, writer)
     )
-    compiled = _traced(_compile(population, given), watch, stack)
+    with interrupt.compiling():
+      compiled = _traced(_compile(population, given), watch, stack)
     progress.start(start.update)
     stack.enter_context(interrupt.deferred())
     saver = _Saver(population, writer, start)

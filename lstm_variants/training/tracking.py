@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import contextlib
+import copy
 import hashlib
 import math
 import pathlib
@@ -81,7 +82,9 @@ class Tracking:
     self._tracked[name] = {}
     for member in members:
       tracker = make()
-      last = tracker.start(member)
+      # What it does to its config is no other tracker's.
+      own = member._replace(config=dict(member.config))
+      last = tracker.start(own)
       last = -1 if last is None else last
       self._tracked[name][member.name] = _Tracked(tracker, last)
       self._log(name, written.get(member.name, ()))
@@ -97,7 +100,8 @@ class Tracking:
     self._tracked = {name: {} for name in ending}  # each is ended once
     for name, of_runs in ending.items():
       for run, tracked in of_runs.items():
-        summary = None if summaries is None else summaries[run]
+        # A copy: these are the rows that are written.
+        summary = copy.deepcopy(summaries[run]) if summaries else None
         self._try(name, lambda t=tracked, s=summary: t.tracker.finish(s))
     self._tracked = {}
 

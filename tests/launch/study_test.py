@@ -17,6 +17,7 @@ import pytest
 import lstm_variants as lv
 from lstm_variants.runs import files
 from lstm_variants.runs import results as runs_lib
+from lstm_variants.training import interrupt
 from tests import conftest
 
 FIELDS = {
@@ -313,6 +314,22 @@ def test_what_is_no_study_is_refused_in_a_line(arguments, said):
   with pytest.raises(lv.Error) as refusal:
     lv.Study(*arguments)
   assert said in str(refusal.value) and '\n' not in str(refusal.value)
+
+
+def test_ctrl_c_waits_for_a_compilation():
+  with (
+    pytest.raises(KeyboardInterrupt, match='nothing to save yet'),
+    interrupt.heard(),
+  ):
+    with interrupt.compiling():
+      signal.raise_signal(signal.SIGINT)
+    interrupt.check(saved=False)
+
+
+@pytest.mark.parametrize('name', [3, '', 'a\nb'])
+def test_a_name_that_no_reader_takes_is_refused(name):
+  with pytest.raises(lv.Error, match="nearest: name='study'"):
+    lv.Study('adding', name=name)
 
 
 @pytest.mark.parametrize('array', [np.array(3), jnp.asarray(3), np.int64(3)])

@@ -221,6 +221,24 @@ def test_the_end_comes_with_the_rows_of_the_runs(session):
   assert mine.summaries == [*ends, None, None]
 
 
+def test_what_a_tracker_does_to_what_it_is_given_changes_nothing(session):
+  class Greedy(Memory):
+    def start(self, member):
+      member.config.clear()
+
+    def finish(self, summary):
+      summary.clear()
+
+  lv.register_tracker('greedy', Greedy)
+  mine = _memory('all')
+  one = session('greedy,mine')
+  ends = [{'id': name, 'status': 's'} for name in one.population.run_names]
+  with one.begin() as tracked:
+    tracked.finish(ends)
+  assert all(member.config for member in mine.members)
+  assert [end['status'] for end in [*ends, *mine.summaries]] == ['s'] * 4
+
+
 @pytest.mark.parametrize('where', ['make', 'start', 'log', 'finish'])
 def test_a_tracker_that_fails_is_left_out_with_one_line(session, where, capsys):
   calls = []
