@@ -17,9 +17,11 @@ from tests import conftest
 def test_the_claims_are_listed_with_number_source_and_minutes(fork):
   done = fork('reproduce', '--list')
   assert done['status'] == 0 and not done['stderr'], done
+  sentences = ' '.join(done['stdout'].split())  # they are folded
   for name, each in claims.CLAIMS.items():
     assert f'{name}  ({each.minutes:g} min)' in done['stdout']
-    assert each.published in done['stdout'] and each.source in done['stdout']
+    assert f'{each.says}: {each.published}' in sentences
+    assert each.source in sentences
     assert f'--config={each.config} --workdir=runs/{name}' in done['stdout']
 
 
