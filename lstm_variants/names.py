@@ -107,7 +107,17 @@ def hint(
     choices: valid names.
     form: how a choice is written, as `repr`.
   """
-  return _hint(nearest(value, choices), form)
+  return hint_at(nearest(value, choices), form)
+
+
+def hint_at(name: str | None, form: Callable[[str], str] = str) -> str:
+  """Return the end of a line that names a choice, '' if there is none.
+
+  Args:
+    name: of `nearest`, or of another search for it.
+    form: how it is written.
+  """
+  return '' if name is None else f'; nearest: {form(name)}'
 
 
 def tail(
@@ -145,7 +155,7 @@ def field_tail(field: str, known: Iterable[str]) -> str:
     name for name in known if section and name.startswith(f'{section}.')
   ]
   parts = dict.fromkeys(name.partition('.')[0] for name in known)
-  return f'{_hint(near, repr)}; choices: {", ".join(beside or parts)}'
+  return f'{hint_at(near, repr)}; choices: {", ".join(beside or parts)}'
 
 
 def some(names: Iterable[str], most: int = 8) -> str:
@@ -153,10 +163,6 @@ def some(names: Iterable[str], most: int = 8) -> str:
   names = list(names)
   rest = f', … ({len(names)})' if len(names) > most else ''
   return ', '.join(names[:most]) + rest
-
-
-def _hint(name: str | None, form: Callable[[str], str]) -> str:
-  return '' if name is None else f'; nearest: {form(name)}'
 
 
 def _best(

@@ -40,8 +40,7 @@ def main() -> None:
     return
   name, experiment = source.split_argument(_COPY.value)
   if name not in builtin.names():
-    close = builtin.nearest(name)
-    hint = f'; nearest: --copy={close}' if close else ''
+    hint = names_lib.hint_at(builtin.nearest(name), '--copy={}'.format)
     raise config_file.UsageError(
       f'--copy={name}: no config of the house{hint}; '
       f'{console.command_line("config")} lists them'

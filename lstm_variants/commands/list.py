@@ -87,10 +87,9 @@ def main() -> None:
     known = [entry.name for entry in entries]
     find = names_lib.nearest_field if name == 'fields' else names_lib.nearest
     near = find(wanted[0], known) if wanted else None
-    hint = f'; nearest: {near}' if near else ''
     raise config_file.UsageError(
       f'list {name} {" ".join(wanted)}: none of {len(entries)} has these '
-      f'words{hint}'
+      f'words{names_lib.hint_at(near)}'
     )
   width = min(26, max(len(entry.name) for entry in chosen) + 1)
   console.say('\n'.join(_line(entry, width) for entry in chosen))

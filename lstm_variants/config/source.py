@@ -52,10 +52,9 @@ def load_module(path: str) -> types.ModuleType:
   """
   file = builtin.find(path)
   if file is None:
-    close = builtin.nearest(path)
-    hint = f'; nearest: --config={close}' if close else ''
     raise SourceError(
-      f'--config={path}: no such file, nor a config of the house{hint}'
+      f'--config={path}: no such file, nor a config of the house'
+      + names_lib.hint_at(builtin.nearest(path), '--config={}'.format)
     )
   spec = importlib.util.spec_from_file_location(file.stem, file)
   if spec is None or spec.loader is None:

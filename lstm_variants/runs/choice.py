@@ -118,8 +118,7 @@ def _with_field(
   fields = [name] if name in known else []
   fields = fields or [field for field in known if field.endswith(f'.{name}')]
   if not fields:
-    near = names_lib.nearest_field(name, known)
-    hint = f'; nearest: {near}' if near else ''
+    hint = names_lib.hint_at(names_lib.nearest_field(name, known))
     raise RunError(f'{place}: {name} is no field of its runs{hint}')
   if len(fields) > 1:
     raise RunError(f'{place}: {name} is one of {", ".join(fields)}; name one')
