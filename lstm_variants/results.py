@@ -99,11 +99,7 @@ class Results:
     """Return the id of a finished run."""
     rows = self.runs()
     facts = {
-      row['id']: {
-        **dict(fields.flatten(row['config'])),
-        'model': row['model'],
-        'task': row['task'],
-      }
+      row['id']: choice.facts(row['config'], row['model'], row['task'])
       for row in rows
     }
     return choice.choose(wanted, facts, grouping.final_losses(rows))

@@ -16,6 +16,7 @@ from typing import Any
 
 from lstm_variants import errors
 from lstm_variants import names as names_lib
+from lstm_variants.config import fields as fields_lib
 
 BEST = 'best'
 # Of the ids that a refusal lists.
@@ -23,6 +24,17 @@ _MOST = 8
 # What is known of a run: its fields, by dotted name, and `model` and `task`.
 Facts = Mapping[str, Any]
 Wanted = str | Mapping[str, Any]
+
+
+def facts(config: Mapping[str, Any], model: str, task: str) -> Facts:
+  """Return what is known of a run.
+
+  Args:
+    config: of the run, nested.
+    model: its name.
+    task: its label.
+  """
+  return {**dict(fields_lib.flatten(config)), 'model': model, 'task': task}
 
 
 class RunError(errors.Error, ValueError):
@@ -113,7 +125,7 @@ def _with_field(
   name, _, value = word.partition('=')
   name = name.removeprefix('config.')
   known = list(
-    dict.fromkeys(field for facts in runs.values() for field in facts)
+    dict.fromkeys(field for of_run in runs.values() for field in of_run)
   )
   fields = [name] if name in known else []
   fields = fields or [field for field in known if field.endswith(f'.{name}')]

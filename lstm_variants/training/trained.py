@@ -203,11 +203,7 @@ def find(saved: Saved, wanted: choice.Wanted | None) -> int:
     WorkdirError: rows of finished runs cannot be read.
   """
   facts = {
-    name: {
-      **dict(fields.flatten(run.config)),
-      'model': run.model,
-      'task': run.settings.task_label,
-    }
+    name: choice.facts(run.config, run.model, run.settings.task_label)
     for name, run in zip(saved.names, saved.runs, strict=True)
   }
   losses = grouping.final_losses(results.read_rows(saved.workdir))
