@@ -39,14 +39,6 @@ HAND_WRITTEN = (
 GENERATED = ('docs/config.md', 'docs/tasks.md', 'docs/variants.md')
 # Files that a page names for what they are not there.
 EXAMPLES = {'configs/missing.py'}
-# What makes a command of the README quick.
-SHORT = (
-  '--config.training.updates=2',
-  '--config.training.evaluation_interval=1',
-  '--config.training.evaluation_batches=1',
-  '--config.training.batch_size=4',
-  '--config.model.hidden_features=4',
-)
 
 
 @pytest.mark.parametrize('name', ['variants.md', 'tasks.md', 'config.md'])
@@ -205,7 +197,7 @@ def test_quickstart_of_make_compare_trains_and_reports(fork, tmp_path):
     'experiments.compare',
   ]
   # Sizes are part of the study's grid; what is left to shorten is the training.
-  shorter = [flag for flag in SHORT if 'hidden_features' not in flag]
+  shorter = [flag for flag in readme.SHORT if 'hidden_features' not in flag]
   sweep, analyse, compare = steps
   _run(fork, sweep, *shorter)
   # One figure of one model, as each takes seconds of compiling.

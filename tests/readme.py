@@ -5,6 +5,14 @@ import re
 import shlex
 
 TEXT = (pathlib.Path(__file__).parents[1] / 'README.md').read_text()
+# What makes a command that trains quick.
+SHORT = (
+  '--config.training.updates=2',
+  '--config.training.evaluation_interval=1',
+  '--config.training.evaluation_batches=1',
+  '--config.training.batch_size=4',
+  '--config.model.hidden_features=4',
+)
 
 
 def blocks(language: str) -> list[str]:

@@ -30,14 +30,6 @@ TINY = (
   '--config.training.updates=2',
   '--config.training.evaluation_batches=1',
 )
-# What makes a command of the README quick; widths are its grid's own.
-SHORT = (
-  '--config.training.updates=2',
-  '--config.training.evaluation_interval=1',
-  '--config.training.evaluation_batches=1',
-  '--config.training.batch_size=4',
-  '--config.model.hidden_features=4',
-)
 
 
 def tracked() -> list[str]:
@@ -212,7 +204,7 @@ def test_every_command_of_the_readme_runs_in_an_empty_directory(
   for program, name, *words in readme.commands('lstm-variants '):
     more = ()
     if name in ('train', 'sweep'):
-      more = SHORT
+      more = readme.SHORT
     elif name == 'reproduce':  # without its half an hour
       more = ('--budget=0', '--page=', '--workdir=runs/reproduce')
     done = server.run(program, name, *words, *more)
