@@ -90,13 +90,27 @@ def load_config(path: str) -> config_dict.ConfigDict:
   Raises:
     SourceError: there is none, or it fails.
   """
+  return _config_of(load_module(_file_of(path)), path)
+
+
+def _file_of(path: str) -> str:
+  """Return the file of FILE or FILE:ARGUMENT.
+
+  Raises:
+    SourceError: there is a colon and no argument.
+  """
   file, argument = split_argument(path)
   if file != path and not argument:
     raise SourceError(
       f'--config={path}: no argument follows the colon; nearest: '
       f'--config={file}'
     )
-  module = load_module(file)
+  return file
+
+
+def _config_of(module: types.ModuleType, path: str) -> config_dict.ConfigDict:
+  """Return the config of a module; see `load_config`."""
+  file, argument = split_argument(path)
   given = (argument,) if argument else ()
   if given and not takes(module.get_config, argument):
     raise SourceError(
@@ -128,8 +142,15 @@ def load_grid(path: str) -> Callable[[Any], Iterable[Any]] | None:
   Raises:
     SourceError: it takes no argument.
   """
+  return _grid_of(load_module(split_argument(path)[0]), path)
+
+
+def _grid_of(
+  module: types.ModuleType, path: str
+) -> Callable[[Any], Iterable[Any]] | None:
+  """Return the grid of a module; see `load_grid`."""
   file, argument = split_argument(path)
-  get_hyper = getattr(load_module(file), 'get_hyper', None)
+  get_hyper = getattr(module, 'get_hyper', None)
   if get_hyper is None or not argument:
     return get_hyper
   if not takes(get_hyper, None, argument):
@@ -155,8 +176,10 @@ def read(
   """
   if isinstance(config, str | os.PathLike):
     path = os.fspath(config)
-    name = pathlib.Path(split_argument(path)[0]).stem
-    return load_config(path), load_grid(path), name
+    file = _file_of(path)
+    module = load_module(file)
+    name = pathlib.Path(file).stem
+    return _config_of(module, path), _grid_of(module, path), name
   if isinstance(config, config_dict.ConfigDict):
     return copy.deepcopy(config), None, _NAMELESS
   if isinstance(config, Mapping):
