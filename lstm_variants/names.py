@@ -405,6 +405,9 @@ SYNONYMS: dict[str, str] = {
   ),
   'model.learned_carry': 'learned_state learn_initial_state train_h0',
   'model.residual': 'skip skip_connections residual_connections',
+  'model.direct_connections': (
+    'input_to_output direct shortcut shortcut_connections input_skip'
+  ),
   'model.dtype': (
     'precision amp fp16 bf16 half mixed_precision compute_dtype param_dtype '
     'float16'

@@ -117,14 +117,14 @@ def _build(
   if model.embedding is not None:
     matrix = graph_lib.constant(graph, 'embedding', model.embedding)
     x = graph_lib.add(graph, 'MatMul', [x, matrix], 'embedded')
-  last = []
+  first, last = x, []
   for n in range(len(model.layers)):
     y, ends = _run(graph, model, n, x, initial, runs)
     if model.residual and n:
       y = graph_lib.add(graph, 'Add', [y, x], f'layer{n}_sum')
     x = y
     last.append(ends)
-  name, width = _read_out(graph, model, x)
+  name, width = _read_out(graph, model, first, x)
   returned: dict[str, Any] = {name: ('batch', 'time', width)}
   for state in model.states:
     parts = [ends[state] for ends in last]
@@ -275,9 +275,16 @@ def _repeat(
 
 
 def _read_out(
-  graph: graph_lib.Graph, model: stacks.Model, x: str
+  graph: graph_lib.Graph, model: stacks.Model, first: str, x: str
 ) -> tuple[str, int]:
-  """Add the readout; return the name and the width of the outputs."""
+  """Add the readout; return the name and the width of the outputs.
+
+  Args:
+    graph: to add to.
+    model: what is built.
+    first: what the first layer gets, `[time, batch, first features]`.
+    x: what the last layer puts out, `[time, batch, width]`.
+  """
   add = graph_lib.add
   hiddens = add(graph, 'Transpose', [x], 'hiddens', perm=(1, 0, 2))
   if model.readout is None:
@@ -287,5 +294,10 @@ def _read_out(
     for name, leaf in zip(('kernel', 'bias'), model.readout, strict=True)
   )
   product = add(graph, 'MatMul', [hiddens, kernel], 'product')
+  if model.direct is not None:
+    seen = add(graph, 'Transpose', [first], 'seen', perm=(1, 0, 2))
+    direct = graph_lib.constant(graph, 'readout_direct', model.direct)
+    added = add(graph, 'MatMul', [seen, direct], 'direct_product')
+    product = add(graph, 'Add', [product, added], 'products')
   outputs = add(graph, 'Add', [product, bias], 'outputs')
   return outputs, len(model.readout[1])

@@ -10,7 +10,7 @@ from lstm_variants import names as names_lib
 from lstm_variants.bridges import operators, plain_gates, weights
 from lstm_variants.bridges.weights import ExportError
 
-_READOUT = ('kernel', 'bias')
+_READOUT = ('kernel', 'bias', 'direct_kernel')
 # What the parameters of a model may hold, beside 'gains'.
 _PARTS = ('layers', 'backward', 'carries', 'readout', 'embedding')
 
@@ -24,6 +24,8 @@ class Model(NamedTuple):
     first: the state before the first step, `[layers · directions, 1, H]`, by
       name; empty where it is zero.
     readout: kernel `[directions · H, out_features]` and bias, or None.
+    direct: kernel `[first features, out_features]` of direct connections from
+      what the first layer gets to the outputs, or None.
     embedding: `[F, E]`, through which inputs go to the first layer, or None.
   """
 
@@ -32,6 +34,7 @@ class Model(NamedTuple):
   first: Mapping[str, np.ndarray]
   readout: tuple[np.ndarray, np.ndarray] | None
   embedding: np.ndarray | None = None
+  direct: np.ndarray | None = None
 
   @property
   def states(self) -> tuple[str, ...]:
@@ -248,10 +251,16 @@ def _check_fit(model: Model) -> None:
 
 
 def _with_readout(model: Model, readout: Mapping[str, Any]) -> Model:
-  named = {k: operators.single(k, readout[k]) for k in _READOUT}
-  wanted = (model.width, *named['bias'].shape[-1:])
+  names = [name for name in _READOUT if name in readout]
+  named = {name: operators.single(name, readout[name]) for name in names}
+  outputs = named['bias'].shape[-1:]
+  wanted = {'kernel': (model.width, *outputs), 'bias': outputs}
+  if 'direct_kernel' in named:
+    wanted['direct_kernel'] = (model.first_features, *outputs)
   try:
-    weights.check_shapes(named, {'kernel': wanted, 'bias': wanted[1:]})
+    weights.check_shapes(named, wanted)
   except ExportError as error:
     raise ExportError(f'readout: {error}') from error
-  return model._replace(readout=(named['kernel'], named['bias']))
+  return model._replace(
+    readout=(named['kernel'], named['bias']), direct=named.get('direct_kernel')
+  )

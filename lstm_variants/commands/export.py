@@ -9,7 +9,8 @@ has: a beginning of its id (vanilla_seed0), fields (variant=vanilla,seed=0), or
 --run the ids are listed. Of a run that is not finished the newest checkpoint
 that is whole is taken. --out ends in .onnx, or in .safetensors for the weights
 as torch names them: those of an LSTM under `lstm.`, those of a Linear under
-`readout.`, those of an Embedding under `embedding.`.
+`readout.`, those of an Embedding under `embedding.`; of direct connections, a
+Linear from what the LSTM gets to the outputs, under `direct.`.
 """
 
 import contextlib
@@ -158,6 +159,9 @@ def _torch(
   readout = params['readout']
   arrays['readout.weight'] = np.ascontiguousarray(readout['kernel'].T)
   arrays['readout.bias'] = readout['bias']
+  if sizes.direct_connections:
+    direct = np.ascontiguousarray(readout['direct_kernel'].T)
+    arrays['direct.weight'] = direct
   return arrays
 
 

@@ -295,6 +295,13 @@ _MODEL = (
     'before the first layer; 0: off.',
   ),
   Field(
+    'model.direct_connections',
+    False,
+    Boolean(),
+    PROGRAM,
+    'The readout sees what the first layer gets, too, by weights of its own.',
+  ),
+  Field(
     'model.dtype',
     'float32',
     Choice(tuple(DTYPES)),

@@ -178,6 +178,7 @@ class Settings:
       self.residual,
       self.bidirectional,
       self.embedding_features,
+      self.direct_connections,
     )
 
 

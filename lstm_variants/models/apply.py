@@ -27,9 +27,11 @@ from lstm_variants.models.architecture import (
   width_of,
 )
 from lstm_variants.models.architecture import embed as embed
+from lstm_variants.models.architecture import read_out as read_out
 
-# Of the keys of the cells that run backwards, and of the embedding.
-_BACKWARD, _EMBEDDING = 0x6261636B, 0x656D6264
+# Of the keys of the cells that run backwards, of the embedding, and of the
+# direct connections.
+_BACKWARD, _EMBEDDING, _DIRECT = 0x6261636B, 0x656D6264, 0x64697265
 
 
 class Dropout(NamedTuple):
@@ -73,7 +75,8 @@ def init_model(
 
   Returns:
     `{'layers': (cell parameters, ...), 'readout': {'kernel', 'bias'}}`; the
-    readout has a LeCun-normal kernel `[width, out_features]` and a zero bias.
+    readout has a LeCun-normal kernel `[width, out_features]` and a zero bias,
+    and with direct connections a LeCun-normal 'direct_kernel' beside it.
     Beside the layers there are 'gains', of layer normalisation, and 'carries',
     the learned states `{name: [H]}`, where the architecture has them, for each
     layer; and all three again in 'backward' of a bidirectional model. An
@@ -92,11 +95,7 @@ def init_model(
 
   keys = jax.random.split(key, sizes.num_layers + 1)
   params = _init_direction(keys[1:], sizes, init, dtype)
-  kernel = nnx.initializers.lecun_normal()(
-    keys[0], (width_of(sizes), sizes.out_features), dtype
-  )
-  bias = jnp.zeros((sizes.out_features,), dtype)
-  params['readout'] = {'kernel': kernel, 'bias': bias}
+  params['readout'] = _init_readout(key, keys[0], sizes, dtype)
   if sizes.embedding_features:
     shape = sizes.in_features, sizes.embedding_features
     normal = jax.random.normal(jax.random.fold_in(key, _EMBEDDING), shape)
@@ -106,6 +105,20 @@ def init_model(
     keys = jax.random.split(jax.random.fold_in(key, _BACKWARD), len(keys) - 1)
     params['backward'] = _init_direction(keys, sizes, init, dtype)
   return params
+
+
+def _init_readout(key, kernel_key, sizes, dtype) -> dict[str, jax.Array]:
+  """Draw the readout; with direct connections no other draw is another."""
+  draw = nnx.initializers.lecun_normal()
+  readout = {
+    'kernel': draw(kernel_key, (width_of(sizes), sizes.out_features), dtype),
+    'bias': jnp.zeros((sizes.out_features,), dtype),
+  }
+  if sizes.direct_connections:
+    shape = first_features(sizes), sizes.out_features
+    direct_key = jax.random.fold_in(key, _DIRECT)
+    readout['direct_kernel'] = draw(direct_key, shape, dtype)
+  return readout
 
 
 def _init_direction(keys, sizes, init, dtype) -> dict[str, Any]:
@@ -268,7 +281,7 @@ def _run(params, architecture, settings, gradient, noise, dropout, carries, xs):
     The carries after the last step, and the outputs.
   """
   inputs, mask, steps = xs
-  hiddens = embed(params, inputs)
+  first = hiddens = embed(params, inputs)
   last = []
   for layer, carry in enumerate(carries):
     below = inputs = hiddens
@@ -290,8 +303,7 @@ def _run(params, architecture, settings, gradient, noise, dropout, carries, xs):
     if architecture.residual and layer:
       hiddens = hiddens + below
     last.append(carry)
-  readout = params['readout']
-  return tuple(last), hiddens @ readout['kernel'] + readout['bias']
+  return tuple(last), read_out(params, first, hiddens)
 
 
 def _drop(

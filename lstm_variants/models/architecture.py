@@ -28,6 +28,8 @@ class Architecture(NamedTuple):
       the first; what is above sees both, side by side.
     embedding_features: E; inputs, one-hot symbols, go through a learned matrix
       `[in_features, E]` before the first layer. 0: they do not.
+    direct_connections: the readout sees what the first layer gets, too, by
+      weights of their own.
   """
 
   cell: str
@@ -42,6 +44,7 @@ class Architecture(NamedTuple):
   residual: bool = False
   bidirectional: bool = False
   embedding_features: int = 0
+  direct_connections: bool = False
 
 
 def check_architecture(architecture: Architecture) -> None:
@@ -118,6 +121,29 @@ def embed(params: dict[str, Any], inputs: jax.Array) -> jax.Array:
   return inputs @ params['embedding']
 
 
+def read_out(
+  params: dict[str, Any], first: jax.Array, hiddens: jax.Array
+) -> jax.Array:
+  """Return the outputs: a linear function of the hidden states, as a rule.
+
+      y = h W + b
+      y = h W + b + x D       with direct connections
+
+  Args:
+    params: of a model, see `models.init_model`.
+    first: what the first layer gets, x, `[..., first features]`.
+    hiddens: what the last layer puts out, h, `[..., width]`.
+
+  Returns:
+    `[..., out_features]`.
+  """
+  readout = params['readout']
+  outputs = hiddens @ readout['kernel'] + readout['bias']
+  if 'direct_kernel' not in readout:
+    return outputs
+  return outputs + first @ readout['direct_kernel']
+
+
 def count_params(architecture: Architecture, toggles: Any) -> int:
   """Count the parameters in use: those of gates and toggles that are on."""
   sizes = architecture
@@ -132,6 +158,9 @@ def count_params(architecture: Architecture, toggles: Any) -> int:
     count += sizes.num_layers * gains
   if sizes.learned_carry:
     count += sizes.num_layers * len(cell.zones) * sizes.hidden_features
-  readout = (width_of(sizes) + 1) * sizes.out_features
+  read = width_of(sizes) + 1
+  if sizes.direct_connections:
+    read += first_features(sizes)
   embedding = sizes.in_features * sizes.embedding_features
-  return count * (1 + sizes.bidirectional) + readout + embedding
+  count *= 1 + sizes.bidirectional
+  return count + read * sizes.out_features + embedding

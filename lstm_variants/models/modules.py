@@ -266,7 +266,8 @@ class SequenceModel(nnx.Module):
       param_dtype: of the parameters.
       rngs: its `params` stream gives the key.
       **others: of the other fields of `models.Architecture`: cell_settings,
-        layer_norm, learned_carry, residual, bidirectional, embedding_features.
+        layer_norm, learned_carry, residual, bidirectional, embedding_features,
+        direct_connections.
 
     Raises:
       ValueError: an unknown name; toggles that clash, or are arrays.

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from lstm_variants import cells
 from lstm_variants.cells import contract, remedies, stacks
-from lstm_variants.models.architecture import Architecture, embed
+from lstm_variants.models.architecture import Architecture, embed, read_out
 
 # (carry, inputs, number of the step, mask) -> carry.
 Step = Callable[[Any, jax.Array, jax.Array, jax.Array | None], Any]
@@ -120,7 +120,8 @@ def run(
   """
   check_followed(cells.CELLS[architecture.cell], carries)
   numbers = jnp.arange(len(inputs))
-  followed, hiddens = [], embed(params, inputs)
+  followed, first = [], embed(params, inputs)
+  hiddens = first
   for layer, (carry, probe) in enumerate(zip(carries, probes, strict=True)):
     step = step_of(params, architecture, settings, layer, noise)
 
@@ -135,8 +136,7 @@ def run(
     if architecture.residual and layer:
       hiddens = hiddens + below
     followed.append(Followed(below, states))
-  readout = params['readout']
-  return hiddens @ readout['kernel'] + readout['bias'], tuple(followed)
+  return read_out(params, first, hiddens), tuple(followed)
 
 
 def step_of(

@@ -68,6 +68,8 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   weights *= max(1, _states_a_unit(settings) // 2)
   weights = max(weights, _cell_weights(settings)) * (1 + sizes.bidirectional)
   weights += sizes.in_features * sizes.embedding_features
+  if sizes.direct_connections:
+    weights += first * sizes.out_features
   number = max(fields.DTYPES[settings.dtype], 4)
   rows = max(cores() // settings.batch_devices, 1)
   together = min(runs, (settings.lanes or 1) * rows)

@@ -301,7 +301,12 @@ def test_all_that_is_around_the_layers_equals_apply_model(lengths):
     learned_carry=True,
     bidirectional=True,
     embedding_features=5,
+    direct_connections=True,
   )
+
+
+def test_direct_connections_without_an_embedding_equal_apply_model():
+  check_against_apply_model(None, 'gru', direct_connections=True)
 
 
 def test_a_sequence_model_knows_itself():

@@ -357,7 +357,8 @@ def test_models_that_others_cannot_have_are_refused(
 
 
 def test_both_directions_go_to_either_file(fork, tmp_path):
-  name = save(tmp_path / 'study', bidirectional=True, num_layers=2).name
+  around = {'bidirectional': True, 'direct_connections': True}
+  name = save(tmp_path / 'study', num_layers=2, **around).name
   command = ('export', f'--workdir={tmp_path}/study', f'--run={name}')
   shown = lines(fork(*command, f'--out={tmp_path}/model.onnx'))
   assert shown[0].endswith('after update 3')
@@ -365,7 +366,8 @@ def test_both_directions_go_to_either_file(fork, tmp_path):
   shown = lines(fork(*command, f'--out={tmp_path}/model.safetensors'))
   stack = bridges.from_torch(tmp_path / 'model.safetensors', prefix='lstm.')
   assert stack.backward is not None and len(stack.backward) == 2
-  assert shown[-4].split() == ['readout.weight', '[1,', '10]']
+  assert shown[-5].split() == ['readout.weight', '[1,', '10]']
+  assert shown[-3].split() == ['direct.weight', '[1,', '2]']
 
 
 def test_what_is_around_the_layers_goes_too(fork, tmp_path):

@@ -46,6 +46,7 @@ GOLDEN: dict[str, tuple[Any, str, str]] = {
   'model.residual': (False, 'true or false', 'program'),
   'model.bidirectional': (False, 'true or false', 'program'),
   'model.embedding_features': (0, '0 to 65,536', 'program'),
+  'model.direct_connections': (False, 'true or false', 'program'),
   'model.dtype': ('float32', 'float32, bfloat16, float64', 'program'),
   'optimizer.name': ('adam', 'registered', 'program'),
   'optimizer.learning_rate': (0.001, '> 0', 'run'),

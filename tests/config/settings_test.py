@@ -355,6 +355,7 @@ OTHERS = {
   'model.recurrent_dropout': (0.1, {}),
   'model.dropout': (0.1, {'model.num_layers': 2}),
   'model.embedding_features': (4, {'task.name': 'copy'}),
+  'model.direct_connections': (True, {}),
   'model.dtype': ('float64', {}),
   'optimizer.name': ('rmsprop', {}),
   'optimizer.learning_rate': (0.5, {}),
@@ -574,6 +575,18 @@ def test_a_size_beyond_the_memory_is_refused_with_both_numbers():
   there = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
   assert f'this machine has {there / 2**30:,.0f}' in message
   assert 'GiB' in message and 'width 4096' in message
+
+
+def test_the_memory_of_direct_connections_is_that_of_their_weights():
+  changes = {'task.name': 'associative_recall', 'model.hidden_features': 2}
+  plain, direct = (
+    settings.from_config(
+      _config({**changes, 'model.direct_connections': connected})
+    ).settings
+    for connected in (False, True)
+  )
+  more = memory.estimate_bytes(direct) - memory.estimate_bytes(plain)
+  assert more == 10 * 4 * 8192**2
 
 
 def test_the_memory_of_a_population_is_that_of_all_its_runs(monkeypatch):

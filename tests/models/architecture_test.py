@@ -77,6 +77,37 @@ def test_a_residual_layer_adds_what_it_gets():
   np.testing.assert_allclose(outputs, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize('embedding', [0, 5])
+def test_direct_connections_show_the_readout_what_the_first_layer_gets(
+  embedding,
+):
+  architecture, params = build(
+    direct_connections=True, embedding_features=embedding
+  )
+  _, outputs = apply(params, architecture, TOGGLES, INPUTS)
+  without, others = build(embedding_features=embedding)
+  # No other weight is drawn otherwise.
+  direct = np.asarray(params['readout'].pop('direct_kernel'))
+  jax.tree.map(np.testing.assert_array_equal, params, others)
+  _, indirect = apply(others, without, TOGGLES, INPUTS)
+  seen = np.asarray(models.embed(params, INPUTS))
+  assert direct.shape == (embedding or F, OUT) and np.all(direct != 0)
+  np.testing.assert_allclose(outputs, indirect + seen @ direct, atol=1e-6)
+
+
+def test_an_input_reaches_the_output_of_its_step_past_a_closed_layer():
+  architecture, params = build(direct_connections=True)
+  params['readout']['kernel'] = jnp.zeros((H, OUT))
+  _, outputs = apply(params, architecture, TOGGLES, INPUTS)
+  assert np.linalg.matrix_rank(np.asarray(outputs[0])) == F
+  _, segments = jax.jit(
+    lambda params: models.apply_model(
+      params, architecture, TOGGLES, INPUTS, segment=2
+    )
+  )(params)
+  np.testing.assert_allclose(segments, outputs, atol=1e-6)
+
+
 def test_a_learned_carry_begins_as_zero_and_is_learned():
   architecture, params = build(learned_carry=True)
   plain, weights = build()
@@ -109,6 +140,8 @@ def test_a_learned_carry_begins_as_zero_and_is_learned():
     {'bidirectional': True},
     {'learned_carry': True},
     {'layer_norm': True},
+    {'direct_connections': True},
+    {'direct_connections': True, 'embedding_features': 5},
     {
       'bidirectional': True,
       'learned_carry': True,

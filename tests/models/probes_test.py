@@ -20,7 +20,11 @@ def test_the_probed_run_is_that_of_the_model(drawn):
 
 def check_run(noise: remedies.Noise) -> None:
   architecture, toggles, params, inputs = draw(
-    'lstm', layer_norm=True, residual=True, learned_carry=True
+    'lstm',
+    layer_norm=True,
+    residual=True,
+    learned_carry=True,
+    direct_connections=True,
   )
 
   def run(params):
