@@ -1,6 +1,6 @@
 # make compare   train and compare the LSTMs of the quickstart: the main job
 # make test      lint, then the tests
-# make lint      ruff, import-linter and pyright
+# make lint      ruff, import-linter and pyrefly
 # make bench     measure beside the other libraries; writes docs/performance.md
 # make faults    disturb real runs for half an hour; writes docs/reliability.md
 # make trackers  kill and read back Weights & Biases, Trackio, MLflow, TensorBoard
@@ -33,7 +33,8 @@ lint: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/pyright --threads 2 --pythonpath $(BIN)/python
+	$(BIN)/pyrefly check --min-severity error \
+	  --python-interpreter-path $(BIN)/python
 
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks.report

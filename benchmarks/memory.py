@@ -8,7 +8,7 @@ one carry a segment is kept rather than what every step computes.
 
 from collections.abc import Iterable, Mapping
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -113,7 +113,8 @@ def growth_table(
 def grow(centre: Problem, name: str, factors: Iterable[float]) -> list[Problem]:
   """Return the problem with one of its sizes at multiples of itself."""
   size = getattr(centre, name)
-  return [centre._replace(**{name: int(size * f)}) for f in factors]
+  changes: list[Any] = [{name: int(size * factor)} for factor in factors]
+  return [centre._replace(**change) for change in changes]
 
 
 def measure_growth(problem: Problem, repeats: int) -> dict[str, Cost]:

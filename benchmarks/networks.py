@@ -105,7 +105,7 @@ def flax_linen(problem: Problem) -> Model:
 
 def haiku(problem: Problem) -> Model:
   """Return haiku's LSTM in dynamic_unroll."""
-  import haiku as hk  # pyright: ignore[reportMissingImports]
+  import haiku as hk
 
   def forward(inputs):
     core = hk.LSTM(problem.hidden_features)
@@ -120,7 +120,7 @@ def haiku(problem: Problem) -> Model:
 
 def equinox(problem: Problem) -> Model:
   """Return equinox's LSTMCell in lax.scan, vmapped over the batch."""
-  import equinox as eqx  # pyright: ignore[reportMissingImports]
+  import equinox as eqx
 
   size = problem.hidden_features
   cell_key, readout_key = jax.random.split(jax.random.key(0))
@@ -145,7 +145,7 @@ def equinox(problem: Problem) -> Model:
 def keras(problem: Problem) -> Model:
   """Return keras's LSTM on its jax backend, by stateless_call."""
   os.environ.setdefault('KERAS_BACKEND', 'jax')
-  import keras  # pyright: ignore[reportMissingImports]
+  import keras
 
   if keras.backend.backend() != 'jax':
     raise ImportError(f'keras is on its backend {keras.backend.backend()}')

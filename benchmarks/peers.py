@@ -89,7 +89,7 @@ def torch(problem: Problem, updates: int) -> Contestant:
   It has one thread or one for each core, whichever makes the quicker update:
   at small sizes its threads cost more than they bring.
   """
-  import torch  # pyright: ignore[reportMissingImports]
+  import torch
 
   torch.set_flush_denormal(True)
   inputs, targets = (
@@ -121,7 +121,7 @@ def torch(problem: Problem, updates: int) -> Contestant:
 
 def torch_threads(update: Callable[[], None]) -> int:
   """Return how many torch threads make the quicker update: one, or all."""
-  import torch  # pyright: ignore[reportMissingImports]
+  import torch
 
   seconds = {}
   for threads in sorted({1, machine.cores()}):

@@ -35,7 +35,7 @@ def build_run(
   Raises:
     ImportError: torch is not installed.
   """
-  import torch  # pyright: ignore[reportMissingImports]
+  import torch
 
   torch.set_flush_denormal(True)
   start = jax.jit(lambda: step.init_state(settings, hyperparams))()
@@ -83,7 +83,7 @@ def make_model(settings: settings_lib.Settings, params: Any) -> Any:
 
   The second bias is held at zero: trained too, it would double Adam's step.
   """
-  import torch  # pyright: ignore[reportMissingImports]
+  import torch
 
   sizes = settings.architecture
   rnn: Any = torch.nn.LSTM(

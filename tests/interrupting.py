@@ -15,4 +15,4 @@ def _show_and_end(shown: progress.Progress, report: Any) -> None:
   os.kill(os.getpid(), signal.SIGTERM)
 
 
-progress.Progress.show = _show_and_end  # type: ignore[method-assign]
+progress.Progress.show = _show_and_end  # pyrefly: ignore[bad-assignment]

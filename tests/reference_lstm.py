@@ -66,10 +66,10 @@ def take_apart(
       k: dict(zip(names, parts, strict=True)).get(k, zeros) for k in BLOCKS
     }
 
-  p = dict.fromkeys('ifo', np.zeros(size))
+  p: dict[str, np.ndarray] = dict.fromkeys('ifo', np.zeros(size))
   if peephole is not None:
     p |= dict(zip(rows, np.asarray(peephole), strict=True))
-  fed = dict.fromkeys('ifo', np.zeros((3 * size, size)))
+  fed: dict[str, Any] = dict.fromkeys('ifo', np.zeros((3 * size, size)))
   if gate_kernel is not None:
     fed |= {k: cut(gate_kernel, targets)[k] for k in targets}
   return Weights(
@@ -127,7 +127,9 @@ def sequence(
   weights: Weights, on: dict[str, Any], inputs: Any, c: Any, h: Any, gates: Any
 ) -> Result:
   """Run over `[time, F]`; c and h are `[H]`, gates `[3H]` in order i, f, o."""
-  last = dict(zip('ifo', np.split(np.asarray(gates), 3), strict=True))
+  last: dict[str, np.ndarray] = dict(
+    zip('ifo', np.split(np.asarray(gates), 3), strict=True)
+  )
   hiddens = []
   for x in inputs:
     c, h, last = one_step(weights, on, x, c, h, last)

@@ -62,8 +62,10 @@ def peek(
   assert trace.c is not None
   c = np.asarray(trace.c[sequence], float)
   before = np.concatenate((np.zeros_like(c[:1]), c[:-1]))
-  states = {'i': before, 'f': before, 'o': c}
-  weights = dict(zip('ifo', np.asarray(peephole, float), strict=True))
+  states: dict[str, np.ndarray] = {'i': before, 'f': before, 'o': c}
+  weights: dict[str, np.ndarray] = dict(
+    zip('ifo', np.asarray(peephole, float), strict=True)
+  )
   gates = {n: np.asarray(trace.gates[n][sequence], float) for n in states}
   without = {
     name: _shift(gate, -weights[name] * states[name])

@@ -302,5 +302,5 @@ def _find_form(name: str, parts: _Parts) -> _Form:
   others = [n for n in sized if n != outputs[0]]
   if len(others) == 1:
     names[others[0]] = 'c'
-  named: Any = collections.namedtuple('Carry', names)  # pyright: ignore[reportUntypedNamedTuple]
+  named: Any = collections.namedtuple('Carry', names)  # pyrefly: ignore[bad-class-definition]
   return _Form(tree, named, sized[0])

@@ -84,7 +84,7 @@ def split(toggles: Toggles) -> tuple[Toggles, Toggles]:
   """
   static = (t if is_static(t) else None for t in toggles)
   traced = (None if is_static(t) else t for t in toggles)
-  return Toggles(*static), Toggles(*traced)  # pyright: ignore[reportArgumentType]
+  return Toggles(*static), Toggles(*traced)  # pyrefly: ignore[bad-argument-type]
 
 
 def join(static: Toggles, traced: Toggles) -> Toggles:

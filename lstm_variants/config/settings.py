@@ -23,7 +23,7 @@ from lstm_variants.optimizers import schedules
 from lstm_variants.tasks import base
 
 # `config.task`: its fields by their last word.
-TaskFields = collections.namedtuple(
+TaskFields = collections.namedtuple(  # pyrefly: ignore[bad-class-definition]
   'TaskFields',
   [
     row.name.removeprefix('task.')

@@ -76,7 +76,9 @@ def draw_learning_curves(
   """
   labels = [group.label for group in groups]
   curves = [learning_curve(group.runs, metrics) for group in groups]
-  looks = [{**line, 'linewidth': 1.3} for line in theme.line_looks(len(groups))]
+  looks: list[dict[str, Any]] = [
+    {**line, 'linewidth': 1.3} for line in theme.line_looks(len(groups))
+  ]
   levels = []
   if memoryless is not None:
     levels.append(memoryless)
@@ -132,7 +134,7 @@ def draw_successes(
     axes.set_xlim(left=0)
     axes.grid(visible=False, axis='y')
     axes.set_xlabel('training sequences')
-    dot = {
+    dot: dict[str, Any] = {
       'linestyle': 'none',
       'marker': 'o',
       'markersize': 4,

@@ -4,7 +4,7 @@ Here and not in `report`, as evidence groups runs as tables do, and imports no
 report.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 import json
 import math
 from typing import Any, NamedTuple
@@ -81,7 +81,7 @@ def _group_task(task: str, runs: Sequence[Run], pooled: bool) -> list[Group]:
     searched = _searched([run['model'] for run in runs], configs, varying)
     varying = [name for name in varying if name not in searched]
   names = _short_names(varying)
-  groups = {}
+  groups: dict[Hashable, Any] = {}
   for run, config in zip(runs, configs, strict=True):
     others = {name: config.get(name) for name in varying}
     key = hashable((run['model'], others))

@@ -33,7 +33,11 @@ def _embed() -> tuple[tuple[tuple[str, int], ...], ...]:
   Nodes: 0 for B, 1 for T or P, 2 for the last E; then those of the inner string
   and one for the second T or P, once after T and once after P.
   """
-  nodes = [(('B', 1),), (('T', 3), ('P', 11)), (('E', 0),)]
+  nodes: list[tuple[tuple[str, int], ...]] = [
+    (('B', 1),),
+    (('T', 3), ('P', 11)),
+    (('E', 0),),
+  ]
   for outer, first in (('T', 3), ('P', 11)):
     for edges in REBER:
       nodes.append(tuple((symbol, first + node) for symbol, node in edges))

@@ -262,7 +262,7 @@ def test_layers_of_other_widths_are_refused_by_torch():
     bridges.to_torch((draw_params(0), narrow))
 
 
-CELLS = {
+CELLS: dict[str, Any] = {
   'nnx.LSTMCell': nnx.LSTMCell,
   'nnx.OptimizedLSTMCell': nnx.OptimizedLSTMCell,
   'linen.LSTMCell': linen.LSTMCell,

@@ -27,7 +27,7 @@ POPULATION = jax.tree.map(lambda leaf: leaf[None], P)
 DOUBLE = jax.tree.map(np.float64, P)
 SEEN = lv.VARIANTS['peephole'].toggles
 DIAGONAL = diagonal_lstm.Params(
-  *(*P[:1], np.zeros((4, 3), np.float32), *P[2:4], np.zeros((3, 3, 3)))  # pyright: ignore
+  *(*P[:1], np.zeros((4, 3), np.float32), *P[2:4], np.zeros((3, 3, 3)))  # pyrefly: ignore[bad-argument-type]
 )
 WIDE_PEEPHOLE = np.zeros((3, 3))
 CARRIES = ({'c': np.zeros(3, 'f'), 'h': np.zeros(3, 'f')},)
@@ -45,7 +45,7 @@ def build(**choices: Any) -> lv.SequenceModel:
   [
     (P, lv.VARIANTS['fgr'].toggles, {}, 'gate_recurrence=True: the gates of'),
     (P, OFF._replace(coupled=True), {}, 'coupled=True needs input_gate=True'),
-    (P, lv.Toggles(coupled=np.ones(2)), {}, 'coupled: of 2 runs'),  # pyright: ignore
+    (P, lv.Toggles(coupled=np.ones(2)), {}, 'coupled: of 2 runs'),  # pyrefly: ignore[bad-argument-type]
     (P, 3, {}, 'toggles=3: must be Toggles; nearest: lv.VARIANTS['),
     (P, 'peephol', {}, "variant 'peephol' is not one of vanilla, peephole"),
     (P, None, {'cell': 'mgu'}, "cell='mgu': ONNX has no operator for it; choi"),
@@ -78,20 +78,20 @@ def build(**choices: Any) -> lv.SequenceModel:
     (POPULATION, None, {}, 'kernel: has shape [1, 2, 12], must have [2, 12]'),
     (POPULATION, None, {}, 'nearest: those of one run'),
     (DOUBLE, None, {}, 'kernel: has type float64, onnxruntime computes'),
-    (P._replace(bias=np.ones(12, int)), None, {}, 'bias: has type int64'),  # pyright: ignore
+    (P._replace(bias=np.ones(12, int)), None, {}, 'bias: has type int64'),  # pyrefly: ignore[bad-argument-type]
     ((P, P), None, {}, 'layer 1: in_features=2, must be what is below'),
     ((P, WIDE), None, {}, 'layer 1: hidden_features=4'),
     (P, None, {'backward': (P, P)}, 'backward: 2 layer(s) beside 1'),
     (P, None, {'backward': WIDE}, 'layer 0: hidden_features=4'),
     ({'layers': (P,), 'readout': READOUT}, None, {}, 'has type float64'),
     (
-      P._replace(peephole=WIDE_PEEPHOLE),  # pyright: ignore
+      P._replace(peephole=WIDE_PEEPHOLE),  # pyrefly: ignore[bad-argument-type]
       SEEN,
       {},
       'peephole: has type float64',
     ),
     (
-      DIAGONAL._replace(peephole=WIDE_PEEPHOLE),  # pyright: ignore
+      DIAGONAL._replace(peephole=WIDE_PEEPHOLE),  # pyrefly: ignore[bad-argument-type]
       SEEN,
       {'cell': 'diagonal_lstm'},
       'peephole: has type float64',
@@ -197,7 +197,7 @@ def test_a_toggle_is_in_the_file_or_refused(name):
   """One that the bridges do not know must not be left out in silence."""
   coupled = name == 'coupling_shift'
   before = lv.Toggles(coupled=coupled)
-  value = 0.5 if coupled else not getattr(before, name)
+  value: Any = 0.5 if coupled else not getattr(before, name)
   after: Any = before._replace(**{name: value})
   try:
     changed = onnx_lib.export_onnx(P, after, None)
@@ -213,7 +213,7 @@ def test_a_model_may_be_told_what_it_is():
 
 
 def test_a_peephole_that_no_gate_sees_may_be_of_64_bits():
-  params: Any = P._replace(peephole=WIDE_PEEPHOLE)  # pyright: ignore
+  params: Any = P._replace(peephole=WIDE_PEEPHOLE)  # pyrefly: ignore[bad-argument-type]
   assert onnx_lib.export_onnx(params, None, None)
 
 

@@ -268,7 +268,7 @@ def diagonal_as_full(params: Any) -> lv.Params:
   blocks = [np.diag(row) for row in params.recurrent_kernel]
   return lv.Params(
     params.kernel,
-    np.concatenate(blocks, axis=1),  # pyright: ignore
+    np.concatenate(blocks, axis=1),  # pyrefly: ignore[bad-argument-type]
     params.bias,
     params.peephole,
     None,

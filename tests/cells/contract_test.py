@@ -221,7 +221,7 @@ def test_a_stack_of_the_cell_is_a_model(name):
 @every_cell
 def test_what_cannot_be_drawn_is_refused(name):
   case = harness.default_case(name)
-  wrong = []
+  wrong: list[dict[str, Any]] = []
   if not case.cell.initial:
     wrong.append({'recurrent_init': 'identity'})
   if case.cell.keeps:

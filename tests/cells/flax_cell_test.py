@@ -143,7 +143,7 @@ class Base(nnx.RNNCellBase):
     self.size = hidden_features
     self.dense = nnx.Linear(in_features + self.size, self.size, rngs=rngs)
 
-  def __call__(self, carry, inputs):  # pyright: ignore
+  def __call__(self, carry, inputs):
     h = jnp.tanh(self.dense(jnp.concatenate((carry, inputs), axis=-1)))
     return h, self.read(h)
 
@@ -185,7 +185,7 @@ class Unsized(Base):
 class Learned(Base):
   def __init__(self, *sizes, rngs):
     super().__init__(*sizes, rngs=rngs)
-    self.start = nnx.Param(jnp.zeros(self.size))
+    self.start: Any = nnx.Param(jnp.zeros(self.size))
 
   def initialize_carry(self, input_shape, rngs=None, carry_init=None):
     return self.start + jnp.zeros((*input_shape[:-1], self.size))

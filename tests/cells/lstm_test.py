@@ -64,7 +64,7 @@ def test_a_step_takes_any_batch_dimensions_and_a_plain_pair():
 def test_every_toggle_changes_the_output(name):
   bases = {'coupling_shift': lv.Toggles(coupled=True)}
   base = bases.get(name, lv.Toggles())
-  value = 1.0 if name == 'coupling_shift' else not getattr(base, name)
+  value: Any = 1.0 if name == 'coupling_shift' else not getattr(base, name)
   other = base._replace(**{name: value})
   toggles, cases = settings.all_cases()
   rows = [base, other] + toggles[2:]
@@ -227,7 +227,7 @@ def test_a_variant_may_be_given_by_its_name():
   with pytest.raises(ValueError, match="variant 'pephole' is not one of van"):
     lv.unroll(case.params, 'pephole', case.inputs)
   with pytest.raises(ValueError, match=r'toggles=3: must be Toggles; nearest'):
-    lv.unroll(case.params, 3, case.inputs)  # pyright: ignore
+    lv.unroll(case.params, 3, case.inputs)  # pyrefly: ignore[bad-argument-type]
 
 
 def test_shapes_that_do_not_fit_are_refused():

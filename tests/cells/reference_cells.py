@@ -170,7 +170,7 @@ def depth_gated(p: Any, on: Any) -> Step:
         values.append(value)
       x = h[-1]
     values = map(np.concatenate, zip(*gates, strict=True))
-    shown = dict(zip('ifod', values, strict=True))
+    shown: dict[str, np.ndarray] = dict(zip('ifod', values, strict=True))
     state = {
       'c': np.array(c),
       'h_below': np.reshape(h[:-1], (len(h) - 1, len(x))),

@@ -198,8 +198,9 @@ def test_named_states_bring_zoneout_a_learned_beginning_and_probes():
 def test_what_needs_named_states_is_refused_in_words():
   architecture = models.Architecture('running_mean', 1, F, H, 1)
   for field in ('learned_carry', 'layer_norm'):
+    chosen: Any = {field: True}
     with pytest.raises(ValueError, match=f'{field}=True: running_mean has no'):
-      models.check_architecture(architecture._replace(**{field: True}))
+      models.check_architecture(architecture._replace(**chosen))
   params = models.init_model(jax.random.key(0), architecture)
   with pytest.raises(ValueError, match='does not name its states.*field h'):
     penalty.gradient(params, architecture, None, draw()[1], jnp.sum)
@@ -298,7 +299,9 @@ def test_the_cells_of_the_house_keep_the_contract(name):
   cell = cells.CELLS[name]
   if cell.toggled:
     cell = dataclasses.replace(
-      cell, settings=lv.Toggles(), ranges=dict.fromkeys(lv.Toggles._fields)
+      cell,
+      settings=lv.Toggles(),
+      ranges=dict.fromkeys(lv.Toggles._fields),  # pyrefly: ignore[bad-argument-type]
     )
   check_cell.check_cell(cell)
   # What a cell says of its states is what its step shows.
@@ -355,7 +358,7 @@ def test_names_are_of_cells_or_of_variants():
   'variant, message',
   [
     (lv.Toggles(), 'no lv.Variant'),
-    (lv.Variant('peephole', '', ''), 'no lv.Toggles'),  # pyright: ignore
+    (lv.Variant('peephole', '', ''), 'no lv.Toggles'),  # pyrefly: ignore[bad-argument-type]
     (
       lv.Variant(lv.Toggles(coupled=True, peephole_f=True), '', ''),
       'peephole_f',
@@ -432,9 +435,8 @@ def _at_four(function):
 @pytest.mark.usefixtures('registered')
 @pytest.mark.parametrize('name', ['init', 'init_carry', 'step'])
 def test_a_cell_that_fails_at_the_width_of_a_run_is_refused_in_a_line(name):
-  narrow = dataclasses.replace(
-    OUTSIDE, **{name: _at_four(getattr(OUTSIDE, name))}
-  )
+  function: Any = _at_four(getattr(OUTSIDE, name))
+  narrow = dataclasses.replace(OUTSIDE, **{name: function})
   lv.register_cell('narrow', narrow)
   config = base.get_config()
   config.update_from_flattened_dict(

@@ -81,8 +81,11 @@ def random_case(seed: int, gates: bool) -> Case:
   if not gates:
     carry = (*carry[:2], np.zeros_like(carry[2]))
     on_carry = (*on_carry[:2], np.zeros_like(on_carry[2]))
+  leaves: Any = {
+    name: rng.normal(0, 0.5, shape) for name, shape in LEAVES.items()
+  }
   return Case(
-    lv.Params(**{k: rng.normal(0, 0.5, shape) for k, shape in LEAVES.items()}),
+    lv.Params(**leaves),
     rng.normal(0, 1.0, (BATCH, TIME, FEATURES)),
     carry,
     rng.normal(0, 1.0, (BATCH, TIME, HIDDEN)),
@@ -117,7 +120,7 @@ def reference_loss(
 
 def stack_toggles(settings: list[lv.Toggles]) -> lv.Toggles:
   """Return toggles whose leaves are arrays with a leading axis of settings."""
-  return lv.Toggles(*(np.array(leaf) for leaf in zip(*settings, strict=True)))  # pyright: ignore[reportArgumentType]
+  return lv.Toggles(*(np.array(leaf) for leaf in zip(*settings, strict=True)))  # pyrefly: ignore[bad-argument-type]
 
 
 def stack_cases(cases: list[Case]) -> Case:

@@ -57,7 +57,7 @@ def test_every_variant_says_what_it_is_and_where_it_comes_from():
 
 def test_the_registry_cannot_be_changed_by_accident():
   with pytest.raises(TypeError):
-    lv.VARIANTS['vanilla'] = lv.VARIANTS['np']  # pyright: ignore
+    lv.VARIANTS['vanilla'] = lv.VARIANTS['np']  # pyrefly: ignore[unsupported-operation]
 
 
 def test_aliases_name_the_toggles_of_another_variant():

@@ -69,7 +69,7 @@ def _run(program: str, arguments: list[str], child: _Child) -> int:
   status = 0
   if program == 'plan':
     program = sys.argv[0] = 'train'
-    local.train = _plan
+    local.train = _plan  # pyrefly: ignore[bad-assignment]
     # After the fork: it defines flags.
     command: Any = importlib.import_module('lstm_variants.commands.command')
     command.say_results = lambda workdir: None

@@ -72,7 +72,7 @@ def _config(changes: dict[str, Any]) -> config_dict.ConfigDict:
   fields = copy.deepcopy(_defaults())
   for field, value in changes.items():
     *parts, name = field.split('.')
-    part = functools.reduce(dict.__getitem__, parts, fields)
+    part = functools.reduce(dict.__getitem__, parts, fields)  # pyrefly: ignore[bad-argument-type]
     if value == {'missing': True}:
       del part[name]
     elif isinstance(value, dict) and set(value) == {'float'}:

@@ -51,7 +51,7 @@ def _config(changes: dict[str, Any] | None = None) -> Any:
   fields = base.get_config().to_dict()
   for field, value in (changes or {}).items():
     *path, name = field.split('.')
-    functools.reduce(dict.__getitem__, path, fields)[name] = value
+    functools.reduce(dict.__getitem__, path, fields)[name] = value  # pyrefly: ignore[bad-argument-type]
   return types.SimpleNamespace(to_dict=lambda: fields)
 
 
@@ -714,7 +714,7 @@ def test_a_config_that_lacks_a_field_is_refused(field):
   config = _config()
   fields = config.to_dict()
   *path, name = field.split('.')
-  del functools.reduce(dict.__getitem__, path, fields)[name]
+  del functools.reduce(dict.__getitem__, path, fields)[name]  # pyrefly: ignore[bad-argument-type]
   with pytest.raises(rules.InputError, match=f'--config.{field}.*missing'):
     settings.from_config(config)
 

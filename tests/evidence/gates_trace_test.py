@@ -42,7 +42,7 @@ def sigmoid(z):
 def test_a_stack_is_traced_as_numpy_computes_it():
   params, x = make(STACK, lstm.Toggles())
   rng = np.random.default_rng(1)
-  params = {
+  params: Any = {
     **params,
     'carries': tuple(
       {name: rng.normal(size=H).astype('float32') for name in ('c', 'h')}
@@ -64,9 +64,9 @@ def test_a_stack_is_traced_as_numpy_computes_it():
       h = sigmoid(z_o) * np.tanh(c)
       for name, value in (('i', z_i), ('f', z_f), ('o', z_o)):
         close(shown.gates[name][:, t], sigmoid(value))
-      close(shown.candidate[:, t], np.tanh(z_g))
-      close(shown.keep[:, t], sigmoid(z_f))
-      close(shown.c[:, t], c)
+      close(shown.candidate[:, t], np.tanh(z_g))  # pyrefly: ignore[unsupported-operation]
+      close(shown.keep[:, t], sigmoid(z_f))  # pyrefly: ignore[unsupported-operation]
+      close(shown.c[:, t], c)  # pyrefly: ignore[unsupported-operation]
       close(shown.h[:, t], h)
       hiddens.append(h + below[:, t] if layer else h)
     below = np.stack(hiddens, axis=1)

@@ -252,7 +252,7 @@ def test_what_the_run_does_not_have_is_refused():
   ):
     for function in (jacobians.lag_norms, jacobians.cell_path):
       with pytest.raises(ValueError, match=message):
-        function(*of, **wrong)
+        function(*of, **wrong)  # pyrefly: ignore[bad-argument-type]
   for cell, norm in (('simple_rnn', False), ('lstm', True)):
     architecture, toggles, params, inputs = draw(cell, layer_norm=norm)
     with pytest.raises(ValueError, match='no gates to hold.*nearest: lag_nor'):

@@ -12,7 +12,7 @@ LENGTHS = [10, 20, 40, 2000]
 
 
 def draw(models, **options):
-  chosen = {'metric': 'share wrong', 'trained': (10, 20), **options}
+  chosen: Any = {'metric': 'share wrong', 'trained': (10, 20), **options}
   return figures.draw_lengths('adding-T20', models, **chosen)
 
 

@@ -188,7 +188,7 @@ def test_what_cannot_be_measured_is_refused():
   task = tasks.make_task('adding', length=20)
   architecture = model_of(task)
   run = make(architecture)
-  fixed = dataclasses.replace(task, sample=lambda key, batch_size: None)
+  fixed = dataclasses.replace(task, sample=lambda key, batch_size: None)  # pyrefly: ignore[bad-argument-type]
   grown = tasks.make_task('long_lag', 'hs97_2a', 30)
   refused: Any = (
     ([], task, [5], {}, 'no runs'),

@@ -1,5 +1,7 @@
 """The searched hyper-parameters are found, in the scale they were drawn in."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,12 @@ from lstm_variants.evidence.importance import search_space
 
 
 def _row(model='a', loss: float | None = 0.1, **fields):
-  config = {'seed': 0, 'task': {'length': 30}, 'model': {}, 'optimizer': {}}
+  config: dict[str, Any] = {
+    'seed': 0,
+    'task': {'length': 30},
+    'model': {},
+    'optimizer': {},
+  }
   for name, value in fields.items():
     part, field = name.split('__')
     config.setdefault(part, {})[field] = value

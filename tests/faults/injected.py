@@ -100,7 +100,7 @@ def _wrap_advance(compile_population):
 
 
 def _plant() -> None:
-  population.compile_population = _wrap_advance(population.compile_population)
+  population.compile_population = _wrap_advance(population.compile_population)  # pyrefly: ignore[bad-assignment]
   checkpoint.save = _wrap('save', checkpoint.save)
   writer = writer_lib.PopulationWriter
   writer.finish = _wrap('finish', writer.finish)

@@ -37,7 +37,7 @@ def soak(workdir: str, updates: int) -> dict[str, list]:
     if 'backend_compile' in event:
       compiled.append(duration_secs)
 
-  checkpoint.save = watch
+  checkpoint.save = watch  # pyrefly: ignore[bad-assignment]
   config = study_config.get_config()
   config.update_from_flattened_dict(
     {

@@ -341,7 +341,7 @@ def test_a_number_of_numpy_or_jax_is_a_value(array):
 
 def test_a_callback_that_is_none_is_refused_before_anything_is_done(tmp_path):
   with pytest.raises(lv.Error, match='callback=3: is no function'):
-    lv.Study('adding').train(tmp_path / 'study', callback=3)  # type: ignore[arg-type]
+    lv.Study('adding').train(tmp_path / 'study', callback=3)  # pyrefly: ignore[bad-argument-type]
   assert not list(tmp_path.iterdir())
 
 

@@ -1,5 +1,7 @@
 """Stacks: both directions, residual layers, learned carries, their counts."""
 
+from typing import Any
+
 from flax import nnx
 import jax
 import jax.numpy as jnp
@@ -181,14 +183,9 @@ def test_all_parameters_are_counted(changes):
 def test_what_a_cell_has_no_place_for_is_refused(changes, words):
   with pytest.raises(ValueError, match=words):
     models.check_architecture(BASE._replace(**changes))
+  chosen: Any = {'num_layers': 2, 'cell': 'lstm', **changes}
   with pytest.raises(ValueError, match=words):
-    lv.SequenceModel(
-      F,
-      H,
-      OUT,
-      rngs=nnx.Rngs(0),
-      **{'num_layers': 2, 'cell': 'lstm', **changes},
-    )
+    lv.SequenceModel(F, H, OUT, rngs=nnx.Rngs(0), **chosen)
 
 
 def test_segments_of_both_directions_are_refused():

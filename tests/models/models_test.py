@@ -112,12 +112,12 @@ def test_a_flax_cell_has_the_settings_of_its_cell():
     ({'name': 'lstm', 'settings': 'vanila'}, 'vanila'),
   ):
     with pytest.raises(ValueError, match=message):
-      lv.RNNCell(in_features=2, hidden_features=3, **wrong, **options)
+      lv.RNNCell(in_features=2, hidden_features=3, **wrong, **options)  # pyrefly: ignore[bad-argument-type]
 
 
 def test_toggles_and_their_name_make_the_same_cell():
   toggles = lv.VARIANTS['peephole'].toggles
-  named, spelt = make_cell('peephole'), make_cell(toggles)  # pyright: ignore
+  named, spelt = make_cell('peephole'), make_cell(toggles)  # pyrefly: ignore[bad-argument-type]
   assert named.toggles == spelt.toggles == toggles
   assert_close(named.params, spelt.params, atol=0)
 

@@ -371,7 +371,7 @@ def _with(*own: Any) -> optimizers.Optimizer:
     ('mine', _with(OWN._replace(role=fields.CONDUCT)), 'nearest: lv.PROGRAM'),
     ('mine', _with(OWN._replace(switch='batch_size')), "nearest: switch=''"),
     ('mine', _with(OWN._replace(default=[1.0])), 'its default is a list'),
-    ('mine', _with(OWN._replace(rule=None)), 'refuses its default (Attrib'),
+    ('mine', _with(OWN._replace(rule=None)), 'refuses its default (Attrib'),  # pyrefly: ignore[bad-argument-type]
     (
       'mine',
       _with(OWN._replace(rule=rules.Registered('colour'))),

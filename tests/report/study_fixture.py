@@ -1,6 +1,8 @@
 """Builds small run directories by hand, without training anything."""
 
+from collections.abc import Mapping
 import itertools
+from typing import Any
 
 from lstm_variants.runs import directory
 from lstm_variants.runs import writer as writer_lib
@@ -72,7 +74,7 @@ def run(task: str, model: str, seed: int, success, loss, **rest) -> dict:
   }
 
 
-def evaluations(row: dict) -> list[dict]:
+def evaluations(row: Mapping[str, Any]) -> list[dict]:
   """Rows of metrics.jsonl: losses fall to the final one, or break off."""
   final = row['final']['loss']
   count = row['sequences'] // INTERVAL

@@ -103,7 +103,7 @@ def test_an_error_while_finishing_leaves_no_final_directory(tmp_path, broken):
 
 
 def test_json_is_strict_and_what_is_not_finite_is_null(tmp_path):
-  odd = {
+  odd: dict[Any, Any] = {
     'nan': math.nan,
     'inf': -math.inf,
     'np': np.float32(np.inf),

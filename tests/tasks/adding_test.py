@@ -288,7 +288,7 @@ def test_hs97_keeps_its_marks_inside_at_the_shortest_lengths(length):
 
 def test_hs97_is_judged_by_the_last_2000_sequences_within_004():
   rule = lv.make_task('adding', 'hs97', 100).success
-  assert (rule.window, rule.tolerance, rule.mean) == (2000, 0.04, 0.01)  # pyright: ignore
+  assert (rule.window, rule.tolerance, rule.mean) == (2000, 0.04, 0.01)  # pyrefly: ignore[missing-attribute]
   assert marked_pairs.TOLERANCE == 0.04
 
 

@@ -320,4 +320,4 @@ def test_the_published_loss_of_tcn18_is_that_of_an_lstm_at_chance_level():
   (result,) = task.published
   assert (result.length, result.value) == (1000, 0.0204)
   assert task.baselines['loss'] == pytest.approx(result.value, abs=5e-5)
-  assert task.success.limits == (('wrong', 0.01),)  # pyright: ignore
+  assert task.success.limits == (('wrong', 0.01),)  # pyrefly: ignore[missing-attribute]

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import importlib.metadata
 import sys
+from typing import Any
 
 import jax
 import numpy as np
@@ -157,7 +158,7 @@ def test_who_knows_the_rule_makes_no_error(dialect, choices, tmp_path):
     assert value(means['loss']) < 1e-10 and value(means['mae']) < 1e-3
     assert means['loss'].weight == 50
     assert ERRORS(outputs, batch).max() < 1e-4
-    assert task.success.below > 0.001  # pyright: ignore
+    assert task.success.below > 0.001  # pyrefly: ignore[missing-attribute]
   assert seen == {6, 7, 8, 9}
 
 
@@ -312,10 +313,9 @@ def test_what_cannot_be_forecast_is_refused_in_one_line(case, tmp_path):
   if lines is not None:
     path = write(tmp_path, lines)
   dialect = 'multi_step' if 'horizon' in choices else 'one_step'
+  chosen: Any = {'length': 6, 'path': path, **choices}
   with pytest.raises(base.SpecError, match=message) as caught:
-    lv.make_task(
-      'forecasting', dialect, **{'length': 6, 'path': path, **choices}
-    )
+    lv.make_task('forecasting', dialect, **chosen)
   assert caught.value.field == field and '\n' not in str(caught.value)
   assert len(str(caught.value)) < 300
 

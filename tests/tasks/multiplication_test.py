@@ -89,7 +89,7 @@ def test_a_sequence_is_wrong_from_an_absolute_error_of_004():
   np.testing.assert_allclose(judged, np.abs(errors), atol=1e-6)
   wrong = MEASURE(outputs, batch)['wrong']
   assert wrong.total == np.sum(np.abs(errors) >= 0.04)
-  assert task.success.tolerance == 0.04  # pyright: ignore
+  assert task.success.tolerance == 0.04  # pyrefly: ignore[missing-attribute]
 
 
 @pytest.mark.parametrize('length', LENGTHS)
@@ -188,8 +188,8 @@ def test_fewer_than_n_seq_of_the_last_2000_may_be_wrong(
 ):
   task = lv.make_task('multiplication', dialect, 100)
   rule = task.success
-  assert (rule.window, rule.tolerance, rule.allowed) == (2000, 0.04, limit - 1)  # pyright: ignore
-  assert rule.mean == math.inf  # pyright: ignore
+  assert (rule.window, rule.tolerance, rule.allowed) == (2000, 0.04, limit - 1)  # pyrefly: ignore[missing-attribute]
+  assert rule.mean == math.inf  # pyrefly: ignore[missing-attribute]
   (result,) = task.published
   assert (result.length, result.value) == (100, sequences)
   assert 'table 8' in result.source

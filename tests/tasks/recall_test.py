@@ -46,7 +46,7 @@ def solve(tokens: np.ndarray, half: int) -> list[int]:
   return answers
 
 
-def measure(task, outputs, batch):
+def measure(task, outputs, batch) -> dict[str, float]:
   means = jax.jit(task.measure, compiler_options=FAST)(outputs, batch)
   return {name: float(mean.total / mean.weight) for name, mean in means.items()}
 

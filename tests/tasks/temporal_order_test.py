@@ -249,8 +249,8 @@ def test_hs97_is_judged_by_the_last_2000_sequences_within_03(
 ):
   task, batch = draw(dialect, 100)
   rule = task.success
-  assert (rule.window, rule.tolerance) == (2000, 0.3)  # pyright: ignore
-  assert (rule.mean, rule.allowed) == (0.1, 0)  # pyright: ignore
+  assert (rule.window, rule.tolerance) == (2000, 0.3)  # pyrefly: ignore[missing-attribute]
+  assert (rule.mean, rule.allowed) == (0.1, 0)  # pyrefly: ignore[missing-attribute]
   (result,) = task.published
   assert (result.length, result.value) == (100, sequences)
   assert f'table 9, mean of {trials} trials' in result.source
@@ -268,7 +268,7 @@ def test_hs97_is_judged_by_the_last_2000_sequences_within_03(
 
 def test_pascanu13_is_solved_with_fewer_than_1_percent_wrong():
   task = lv.make_task('temporal_order', 'pascanu13', 200)
-  assert task.success.limits == (('wrong', 0.01),)  # pyright: ignore
+  assert task.success.limits == (('wrong', 0.01),)  # pyrefly: ignore[missing-attribute]
   (result,) = task.published
   assert (result.length, result.value) == (200, 1.0)
 

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import sys
+from typing import Any
 
 import jax
 import numpy as np
@@ -148,7 +149,9 @@ def test_who_knows_what_follows_makes_no_error(name, held_out, tmp_path):
   task = lv.make_task(name, length=12, path=path, held_out=held_out)
   batch = draw(task)
   shown, _ = read(task, batch)
-  following = dict(zip(cycle, cycle[1:] + cycle[:1], strict=True))
+  following: dict[str, str] = dict(
+    zip(cycle, cycle[1:] + cycle[:1], strict=True)
+  )
   answers = [
     [task.outputs.names.index(following[s]) for s in row] for row in shown
   ]
@@ -158,7 +161,7 @@ def test_who_knows_what_follows_makes_no_error(name, held_out, tmp_path):
   assert means['loss'].weight == means['wrong'].weight == 300 * 12
   assert means['wrong'].total == 0
   assert not ERRORS(outputs, batch).any()
-  assert task.success.below < 0.3  # pyright: ignore
+  assert task.success.below < 0.3  # pyrefly: ignore[missing-attribute]
 
 
 def test_metrics_are_means_over_symbols(tmp_path):
@@ -191,7 +194,7 @@ def test_metrics_are_means_over_symbols(tmp_path):
 def test_a_drawn_length_is_that_of_the_window(name, tmp_path):
   path = write(tmp_path, 'a b c d e f g h ' * 60)
   task = lv.make_task(name, length=9, shortest=6, path=path)
-  following = dict(zip('abcdefgh', 'bcdefgha', strict=True))
+  following: dict[str, str] = dict(zip('abcdefgh', 'bcdefgha', strict=True))
   seen = set()
   for seed in range(25):
     shown, asked = read(task, draw(task, 20, seed))
@@ -212,7 +215,7 @@ def test_chance_is_the_unigram_and_success_beats_the_bigram(
   name, largest, shortest, tmp_path
 ):
   text = NOVEL * 3 + 'Zebra ' + NOVEL[::-1]
-  symbols = list(text) if name == 'characters' else words(text)
+  symbols: list[str] = list(text) if name == 'characters' else words(text)
   train, held_out = parts(symbols)
   kept = alphabet(train, largest)
   task = lv.make_task(
@@ -334,7 +337,7 @@ def test_the_default_text_is_pythons_manual_without_its_repetitions():
   for task_name in ('characters', 'words'):
     task = lv.make_task(task_name, length=30)
     assert task.label == f'{task_name}-next-T30-{name}'
-    assert 0 < task.success.below < task.baselines['loss']  # pyright: ignore
+    assert 0 < task.success.below < task.baselines['loss']  # pyrefly: ignore[missing-attribute]
     batch = draw(task, 3)
     shown, asked = read(task, batch)
     symbols = list(text) if task_name == 'characters' else words(text)
@@ -354,8 +357,9 @@ def test_without_pythons_manual_one_line_asks_for_a_text(monkeypatch):
 
 
 def refuse(path, name: str = 'characters', **choices) -> base.SpecError:
+  chosen: Any = {'length': 5, **choices}
   with pytest.raises(base.SpecError) as caught:
-    lv.make_task(name, path=str(path), **{'length': 5, **choices})
+    lv.make_task(name, path=str(path), **chosen)
   assert '\n' not in str(caught.value)
   return caught.value
 

@@ -4,6 +4,7 @@ import csv
 import pathlib
 import re
 import statistics
+from typing import Any
 import xml.etree.ElementTree
 
 import jax
@@ -264,7 +265,7 @@ def test_the_gradient_of_the_lag_is_that_of_the_model(study, written):
 def test_the_sequence_that_is_shown_has_room_around_its_marks(study):
   subject = picture.find(study, picture.Need('adding_urnn16', 'vanilla'))
   seen = picture.look(study, subject, 2)
-  inputs = np.zeros((3, 60, 2))
+  inputs: Any = np.zeros((3, 60, 2))
   for sequence, marks in enumerate(((1, 40), (15, 20), (20, 40))):
     inputs[sequence, marks, 1] = 1
   batch = seen.batch._replace(inputs=inputs)

@@ -127,7 +127,7 @@ def test_the_members_of_the_test_differ_in_every_toggle_and_number(build):
   runs = [build(changes).hyperparams for changes in MEMBERS]
   static, stacked = population.stack(runs)
   assert isinstance(static, lstm.Toggles)
-  assert set(static._replace(coupling_shift=None)) == {None}
+  assert set(static._replace(coupling_shift=None)) == {None}  # pyrefly: ignore[bad-argument-type]
   assert static.coupling_shift is None
   assert len(set(stacked.seed.tolist())) > 1
   assert set(DIFFERING) <= stacked.values.keys()

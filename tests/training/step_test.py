@@ -151,7 +151,7 @@ def test_an_optimizer_equals_its_paper_with_clipping_by_norm_then_value(
       updates, state = optimizer.update(
         [jnp.asarray(g) for g in grads], state, params
       )
-      params = [p + c for p, c in zip(params, updates, strict=True)]
+      params = [p + c for p, c in zip(params, updates, strict=True)]  # pyrefly: ignore[bad-argument-type]
       clipped = _clip(grads, norm, value)
       expected = update(expected, clipped, memory, 0.1, **knobs)
       for got, want in zip(params, expected, strict=True):

@@ -265,7 +265,9 @@ def draw_aligned(
   if not averages or not len(units):
     raise ValueError('no averages, or no units, to draw')
   columns = next(iter(averages.values())).mean.shape[0]
-  looks = [{**line, 'linewidth': 1.3} for line in theme.line_looks(len(units))]
+  looks: list[dict[str, Any]] = [
+    {**line, 'linewidth': 1.3} for line in theme.line_looks(len(units))
+  ]
   labels = [f'unit {unit}' for unit in units]
   with _page(title, 1.0 * len(averages) + 0.4, labels) as drawing:
     every = drawing.subplots(

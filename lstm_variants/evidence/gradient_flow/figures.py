@@ -76,7 +76,7 @@ def draw_gradient_flow(
       _draw_row(row, moments, looks, lambda model, s=state: rows(model, s))
     extra = []
     for n, (label, steps) in enumerate(marks.items()):
-      look = {'color': GRAY, 'linestyle': theme.LINE_STYLES[2 + n % 8]}
+      look: Any = {'color': GRAY, 'linestyle': theme.LINE_STYLES[2 + n % 8]}
       for axes, step in itertools.product(np.ravel(list(grid.values())), steps):
         axes.axvline(step, linewidth=1.2, zorder=1, **look)
       extra.append((lines.Line2D([], [], linewidth=1.2, **look), label))

@@ -26,7 +26,7 @@ _REST: dict[str, Any] = {
 }
 _PALE = 0.35
 _PARAMS = '#e4e4e4'
-_MEAN = {
+_MEAN: dict[str, Any] = {
   'marker': 'o',
   'markersize': 4,
   'linestyle': 'none',

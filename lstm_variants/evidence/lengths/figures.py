@@ -55,7 +55,7 @@ def draw_lengths(
     axes.set_title(theme.plain(title), loc='left', fontweight='bold')
     axes.axvspan(trained[0] - 0.5, trained[1] + 0.5, zorder=0, **_TRAINED)
     handles: list[Any] = []
-    looks = [
+    looks: list[dict[str, Any]] = [
       {**line, 'linewidth': 1.3, 'marker': 'o', 'markersize': 3}
       for line in theme.line_looks(len(curves))
     ]

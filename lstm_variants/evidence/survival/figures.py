@@ -23,8 +23,8 @@ _GAP = 1.7
 # From this ratio of the end to a typical first success on, steps of most models
 # would lie upon the axis.
 _LOGARITHMIC = 30.0
-_OTHER = {'color': '#bbbbbb', 'linewidth': 0.7}
-_PANEL = {'color': theme.PALETTE[1], 'linewidth': 1.4}
+_OTHER: dict[str, Any] = {'color': '#bbbbbb', 'linewidth': 0.7}
+_PANEL: dict[str, Any] = {'color': theme.PALETTE[1], 'linewidth': 1.4}
 _MARK = 'training ended unsolved'
 
 
