@@ -8,24 +8,30 @@ from collections.abc import Callable, Mapping, Sequence
 import hashlib
 import pathlib
 import subprocess
-import sys
 import time
 from typing import NamedTuple
 
+from lstm_variants import children, console
 from lstm_variants.claims import claim, questions
 from lstm_variants.config import builtin
 from lstm_variants.runs import files, results
+from lstm_variants.runs import status as status_lib
 
 # What tells how a finished study was made.
 STAMP = 'claim.json'
 # What the configs of papers begin with.
 _BELOW = pathlib.Path(builtin.__file__).with_name('experiment.py')
+_STOPPED = 'was stopped before its end, saved; the next time goes on with it'
 # Of the end of a study that a signal asked for: its chunk of updates.
 _PATIENCE = 60  # seconds
+# Seconds between two looks at a study that is trained.
+_PAUSE = 0.2
 # Exit status of every run diverged: there are results, and they tell.
 _DIVERGED = 3
 # Of a directory that holds other runs than the config has now.
 _OTHER = 4
+# Of a directory in which another process trains.
+_BUSY = 5
 
 
 class Outcome(NamedTuple):
@@ -38,6 +44,7 @@ class Outcome(NamedTuple):
     runs: that were judged.
     minutes: that their training took, compilation included.
     why: of a verdict that is not about runs.
+    status: that the training ended with, of a claim that failed.
   """
 
   of: claim.Claim
@@ -46,6 +53,7 @@ class Outcome(NamedTuple):
   runs: int = 0
   minutes: float = 0.0
   why: str = ''
+  status: int = 0
 
 
 class Budget:
@@ -89,12 +97,11 @@ def reproduce(
       return Outcome(wanted, claim.Verdict.OUT_OF_BUDGET, why=why)
     status, said = _train(wanted, workdir, budget, stopped)
     if status is None:
-      why = 'was stopped before its end, saved; the next time goes on with it'
-      return Outcome(wanted, claim.Verdict.OUT_OF_BUDGET, why=why)
+      return Outcome(wanted, claim.Verdict.OUT_OF_BUDGET, why=said)
     if status == _OTHER:
       said = f'{said}; or remove {workdir} to train anew'
     if status not in (0, _DIVERGED):
-      return Outcome(wanted, claim.Verdict.FAILED, why=said)
+      return Outcome(wanted, claim.Verdict.FAILED, why=said, status=status)
     files.write_json(workdir / STAMP, _stamp(wanted))
   return read(wanted, workdir)
 
@@ -115,7 +122,9 @@ def read(wanted: claim.Claim, workdir: pathlib.Path) -> Outcome:
     runs = results.read_runs(str(workdir))
     verdict, findings = claim.judge(wanted, runs)
   except (results.WorkdirError, questions.ArmError) as error:
-    return Outcome(wanted, claim.Verdict.FAILED, why=str(error))
+    return Outcome(
+      wanted, claim.Verdict.FAILED, why=str(error), status=error.exit_status
+    )
   return Outcome(wanted, verdict, findings, len(runs), _minutes(workdir))
 
 
@@ -156,45 +165,61 @@ def _train(
   budget: Budget,
   stopped: Callable[[], bool],
 ) -> tuple[int | None, str]:
-  """Run a claim's command; what it says goes into a file beside the study.
+  """Run a claim's command, once nobody else trains in its directory.
 
   Returns:
-    Its exit status, None where it did not end in time, and its error or else
-    its last line.
+    Its exit status, None where it did not end in time, and what is to be said:
+    its error, its last line, or why it did not end.
 
   Raises:
     StorageError: nothing can be written there.
   """
-  command = [sys.executable, '-m', 'lstm_variants', 'sweep']
-  command += wanted.flags(str(workdir))
+  waits_for = ''
+  while not stopped() and budget.remaining():
+    holder = status_lib.holder(workdir)
+    if not holder:
+      status, said = _run(wanted, workdir, budget, stopped)
+      if status != _BUSY:
+        return status, said
+    elif holder != waits_for:
+      waits_for = holder
+      console.note(f'{workdir}: {holder}, trains here; waiting for it')
+    time.sleep(_PAUSE)
+  return None, f'is trained by {waits_for}' if waits_for else _STOPPED
+
+
+def _run(
+  wanted: claim.Claim,
+  workdir: pathlib.Path,
+  budget: Budget,
+  stopped: Callable[[], bool],
+) -> tuple[int | None, str]:
+  """Run a claim's command; what it says goes into a file beside the study.
+
+  Returns, raises: as `_train`.
+  """
+  command = ['sweep', *wanted.flags(str(workdir))]
   if (workdir / 'study.json').is_file():
     command.append('--resume')
   log = workdir.with_suffix('.log')
   with files.refusals(log):
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, 'wb') as file:
-      # A session of its own: a Ctrl-C here is passed on once, as SIGTERM.
-      process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=file,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-      )
-  try:
-    while process.poll() is None and budget.remaining() and not stopped():
-      time.sleep(0.2)
-  finally:
-    in_time = process.poll() is not None
-    if not in_time:
-      _end(process)
+    file = open(log, 'wb')
+  with file, children.start(command, file) as process:
+    try:
+      while process.poll() is None and budget.remaining() and not stopped():
+        time.sleep(_PAUSE)
+    finally:
+      in_time = process.poll() is not None
+      if not in_time:
+        _end(process)
   lines = log.read_text(errors='replace').strip().splitlines()
   errors = [line for line in lines if line.startswith('error: ')]
   last = [f'{log}: is empty', *lines[-1:], *errors[-1:]][-1]
-  return process.returncode if in_time else None, last
+  return (process.returncode, last) if in_time else (None, _STOPPED)
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
   """Ask a study to save and end, and wait until it has."""
   process.terminate()
   try:

@@ -9,6 +9,7 @@ Exit status, each but 0 with one line on stderr that tells why:
     5    the directory is busy, or holds a study and neither --resume nor
          --overwrite is given
     6    no space, or not writable; what was saved before is whole
+    129  SIGHUP,
     130  SIGINT, and
     143  SIGTERM: saved after the chunk of updates; a second one, half a second
          later or more, ends at once

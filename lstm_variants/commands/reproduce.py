@@ -41,9 +41,15 @@ _PAGE = flags.DEFINE_string(
 
 
 class FailedError(errors.Error):
-  """A study could not be trained; the message is one line."""
+  """A study could not be trained; the message is one line.
 
-  exit_status = 1
+  Attributes:
+    exit_status: the study's own; of one that a signal killed, as shells count.
+  """
+
+  def __init__(self, message: str, status: int):
+    super().__init__(message)
+    self.exit_status = status if status >= 0 else 128 - status
 
 
 class StoppedError(errors.Error):
@@ -137,15 +143,16 @@ def _end(outcomes: Mapping[str, budget_lib.Outcome]) -> None:
     interrupt.check(saved=True)
   except interrupt.Interrupted as error:
     raise StoppedError(error.exit_status) from error
-  failed = [
-    name
+  failed = {
+    name: outcome.status
     for name, outcome in outcomes.items()
     if outcome.verdict is claim.Verdict.FAILED
-  ]
+  }
   if failed:
     raise FailedError(
       f'--only={",".join(failed)}: the studies end with errors, told above; '
-      'the rest is written'
+      'the rest is written',
+      next(iter(failed.values())),
     )
 
 

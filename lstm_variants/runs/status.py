@@ -100,7 +100,7 @@ def read(workdir: str) -> Status:
     populations=len(finished),
     training=training,
     updates=max((_updates(run) for run in study['runs']), default=0),
-    holder=_holder(path / files.LOCK),
+    holder=holder(path),
     seconds_left=None,
   )
   return status._replace(seconds_left=_seconds_left(status))
@@ -181,17 +181,18 @@ def _saved(folder: pathlib.Path) -> tuple[int | None, float | None]:
   return None, None
 
 
-def _holder(path: pathlib.Path) -> str:
-  """Return who trains, in words; '' where nobody does.
+def holder(directory: pathlib.Path) -> str:
+  """Return who trains in a directory, in words; '' where nobody does.
 
   The system is not asked for the lock: that would be to take it for a moment,
   from a program that begins just then. A process that ended without a word is
   known by its number.
   """
   try:
-    owner = path.read_text(errors='replace')[:1000].split()
+    text = (directory / files.LOCK).read_text(errors='replace')
   except OSError:
     return ''
+  owner = text[:1000].split()
   if len(owner) != 3 or not owner[1].isdigit():
     return ''
   host, process, since = owner

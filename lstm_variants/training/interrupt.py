@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: end a program in order, or at once.
+"""SIGINT, SIGTERM and SIGHUP: end a program in order, or at once.
 
 Python calls signal handlers only between two of its instructions, and a
 compilation or a chunk of updates is one instruction that may take minutes. A
@@ -13,14 +13,17 @@ import threading
 import time
 from typing import Any
 
+from lstm_variants import children
 from lstm_variants.runs import files
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP comes when the terminal is closed or the connection to it is lost.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STDERR = 2
 # Who draws hides it.
 _SHOW_CURSOR = '\x1b[?25h'
 # `timeout` signals the program and then its group; make passes on a Ctrl-C that
-# its children got too. Within so many seconds that is one wish, not two.
+# its children got too; systemd sends SIGHUP behind SIGTERM. Within so many
+# seconds that is one wish, not two.
 _ECHO = 0.5
 
 
@@ -33,7 +36,7 @@ class Interrupted(Exception):
 
   Attributes:
     what: happened, in words.
-    exit_status: 128 + the number of the signal, as shells count: 130 or 143.
+    exit_status: 128 + the number of the signal, as shells count: 130, 143, 129.
   """
 
   def __init__(self, number: int, saved: bool):
@@ -62,8 +65,11 @@ def install() -> None:
   """Start to read signals; to be called once, by the main thread.
 
   Outside of `deferred`, and always for a second signal, the process ends at
-  once with status 128 + the number of the signal. The same signal within half a
-  second counts as an echo of the first.
+  once with status 128 + the number of the signal. Within half a second another
+  signal counts as an echo of the first, and so does SIGHUP at any time: a line
+  that is lost wants nothing at once. A signal that is ignored, as SIGHUP under
+  nohup, stays ignored. The end of the program that started this one is answered
+  as SIGTERM (`children`).
   """
   reader, writer = os.pipe()
   os.set_blocking(writer, False)
@@ -73,6 +79,7 @@ def install() -> None:
     if signal.getsignal(number) != signal.SIG_IGN:
       signal.signal(number, lambda *unused: None)
   threading.Thread(target=_watch, args=(reader,), daemon=True).start()
+  children.watch_parent(_end_with_parent)
 
 
 @contextlib.contextmanager
@@ -177,10 +184,18 @@ def _watch(reader: int) -> None:
         _notice(number)
 
 
+def _end_with_parent() -> None:
+  """Answer the end of the parent as SIGTERM, unless a signal came before."""
+  if _State.requested is None:
+    _tell('the program that started this one has ended')
+    _notice(signal.SIGTERM)
+
+
 def _notice(number: int) -> None:
   name, now = signal.Signals(number).name, time.monotonic()
   with _State.lock:
-    if _State.requested == number and now - _State.requested_at < _ECHO:
+    is_echo = now - _State.requested_at < _ECHO or number == signal.SIGHUP
+    if _State.requested is not None and is_echo:
       return
     if _State.deferred and _State.requested is None:
       _State.requested, _State.requested_at = number, now

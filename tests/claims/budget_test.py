@@ -1,5 +1,8 @@
 """Studies of claims: trained, gone on with, refused, out of budget."""
 
+import contextlib
+import itertools
+import os
 import pathlib
 
 import pytest
@@ -98,6 +101,42 @@ def test_what_is_stopped_is_gone_on_with(config, tmp_path):
   assert outcome.runs == 2, outcome
   log = workdir.with_suffix('.log').read_text()
   assert f'going on after update {saved}' in log and 'update 0/' not in log
+
+
+def test_a_study_that_another_process_trains_is_waited_for(config, tmp_path):
+  workdir = tmp_path / 'tiny'
+  workdir.mkdir()
+  looks = iter(range(9))
+  with contextlib.ExitStack() as other:
+    other.enter_context(files.lock(workdir, print))
+    # A signal asks for the end meanwhile: it is not called failed.
+    outcome = budget.reproduce(
+      asked(config), workdir, budget.Budget(10), lambda: next(looks) == 3
+    )
+    assert outcome.verdict is claim.Verdict.OUT_OF_BUDGET
+    assert f'is trained by process {os.getpid()} on' in outcome.why
+
+    def never_but_released() -> bool:
+      if next(looks) == 6:
+        other.close()
+      return False
+
+    looks = itertools.count()
+    outcome = budget.reproduce(
+      asked(config), workdir, budget.Budget(10), never_but_released
+    )
+  assert outcome.verdict is claim.Verdict.REPRODUCED, outcome.why
+
+
+def test_a_study_whose_lock_was_met_too_late_is_begun_again(
+  config, tmp_path, monkeypatch
+):
+  ends = iter([(5, 'error: busy'), (0, 'results: there')])
+  monkeypatch.setattr(budget, '_run', lambda *unused: next(ends))
+  monkeypatch.setattr(budget, '_PAUSE', 0)
+  assert budget._train(
+    asked(config), tmp_path / 'tiny', budget.Budget(10), never
+  ) == (0, 'results: there')
 
 
 def test_a_damaged_study_is_told_and_the_rest_goes_on(config, tmp_path):

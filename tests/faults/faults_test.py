@@ -12,8 +12,8 @@ import pytest
 from lstm_variants.runs import results
 from tests.faults import harness
 
-TERM, INT = signal.SIGTERM, signal.SIGINT
-CODES = {TERM: 143, INT: 130}
+TERM, INT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
+CODES = {TERM: 143, INT: 130, HUP: 129}
 
 
 class Stopped(NamedTuple):
@@ -77,7 +77,12 @@ def test_killed_at_random_it_ends_as_if_it_had_not_been(tmp_path, undisturbed):
 
 @pytest.mark.parametrize(
   'at, number, sent',
-  [('chunk', 3, TERM), ('save', 2, INT), ('evaluation', 0, TERM)],
+  [
+    ('chunk', 3, TERM),
+    ('save', 2, INT),
+    ('save', 2, HUP),
+    ('evaluation', 0, TERM),
+  ],
 )
 def test_a_signal_saves_and_ends(
   tmp_path, undisturbed, stopped, at, number, sent
@@ -136,6 +141,14 @@ def test_a_signal_and_its_echo_are_one(tmp_path):
   ended = harness.run(workdir, fault=fault)
   assert ended.status == 143 and 'saved; repeat' in ended.stderr
   assert [word for word, _ in ended.log] == ['signal', 'signal', 'left']
+
+
+def test_a_line_that_is_lost_behind_another_signal_is_its_echo(tmp_path):
+  """systemd sends SIGHUP behind SIGTERM; a terminal that closes, twice."""
+  workdir = tmp_path / 'study'
+  fault = {'at': 'save', 'number': 2, 'signals': [TERM, HUP, HUP], 'gap': 0.55}
+  ended = harness.run(workdir, fault=fault)
+  assert ended.status == 143 and 'saved; repeat' in ended.stderr
 
 
 def test_a_full_disk_ends_with_its_status_and_what_was_saved_stays(
