@@ -17,6 +17,10 @@ BENCH := .venv-bench
 TRACKERS := .venv-trackers
 CONSTRAINTS := constraints.txt
 
+# Images of containers often set it: each program would compile all that it
+# imports, jax included, anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: compare test lint bench faults trackers docs clean
 
 compare: $(READY)

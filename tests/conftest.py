@@ -1,5 +1,6 @@
 """Shared by all tests: two CPU devices, one compilation cache, the programs."""
 
+import gc
 import os
 import pathlib
 import shutil
@@ -113,6 +114,13 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
   """Put the longest tests first; files stay together."""
   items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+def pytest_collection_finish() -> None:
+  """Have the collector of garbage pass over all that was imported."""
+  gc.collect()
+  gc.freeze()
+  gc.set_threshold(50_000, 20, 20)
 
 
 def run_quickly(
