@@ -239,7 +239,7 @@ class _End(NamedTuple):
 
   Attributes:
     values: of the runs that did not diverge.
-    mean: of `values`, with its bootstrap interval.
+    mean: of `values`, with Student's interval.
     diverged: runs that did.
     text: mean, interval, and how many diverged.
   """
@@ -291,10 +291,12 @@ def _share(solved: int, count: int) -> str:
 
 
 def _sequences(median: intervals.Interval) -> str:
-  """Return a median; with few runs its interval has no upper end."""
+  """Return a median; of few runs its interval has no upper end, or is none."""
   if math.isinf(median.estimate):
-    low = '' if math.isinf(median.low) else f' [{_count(median.low)}, ∞]'
+    low = f' [{_count(median.low)}, ∞]' if math.isfinite(median.low) else ''
     return f'beyond the budget{low}'
+  if math.isnan(median.low):
+    return _count(median.estimate)
   middle, low, high = map(_count, median)
   return f'{middle} [{low}, {high}]'
 

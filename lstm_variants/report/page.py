@@ -34,14 +34,15 @@ NOTES = (
     'median. An unsolved run is censored: known only to need more than the '
     'sequences it was trained on (one that diverged: more than the longest of '
     'its row was trained on). “> n”: not reached within the n sequences of the '
-    'longest run. The interval inverts the pointwise 95 % log-log band of the '
-    'Kaplan-Meier curve (Brookmeyer & Crowley 1982); with fewer than six runs '
-    'it has no upper end.',
+    'longest run. The interval inverts the pointwise 95 % beta product band of '
+    'the Kaplan-Meier curve (Fay, Brittain & Proschan 2013), without '
+    'censoring that of the sign test; of five runs it has no upper end, of '
+    'fewer there is none.',
   ),
   (
     'final loss',
     'Mean over runs of the held-out loss where training ended, with its 95 % '
-    'BCa bootstrap interval (Efron 1987; none for a single run). Runs that '
+    'interval by Student’s t (none for a single run). Runs that '
     'diverged or whose final loss is not finite are left out; the number left '
     'is then given in parentheses. Where training stops at success, faster '
     'runs end on fewer sequences: compare losses with that in mind.',

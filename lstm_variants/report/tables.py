@@ -22,7 +22,7 @@ COLUMNS = (
   ('median to success', 'sequences'),
   ('95 % interval', 'sequences'),
   ('final loss', 'mean, held out'),
-  ('95 % interval', 'bootstrap'),
+  ('95 % interval', 'Student'),
   ('p', 'Welch'),
   ('p', 'Holm'),
   ('params', 'in use'),
@@ -226,7 +226,8 @@ def _sequences(value: float, budget: int) -> str:
 
 
 def _sequences_interval(median: intervals.Interval, budget: int) -> str:
-  if math.isinf(median.low):
+  beyond = math.isinf(median.estimate) and median.low >= budget
+  if beyond or math.isnan(median.low):
     return MISSING
   low, high = (_sequences(value, budget) for value in median[1:])
   return f'[{low}, {high}]'

@@ -3,7 +3,7 @@
 Plain NumPy and SciPy on lists of numbers; knows nothing of studies.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import math
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ _DIVIDED = 200
 
 
 class Pair(NamedTuple):
-  """Runs of a task and the baseline's, smaller values better.
+  """Runs and the baseline's, smaller values better.
 
   Attributes:
     sample: one number per run; inf is worse than any other.
@@ -43,15 +43,11 @@ class Improvement(NamedTuple):
 
 
 def probability_of_improvement(
-  tasks: Sequence[Pair],
-  *,
-  confidence: float = intervals.CONFIDENCE,
-  resamples: int = intervals.RESAMPLES,
-  seed: int = 0,
+  runs: Pair, *, confidence: float = intervals.CONFIDENCE
 ) -> Improvement:
   """Estimate how likely a run is better (smaller) than one of the baseline's.
 
-    P = P(X < Y) + P(X = Y) / 2 = U / (n m),   of several tasks: the mean
+    P = P(X < Y) + P(X = Y) / 2 = U / (n m)
 
   X is a run of the sample, Y one of the baseline, U Mann and Whitney's. A
   censored run is worse than any success up to where it is censored; against a
@@ -60,26 +56,29 @@ def probability_of_improvement(
   probability of success at fewer sequences, two failures being a draw; with
   unequal budgets it is pulled towards 1/2.
 
-  The bounds are percentiles of a bootstrap that draws the runs of each side of
-  each task from that side. Where all draws agree, as for two sides that do not
-  overlap, they are Newcombe's score bounds (of several tasks their means): the
-  bootstrap would claim to be certain of what it saw on three runs.
+  The bounds are Newcombe's, the θ at which
+
+    |P - θ| = t √V(θ),   V(θ) = θ (1 - θ) / (n m)
+      (1 + ((n + m) / 2 - 1) ((1 - θ) / (2 - θ) + θ / (1 + θ))),
+
+  with t of n + m - 2 degrees of freedom for his normal quantile. Simulated
+  (normal, exponential and censored values, P from 0.5 to 0.97, two to twenty
+  runs a side) they cover 93 % of the time or more instead of 95 %; they are
+  wider than need be with five runs or fewer, where P is one of a few values.
 
   The test: if it makes no difference which side a run belongs to, all ways to
-  divide the runs of a task are equally likely. Of one task with up to 200 runs
-  all of them are counted, ties and censoring included; otherwise the normal
-  approximation with the variance of these ways is taken. It tests whether the
-  distributions are equal, and needs equal budgets on both sides.
+  divide the runs are equally likely. With up to 200 runs all of them are
+  counted, ties and censoring included; of more the normal approximation with
+  the variance of these ways is taken. It tests whether the distributions are
+  equal, and needs equal budgets on both sides.
 
   Args:
-    tasks: for each task the runs of both sides.
+    runs: of both sides.
     confidence: of the interval, two-sided.
-    resamples: number of bootstrap samples.
-    seed: of the resampling; equal inputs give equal intervals.
 
   Returns:
-    P and the two-sided p value. No task, a side without runs or any NaN: all
-    NaN. A side with one run: bounds NaN.
+    P and the two-sided p value. A side without runs or any NaN: all NaN. A side
+    with one run: bounds NaN.
 
   Raises:
     ValueError: there are not as many `solved` as runs.
@@ -90,31 +89,11 @@ def probability_of_improvement(
     NeurIPS 2021, arXiv:2108.13264; Newcombe, Statistics in Medicine 25(4),
     2006 (part 2, method 5).
   """
-  orders = [_order(task) for task in tasks]
-  if not orders or any(order is None for order in orders):
+  order = _order(runs)
+  if order is None:
     return Improvement(intervals.UNKNOWN, math.nan)
-  known = [order for order in orders if order is not None]
-  wins = [(1 + order.signs[: order.runs, order.runs :]) / 2 for order in known]
-  estimates = [float(np.mean(win)) for win in wins]
-  estimate = float(np.mean(estimates))
-  p_value = _exact(known[0]) if len(known) == 1 else _normal(known)
-  bounds = _bounds(wins, confidence, resamples, seed)
-  return Improvement(intervals.Interval(estimate, *bounds), p_value)
-
-
-def _bounds(
-  wins: Sequence[np.ndarray], confidence: float, resamples: int, seed: int
-) -> list[float]:
-  """Return the bounds of P; NaN where a side has one run."""
-  if min(min(win.shape) for win in wins) == 1:
-    return [math.nan, math.nan]
-  rng = np.random.default_rng(seed)
-  draws = np.mean([_resample(rng, win, resamples) for win in wins], axis=0)
-  if np.ptp(draws) <= intervals.ROUNDING:
-    bounds = np.mean([_newcombe(win, confidence) for win in wins], axis=0)
-  else:
-    bounds = intervals.percentiles(draws, confidence)
-  return [float(bound) for bound in bounds]
+  wins = (1 + order.signs[: order.runs, order.runs :]) / 2
+  return Improvement(_newcombe(wins, confidence), _exact(order))
 
 
 class _Order(NamedTuple):
@@ -127,12 +106,12 @@ class _Order(NamedTuple):
   runs: int
 
 
-def _order(task: Pair) -> _Order | None:
-  sides = [np.asarray(side, float) for side in (task.sample, task.baseline)]
+def _order(runs: Pair) -> _Order | None:
+  sides = [np.asarray(side, float) for side in (runs.sample, runs.baseline)]
   solved = [
     np.ones(side.shape, bool) if flags is None else np.asarray(flags, bool)
     for side, flags in zip(
-      sides, (task.solved, task.baseline_solved), strict=True
+      sides, (runs.solved, runs.baseline_solved), strict=True
     )
   ]
   for side, flags in zip(sides, solved, strict=True):
@@ -150,27 +129,18 @@ def _order(task: Pair) -> _Order | None:
   return _Order(better - better.T, sides[0].size)
 
 
-def _resample(
-  rng: np.random.Generator, wins: np.ndarray, resamples: int
-) -> np.ndarray:
-  """Return the mean of `wins` for rows and columns drawn with replacement."""
-  rows, columns = (
-    rng.multinomial(size, np.full(size, 1 / size), resamples) / size
-    for size in wins.shape
-  )
-  return np.sum(rows @ wins * columns, axis=1)
-
-
-def _newcombe(wins: np.ndarray, confidence: float) -> list[float]:
-  """Return the θ with |P - θ| = z √V(θ), V for exponential distributions."""
+def _newcombe(wins: np.ndarray, confidence: float) -> intervals.Interval:
+  """Return the mean of `wins`, and the bounds about it."""
   estimate, (runs, others) = float(np.mean(wins)), wins.shape
-  z = scipy.special.ndtri((1 + confidence) / 2)
+  if min(runs, others) == 1:
+    return intervals.Interval(estimate, math.nan, math.nan)
+  t = scipy.special.stdtrit(runs + others - 2, (1 + confidence) / 2)
 
   def excess(theta: float) -> float:
     shape = (1 - theta) / (2 - theta) + theta / (1 + theta)
     variance = theta * (1 - theta) / (runs * others)
     variance *= 1 + ((runs + others) / 2 - 1) * shape
-    return abs(estimate - theta) - z * math.sqrt(variance)
+    return abs(estimate - theta) - t * math.sqrt(variance)
 
   tiny = 1e-12  # V is 0 at the ends, where P may lie
   low = high = estimate
@@ -178,7 +148,7 @@ def _newcombe(wins: np.ndarray, confidence: float) -> list[float]:
     low = _root(excess, 0, estimate - tiny)
   if estimate < 1:
     high = _root(excess, estimate + tiny, 1)
-  return [low, high]
+  return intervals.Interval(estimate, low, high)
 
 
 def _root(of: Callable[[float], float], low: float, high: float) -> float:
@@ -189,7 +159,7 @@ def _exact(order: _Order) -> float:
   """Return the p value over all ways to divide the runs."""
   scores, count = np.sum(order.signs, axis=1), order.runs
   if scores.size > _DIVIDED:
-    return _normal([order])
+    return _normal(scores, count)
   shifted = scores - scores.min()
   width = int(np.sort(shifted)[-count:].sum()) + 1
   # ways[k, s]: to choose k runs whose shifted scores sum to s.
@@ -202,15 +172,11 @@ def _exact(order: _Order) -> float:
   return float(np.sum(ways[count, far]) / np.sum(ways[count]))
 
 
-def _normal(orders: Sequence[_Order]) -> float:
-  """Return the p value by the normal approximation, over all tasks."""
-  total = variance = 0.0
-  for signs, count in orders:
-    scores, others = np.sum(signs, axis=1), len(signs) - count
-    pairs = count * others
-    total += np.sum(scores[:count]) / pairs
-    squares = np.sum(scores**2) / (len(signs) * (len(signs) - 1))
-    variance += squares / pairs
+def _normal(scores: np.ndarray, count: int) -> float:
+  """Return the p value by the normal approximation."""
+  pairs = count * (scores.size - count)
+  variance = pairs * np.sum(scores**2) / (scores.size * (scores.size - 1))
   if not variance:
     return 1.0
-  return float(2 * scipy.special.ndtr(-abs(total) / math.sqrt(variance)))
+  total = abs(np.sum(scores[:count]))
+  return float(2 * scipy.special.ndtr(-total / math.sqrt(variance)))

@@ -3,16 +3,17 @@
 Plain NumPy and SciPy on lists of numbers; knows nothing of studies.
 """
 
-from collections.abc import Callable, Sequence
 import math
-from typing import Any, NamedTuple
-import warnings
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy.special
 import scipy.stats
 
 CONFIDENCE = 0.95
+# Of the interval that shows equality at the level 0.05, see `equivalent`.
+TOST = 0.9
 RESAMPLES = 9999
 # Relative spread below which values are one value with rounding errors.
 ROUNDING = 1e-12
@@ -32,150 +33,176 @@ class Interval(NamedTuple):
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
-def bootstrap_interval(
-  values: npt.ArrayLike,
-  statistic: Callable[..., Any] = np.mean,
-  *,
-  confidence: float = CONFIDENCE,
-  resamples: int = RESAMPLES,
-  seed: int = 0,
+def mean_interval(
+  values: npt.ArrayLike, *, confidence: float = CONFIDENCE
 ) -> Interval:
-  """Estimate a statistic with its bias-corrected, accelerated bootstrap range.
+  """Estimate a mean with Student's interval.
+
+    mean ± t(n - 1, (1 + confidence) / 2) s / √n
+
+  It holds for values that are about normal, from two on: simulated it covers
+  as often as it says. For values that lie orders of magnitude apart it does not
+  (log-normal with σ = 1: 81 % with five, 86 % with twenty, instead of 95 %):
+  for losses take `geometric_interval`.
 
   Args:
     values: numbers, one per run.
-    statistic: `statistic(values, axis=...)`, such as `np.median`.
     confidence: of the interval, two-sided.
-    resamples: number of bootstrap samples.
-    seed: of the resampling; equal inputs give equal intervals.
 
   Returns:
-    The statistic and its bounds. No values: all NaN. One value, or one that is
-    not finite: bounds NaN, as nothing is known of the spread. Equal values: all
-    three equal. Where the correction does not exist, as for the largest value,
-    the bounds are plain percentiles of the bootstrap samples.
+    The mean and its bounds. No values: all NaN. One value, one that is not
+    finite, or values that are all equal: bounds NaN, as such runs tell nothing
+    of the spread.
 
   Reference:
-    Efron, Annals of Statistics 7(1), 1979; BCa: Efron, JASA 82(397), 1987.
+    Student, Biometrika 6(1), 1908.
   """
   array = np.asarray(values, float)
   if not array.size:
     return UNKNOWN
   with np.errstate(invalid='ignore'):
-    estimate = float(statistic(array, axis=-1))
-  if array.size == 1 or not np.isfinite(array).all():
+    estimate = float(np.mean(array))
+  if array.size == 1 or not np.isfinite(array).all() or is_constant(array):
     return Interval(estimate, math.nan, math.nan)
-  if is_constant(array):
-    return Interval(estimate, estimate, estimate)
-  with warnings.catch_warnings():
-    # Says that the correction does not exist.
-    warnings.simplefilter('ignore', RuntimeWarning)
-    result = scipy.stats.bootstrap(
-      (array,),
-      statistic,
-      n_resamples=resamples,
-      confidence_level=confidence,
-      method='BCa',
-      rng=np.random.default_rng(seed),
-    )
-  bounds = [float(bound) for bound in result.confidence_interval]
-  if not np.isfinite(bounds).all():
-    bounds = percentiles(result.bootstrap_distribution, confidence)
-  return Interval(estimate, *bounds)
+  error = float(np.std(array, ddof=1)) / math.sqrt(array.size)
+  return student(estimate, error, array.size - 1, confidence)
 
 
-def mean_interval(
-  values: npt.ArrayLike,
-  *,
-  confidence: float = CONFIDENCE,
-  resamples: int = RESAMPLES,
-  seed: int = 0,
+def geometric_interval(
+  values: npt.ArrayLike, *, confidence: float = CONFIDENCE
 ) -> Interval:
-  """Estimate a mean as `bootstrap_interval` does any statistic."""
-  return bootstrap_interval(
-    values, np.mean, confidence=confidence, resamples=resamples, seed=seed
-  )
+  """Estimate a geometric mean with Student's interval on logarithms.
+
+    exp(m ± t(n - 1, (1 + confidence) / 2) s / √n),  m, s of ln x
+
+  For losses, whose spread is a factor rather than a difference: exact for
+  log-normal values at every number of runs from two on, and within simulated
+  error of that for normal ones well above zero. For log-normal values the
+  geometric mean is the median.
+
+  Args:
+    values: not below zero, one per run.
+    confidence: of the interval, two-sided.
+
+  Returns:
+    The geometric mean and its bounds. No values, or one below zero or NaN: all
+    NaN. A value of zero makes the mean zero, and says nothing of how far below
+    the others it lies: bounds NaN; as with one value, an infinite one, or
+    values that are all equal.
+  """
+  array = np.asarray(values, float)
+  if not array.size or not np.all(array >= 0):
+    return UNKNOWN
+  if not array.all():
+    estimate = 0.0 if np.isfinite(array).all() else math.nan
+    return Interval(estimate, math.nan, math.nan)
+  if np.isfinite(array).all() and is_constant(array):
+    return Interval(float(array[0]), math.nan, math.nan)
+  return exponential(mean_interval(np.log(array), confidence=confidence))
 
 
-def interquartile_mean(values: npt.ArrayLike, axis: int = -1) -> np.ndarray:
-  """Return the mean of the middle half of the values along an axis.
+def student(
+  estimate: float, error: float, freedom: float, confidence: float
+) -> Interval:
+  """Return the interval of an estimate of known standard error by Student's t.
 
-  Of n values the floor(n / 4) smallest and as many largest are left out, whole
-  values, as `scipy.stats.trim_mean` and so rliable have it: where 4 does not
-  divide n a little more than half is kept (of 5 values 3, of 3 all). The other
-  definition gives the outermost values kept a weight below one; this one makes
-  numbers comparable with those published.
+  Args:
+    estimate: of a mean or a difference of means.
+    error: its estimated standard error.
+    freedom: degrees of freedom of that error.
+    confidence: of the interval, two-sided.
+  """
+  width = error * float(scipy.special.stdtrit(freedom, (1 + confidence) / 2))
+  return Interval(estimate, estimate - width, estimate + width)
 
-  An infinite value is an extreme like any other: with at most a quarter of the
-  runs at inf the mean is finite. No values or any NaN: NaN.
+
+def exponential(interval: Interval) -> Interval:
+  """Return an interval of logarithms as one of the values."""
+  with np.errstate(over='ignore'):
+    return Interval(*(float(value) for value in np.exp(interval)))
+
+
+def equivalent(interval: Interval, margin: float) -> bool:
+  """Return whether an interval of a ratio lies within a margin about 1.
+
+    1 / margin <= low and high <= margin
+
+  That the interval holds 1 shows no equality: a wide one always does. To test
+  at the level α that two sides differ by less than the margin is to ask this of
+  the interval of confidence 1 - 2α: both one-sided tests reject (TOST). So give
+  an interval of confidence 0.9 (`TOST`) for a test at 0.05; one of 0.95 is the
+  test at 0.025.
+
+  Args:
+    interval: of a ratio, or of a number divided by one that was published.
+    margin: the largest ratio that counts as equal, stated beforehand.
+
+  Returns:
+    Whether both bounds are known and within the margin.
+
+  Raises:
+    ValueError: the margin is not above 1.
 
   Reference:
-    Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical
-    Precipice", NeurIPS 2021, arXiv:2108.13264.
+    Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15(6), 1987.
   """
-  ordered = np.moveaxis(np.sort(np.asarray(values, float), axis=axis), axis, -1)
-  count = ordered.shape[-1]
-  if not count:
-    return np.full(ordered.shape[:-1], math.nan)
-  middle = ordered[..., count // 4 : count - count // 4]
-  with np.errstate(invalid='ignore'):
-    mean = np.mean(middle, axis=-1)
-  # NaN are sorted to the end, where they would be left out.
-  return np.where(np.isnan(ordered[..., -1]), math.nan, mean)
+  if not margin > 1:
+    raise ValueError(f'margin={margin}: must be above 1')
+  return 1 / margin <= interval.low and interval.high <= margin
 
 
 def interquartile_interval(
-  tasks: Sequence[npt.ArrayLike],
-  *,
-  confidence: float = CONFIDENCE,
-  resamples: int = RESAMPLES,
-  seed: int = 0,
+  values: npt.ArrayLike, *, confidence: float = CONFIDENCE
 ) -> Interval:
-  """Estimate the interquartile mean of the runs of one task or of several.
+  """Estimate the interquartile mean of logarithms, as a value.
 
-  The runs of all tasks are pooled, then trimmed; a bootstrap sample draws the
-  runs of each task from that task (stratified), and the bounds are percentiles
-  of such samples, as in the paper. They are too narrow with few runs: of normal
-  values the 95 % bounds cover 90 % of the time with five, 93 to 95 % with ten.
+  Of n values the g = floor(n / 4) smallest and as many largest are left out,
+  whole values as in rliable; h = n - 2g stay. With the logarithms of those left
+  out moved to the nearest that stays, and their squares S about their mean:
+
+    exp(m ± t(h - 1, (1 + confidence) / 2) √(S / (h (h - 1))))
+
+  m the mean of the logarithms that stay. One run in four may be anything, inf
+  or zero, and neither m nor its bounds notice. Below four runs this is
+  `geometric_interval`. Simulated, bounds of 95 % cover 94 % of the time, of
+  normal and of log-normal values alike. On the values themselves, as rliable
+  averages them, they would cover 92 % of log-normal ones.
 
   Args:
-    tasks: for each task its values, one per run. Values of several tasks must
-      share a scale (a share of a baseline, say), and a task counts by its
-      number of runs.
+    values: not below zero, one per run; inf of a run that diverged.
     confidence: of the interval, two-sided.
-    resamples: number of bootstrap samples.
-    seed: of the resampling; equal inputs give equal intervals.
 
   Returns:
-    The mean and its bounds. No task, a task without values or any NaN: all
-    NaN. A task with one value: bounds NaN. Bounds may be inf where values are.
+    The mean and its bounds; bounds NaN where those that stay are one value,
+    or not all finite and above zero. No values, or one below zero or NaN: all
+    NaN.
 
   Reference:
-    Agarwal et al., NeurIPS 2021, arXiv:2108.13264.
+    Tukey & McLaughlin, Sankhya A 25(3), 1963; Yuen, Biometrika 61(1), 1974;
+    the mean: Agarwal et al., NeurIPS 2021, arXiv:2108.13264.
   """
-  strata = [np.asarray(task, float) for task in tasks]
-  if not strata or not all(stratum.size for stratum in strata):
+  array = np.asarray(values, float)
+  if not array.size or not np.all(array >= 0):
     return UNKNOWN
-  pooled = np.concatenate(strata)
-  if np.isnan(pooled).any():
-    return UNKNOWN
-  estimate = float(interquartile_mean(pooled))
-  if min(stratum.size for stratum in strata) == 1:
-    return Interval(estimate, math.nan, math.nan)
-  rng = np.random.default_rng(seed)
-  draws = [rng.choice(stratum, (resamples, stratum.size)) for stratum in strata]
-  means = interquartile_mean(np.concatenate(draws, axis=1))
-  return Interval(estimate, *percentiles(means, confidence))
+  with np.errstate(divide='ignore'):
+    logs = np.sort(np.log(array))
+  out = array.size // 4
+  middle = logs[out : array.size - out]
+  with np.errstate(invalid='ignore'):
+    estimate = float(np.mean(middle))
+  if not np.isfinite(middle).all() or is_constant(np.exp(middle)):
+    bounds = Interval(estimate, math.nan, math.nan)
+  else:
+    squares = np.sum(np.square(_spread(logs, middle)))
+    error = math.sqrt(squares / (middle.size * (middle.size - 1)))
+    bounds = student(estimate, error, middle.size - 1, confidence)
+  return exponential(bounds)
 
 
-def percentiles(draws: np.ndarray, confidence: float) -> list[float]:
-  """Return the two values between which the share `confidence` of draws lies.
-
-  Both are draws themselves, so that they exist where some draws are infinite.
-  """
-  tail = (1 - confidence) / 2
-  bounds = np.quantile(draws, (tail, 1 - tail), method='inverted_cdf')
-  return [float(bound) for bound in bounds]
+def _spread(ordered: np.ndarray, middle: np.ndarray) -> np.ndarray:
+  """Return the values moved into the middle's range, about their mean."""
+  moved = np.clip(ordered, middle[0], middle[-1])
+  return moved - np.mean(moved)
 
 
 def welch(sample: npt.ArrayLike, baseline: npt.ArrayLike) -> float:

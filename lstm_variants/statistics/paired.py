@@ -47,7 +47,7 @@ def paired(
     baseline: of the runs with the same seeds, in the same order. A pair with a
       value that is not finite is left out.
     confidence: of the interval, two-sided.
-    resamples: of the bootstrap over pairs, and of many sign flips.
+    resamples: of many sign flips.
     seed: of the resampling; equal inputs give equal results.
 
   Returns:
@@ -65,9 +65,7 @@ def paired(
   difference = x[finite] - y[finite]
   return Paired(
     difference.size,
-    intervals.mean_interval(
-      difference, confidence=confidence, resamples=resamples, seed=seed
-    ),
+    intervals.mean_interval(difference, confidence=confidence),
     sign_flip(difference, resamples=resamples, seed=seed),
   )
 

@@ -6,8 +6,7 @@ studies.
 """
 
 import math
-from typing import Any, NamedTuple
-import warnings
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,7 @@ class Curve(NamedTuple):
     survival: S from there on.
     low: lower edge of its pointwise band.
     high: upper edge.
+    first_low: lower edge before the first of the times, where the upper is 1.
     at_risk: runs still in training and unsolved just before.
     solved: of them succeeded there.
     censored: of them ended there unsolved.
@@ -37,6 +37,7 @@ class Curve(NamedTuple):
   survival: np.ndarray
   low: np.ndarray
   high: np.ndarray
+  first_low: float
   at_risk: np.ndarray
   solved: np.ndarray
   censored: np.ndarray
@@ -50,19 +51,18 @@ def kaplan_meier(
 ) -> Curve:
   """Estimate the share of runs not yet solved after t training sequences.
 
-    S(t) = Π (1 - d/n),  Var(ln S) = Σ d / (n (n - d))
+    S(t) = Π (1 - d/n)
 
   over the times up to t at which d of the n runs at risk succeed. The band is
-  that of log(-log S), which stays within 0 to 1:
-
-    S^exp(± z √Var(ln S) / ln S)
-
-  It does not exist at S = 1 and S = 0, where it is completed thus: before the
-  first success it is [1, 1], so no interval begins before the first success;
-  where all n runs at risk succeed together (S = 0) the lower edge is 0 and the
-  upper edge the exact binomial limit 1 - (alpha/2)^(1/n) of n out of n, if that
-  is below the previous edge. Without ties n is 1 there and the limit is
-  1 - alpha/2: the edge stays where it was, as is usual.
+  the beta product: as if S fell at each such time by a factor drawn from
+  Beta(n - d + 1, d), the upper edge is a quantile of the product of those up to
+  t, the lower one of that product and one more, Beta(m, 1), m the runs still at
+  risk after t (0: the edge is 0). The products are taken as Beta distributions
+  of their first two moments. Without censoring before t the edges are Clopper
+  and Pearson's, so the band covers at least as often as it says, at every t and
+  for every number of runs; with it, too, in all that its authors and we
+  simulated. The usual band, Greenwood's on log(-log S), begins as [1, 1] before
+  the first success and holds the true share there never.
 
   Args:
     sequences: to success of a solved run, trained on of another.
@@ -76,9 +76,8 @@ def kaplan_meier(
     ValueError: a number of sequences is NaN, or there are not as many `solved`.
 
   Reference:
-    Kaplan & Meier, JASA 53(282), 1958; the variance: Greenwood, "The Errors of
-    Sampling of the Survivorship Tables", 1926; the band: Kalbfleisch &
-    Prentice, 1980; the limit: Clopper & Pearson, Biometrika 26(4), 1934.
+    Kaplan & Meier, JASA 53(282), 1958; the band: Fay, Brittain & Proschan,
+    Biostatistics 14(4), 2013; Clopper & Pearson, Biometrika 26(4), 1934.
   """
   times, success = checked(sequences, solved)
   points, index = np.unique(times, return_inverse=True)
@@ -87,38 +86,51 @@ def kaplan_meier(
   at_risk = times.size - np.cumsum(runs) + runs
   # Their order is all that counts, and SciPy refuses infinite times.
   ends = scipy.stats.CensoredData.right_censored(index, ~success)
-  estimate = scipy.stats.ecdf(ends).sf
-  low, high = _band(estimate, died, confidence)
+  estimate = scipy.stats.ecdf(ends).sf.probabilities
   died = died.astype(int)
+  first_low, low, high = _band(at_risk, died, at_risk - runs, confidence)
   return Curve(
-    *(points, estimate.probabilities, low, high, at_risk, died, runs - died)
+    points, estimate, low, high, first_low, at_risk, died, runs - died
   )
 
 
 def _band(
-  estimate: Any, died: np.ndarray, confidence: float
-) -> tuple[np.ndarray, np.ndarray]:
-  """Return the edges of the band of a curve, completed at 1 and 0.
+  at_risk: np.ndarray, died: np.ndarray, after: np.ndarray, confidence: float
+) -> tuple[float, np.ndarray, np.ndarray]:
+  """Return the edges of the band: the lower before the first time, and both.
 
   Args:
-    estimate: SciPy's of the survival function.
-    died: successes at each of its points.
+    at_risk: runs at risk just before each time, `[times]`.
+    died: successes at each.
+    after: runs at risk after each.
     confidence: of the band at each point.
   """
-  with warnings.catch_warnings():
-    # Says that the band does not exist at 1 and 0.
-    warnings.simplefilter('ignore', RuntimeWarning)
-    band = estimate.confidence_interval(confidence, method='log-log')
-  curve = estimate.probabilities
-  low = np.where(curve == 1, 1, band.low.probabilities)
-  high = np.where(curve == 1, 1, band.high.probabilities)
-  if curve.size and curve[-1] == 0:
-    # From the last success on; nobody is left to be censored later.
-    before = high[-2] if curve.size > 1 else 1.0
-    low[-1] = 0
-    limit = 1 - ((1 - confidence) / 2) ** (1 / died[-1])
-    high[-1] = min(before, limit)
-  return low, high
+  tail = (1 - confidence) / 2
+  # Of Beta(n - d + 1, d), mean and mean square.
+  mean = np.cumprod((at_risk - died + 1) / (at_risk + 1))
+  square = (at_risk - died + 1) * (at_risk - died + 2)
+  square = np.cumprod(square / ((at_risk + 1) * (at_risk + 2)))
+  high = _quantile(mean, square, 1 - tail)
+  low = _quantile(
+    mean * after / (after + 1), square * after / (after + 2), tail
+  )
+  first_low = tail ** (1 / at_risk[0]) if at_risk.size else 0.0
+  return float(first_low), low, high
+
+
+def _quantile(mean: np.ndarray, square: np.ndarray, level: float) -> np.ndarray:
+  """Return that of a Beta distribution with this mean and mean square.
+
+  Without a spread it is the mean: 1 before any success, 0 after all runs.
+  """
+  variance = square - mean**2
+  spread = variance > 0
+  size = mean * (1 - mean) / np.where(spread, variance, 1) - 1
+  a, b = (
+    np.where(spread, mean * size, 1),
+    np.where(spread, (1 - mean) * size, 1),
+  )
+  return np.where(spread, scipy.special.betaincinv(a, b, level), mean)
 
 
 def median_to_success(
@@ -131,8 +143,15 @@ def median_to_success(
 
   The median is the first point at which the curve of `kaplan_meier` is at most
   1/2. Its interval are the points at which S = 1/2 is not rejected by the
-  curve's band: low is where the lower edge of the band first reaches 1/2, high
-  where the upper edge does.
+  curve's band: low is where the lower edge of the band first is at most 1/2,
+  high where the upper edge first is. Without censoring that is the sign test's
+  interval between two of the runs, which covers more often than it says as runs
+  are whole: 95 % is 97 % of six runs, 98 % of ten, 96 % of twenty.
+
+  With five runs or fewer no upper end has a confidence of 95 %: it is inf, and
+  the lower end takes all the doubt. Of five that is the first success, in 97 %
+  below the median; of four or fewer it would be in 94 % or fewer, and there is
+  no interval.
 
   Args:
     sequences: to success of a solved run, trained on of another.
@@ -140,20 +159,32 @@ def median_to_success(
     confidence: of the interval, two-sided.
 
   Returns:
-    The median and its bounds; inf where the curve or its band stays above 1/2,
-    as with fewer than six runs the upper bound always does. No runs: all NaN.
+    The median and its bounds; inf where the curve or its band stays above 1/2;
+    bounds NaN where runs are too few for any. No runs: all NaN.
 
   Raises:
     ValueError: as `kaplan_meier`.
 
   Reference:
-    Brookmeyer & Crowley, Biometrics 38(1), 1982.
+    Brookmeyer & Crowley, Biometrics 38(1), 1982; Fay, Brittain & Proschan,
+    Biostatistics 14(4), 2013.
   """
   curve = kaplan_meier(sequences, solved, confidence=confidence)
   if not curve.times.size:
     return intervals.UNKNOWN
-  edges = (curve.survival, curve.low, curve.high)
-  return intervals.Interval(*(_first_half(curve.times, edge) for edge in edges))
+  median = _first_half(curve.times, curve.survival)
+  if curve.first_low > 0.5:
+    low, high = (
+      _first_half(curve.times, edge) for edge in (curve.low, curve.high)
+    )
+    return intervals.Interval(median, low, high)
+  one_sided = 2 * confidence - 1
+  curve = kaplan_meier(sequences, solved, confidence=one_sided)
+  if curve.first_low <= 0.5:
+    return intervals.Interval(median, math.nan, math.nan)
+  return intervals.Interval(
+    median, _first_half(curve.times, curve.low), math.inf
+  )
 
 
 def restricted_mean(
@@ -167,13 +198,13 @@ def restricted_mean(
 
   It is E[min(T, limit)] = ∫ S(t) dt from 0 to `limit`: what a run costs that is
   stopped at success and given up at `limit`. Unlike a median it exists however
-  few runs are solved. Its variance is Greenwood's,
-
-    n/(n - 1) Σ A(t)² d / (n_t (n_t - d)),   A(t) = ∫ S from t to `limit`,
-
-  and its bounds are those of Student's t with n - 1 degrees of freedom within 0
-  to `limit`, n the number of runs: without censoring before `limit` this is the
-  usual interval of a mean.
+  few runs are solved. Its bounds are the areas below the edges of the band of
+  `kaplan_meier`. Simulated for exponential, log-normal and two-valued times and
+  two to twenty runs they cover 98 % of the time or more in place of 95 %, and
+  are as wide as Student's where one run in five is given up; those cover 71 to
+  95 % of the time. Nothing is assumed but that values lie between 0 and
+  `limit`, so it is an interval for the mean of any such numbers, as shares of
+  wrong answers (`limit` 1, all solved).
 
   Args:
     sequences: to success of a solved run, trained on of another.
@@ -183,8 +214,7 @@ def restricted_mean(
 
   Returns:
     The mean and its bounds. No runs, or a curve that ends above 0 before
-    `limit`: all NaN. One run: bounds NaN. No success up to `limit`: all three
-    are `limit`.
+    `limit`: all NaN. One run: bounds NaN.
 
   Raises:
     ValueError: as `kaplan_meier`, or `limit` is not above 0 and finite.
@@ -195,24 +225,22 @@ def restricted_mean(
   """
   if not 0 < limit < math.inf:
     raise ValueError(f'limit={limit}: must be above 0 and finite')
-  curve = kaplan_meier(sequences, solved)
+  curve = kaplan_meier(sequences, solved, confidence=confidence)
   if not curve.times.size or (curve.times[-1] < limit and curve.survival[-1]):
     return intervals.UNKNOWN
   inside = curve.times < limit
-  times = np.concatenate(([0.0], curve.times[inside], [limit]))
-  areas = np.diff(times) * np.concatenate(([1.0], curve.survival[inside]))
-  mean, runs = float(np.sum(areas)), curve.at_risk[0]
-  if runs == 1:
-    return intervals.Interval(mean, math.nan, math.nan)
-  after = np.cumsum(areas[::-1])[::-1][1:]
-  died, at_risk = curve.solved[inside], curve.at_risk[inside]
-  # Where all runs at risk succeed nothing is left after, nor of the variance.
-  terms = after**2 * died / (at_risk * np.maximum(at_risk - died, 1))
-  error = math.sqrt(np.sum(terms) * runs / (runs - 1))
-  width = error * float(scipy.special.stdtrit(runs - 1, (1 + confidence) / 2))
-  return intervals.Interval(
-    mean, max(mean - width, 0.0), min(mean + width, float(limit))
+  steps = np.diff(np.concatenate(([0.0], curve.times[inside], [limit])))
+  mean, low, high = (
+    float(steps @ np.concatenate(([first], edge[inside])))
+    for first, edge in (
+      (1.0, curve.survival),
+      (curve.first_low, curve.low),
+      (1.0, curve.high),
+    )
   )
+  if curve.at_risk[0] == 1:
+    return intervals.Interval(mean, math.nan, math.nan)
+  return intervals.Interval(mean, low, high)
 
 
 def checked(

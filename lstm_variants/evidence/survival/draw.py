@@ -114,7 +114,7 @@ def _row(
   losses = list(_final_losses(group.runs).values())
   share = shares.interval(sum(solved), len(solved))
   mean = survival.restricted_mean(times, solved, budget)
-  trimmed = intervals.interquartile_interval([losses])
+  trimmed = intervals.interquartile_interval(losses)
   row = {
     'model': group.label,
     'runs': len(solved),
@@ -138,7 +138,7 @@ def _against(
   )
   test = log_rank.log_rank([(times, solved), (base_times, base_solved)])
   sooner = improvement.probability_of_improvement(
-    [improvement.Pair(times, base_times, solved, base_solved)]
+    improvement.Pair(times, base_times, solved, base_solved)
   )
   own, base = (_final_losses(side.runs) for side in (group, other))
   seeds = [seed for seed in own if seed in base]

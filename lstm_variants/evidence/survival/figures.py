@@ -147,8 +147,12 @@ def _draw_curve(
     return
   times = np.concatenate(([0.0], curve.times))
   share, low, high = (
-    np.concatenate(([1.0], edge))
-    for edge in (curve.survival, curve.low, curve.high)
+    np.concatenate(([first], edge))
+    for first, edge in (
+      (1.0, curve.survival),
+      (curve.first_low, curve.low),
+      (1.0, curve.high),
+    )
   )
   if index is None:
     axes.step(times, share, where='post', **look)
