@@ -10,12 +10,14 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from lstm_variants import errors
+from lstm_variants import errors, opening
 from lstm_variants import names as names_lib
 from lstm_variants.cells import lstm
 from lstm_variants.config import fields
 from lstm_variants.runs import files
 
+# Bytes of a file.
+_LARGEST = 2**35
 # What a safetensors file calls numbers; the halves of BF16 are widened.
 _TYPES = {
   'F64': '<f8',
@@ -80,7 +82,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     WeightsError: it cannot be read, or is none.
   """
   try:
-    leaves = safetensors.deserialize(pathlib.Path(path).read_bytes())
+    leaves = safetensors.deserialize(opening.read(path, _LARGEST))
     return {name: _leaf(**leaf) for name, leaf in leaves}
   except OSError as error:
     raise WeightsError(f'{path}: {error.strerror}') from error

@@ -29,7 +29,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from lstm_variants import console, errors, extensions
-from lstm_variants.commands import config_file
+from lstm_variants.commands import config_file, flag_files
 from lstm_variants.runs import directory, outcome, results
 from lstm_variants.training import interrupt
 
@@ -70,6 +70,7 @@ def define_config(default: str | None = None) -> flags.FlagHolder:
   """
   _Defaults.config = default
   try:
+    flag_files.check(sys.argv)
     return config_flags.DEFINE_config_file(
       'config',
       None,
@@ -77,7 +78,8 @@ def define_config(default: str | None = None) -> flags.FlagHolder:
       'are listed below; override them as --config.model.variant=peephole.',
       lock_config=True,
     )
-  except flags.Error as error:  # a flagfile is missing: it is read here already
+  # A flagfile is read here already.
+  except (flags.Error, errors.Error) as error:
     _refuse(error)
 
 
@@ -206,6 +208,7 @@ def _parse_strictly(argv: Sequence[str]) -> list[str]:
     errors.Error: if something else in it cannot be used.
   """
   known = flags.FLAGS
+  flag_files.check(argv)
   if _Defaults.config and config_file.value_of('--config', argv) is None:
     argv = [argv[0], f'--config={_Defaults.config}', *argv[1:]]
   # Extensions are imported first: a config may name what they register.

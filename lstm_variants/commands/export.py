@@ -90,8 +90,7 @@ def _checked_out() -> pathlib.Path:
   try:
     taken = out.is_dir()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-      # The name it has while it is written is longer.
-      out.with_name(out.name + files.ASIDE).lstat()
+      out.lstat()
   except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or error
     raise config_file.UsageError(

@@ -9,19 +9,22 @@ that it is about, and leaves out what was drawn before runs were added.
 
 from collections.abc import Iterable, Mapping, Sequence
 import csv
+import io
 import itertools
 import json
 import pathlib
 import re
 from typing import Any, NamedTuple
 
-from lstm_variants import evidence
+from lstm_variants import evidence, opening
 from lstm_variants.plots import theme
 from lstm_variants.runs import files, results
 
 INDEX = 'index.json'
-# Lines of a table that can be read.
-MOST_LINES = 40
+# Lines of a table that can be read, and bytes that they may have.
+MOST_LINES, _MOST_BYTES = 40, 2**20
+# Bytes of a figure.
+LARGEST = 2**25
 
 
 class Drawing(NamedTuple):
@@ -102,26 +105,35 @@ def write(
   directory = pathlib.Path(workdir) / 'figures'
   entries, paths = [], []
   for drawing in drawings:
-    with files.refusals(directory):
-      directory.mkdir(exist_ok=True)
     name = file_name(drawing.task, drawing.kind, drawing.part)
-    path = directory / f'{name}.svg'
-    files.write(path, theme.svg(drawing.figure, salt=name).encode())
-    files.write(directory / f'{name}.png', theme.png(drawing.figure))
-    numbers = files.csv_text(drawing.columns, drawing.rows)
-    files.write(directory / f'{name}.csv', numbers.encode())
+    contents = {
+      'svg': files.encode(theme.svg(drawing.figure, salt=name)),
+      'png': theme.png(drawing.figure),
+      'csv': files.encode(files.csv_text(drawing.columns, drawing.rows)),
+    }
+    with files.report_lock(directory.parent):
+      with files.refusals(directory):
+        directory.mkdir(exist_ok=True)
+      for end, content in contents.items():
+        files.write(directory / f'{name}.{end}', content)
     entries.append({'name': name, **_texts(drawing)})
-    paths.append(path)
-  if not entries:
-    return []
-  fresh = digest(runs)
+    paths.append(directory / f'{name}.svg')
+  if entries:
+    with files.report_lock(directory.parent):
+      _add(directory, entries, digest(runs))
+  return paths
+
+
+def _add(
+  directory: pathlib.Path, entries: Sequence[Mapping[str, Any]], fresh: str
+) -> None:
+  """Name drawings in the index, in place of others of their kinds."""
   kinds = {entry['kind'] for entry in entries}
   kept = [e for e in _entries(directory, fresh) if e['kind'] not in kinds]
   ordered = sorted(
     [*kept, *entries], key=lambda e: evidence.KINDS.index(e['kind'])
   )
   files.write_json(directory / INDEX, {'runs': fresh, 'drawings': ordered})
-  return paths
 
 
 def read(workdir: str, runs: Sequence[Mapping[str, Any]]) -> list[Shown]:
@@ -135,7 +147,8 @@ def read(workdir: str, runs: Sequence[Mapping[str, Any]]) -> list[Shown]:
   drawings = []
   for entry in _entries(directory, digest(runs)):
     try:
-      svg = (directory / f'{entry["name"]}.svg').read_text()
+      content = opening.read(directory / f'{entry["name"]}.svg', LARGEST)
+      svg = content.decode()
       if '<svg' not in svg:
         continue
       fields = {field: str(entry[field]) for field in Shown._fields[:-2]}
@@ -164,8 +177,12 @@ def _entries(directory: pathlib.Path, fresh: str) -> list[dict[str, Any]]:
 
 def _read_csv(path: pathlib.Path) -> list[list[str]]:
   """Return the lines of a table, none if there are many."""
-  with open(path, newline='') as file:
-    lines = list(itertools.islice(csv.reader(file), MOST_LINES + 1))
+  with opening.open_file(path) as file:
+    content = file.read(_MOST_BYTES + 1)
+  if len(content) > _MOST_BYTES:
+    return []
+  text = io.StringIO(content.decode(), newline='')
+  lines = list(itertools.islice(csv.reader(text), MOST_LINES + 1))
   return lines if len(lines) <= MOST_LINES else []
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import hashlib
 import html
 import json
-import re
 import shlex
 from typing import Any
 
 from lstm_variants.evidence import gallery
 from lstm_variants.report import comparison, tables
+from lstm_variants.runs import files
 
 # Positions in `tables.COLUMNS`: an interval stands below its estimate.
 _STACKS = ((0,), (1,), (2,), (3,), (4, 5), (6, 7), (8,), (9,), (10,), (11,))
@@ -108,7 +108,7 @@ th[aria-sort=descending] button::after { content: ' ↓'; }
 figure { margin: 1rem 0; }
 .card { background: #fff; border: 1px solid var(--line); border-radius: 6px;
   padding: .5rem; overflow-x: auto; }
-.card svg { display: block; width: 100%; min-width: 34rem; max-width: 54rem;
+.card img { display: block; width: 100%; min-width: 34rem; max-width: 54rem;
   height: auto; margin: 0 auto; }
 figcaption { font-size: .875rem; margin-top: .3rem; }
 pre { background: var(--wash); padding: .75rem; border-radius: 6px;
@@ -232,14 +232,13 @@ def _task_section(
     'at the sequences they were trained on (diverged: the longest of its row).',
   }
   figures = ''.join(
-    _figure(drawings[task, kind], f'task-{index}-{kind}', caption)
-    for kind, caption in captions.items()
+    _figure(drawings[task, kind], caption) for kind, caption in captions.items()
   )
   figures += ''.join(
     f'<h3>{_escape(drawing.heading)}</h3>'
-    + _figure(drawing.svg, f'task-{index}-more-{place}', drawing.caption)
+    + _figure(drawing.svg, drawing.caption)
     + _numbers(drawing)
-    for place, drawing in enumerate(more)
+    for drawing in more
   )
   return (
     f'<section id="task-{index}"><h2>{_escape(task)}</h2>'
@@ -248,10 +247,18 @@ def _task_section(
   )
 
 
-def _figure(svg: str, prefix: str, caption: str) -> str:
+def _figure(svg: str, caption: str) -> str:
+  """Return a figure as an image.
+
+  What an image of SVG holds beside shapes, as scripts, links or addresses, a
+  browser leaves alone: it may be from anywhere.
+  """
+  text = _escape(caption)
+  content = base64.b64encode(files.encode(svg)).decode()
   return (
-    f'<figure><div class="card">{_inline(svg, prefix, caption)}</div>'
-    f'<figcaption>{_escape(caption)}</figcaption></figure>'
+    f'<figure><div class="card"><img alt="{text}" '
+    f'src="data:image/svg+xml;base64,{content}"></div>'
+    f'<figcaption>{text}</figcaption></figure>'
   )
 
 
@@ -360,19 +367,6 @@ def _program(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
   ]
 
 
-def _inline(svg: str, prefix: str, description: str) -> str:
-  """Prepare an SVG file's text for a page that holds others.
-
-  Its ids get a prefix, as every drawing has the same; the XML prologue goes.
-  """
-  text = svg[svg.index('<svg') :]
-  text = re.sub(r'\bid="', f'id="{prefix}-', text)
-  text = re.sub(r'href="#', f'href="#{prefix}-', text)
-  text = re.sub(r'url\(#', f'url(#{prefix}-', text)
-  label = f'<svg role="img" aria-label="{_escape(description)}"'
-  return text.replace('<svg', label, 1)
-
-
 def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
   items = (
     f'<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>' for name, text in pairs
@@ -400,5 +394,5 @@ def _policy() -> str:
   digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
   return (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    f"script-src 'sha256-{digest}'"
+    f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
   )

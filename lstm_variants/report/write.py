@@ -1,7 +1,8 @@
 """Writes what a study shows: compare.csv, figures, report.html."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import math
+import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -42,44 +43,95 @@ class Report(NamedTuple):
   rows: Sequence[comparison.Row]
 
 
-def write(workdir: str, baseline: str) -> Report:
+def write(
+  workdir: str,
+  baseline: str,
+  show: Callable[[Sequence[comparison.Row]], None] = lambda rows: None,
+) -> Report:
   """Compare the finished runs of a study and write the report beside them.
 
   Args:
     workdir: the run directory.
     baseline: the model to compare with.
+    show: called with the rows before anything is written, which a directory may
+      refuse.
 
   Returns:
     The files, each written aside and renamed when it is whole, and the rows.
 
   Raises:
-    results.WorkdirError: no study, or no finished run.
+    results.WorkdirError: no study, or no finished run; or another study has
+      taken its place.
     grouping.BaselineError: no run is of the baseline's model.
+    StorageError: something cannot be written.
+    BusyError: another process writes its report all the time.
   """
+  path = pathlib.Path(workdir)
+  version = _version(path)
   study, runs = results.read_study(workdir), results.read_runs(workdir)
   rows = comparison.compare(study['tasks'], runs, baseline)
-  path = pathlib.Path(workdir)
-  with files.refusals(path / 'figures'):
-    (path / 'figures').mkdir(exist_ok=True)
-  table = _replace(path / 'compare.csv', csv_text(rows).encode())
+  show(rows)
   drawings = draw(study, runs, rows, results.read_metrics(workdir))
-  texts, written = {}, []
-  for (task, kind), drawing in drawings.items():
+  images = {
+    (task, kind): _images(gallery.file_name(task, kind), drawing)
+    for (task, kind), drawing in drawings.items()
+  }
+  provenance = results.read_provenance(workdir)
+  with files.report_lock(path):
+    if _version(path) != version:
+      _check_same(workdir, study)
+    figures = _write_figures(path, images)
+    table = _replace(path / 'compare.csv', files.encode(csv_text(rows)))
+    texts = {key: svg for key, (svg, _) in images.items()}
+    html = page.render(
+      study, rows, texts, provenance, baseline, gallery.read(workdir, runs)
+    )
+    html_path = _replace(path / 'report.html', files.encode(html))
+  return Report(html_path, table, figures, rows)
+
+
+def _images(name: str, drawing: Any) -> tuple[str, bytes]:
+  """Return a figure as SVG and as PNG."""
+  return theme.svg(drawing, salt=name), theme.png(drawing)
+
+
+def _write_figures(
+  path: pathlib.Path,
+  images: Mapping[tuple[str, str], tuple[str, bytes]],
+) -> list[pathlib.Path]:
+  """Write the figures of a report, by task and kind."""
+  folder = path / 'figures'
+  with files.refusals(folder):
+    folder.mkdir(exist_ok=True)
+  # Nobody else writes there now: these are of programs that were killed.
+  for place, start in ((folder, ''), (path, 'report.'), (path, 'compare.')):
+    files.remove_aside(place, start)
+  written = []
+  for (task, kind), (svg, png) in images.items():
     name = gallery.file_name(task, kind)
-    texts[task, kind] = theme.svg(drawing, salt=name)
-    svg, png = (path / 'figures' / f'{name}.{end}' for end in ('svg', 'png'))
-    written.append(_replace(svg, texts[task, kind].encode()))
-    written.append(_replace(png, theme.png(drawing)))
-  html = page.render(
-    study,
-    rows,
-    texts,
-    results.read_provenance(workdir),
-    baseline,
-    gallery.read(workdir, runs),
-  )
-  html_path = _replace(path / 'report.html', html.encode())
-  return Report(html_path, table, written, rows)
+    written += [
+      _replace(folder / f'{name}.svg', files.encode(svg)),
+      _replace(folder / f'{name}.png', png),
+    ]
+  return written
+
+
+def _version(path: pathlib.Path) -> tuple[int, int] | None:
+  """Return what differs when study.json was written anew."""
+  try:
+    status = os.stat(path / files.STUDY)
+  except OSError:
+    return None
+  return status.st_ino, status.st_mtime_ns
+
+
+def _check_same(workdir: str, study: Mapping[str, Any]) -> None:
+  """Refuse to write beside another study what was read of this one."""
+  if results.read_study(workdir)['created'] != study['created']:
+    raise results.WorkdirError(
+      f'--workdir={workdir}: its study was begun anew meanwhile; repeat the '
+      'command'
+    )
 
 
 def csv_text(rows: Sequence[comparison.Row]) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from lstm_variants import console, errors
+from lstm_variants import console, errors, opening
 from lstm_variants.runs import files
 
 FORMAT = 1
@@ -179,8 +179,8 @@ def _remove_old(directory: pathlib.Path, update: int, keep: int) -> None:
   """Remove all but the newest up to `update`; later ones were not usable."""
   paths = _newest_first(directory)
   kept = [path for path in paths if _update_of(path) <= update][:keep]
-  aside = directory.glob(f'*{SUFFIX}{files.ASIDE}')  # of a killed save
-  for path in [*paths, *aside]:
+  files.remove_aside(directory)  # of a killed save
+  for path in paths:
     if path not in kept:
       path.unlink(missing_ok=True)
 
@@ -198,12 +198,7 @@ def _read(
     DamagedError: the file is not what was saved, or not of this population.
   """
   largest = _HEADER + expected.largest_bytes
-  if not path.is_file():
-    raise files.DamagedError('is not a file')
-  with open(path, 'rb') as file:
-    blob = file.read(largest + 1)
-  if len(blob) > largest:
-    raise files.DamagedError(f'has more than {largest:,} bytes')
+  blob = opening.read(path, largest)
   match = _DIGEST.search(blob, 0, _HEADER)
   if not match:
     raise files.DamagedError('is no checkpoint, or cut short')

@@ -80,7 +80,7 @@ def check(
         'to start'
       )
     return
-  if not (path / 'study.json').is_file():
+  if not (path / files.STUDY).is_file():
     raise WorkdirError(
       f'--workdir={workdir}: not empty and holds no study; choose a new '
       f'directory, as {path / "study"}'
@@ -138,6 +138,7 @@ def open_study(
   with files.lock(path, console.warn):
     # Again: another process may have created or changed it in between.
     check(workdir, runs, mode, study_format.defaults)
+    files.remove_aside(path, files.STUDY)
     if mode is Mode.RESUME:
       check_resumable()
     if mode is Mode.OVERWRITE:
@@ -167,7 +168,7 @@ def _write_study(
   with files.refusals(path):
     (path / 'populations').mkdir(exist_ok=True)
   head = {'format': version, 'created': created, 'fingerprint': fingerprint}
-  files.write_json(path / 'study.json', {**head, **study})
+  files.write_json(path / files.STUDY, {**head, **study})
 
 
 def _check_place(workdir: str) -> None:
@@ -194,8 +195,14 @@ def _check_place(workdir: str) -> None:
 
 def _is_fresh(path: pathlib.Path) -> bool:
   """Tell whether a directory is empty, except for files of a killed start."""
-  leftovers = {files.LOCK, 'study.json' + files.ASIDE, 'populations', _OUT}
-  names = {entry.name for entry in path.iterdir()}
+  leftovers = {files.LOCK, files.REPORT_LOCK, 'populations', _OUT}
+  names = {
+    entry.name
+    for entry in path.iterdir()
+    if not (
+      entry.name.startswith(files.STUDY) and entry.name.endswith(files.ASIDE)
+    )
+  }
   populations = path / 'populations'
   return names <= leftovers and not (
     populations.is_dir() and any(populations.iterdir())
@@ -232,14 +239,25 @@ def _check_same(
 
 
 def _clear(path: pathlib.Path) -> None:
-  """Remove a study's files, except study.json, which the next one replaces."""
-  with files.refusals(path):
-    if (path / 'populations').exists():
-      os.replace(path / 'populations', path / _OUT)
-      files.sync_directory(path)
-    for name in (_OUT, *_BESIDE):
-      entry = path / name
-      if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
-      else:
-        entry.unlink(missing_ok=True)
+  """Remove a study's files, except study.json, which the next one replaces.
+
+  All of them are put aside before the first is removed, the populations last:
+  what shows them does not outlive them, whenever this is killed.
+  """
+  out = path / _OUT
+  with files.report_lock(path), files.refusals(path):
+    _remove(out)
+    out.mkdir()
+    for name in (*_BESIDE, 'populations'):
+      with contextlib.suppress(FileNotFoundError):
+        os.replace(path / name, out / name)
+    files.sync_directory(path)
+    _remove(out)
+
+
+def _remove(entry: pathlib.Path) -> None:
+  """Remove a file or a directory, or nothing; a link, not what it leads to."""
+  if entry.is_dir() and not entry.is_symlink():
+    shutil.rmtree(entry)
+  else:
+    entry.unlink(missing_ok=True)

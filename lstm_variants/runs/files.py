@@ -15,15 +15,29 @@ import json
 import math
 import os
 import pathlib
+import secrets
 import socket
-from typing import Any
+import time
+from typing import Any, TextIO
 
 import numpy as np
 
-from lstm_variants import errors
+from lstm_variants import errors, opening
 
 ASIDE = '.tmp'
 LOCK = '.lock'
+STUDY = 'study.json'
+# Of those who write a report and its figures, while they do.
+REPORT_LOCK = '.report.lock'
+# Seconds, after which what a killed program left aside is in nobody's hands.
+_STALE = 3600
+# Seconds between two looks at a lock.
+_PAUSE = 0.05
+# Characters of a file's name that its name aside has, which may not be longer
+# than 255 bytes.
+_LONGEST = 50
+# What a spreadsheet would execute.
+_FORMULA = ('=', '+', '-', '@', '\t', '\r')
 # Beyond them a file, or a line of one, is none of ours: in study.json a run
 # takes about 2 KiB.
 LARGEST_STUDY = 2**26
@@ -51,15 +65,20 @@ class DamagedError(errors.Error, ValueError):
 def write(path: pathlib.Path, data: bytes) -> None:
   """Write a file so that it is there as a whole, or as it was before.
 
+  Whoever else writes it at the same time does so under another name: the file
+  is that of one of them.
+
   Raises:
     StorageError: the system refuses. What was there is there, or, where only
       syncing the directory fails, the new file.
   """
-  aside = path.with_name(path.name + ASIDE)
+  aside = path.with_name(
+    f'{path.name[:_LONGEST]}.{os.getpid()}-{secrets.token_hex(6)}{ASIDE}'
+  )
   with refusals(path, len(data)):
+    remove_aside(path.parent, f'{path.name[:_LONGEST]}.', _STALE)
     try:
-      aside.unlink(missing_ok=True)  # a link would be followed
-      with open(aside, 'xb') as file:
+      with open(aside, 'xb') as file:  # a link would not be followed
         file.write(data)
         sync(file)
       os.replace(aside, path)
@@ -68,6 +87,26 @@ def write(path: pathlib.Path, data: bytes) -> None:
         aside.unlink()
       raise
     sync_directory(path.parent)
+
+
+def remove_aside(
+  directory: pathlib.Path, start: str = '', seconds: float = 0.0
+) -> None:
+  """Remove what killed programs have left aside in a directory.
+
+  Args:
+    directory: with their files; it need not exist.
+    start: of the names of their files; '': whatever they are.
+    seconds: of their age, at least; 0 for who alone may write there.
+  """
+  with contextlib.suppress(OSError), os.scandir(directory) as entries:
+    for entry in entries:
+      if not (entry.name.startswith(start) and entry.name.endswith(ASIDE)):
+        continue
+      with contextlib.suppress(OSError):
+        age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+        if age >= seconds:
+          os.unlink(entry.path)
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
@@ -84,7 +123,10 @@ def refusals(path: pathlib.Path, size: int | None = None) -> Iterator[None]:
   except OSError as error:
     needs = '' if size is None else f' ({size:,} bytes)'
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-      advice = 'make room, then repeat the command with --resume'
+      # There is something to go on with where this program trains a study.
+      begun = any((place / STUDY).is_file() for place in _held)
+      advice = 'make room, then repeat the command'
+      advice += ' with --resume' if begun else ''
     else:
       advice = 'what was saved before is not changed'
     raise StorageError(
@@ -112,15 +154,14 @@ def read_json(path: pathlib.Path, largest: int = _LARGEST_JSON) -> Any:
 
   Raises:
     DamagedError: it is not JSON, too deep, or too large to be ours.
-    OSError: as `open` raises them.
+    OSError: it cannot be opened, or is no regular file.
   """
-  with open(path, 'rb') as file:
-    return parse_json(file.read(largest + 1), largest)
+  return parse_json(opening.read(path, largest), largest)
 
 
 def read_json_lines(path: pathlib.Path) -> Iterator[Any]:
   """Yield the rows of a file of JSON lines; raises as `read_json`."""
-  with open(path, 'rb') as file:
+  with opening.open_file(path) as file:
     while line := file.readline(_LARGEST_JSON + 1):
       yield parse_json(line)
 
@@ -176,10 +217,7 @@ def lock(
     StorageError: the file cannot be written.
   """
   path = directory / LOCK
-  with refusals(path):
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    file = os.fdopen(os.open(path, flags, 0o666), 'r+', errors='replace')
-  with file:
+  with _open_lock(path) as file:
     _acquire(file, path)
     _take_over(file, directory, notice)
     started = datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds')
@@ -194,6 +232,81 @@ def lock(
       release_locks()
 
 
+@contextlib.contextmanager
+def report_lock(
+  directory: pathlib.Path, patience: float = 30.0
+) -> Iterator[None]:
+  """Keep others from writing a report and figures, for a moment.
+
+  Training goes on meanwhile.
+
+  Args:
+    directory: of the study.
+    patience: seconds to wait for who has it.
+
+  Raises:
+    BusyError: another process has it all that time.
+    StorageError: the file cannot be written.
+  """
+  path, end = directory / REPORT_LOCK, time.monotonic() + patience
+  while True:
+    with _open_lock(path) as file:
+      if _try_lock(file, path) and _is_there(file, path):
+        try:
+          yield
+        finally:
+          with contextlib.suppress(OSError):
+            path.unlink()
+        return
+    if time.monotonic() > end:
+      raise BusyError(
+        f'{directory}: another process has been writing its report for '
+        f'{patience:g} s; repeat the command when it has ended'
+      )
+    time.sleep(_PAUSE)
+
+
+def _is_there(file: TextIO, path: pathlib.Path) -> bool:
+  """Tell whether a lock counts: who had it before has removed its file."""
+  try:
+    return _is_same(file, path)
+  except FileNotFoundError:
+    return False
+
+
+def _is_same(file: TextIO, path: pathlib.Path) -> bool:
+  """Tell whether an open file is the one that is at a path."""
+  ours, there = os.fstat(file.fileno()), os.stat(path, follow_symlinks=False)
+  return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _open_lock(path: pathlib.Path) -> TextIO:
+  """Open the file of a lock, which is made if it is not there.
+
+  Raises:
+    StorageError: it cannot be opened, or is no regular file.
+  """
+  with refusals(path):
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o666)
+    try:
+      opening.check_kind(os.fstat(descriptor).st_mode)
+    except OSError:
+      os.close(descriptor)
+      raise
+    return os.fdopen(descriptor, 'r+', errors='replace')
+
+
+def _try_lock(file: TextIO, path: pathlib.Path) -> bool:
+  """Take the system's lock of a file, unless another process has it."""
+  with refusals(path):
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      return False
+  return True
+
+
 def check_lock(directory: pathlib.Path) -> None:
   """Check that the lock of this process still stands in its directory.
 
@@ -206,8 +319,8 @@ def check_lock(directory: pathlib.Path) -> None:
   if file is None:
     return
   with refusals(directory):
-    ours, there = os.fstat(file.fileno()), os.stat(directory / LOCK)
-  if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
+    same = _is_same(file, directory / LOCK)
+  if not same:
     raise StorageError(
       f'{directory}: was removed and made anew while this program trained in it'
     )
@@ -222,14 +335,11 @@ def release_locks() -> None:
 
 
 def _acquire(file: Any, path: pathlib.Path) -> None:
-  with refusals(path):
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      raise BusyError(
-        f'{path.parent}: {_holder(file)} is training here; wait for it, or '
-        f'choose {path.parent}_2'
-      ) from error
+  if not _try_lock(file, path):
+    raise BusyError(
+      f'{path.parent}: {_holder(file)} is training here; wait for it, or '
+      f'choose {path.parent}_2'
+    )
 
 
 def _rewrite(file: Any, text: str) -> None:
@@ -265,9 +375,30 @@ def _owner(file: Any) -> list[str]:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-  """Return rows as CSV, their headings first."""
+  """Return rows as CSV, their headings first.
+
+  A text that a spreadsheet would take for a formula gets a ' before it.
+  """
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
   writer.writerow(columns)
-  writer.writerows(rows)
+  writer.writerows([_harmless(cell) for cell in row] for row in rows)
   return text.getvalue()
+
+
+def _harmless(cell: Any) -> Any:
+  if not isinstance(cell, str) or not cell.startswith(_FORMULA):
+    return cell
+  try:
+    float(cell)
+  except ValueError:
+    return f"'{cell}"
+  return cell
+
+
+def encode(text: str) -> bytes:
+  """Return a text as UTF-8; halves of characters become question marks.
+
+  Python has them in the names of files that are no text, and JSON may.
+  """
+  return text.encode('utf-8', 'replace')

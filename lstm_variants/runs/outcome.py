@@ -87,5 +87,5 @@ def _first_losses(workdir: str) -> dict[str, float]:
   return {
     row['run']: row['loss']
     for row in results.read_metrics(workdir)
-    if row['update'] == 0 and row['loss'] is not None
+    if row['update'] == 0 and row.get('loss') is not None
   }

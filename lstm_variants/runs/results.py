@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from lstm_variants import console, errors
-from lstm_variants.runs import files
+from lstm_variants import console, errors, opening
+from lstm_variants.runs import arrays, files
 
 FORMAT = 2
 # Those that can be read; `record` tells how they differ.
@@ -60,8 +60,34 @@ _RUN: _Types = {
   'seconds_per_update': (int, float, type(None)),
 }
 _RUNS = ('runs.jsonl', _RUN)
-_LOSS: _Types = {'loss': (int, float, type(None))}
-_EVALUATION: _Types = {'run': str, 'update': int, 'sequences': int, **_LOSS}
+_NUMBER = (int, float, type(None))
+_LOSS: _Types = {'loss': _NUMBER}
+_EVALUATION: _Types = {'run': str, 'update': int, 'sequences': int}
+_TEXT = (str, type(None))
+_TASK: _Types = {
+  'summary': _TEXT,
+  'reference': _TEXT,
+  'success': _TEXT,
+  'baselines': (dict, type(None)),
+  'published': (list, type(None)),
+}
+_PUBLISHED: _Types = {
+  'value': (int, float),
+  'unit': str,
+  'source': str,
+  'length': int,
+}
+_NOTE: _Types = {'note': _TEXT}
+# What readers use of it, where it is there.
+_PROVENANCE: _Types = {
+  'command': (list, type(None)),
+  'packages': (dict, type(None)),
+  'devices': (list, type(None)),
+  'compile_seconds': _NUMBER,
+  'train_seconds': _NUMBER,
+}
+# Above it, not every whole number is a float.
+_LARGEST_NUMBER = 2**53
 
 
 class WorkdirError(errors.Error, ValueError):
@@ -85,12 +111,14 @@ def read_study(workdir: str) -> dict[str, Any]:
   Raises:
     WorkdirError: there is none, or it is not one of ours.
   """
-  path = pathlib.Path(workdir) / 'study.json'
+  path = pathlib.Path(workdir) / files.STUDY
   try:
     study = files.read_json(path, files.LARGEST_STUDY)
     _check_types(study, {'format': int, **_STUDY})
-    for entry in (*study['tasks'].values(), *study['runs']):
-      _check_types(entry, {})
+    for task in study['tasks'].values():
+      _check_task(task)
+    for run in study['runs']:
+      _check_types(run, {})
   except FileNotFoundError as error:
     raise WorkdirError(
       f'--workdir={workdir}: holds no study (no study.json); make one with '
@@ -146,11 +174,22 @@ def read_metrics(workdir: str) -> list[dict[str, Any]]:
   return _read_rows(workdir, METRICS, _EVALUATION)
 
 
-def read_params(workdir: str, population: str) -> dict[str, np.ndarray]:
-  """Read the parameters of a population, every leaf with its leading axis."""
+def read_params(
+  workdir: str, population: str, largest: int | None = None
+) -> dict[str, np.ndarray]:
+  """Read the parameters of a population, every leaf with its leading axis.
+
+  Args:
+    workdir: the run directory.
+    population: the name of a finished one.
+    largest: bytes that they may have; None: as many as the file has.
+
+  Raises:
+    DamagedError: they are not what was written, or more.
+    OSError: the file cannot be opened.
+  """
   path = pathlib.Path(workdir) / 'populations' / population / 'params.npz'
-  with np.load(path, allow_pickle=False) as arrays:
-    return dict(arrays)
+  return arrays.read(path, largest)
 
 
 def read_provenance(workdir: str) -> dict[str, dict[str, Any]]:
@@ -171,11 +210,9 @@ def read_population_provenance(workdir: str, population: str) -> dict[str, Any]:
   try:
     contents = files.read_json(path)
     _check_types(contents, {})
+    _check_known(contents, _PROVENANCE)
   except (OSError, files.DamagedError) as error:
-    raise WorkdirError(
-      f'{path}: cannot be read: {error}; remove {path.parent} and repeat the '
-      'command with --resume'
-    ) from error
+    raise _unreadable(path, error) from error
   return contents
 
 
@@ -203,13 +240,47 @@ def _finished(workdir: str) -> list[pathlib.Path]:
 
 
 def _check_types(row: Any, types: _Types) -> None:
-  """Refuse what readers would stumble over."""
+  """Refuse what readers would stumble over.
+
+  Texts must be such, numbers such that a float can be.
+  """
   if not isinstance(row, dict):
     raise files.DamagedError(f'holds a {type(row).__name__}, not an object')
   for name, wanted in types.items():
-    if not isinstance(row.get(name), wanted):
-      text = repr(row.get(name))[:40]
-      raise files.DamagedError(f'its {name} is {text}')
+    if name not in row:
+      raise files.DamagedError(f'has no {name}')
+    value = row[name]
+    if (
+      not isinstance(value, wanted)
+      or (isinstance(value, str) and not _is_text(value))
+      or (isinstance(value, int) and abs(value) > _LARGEST_NUMBER)
+    ):
+      raise files.DamagedError(f'its {name} is {ascii(value)[:40]}')
+
+
+def _is_text(value: str) -> bool:
+  """Tell whether a text has no halves of characters."""
+  try:
+    value.encode()
+  except UnicodeEncodeError:
+    return False
+  return True
+
+
+def _check_known(row: Mapping[str, Any], types: _Types) -> None:
+  """Check the types of those of the entries that are there."""
+  _check_types(row, {name: types[name] for name in types if name in row})
+
+
+def _check_task(task: Any) -> None:
+  """Refuse what is recorded of a task and readers would stumble over."""
+  _check_types(task, {})
+  _check_known(task, _TASK)
+  baselines = task.get('baselines') or {}
+  _check_types(baselines, dict.fromkeys(baselines, _NUMBER))
+  for result in task.get('published') or ():
+    _check_types(result, _PUBLISHED)
+    _check_known(result, _NOTE)
 
 
 def _read_rows(workdir: str, name: str, types: _Types) -> list[dict[str, Any]]:
@@ -225,11 +296,23 @@ def _read_file(
   try:
     for row in files.read_json_lines(path / name):
       _check_types(row, types)
-      _check_types(row.get('final', {}), _LOSS)
+      _check_known(row, _LOSS)
+      _check_known(row.get('final', {}), _LOSS)
       rows.append(row)
   except (OSError, files.DamagedError) as error:
-    raise WorkdirError(
-      f'{path / name}: cannot be read: {error}; remove {path} and repeat the '
-      'command with --resume'
-    ) from error
+    raise _unreadable(path / name, error) from error
   return rows
+
+
+def _unreadable(path: pathlib.Path, error: Exception) -> WorkdirError:
+  """Return the refusal of a file of a finished population."""
+  damaged = (files.DamagedError, opening.RefusedError, FileNotFoundError)
+  if not path.parent.is_dir():
+    # Renamed to be trained longer, or removed.
+    advice = 'another program works on it; repeat the command when it has ended'
+  elif isinstance(error, damaged):
+    advice = f'remove {path.parent} and repeat the command with --resume'
+  else:
+    advice = 'see to it, and repeat the command'
+  why = getattr(error, 'strerror', None) or error
+  return WorkdirError(f'{path}: cannot be read: {why}; {advice}')

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors
 
+from lstm_variants import opening
 from lstm_variants.runs import files, results
 
 # Of the end of metrics.jsonl, in which the last rows are; a row is about 200.
@@ -135,11 +136,11 @@ def _read_training(folder: pathlib.Path) -> Training:
 def _last_rows(path: pathlib.Path) -> tuple[list[dict[str, Any]], float]:
   """Return the rows of the last evaluation that is whole, and their age."""
   try:
-    with open(path, 'rb') as file:
+    with opening.open_file(path) as file:
       size = file.seek(0, os.SEEK_END)
       file.seek(max(size - _TAIL, 0))
       lines = file.read(_TAIL).split(b'\n')[size > _TAIL : -1]
-    age = time.time() - path.stat().st_mtime
+      age = time.time() - os.fstat(file.fileno()).st_mtime
   except OSError:
     return [], 0.0
   rows = [row for row in map(_parsed, lines) if row]
@@ -169,6 +170,7 @@ def _saved(folder: pathlib.Path) -> tuple[int | None, float | None]:
   paths = sorted((folder / 'checkpoints').glob('*.safetensors'))
   for path in reversed(paths):
     try:
+      opening.open_file(path).close()  # or it may wait for ever
       with safetensors.safe_open(path, 'numpy') as file:
         metadata = file.metadata() or {}
       progress = files.parse_json(metadata['lstm_variants'].encode())
@@ -189,10 +191,10 @@ def holder(directory: pathlib.Path) -> str:
   known by its number.
   """
   try:
-    text = (directory / files.LOCK).read_text(errors='replace')
+    with opening.open_file(directory / files.LOCK) as file:
+      owner = file.read(1000).decode(errors='replace').split()
   except OSError:
     return ''
-  owner = text[:1000].split()
   if len(owner) != 3 or not owner[1].isdigit():
     return ''
   host, process, since = owner

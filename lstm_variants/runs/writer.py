@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm_variants import opening
 from lstm_variants.runs import files, results
 
 
@@ -79,7 +80,7 @@ class PopulationWriter:
     dropped = check_metrics(path, size, sha256)
     with files.refusals(path):
       os.truncate(path, size)
-      with open(path, 'rb') as file:
+      with opening.open_file(path) as file:
         self._hash = hashlib.file_digest(file, 'sha256')
       self._metrics = open(path, 'ab')
     self.metrics_bytes = size
@@ -143,8 +144,8 @@ def check_metrics(path: pathlib.Path, size: int, sha256: str) -> int:
   """
   digest, remaining = hashlib.sha256(), size
   try:
-    length = path.stat().st_size
-    with open(path, 'rb') as file:
+    with opening.open_file(path) as file:
+      length = os.fstat(file.fileno()).st_size
       while block := file.read(min(remaining, 2**20)):
         digest.update(block)
         remaining -= len(block)

@@ -15,6 +15,7 @@ import zlib
 import numpy as np
 
 from lstm_variants import names as names_lib
+from lstm_variants import opening
 from lstm_variants.tasks import base
 
 Path = str | os.PathLike[str]
@@ -30,15 +31,12 @@ def read(path: Path) -> bytes:
     base.SpecError: there is no such file, or it cannot be read.
   """
   try:
-    with open(path, 'rb', opener=_open_at_once) as file:
-      regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-      content = file.read(LARGEST + 1) if regular else b''
+    return opening.read(path, LARGEST)
+  except opening.RefusedError as error:
+    raise refusal(path, str(error)) from None
   except (OSError, ValueError) as error:
     why = getattr(error, 'strerror', None) or str(error)
     raise refusal(path, f'cannot be read: {why}') from None
-  if not regular:
-    raise refusal(path, 'is not a regular file')
-  return _within_limit(content, path)
 
 
 def read_packed(path: Path) -> bytes:
@@ -196,11 +194,6 @@ def find_bundled(name: str, package: str, *parts: str) -> pathlib.Path:
 def refusal(path: Path, rule: str) -> base.SpecError:
   """Return the error that refuses a path."""
   return base.SpecError('path', os.fspath(path), rule)
-
-
-def _open_at_once(path: str, flags: int) -> int:
-  """Open a file without waiting for who writes to it, if it is a pipe."""
-  return os.open(path, flags | getattr(os, 'O_NONBLOCK', 0))
 
 
 def _within_limit(content: bytes, path: Path) -> bytes:

@@ -15,10 +15,13 @@ import struct
 import time
 from typing import Any
 
+from lstm_variants import opening
 from lstm_variants.trackers.tracker import Member
 
 # Seconds between two flushes.
 _PAUSE = 5.0
+# Bytes of a file.
+_LARGEST = 2**31
 
 
 class TensorBoard:
@@ -85,7 +88,7 @@ def _read(path: pathlib.Path) -> Iterator[Any]:
 
   A file has records: length, checksum, data, checksum.
   """
-  content, place = path.read_bytes(), 0
+  content, place = opening.read(path, _LARGEST), 0
   while place + 12 <= len(content):
     (size,) = struct.unpack_from('<Q', content, place)
     if place + size + 16 > len(content):

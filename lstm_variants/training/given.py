@@ -17,13 +17,15 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from lstm_variants import errors
+from lstm_variants import errors, opening
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import files, results
 from lstm_variants.training import population as population_lib
 from lstm_variants.training import states
 
 _SOURCE = 'from'
+# Bytes of the weights of one run: 2^28 numbers of 64 bits.
+_LARGEST = 2**31
 
 
 class GivenError(errors.Error, ValueError):
@@ -103,11 +105,9 @@ def read(workdir: str) -> Given | None:
   """
   path = pathlib.Path(workdir) / results.START
   try:
-    if not path.is_file():
-      return None
-    data = path.read_bytes()
+    data = opening.read(path, _LARGEST)
   except OSError:
-    return None  # `directory.check` says what is wrong with it
+    return None  # `of_study`, or `directory.check`, says what is wrong with it
   try:
     size = int.from_bytes(data[:8], 'little')
     header = files.parse_json(data[8 : 8 + size])

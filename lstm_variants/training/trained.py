@@ -5,8 +5,6 @@ import json
 import math
 import pathlib
 from typing import Any, NamedTuple
-import zipfile
-import zlib
 
 import jax
 
@@ -34,10 +32,7 @@ from lstm_variants.training import population as compiled
 
 _ADVICE = 'train it further, or choose another run'
 # What damaged arrays and rows set off.
-_UNREADABLE = (
-  *(OSError, ValueError, LookupError, TypeError, EOFError, AttributeError),
-  *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
-)
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class Trained(NamedTuple):
@@ -355,10 +350,11 @@ def _finished(
   """
   template = states.describe(population).params
   wanted = states.named_leaves(template)
+  largest = states.expected(template, population).largest_bytes
   place = pathlib.Path(workdir) / 'populations' / population.name
   try:
     arrays = states.translate(
-      results.read_params(workdir, population.name), population
+      results.read_params(workdir, population.name, largest), population
     )
     for key, leaf in wanted.items():
       if (arrays[key].shape, arrays[key].dtype) != (leaf.shape, leaf.dtype):

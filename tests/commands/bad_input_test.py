@@ -1,5 +1,6 @@
 """Bad input: status 2, one line, nothing written, nothing compiled, at once."""
 
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -152,7 +153,10 @@ FORKED = [
   ),
   _train('--', '--config.seed=1', words=('unexpected argument',)),
   _train('--config.seed', words=('--config.seed', 'needs a value')),
-  _train('--flagfile=/nowhere', words=('/nowhere',)),
+  _train('--flagfile=/nowhere', words=('/nowhere', 'No such file')),
+  _train('--flagfile=/dev/zero', words=('a device, not a regular file',)),
+  _train('--flagfile={dir}/pipe', words=('a pipe, not a regular file',)),
+  _train('--flagfile={dir}/flags', words=('a pipe, not a regular file',)),
   Case('train', (), ('--config', 'missing', 'nearest: --config=adding')),
   Case(
     'train',
@@ -388,6 +392,8 @@ def directory(tmp_path_factory) -> pathlib.Path:
   for name, text in FILES.items():
     (path / name).write_text(text)
   (path / 'file').write_text('mine')
+  os.mkfifo(path / 'pipe')
+  (path / 'flags').write_text(f'--flagfile={path / "pipe"}\n')
   (path / 'empty').mkdir()
   whole = settings.from_config(base.get_config()).config
   for name, config in (

@@ -23,7 +23,7 @@ class _Document(html.parser.HTMLParser):
 
   Attributes:
     sorted: the tables that sort: the headings' words, each row's keys.
-    parents: of each `table`, `svg` and `pre`: the classes of the elements that
+    parents: of each `table`, `img` and `pre`: the classes of the elements that
       it stands in.
     script, style: their texts.
   """
@@ -43,10 +43,12 @@ class _Document(html.parser.HTMLParser):
       if values.get('name') == 'viewport':
         self.viewport = values['content']
       return
-    if tag in ('table', 'svg', 'pre'):
+    if tag in ('table', 'img', 'pre'):
       self.parents.append((tag, {word for _, word in self._open}))
     if tag == 'table' and 'sorted' in values.get('class', '').split():
       self.sorted.append({'heads': [], 'rows': []})
+    if tag == 'img':
+      return
     self._open.append((tag, values.get('class', '')))
     if self._is_in('sorted') and self._is_in('tbody'):
       if tag == 'tr':
@@ -67,7 +69,7 @@ class _Document(html.parser.HTMLParser):
   def handle_data(self, data):
     if self._is_in('script'):
       self.script += data
-    elif self._is_in('style') and not self._is_in('svg'):
+    elif self._is_in('style'):
       self.style += data
     elif self._is_in('sorted') and self._is_in('thead') and self._is_in('th'):
       self.sorted[-1]['heads'][-1] += data
@@ -178,8 +180,8 @@ def test_light_and_dark_can_be_read(written):
 def test_what_is_wide_scrolls_by_itself_so_that_a_phone_shows_the_page(written):
   document, style = written.document, written.document.style
   assert document.viewport == 'width=device-width, initial-scale=1'
-  assert {tag for tag, _ in document.parents} == {'table', 'svg', 'pre'}
-  homes = {'table': {'scroll', 'scroll text'}, 'svg': {'card'}}
+  assert {tag for tag, _ in document.parents} == {'table', 'img', 'pre'}
+  homes = {'table': {'scroll', 'scroll text'}, 'img': {'card'}}
   for tag, classes in document.parents:
     assert tag == 'pre' or homes[tag] & classes, tag
   for selector in ('.scroll', '.card', 'pre'):
@@ -191,5 +193,5 @@ def test_what_is_wide_scrolls_by_itself_so_that_a_phone_shows_the_page(written):
 
 
 def test_a_page_shows_two_drawings_of_every_task(written):
-  drawings = [tag for tag, _ in written.document.parents if tag == 'svg']
+  drawings = [tag for tag, _ in written.document.parents if tag == 'img']
   assert len(drawings) == 2 * len(fixture.TASKS)

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import xml.etree.ElementTree
 
+from matplotlib import figure
 import pytest
 
+from lstm_variants.evidence import gallery
 from lstm_variants.report import comparison
 from lstm_variants.report import page as page_lib
 from lstm_variants.report import write as report
@@ -19,6 +21,7 @@ from lstm_variants.runs import grouping, results
 from tests.report import study_fixture as fixture
 
 ADDING, COPY = fixture.TASKS
+_SVG = 'data:image/svg+xml;base64,'
 _VOID = {'meta', 'link', 'br', 'img', 'hr', 'input'}
 
 
@@ -103,9 +106,10 @@ def test_page_is_balanced_and_its_ids_are_unique(workdir):
 
 def test_page_loads_nothing(workdir):
   page = _parse(workdir)
-  assert page.addresses
-  assert all(address.startswith('#') for address in page.addresses)
-  assert not page.tags & {'link', 'img', 'iframe', 'object'}
+  images = [one for one in page.addresses if one.startswith(_SVG)]
+  assert len(images) == 2 * len(fixture.TASKS)
+  assert all(one.startswith('#') for one in {*page.addresses} - {*images})
+  assert not page.tags & {'link', 'svg', 'iframe', 'object', 'form', 'base'}
   text = (workdir / 'report.html').read_text()
   assert '@import' not in text
   # The only script is ours, and a browser is told to run no other.
@@ -114,8 +118,46 @@ def test_page_loads_nothing(workdir):
   ]
   digest = hashlib.sha256(page_lib.SCRIPT.encode()).digest()
   assert f"'sha256-{base64.b64encode(digest).decode()}'" in text
-  assert "default-src 'none'" in text
-  assert all(url.startswith('#') for url in re.findall(r'url\(([^)]*)', text))
+  assert 'url(' not in text
+  (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+  # Neither of them falls back on the default.
+  for rule in ('default-src', 'base-uri', 'form-action'):
+    assert f"{rule} 'none'" in policy
+
+
+# What a planted figure would do, if it were part of the page.
+PLANTED = """<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)">
+<meta http-equiv="refresh" content="0;url=http://127.0.0.1:9/gone"/>
+<foreignObject><form action="http://127.0.0.1:9/form"><input name="a"/></form>
+<base href="http://127.0.0.1:9/"/><iframe src="http://127.0.0.1:9/"/>
+</foreignObject><script>alert(1)</script><a href="javascript:alert(1)">x</a>
+</svg>"""
+
+
+def test_a_planted_figure_is_an_image_and_no_part_of_the_page(tmp_path):
+  # An image of SVG runs no script, loads nothing, leads nowhere (SVG 2, 2.7).
+  # No browser is at hand: the page is read by a parser, as one would.
+  workdir = tmp_path / 'study'
+  fixture.write(workdir, fixture.example()[:2])
+  runs = results.read_runs(str(workdir))
+  drawing = gallery.Drawing(
+    *('survival', ADDING, '', 'a heading', 'a "caption"'),
+    *(figure.Figure(), ('x',), []),
+  )
+  (svg,) = gallery.write(str(workdir), [drawing], runs)
+  svg.write_text(PLANTED)
+  report.write(str(workdir), 'vanilla')
+  page = _parse(workdir)
+  clean = {'html', 'head', 'meta', 'title', 'style', 'body', 'script', 'img'}
+  clean |= {'h1', 'h2', 'h3', 'p', 'strong', 'nav', 'ul', 'li', 'a', 'section'}
+  clean |= {'dl', 'dt', 'dd', 'div', 'table', 'thead', 'tbody', 'tr', 'th'}
+  clean |= {'td', 'small', 'figure', 'figcaption', 'details', 'summary', 'pre'}
+  assert page.tags <= clean
+  text = (workdir / 'report.html').read_text()
+  assert text.count('http-equiv') == 1 and '127.0.0.1' not in text
+  images = [one for one in page.addresses if one.startswith(_SVG)]
+  assert base64.b64decode(images[-1][len(_SVG) :]).decode() == PLANTED
+  assert not [one for one in page.addresses if ':' in one and one not in images]
 
 
 def test_page_escapes_what_comes_from_the_study(workdir):

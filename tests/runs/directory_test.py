@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import math
 import os
 import pathlib
@@ -383,6 +384,38 @@ def test_what_is_half_overwritten_does_not_count_as_finished(
   assert not results.is_finished(str(tmp_path), 'p')
   _open(tmp_path, mode=OVERWRITE)
   assert set(_snapshot(tmp_path)) == {'.lock', 'study.json', 'populations'}
+
+
+@pytest.mark.parametrize('renamed', range(11))
+def test_what_shows_a_study_does_not_outlive_it_when_overwriting_is_killed(
+  tmp_path, monkeypatch, renamed
+):
+  _open(tmp_path)
+  for folder in ('populations/p', 'figures'):
+    (tmp_path / folder).mkdir()
+  shows = {'report.html', 'compare.csv'}
+  for name in shows:
+    (tmp_path / name).write_text('of what is overwritten')
+  replace, calls = os.replace, itertools.count()
+
+  def killed(*unused):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(
+    os,
+    'replace',
+    lambda one, two: killed() if next(calls) == renamed else replace(one, two),
+  )
+  monkeypatch.setattr(directory.shutil, 'rmtree', killed)
+  with pytest.raises(KeyboardInterrupt):
+    _open(tmp_path, mode=OVERWRITE)
+  there = set(os.listdir(tmp_path))
+  if renamed == 0:  # nothing has happened
+    assert there >= {*shows, 'figures', 'populations'}
+  if renamed == 10:  # the last one: all is put aside
+    assert not results.is_finished(str(tmp_path), 'p')
+  if not results.is_finished(str(tmp_path), 'p'):
+    assert not there & {*shows, 'figures'}
 
 
 def test_another_tool_s_study_is_not_overwritten(tmp_path):

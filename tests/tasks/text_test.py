@@ -366,7 +366,7 @@ def refuse(path, name: str = 'characters', **choices) -> base.SpecError:
 
 def test_files_that_are_no_text_are_refused(tmp_path, monkeypatch):
   assert 'No such file' in refuse(tmp_path / 'missing').rule
-  assert 'Is a directory' in refuse(tmp_path).rule
+  assert 'is a directory' in refuse(tmp_path).rule
   assert 'null byte' in refuse('a\0b').rule
   os.mkfifo(tmp_path / 'pipe')
   assert 'not a regular file' in refuse(tmp_path / 'pipe').rule
