@@ -45,6 +45,59 @@ def interval(
   )
 
 
+def difference(
+  solved: int,
+  runs: int,
+  baseline_solved: int,
+  baseline_runs: int,
+  *,
+  confidence: float = intervals.CONFIDENCE,
+) -> intervals.Interval:
+  """Estimate the difference of two shares of solved runs.
+
+  Newcombe's hybrid of two score intervals (l, u) of the shares p and q:
+
+    p - q - √((p - l_p)² + (u_q - q)²)   to   p - q + √((u_p - p)² + (q - l_q)²)
+
+  Args:
+    solved: number of solved runs.
+    runs: number of runs.
+    baseline_solved: the same of the runs to compare with.
+    baseline_runs: the same of the runs to compare with.
+    confidence: of the interval, two-sided.
+
+  Returns:
+    The difference and its bounds; where a side has no runs all NaN.
+
+  Raises:
+    ValueError: a number of solved runs is not among 0 to that of runs.
+
+  Reference:
+    Newcombe, Statistics in Medicine 17(8), 1998, pages 873-890, method 10.
+  """
+  _check(solved, runs)
+  _check(baseline_solved, baseline_runs)
+  if not runs or not baseline_runs:
+    return intervals.UNKNOWN
+  ours = scipy.stats.binomtest(solved, runs)
+  theirs = scipy.stats.binomtest(baseline_solved, baseline_runs)
+  apart = ours.statistic - theirs.statistic
+  of_ours, of_theirs = (
+    test.proportion_ci(confidence, method='wilson') for test in (ours, theirs)
+  )
+  return intervals.Interval(
+    apart,
+    apart
+    - math.hypot(
+      ours.statistic - of_ours.low, of_theirs.high - theirs.statistic
+    ),
+    apart
+    + math.hypot(
+      of_ours.high - ours.statistic, theirs.statistic - of_theirs.low
+    ),
+  )
+
+
 def fisher(
   solved: int, runs: int, baseline_solved: int, baseline_runs: int
 ) -> float:

@@ -1,5 +1,6 @@
 """Shares of solved runs against SciPy, statsmodels and brute force."""
 
+import itertools
 import math
 
 import numpy as np
@@ -65,3 +66,38 @@ def test_type_1_error_is_below_the_level_and_sides_are_alike():
     assert shares.power(0.2, 0.7, seeds) == pytest.approx(
       shares.power(0.7, 0.2, seeds)
     )
+
+
+def test_the_difference_of_shares_is_newcombes():
+  # 56/70 and 48/80 are an example of his paper.
+  assert shares.difference(56, 70, 48, 80) == pytest.approx(
+    (0.2, 0.0524, 0.3339), abs=5e-5
+  )
+  for ours, theirs in (((5, 56), (0, 29)), ((9, 10), (30, 30))):
+    bounds = proportion.confint_proportions_2indep(
+      *ours, *theirs, compare='diff', method='newcomb'
+    )
+    assert shares.difference(*ours, *theirs)[1:] == pytest.approx(bounds)
+  assert shares.difference(0, 10, 10, 10)[:2] == (-1, -1)
+  assert all(map(math.isnan, shares.difference(0, 0, 1, 1)))
+  with pytest.raises(ValueError, match='solved=2: must be 0 to runs=1'):
+    shares.difference(2, 1, 0, 1)
+
+
+@pytest.mark.parametrize('runs, baseline', [(3, 3), (5, 10), (10, 18)])
+def test_the_difference_covers_about_as_often_as_it_says(runs, baseline):
+  """All outcomes, enumerated: on average over the shares, and at each."""
+  counts = [range(runs + 1), range(baseline + 1)]
+  bounds = np.array(
+    [
+      [shares.difference(a, runs, b, baseline)[1:] for b in counts[1]]
+      for a in counts[0]
+    ]
+  )
+  covered = []
+  for p, q in itertools.product((0.05, 0.3, 0.5, 0.8, 0.95), repeat=2):
+    ours = scipy.stats.binom.pmf(counts[0], runs, p)
+    theirs = scipy.stats.binom.pmf(counts[1], baseline, q)
+    holds = (bounds[..., 0] <= p - q) & (p - q <= bounds[..., 1])
+    covered.append(ours @ holds @ theirs)
+  assert np.mean(covered) > 0.94 and min(covered) > 0.85
