@@ -1,7 +1,8 @@
 """Where results come from: the program and the machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import contextlib
+import hashlib
 import importlib.metadata
 import os
 import pathlib
@@ -10,9 +11,13 @@ import subprocess
 import sys
 from typing import Any
 
+_PACKAGE = pathlib.Path(__file__).parents[1]
+# Of the package, what the numbers of a run depend on.
+_TRAINS = ('cells', 'config', 'models', 'tasks', 'training')
+
 
 def describe() -> dict[str, Any]:
-  """Describe the program and the machine: command, commit, versions, host."""
+  """Describe the program and the machine: command, code, versions, host."""
   changes = _git('status', '--porcelain')
   packages = {}
   for name in ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'lstm-variants'):
@@ -22,12 +27,45 @@ def describe() -> dict[str, Any]:
     'command': _command(sys.orig_argv),
     'commit': _git('rev-parse', 'HEAD'),
     'uncommitted_changes': None if changes is None else bool(changes),
+    'source': source(),
     'python': platform.python_version(),
     'packages': packages,
     'machine': platform.machine(),
     'system': platform.system(),
     'cpus': os.cpu_count(),
   }
+
+
+def source() -> str:
+  """Return a hash of the code that trains, whatever its version says.
+
+  A commit is not known of an installed package, and does not tell what was
+  changed since; a version stays the same for many commits.
+  """
+  digest = hashlib.sha256()
+  for name in _TRAINS:
+    for path in sorted((_PACKAGE / name).rglob('*.py')):
+      digest.update(f'{path.relative_to(_PACKAGE)}\0'.encode())
+      digest.update(path.read_bytes())
+  return digest.hexdigest()[:12]
+
+
+def code(made: Mapping[str, Any]) -> str:
+  """Return in words which code trained, from what `describe` recorded.
+
+  Args:
+    made: contents of a provenance.json; of an older version it has no source,
+      and the commit stands for it.
+  """
+  packages = made.get('packages')
+  version = packages.get('lstm-variants') if isinstance(packages, dict) else ''
+  name = f'lstm-variants {version or "of unknown version"}'
+  if made.get('source'):
+    return f'{name}, source {made["source"]}'
+  if not made.get('commit'):
+    return name
+  changed = ' with changes' if made.get('uncommitted_changes') else ''
+  return f'{name}, commit {str(made["commit"])[:7]}{changed}'
 
 
 def _command(words: Sequence[str]) -> list[str]:

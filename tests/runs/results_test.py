@@ -242,6 +242,39 @@ def test_provenance_without_git_has_no_commit(monkeypatch):
   assert (found['commit'], found['uncommitted_changes']) == (None, None)
 
 
+def test_provenance_tells_code_that_trains_apart_whatever_its_version(
+  tmp_path, monkeypatch
+):
+  for name in ('cells', 'report'):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / 'one.py').write_text('x = 1')
+  monkeypatch.setattr(provenance, '_PACKAGE', tmp_path)
+  first = provenance.source()
+  (tmp_path / 'report' / 'one.py').write_text('x = 2')
+  assert provenance.source() == first
+  (tmp_path / 'cells' / 'one.py').write_text('x = 2')
+  assert provenance.source() != first
+  (tmp_path / 'cells' / 'one.py').write_text('x = 1')
+  assert provenance.source() == first
+  (tmp_path / 'cells' / 'one.py').rename(tmp_path / 'cells' / 'two.py')
+  assert provenance.source() != first
+
+
+@pytest.mark.parametrize(
+  'made, words',
+  [
+    ({'packages': {'lstm-variants': '1.0'}, 'source': 'a'}, '1.0, source a'),
+    (
+      {'packages': {}, 'commit': '0123456789', 'uncommitted_changes': False},
+      'of unknown version, commit 0123456',
+    ),
+    ({'packages': None, 'commit': None}, 'of unknown version'),
+  ],
+)
+def test_code_is_named_from_what_was_recorded_of_it(made, words):
+  assert provenance.code(made) == f'lstm-variants {words}'
+
+
 def test_results_and_reports_are_read_without_jax():
   code = (
     'import sys, lstm_variants.runs.results, lstm_variants.report.write\n'
