@@ -14,8 +14,7 @@ from typing import NamedTuple
 from lstm_variants import children, console
 from lstm_variants.claims import claim, questions
 from lstm_variants.config import builtin
-from lstm_variants.runs import files, results
-from lstm_variants.runs import status as status_lib
+from lstm_variants.runs import files, lock, results
 
 # What tells how a finished study was made.
 STAMP = 'claim.json'
@@ -26,6 +25,8 @@ _STOPPED = 'was stopped before its end, saved; the next time goes on with it'
 _PATIENCE = 60  # seconds
 # Seconds between two looks at a study that is trained.
 _PAUSE = 0.2
+# Seconds until a study that was busy is tried again.
+_RETRY = 10.0
 # Exit status of every run diverged: there are results, and they tell.
 _DIVERGED = 3
 # Of a directory that holds other runs than the config has now.
@@ -174,15 +175,17 @@ def _train(
   Raises:
     StorageError: nothing can be written there.
   """
-  waits_for = ''
+  waits_for, again_at = '', 0.0
   while not stopped() and budget.remaining():
-    holder = status_lib.holder(workdir)
-    if not holder:
+    holder, life = lock.holder(workdir)
+    # What may live elsewhere shows that to the study itself.
+    if life is not lock.Life.LIVES and time.monotonic() >= again_at:
       status, said = _run(wanted, workdir, budget, stopped)
       if status != _BUSY:
         return status, said
-    elif holder != waits_for:
-      waits_for = holder
+      again_at = time.monotonic() + _RETRY
+    elif holder and str(holder) != waits_for:
+      waits_for = str(holder)
       console.note(f'{workdir}: {holder}, trains here; waiting for it')
     time.sleep(_PAUSE)
   return None, f'is trained by {waits_for}' if waits_for else _STOPPED

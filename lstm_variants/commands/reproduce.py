@@ -21,7 +21,7 @@ from lstm_variants import names as names_lib
 from lstm_variants.claims import budget as budget_lib
 from lstm_variants.claims import claim, page
 from lstm_variants.commands import config_file
-from lstm_variants.runs import files
+from lstm_variants.runs import files, lock
 from lstm_variants.training import interrupt
 
 _WORKDIR = flags.DEFINE_string(
@@ -79,7 +79,7 @@ def main() -> None:
   workdir = pathlib.Path(_WORKDIR.value)
   with files.refusals(workdir):
     workdir.mkdir(parents=True, exist_ok=True)
-  with files.lock(workdir, console.warn), interrupt.deferred():
+  with lock.hold(workdir, console.warn), interrupt.deferred():
     outcomes = _test(wanted, workdir)
     every = [
       outcomes.get(name) or budget_lib.read(each, workdir / name)

@@ -12,7 +12,7 @@ from typing import Any
 
 from lstm_variants import console
 from lstm_variants.config import fields
-from lstm_variants.runs import files, record, results
+from lstm_variants.runs import files, lock, record, results
 from lstm_variants.runs.results import WorkdirError
 
 # What a study leaves beside its directory of populations.
@@ -135,7 +135,7 @@ def open_study(
   path = pathlib.Path(workdir)
   with files.refusals(path):
     path.mkdir(parents=True, exist_ok=True)
-  with files.lock(path, console.warn):
+  with lock.hold(path, console.warn):
     # Again: another process may have created or changed it in between.
     check(workdir, runs, mode, study_format.defaults)
     files.remove_aside(path, files.STUDY)
@@ -195,13 +195,14 @@ def _check_place(workdir: str) -> None:
 
 def _is_fresh(path: pathlib.Path) -> bool:
   """Tell whether a directory is empty, except for files of a killed start."""
-  leftovers = {files.LOCK, files.REPORT_LOCK, 'populations', _OUT}
+  leftovers = {files.REPORT_LOCK, 'populations', _OUT}
   names = {
     entry.name
     for entry in path.iterdir()
     if not (
       entry.name.startswith(files.STUDY) and entry.name.endswith(files.ASIDE)
     )
+    and not entry.name.startswith(lock.NAME)
   }
   populations = path / 'populations'
   return names <= leftovers and not (

@@ -1,13 +1,12 @@
-"""Files that are whole or not there, and one writer to a directory.
+"""Files that are whole or not there.
 
 A file is written aside, synced, renamed, and its directory synced (Pillai et
 al., OSDI 2014, tell why each of them). No jax, nothing of ours.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import csv
-import datetime
 import errno
 import fcntl
 import io
@@ -16,7 +15,6 @@ import math
 import os
 import pathlib
 import secrets
-import socket
 import time
 from typing import Any, TextIO
 
@@ -25,7 +23,6 @@ import numpy as np
 from lstm_variants import errors, opening
 
 ASIDE = '.tmp'
-LOCK = '.lock'
 STUDY = 'study.json'
 # Of those who write a report and its figures, while they do.
 REPORT_LOCK = '.report.lock'
@@ -42,8 +39,8 @@ _FORMULA = ('=', '+', '-', '@', '\t', '\r')
 # takes about 2 KiB.
 LARGEST_STUDY = 2**26
 _LARGEST_JSON = 2**22
-# The locks of this process: directory -> the open file.
-_held: dict[pathlib.Path, Any] = {}
+# Where this process may train: `lock` tells.
+held: set[pathlib.Path] = set()
 
 
 class StorageError(errors.Error):
@@ -124,7 +121,7 @@ def refusals(path: pathlib.Path, size: int | None = None) -> Iterator[None]:
     needs = '' if size is None else f' ({size:,} bytes)'
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
       # There is something to go on with where this program trains a study.
-      begun = any((place / STUDY).is_file() for place in _held)
+      begun = any((place / STUDY).is_file() for place in held)
       advice = 'make room, then repeat the command'
       advice += ' with --resume' if begun else ''
     else:
@@ -196,40 +193,6 @@ def jsonable(value: Any) -> Any:
   if isinstance(value, float) and not math.isfinite(value):
     return None
   return value
-
-
-@contextlib.contextmanager
-def lock(
-  directory: pathlib.Path, notice: Callable[[str], None]
-) -> Iterator[None]:
-  """Keep other processes from writing to a directory.
-
-  The system's lock (flock) ends with the process, however that ends. The file
-  tells who has it: host, process, since when. Where the system's lock does not
-  reach, between hosts that share a disk, what the file tells is believed.
-
-  Args:
-    directory: exists.
-    notice: called with a line where the lock of a dead process is taken over.
-
-  Raises:
-    BusyError: another process has it.
-    StorageError: the file cannot be written.
-  """
-  path = directory / LOCK
-  with _open_lock(path) as file:
-    _acquire(file, path)
-    _take_over(file, directory, notice)
-    started = datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds')
-    _held[directory] = file
-    try:
-      with refusals(path):
-        _rewrite(file, f'{socket.gethostname()} {os.getpid()} {started}\n')
-        sync(file)
-      check_lock(directory)
-      yield
-    finally:
-      release_locks()
 
 
 @contextlib.contextmanager
@@ -305,73 +268,6 @@ def _try_lock(file: TextIO, path: pathlib.Path) -> bool:
     except BlockingIOError:
       return False
   return True
-
-
-def check_lock(directory: pathlib.Path) -> None:
-  """Check that the lock of this process still stands in its directory.
-
-  Where the directory was removed and made anew, another process may have it.
-
-  Raises:
-    StorageError: it does not.
-  """
-  file = _held.get(directory)
-  if file is None:
-    return
-  with refusals(directory):
-    same = _is_same(file, directory / LOCK)
-  if not same:
-    raise StorageError(
-      f'{directory}: was removed and made anew while this program trained in it'
-    )
-
-
-def release_locks() -> None:
-  """Give back what this process holds; its end would leave a name behind."""
-  while _held:
-    _, file = _held.popitem()
-    with contextlib.suppress(OSError):
-      os.ftruncate(file.fileno(), 0)
-
-
-def _acquire(file: Any, path: pathlib.Path) -> None:
-  if not _try_lock(file, path):
-    raise BusyError(
-      f'{path.parent}: {_holder(file)} is training here; wait for it, or '
-      f'choose {path.parent}_2'
-    )
-
-
-def _rewrite(file: Any, text: str) -> None:
-  file.seek(0)
-  file.truncate(0)
-  file.write(text)
-
-
-def _take_over(file: Any, directory: pathlib.Path, notice: Any) -> None:
-  """Say from whom, or refuse what a process of another host may still have."""
-  owner = _owner(file)
-  if owner and owner[0] != socket.gethostname():
-    raise BusyError(
-      f'{directory}: {_holder(file)} is training here; if it is not, remove '
-      f'{directory / LOCK}'
-    )
-  if owner:
-    notice(f'{directory}: taken over from {_holder(file)} which has ended')
-
-
-def _holder(file: Any) -> str:
-  if owner := _owner(file):
-    host, process, start = owner
-    return f'process {process} on {host}, since {start},'
-  return 'another process'
-
-
-def _owner(file: Any) -> list[str]:
-  """Return host, process and start from a lock; nothing if it is not one."""
-  file.seek(0)
-  parts = file.read(1000).split()
-  return parts if len(parts) == 3 and parts[1].isdigit() else []
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import datetime
 import os
 import pathlib
-import socket
 import time
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ import numpy as np
 import safetensors
 
 from lstm_variants import opening
-from lstm_variants.runs import files, results
+from lstm_variants.runs import files, lock, results
 
 # Of the end of metrics.jsonl, in which the last rows are; a row is about 200.
 _TAIL = 2**21
@@ -184,33 +183,9 @@ def _saved(folder: pathlib.Path) -> tuple[int | None, float | None]:
 
 
 def holder(directory: pathlib.Path) -> str:
-  """Return who trains in a directory, in words; '' where nobody does.
-
-  The system is not asked for the lock: that would be to take it for a moment,
-  from a program that begins just then. A process that ended without a word is
-  known by its number.
-  """
-  try:
-    with opening.open_file(directory / files.LOCK) as file:
-      owner = file.read(1000).decode(errors='replace').split()
-  except OSError:
-    return ''
-  if len(owner) != 3 or not owner[1].isdigit():
-    return ''
-  host, process, since = owner
-  if host == socket.gethostname() and not _lives(int(process)):
-    return ''
-  return f'process {process} on {host}, since {since}'
-
-
-def _lives(process: int) -> bool:
-  try:
-    os.kill(process, 0)
-  except (ProcessLookupError, OverflowError):
-    return False
-  except PermissionError:
-    pass  # another user's
-  return True
+  """Return who trains in a directory, in words; '' where nobody does."""
+  who, life = lock.holder(directory)
+  return '' if life is lock.Life.ENDED else str(who)
 
 
 def _seconds_left(status: Status) -> float | None:

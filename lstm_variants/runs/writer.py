@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lstm_variants import opening
-from lstm_variants.runs import files, results
+from lstm_variants.runs import files, lock, results
 
 
 class PopulationWriter:
@@ -107,7 +107,7 @@ class PopulationWriter:
 
   def sync(self) -> None:
     """Force metrics.jsonl to the disk, before a checkpoint relies on it."""
-    files.check_lock(self.final.parents[1])
+    lock.check(self.final.parents[1])
     with files.refusals(self.partial / results.METRICS):
       files.sync(self._metrics)
 
@@ -122,7 +122,7 @@ class PopulationWriter:
     Raises:
       StorageError: if something cannot be written.
     """
-    files.check_lock(self.final.parents[1])
+    lock.check(self.final.parents[1])
     rows = b''.join(files.json_line(row) for row in runs)
     files.write(self.partial / 'runs.jsonl', rows)
     arrays = io.BytesIO()

@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from lstm_variants.claims import budget, claim, questions
-from lstm_variants.runs import files, results
+from lstm_variants.runs import files, lock, results
 from tests import conftest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -108,7 +108,7 @@ def test_a_study_that_another_process_trains_is_waited_for(config, tmp_path):
   workdir.mkdir()
   looks = iter(range(9))
   with contextlib.ExitStack() as other:
-    other.enter_context(files.lock(workdir, print))
+    other.enter_context(lock.hold(workdir, print))
     # A signal asks for the end meanwhile: it is not called failed.
     outcome = budget.reproduce(
       asked(config), workdir, budget.Budget(10), lambda: next(looks) == 3
@@ -134,6 +134,7 @@ def test_a_study_whose_lock_was_met_too_late_is_begun_again(
   ends = iter([(5, 'error: busy'), (0, 'results: there')])
   monkeypatch.setattr(budget, '_run', lambda *unused: next(ends))
   monkeypatch.setattr(budget, '_PAUSE', 0)
+  monkeypatch.setattr(budget, '_RETRY', 0)
   assert budget._train(
     asked(config), tmp_path / 'tiny', budget.Budget(10), never
   ) == (0, 'results: there')

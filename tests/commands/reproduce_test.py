@@ -38,7 +38,7 @@ def test_without_time_nothing_is_trained_and_the_page_says_so(fork, tmp_path):
   text = target.read_text()
   assert text.startswith('# Title\n') and text.count('out of budget') > count
   left = {path.name for path in (tmp_path / 'runs').iterdir()}
-  assert left == {'claims.csv', '.lock'}
+  assert left == {'claims.csv'}
 
 
 def test_chosen_claims_leave_the_page_of_all_alone(fork, tmp_path):

@@ -1,19 +1,15 @@
 """A study's directory: what is refused, gone on with, or begun anew."""
 
 import contextlib
-import errno
 import itertools
 import math
 import os
 import pathlib
-import socket
-import subprocess
-import sys
 
 import pytest
 
 from lstm_variants.config import fields as fields_lib
-from lstm_variants.runs import directory, files, record, results
+from lstm_variants.runs import directory, files, lock, record, results
 from lstm_variants.runs.directory import Mode
 
 RESUME, OVERWRITE = Mode.RESUME, Mode.OVERWRITE
@@ -178,7 +174,9 @@ def _nest(fields):
   return {field.partition('.')[2]: value for field, value in fields.items()}
 
 
-@pytest.mark.parametrize('left', [(), ('.lock', 'study.json.tmp')])
+@pytest.mark.parametrize(
+  'left', [(), ('.lock', '.lock.0a1b', 'study.json.tmp')]
+)
 def test_there_must_be_something_to_go_on_with(tmp_path, left):
   for name in left:
     (tmp_path / name).touch()
@@ -212,7 +210,7 @@ def test_a_study_is_removed_where_that_is_asked_for(tmp_path):
   _open(tmp_path, RUNS[:1], 'second', OVERWRITE)
   assert results.read_study(str(tmp_path))['name'] == 'second'
   assert set(_snapshot(tmp_path)) == {
-    *('.lock', 'study.json', 'populations', 'thesis.tex'),
+    *('study.json', 'populations', 'thesis.tex'),
   }
   # A new directory is fine; one without a study is not touched.
   _open(tmp_path / 'new', mode=OVERWRITE)
@@ -240,99 +238,22 @@ def test_a_start_that_was_killed_leaves_a_directory_that_can_be_used(tmp_path):
   assert results.read_study(str(tmp_path))['name']
 
 
-def test_only_one_process_trains_in_a_directory(tmp_path):
-  code = (
-    'import sys, pathlib; from lstm_variants.runs import files\n'
-    'with files.lock(pathlib.Path(sys.argv[1]), print): pass'
-  )
-  command = [sys.executable, '-c', code, str(tmp_path)]
-  with files.lock(tmp_path, print):
-    other = subprocess.run(command, capture_output=True, text=True)
-    assert other.returncode
-    assert f'process {os.getpid()} on {socket.gethostname()}' in other.stderr
-    assert 'is training here' in other.stderr
-  after = subprocess.run(command, capture_output=True, text=True)
-  assert (after.returncode, after.stdout) == (0, '')
-
-
 def test_a_study_that_another_process_began_meanwhile_is_left_alone(
   tmp_path, monkeypatch
 ):
-  lock = files.lock
+  hold = lock.hold
 
   @contextlib.contextmanager
   def late(path, notice):
-    monkeypatch.setattr(files, 'lock', lock)
+    monkeypatch.setattr(lock, 'hold', hold)
     _open(tmp_path, name='theirs')
-    with lock(path, notice):
+    with hold(path, notice):
       yield
 
-  monkeypatch.setattr(files, 'lock', late)
+  monkeypatch.setattr(lock, 'hold', late)
   with pytest.raises(directory.ExistsError):
     _open(tmp_path, name='ours')
   assert results.read_study(str(tmp_path))['name'] == 'theirs'
-
-
-def test_what_a_dead_process_held_is_taken_over_with_a_notice(tmp_path):
-  code = (
-    'import os, sys, pathlib; from lstm_variants.runs import files\n'
-    'with files.lock(pathlib.Path(sys.argv[1]), print):\n'
-    '  os.kill(os.getpid(), 9)'
-  )
-  subprocess.run([sys.executable, '-c', code, str(tmp_path)])
-  notices: list[str] = []
-  with files.lock(tmp_path, notices.append):
-    (notice,) = notices
-    assert 'taken over from process' in notice
-    assert notice.endswith(', which has ended') and ',,' not in notice
-  assert (tmp_path / files.LOCK).read_text() == ''
-  with files.lock(tmp_path, notices.append):
-    assert len(notices) == 1
-
-
-def test_what_a_process_of_another_host_holds_is_left_to_it(tmp_path):
-  held = 'elsewhere 123 2026-01-01T00:00:00+00:00\n'
-  (tmp_path / files.LOCK).write_text(held)
-  with pytest.raises(files.BusyError, match='123 on elsewhere, since 2026'):
-    with files.lock(tmp_path, print):
-      raise AssertionError
-  assert (tmp_path / files.LOCK).read_text() == held
-  assert files.BusyError.exit_status == 5
-
-
-@pytest.mark.parametrize('text', ['', 'x', 'a b c', '\0' * 9])
-def test_a_lock_that_tells_nothing_does_not_matter(tmp_path, text):
-  (tmp_path / files.LOCK).write_text(text)
-  notices: list[str] = []
-  with files.lock(tmp_path, notices.append):
-    assert str(os.getpid()) in (tmp_path / files.LOCK).read_text()
-  assert notices == []
-
-
-def test_an_error_inside_the_lock_is_not_the_lock_s(tmp_path):
-  with pytest.raises(FileNotFoundError):
-    with files.lock(tmp_path, print):
-      open(tmp_path / 'nothing')
-  assert (tmp_path / files.LOCK).read_text() == ''
-
-
-@pytest.mark.parametrize('content', [b'\xff\xfe', b'a\xff 12 now'])
-def test_a_lock_that_is_no_text_does_not_matter(tmp_path, content):
-  (tmp_path / files.LOCK).write_bytes(content)
-  try:
-    with files.lock(tmp_path, print):
-      pass
-  except files.BusyError as error:
-    assert '12' in str(error)  # of another host, as far as one can tell
-
-
-def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
-  (tmp_path / 'victim').write_text('mine')
-  (tmp_path / files.LOCK).symlink_to(tmp_path / 'victim')
-  with pytest.raises(files.StorageError):
-    with files.lock(tmp_path, print):
-      raise AssertionError
-  assert (tmp_path / 'victim').read_text() == 'mine'
 
 
 def test_a_link_beside_a_file_is_not_followed(tmp_path):
@@ -341,28 +262,6 @@ def test_a_link_beside_a_file_is_not_followed(tmp_path):
   files.write(tmp_path / 'file', b'new')
   assert (tmp_path / 'victim').read_text() == 'mine'
   assert (tmp_path / 'file').read_bytes() == b'new'
-
-
-def test_a_lock_that_was_removed_under_its_holder_no_longer_holds(tmp_path):
-  with files.lock(tmp_path, print):
-    files.check_lock(tmp_path)
-    (tmp_path / files.LOCK).unlink()
-    with pytest.raises(files.StorageError, match='No such file'):
-      files.check_lock(tmp_path)
-    (tmp_path / files.LOCK).touch()
-    with pytest.raises(files.StorageError, match='made anew'):
-      files.check_lock(tmp_path)
-  files.check_lock(tmp_path)  # it is not ours: nothing to say
-
-
-def test_only_a_lock_that_is_held_is_called_busy(tmp_path, monkeypatch):
-  def flock(*unused):
-    raise OSError(errno.ENOLCK, 'No locks available')
-
-  monkeypatch.setattr(files.fcntl, 'flock', flock)
-  with pytest.raises(files.StorageError, match='No locks available'):
-    with files.lock(tmp_path, print):
-      raise AssertionError
 
 
 def test_what_is_half_overwritten_does_not_count_as_finished(
@@ -383,7 +282,7 @@ def test_what_is_half_overwritten_does_not_count_as_finished(
       _open(tmp_path, mode=OVERWRITE)
   assert not results.is_finished(str(tmp_path), 'p')
   _open(tmp_path, mode=OVERWRITE)
-  assert set(_snapshot(tmp_path)) == {'.lock', 'study.json', 'populations'}
+  assert set(_snapshot(tmp_path)) == {'study.json', 'populations'}
 
 
 @pytest.mark.parametrize('renamed', range(11))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from lstm_variants import opening
-from lstm_variants.runs import arrays, files
+from lstm_variants.runs import arrays, files, lock
 
 # Kinds of files that no reader may open, wait for, or read to an end.
 HOSTILE = {
@@ -146,16 +146,16 @@ def _locked(directory, patience) -> None:
     pass
 
 
-@pytest.mark.parametrize('lock', [files.LOCK, files.REPORT_LOCK])
-def test_a_pipe_in_place_of_a_lock_is_refused_at_once(tmp_path, lock):
-  os.mkfifo(tmp_path / lock)
+@pytest.mark.parametrize('name', [lock.NAME, files.REPORT_LOCK])
+def test_a_pipe_in_place_of_a_lock_is_refused_at_once(tmp_path, name):
+  os.mkfifo(tmp_path / name)
 
   def take():
     taken = {
-      files.LOCK: lambda: files.lock(tmp_path, print),
+      lock.NAME: lambda: lock.hold(tmp_path, print),
       files.REPORT_LOCK: lambda: files.report_lock(tmp_path),
     }
-    with taken[lock]():
+    with taken[name]():
       pass
 
   error = _in_time(take)
@@ -187,9 +187,9 @@ def test_a_file_may_have_the_longest_name_that_the_system_takes(tmp_path):
 def test_a_full_disk_names_resume_where_there_is_something_to_go_on_with(
   tmp_path, held
 ):
-  lock = files.lock(tmp_path, print) if held else contextlib.nullcontext()
+  holds = lock.hold(tmp_path, print) if held else contextlib.nullcontext()
   (tmp_path / files.STUDY).write_text('{}')
-  with lock, pytest.raises(files.StorageError, match='make room') as info:
+  with holds, pytest.raises(files.StorageError, match='make room') as info:
     with files.refusals(tmp_path):
       raise OSError(28, 'No space left on device')
   assert ('--resume' in str(info.value)) == held

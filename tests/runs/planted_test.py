@@ -15,7 +15,14 @@ import pytest
 from lstm_variants import errors
 from lstm_variants.evidence import gallery
 from lstm_variants.report import write as report
-from lstm_variants.runs import directory, files, outcome, results, status
+from lstm_variants.runs import (
+  directory,
+  files,
+  lock,
+  outcome,
+  results,
+  status,
+)
 from lstm_variants.runs import writer as writer_lib
 from tests.report import study_fixture as fixture
 
@@ -101,7 +108,7 @@ def test_status_waits_for_no_pipe_of_a_population_in_training(copied):
   folder = copied / 'populations' / f'p{results.PARTIAL}'
   (folder / 'checkpoints').mkdir(parents=True)
   for path in (
-    *(folder / results.METRICS, copied / files.LOCK),
+    *(folder / results.METRICS, copied / lock.NAME),
     folder / 'checkpoints' / '000000100.safetensors',
   ):
     path.unlink(missing_ok=True)

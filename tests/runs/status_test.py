@@ -7,7 +7,14 @@ import sys
 
 import pytest
 
-from lstm_variants.runs import checkpoint, directory, files, results, status
+from lstm_variants.runs import (
+  checkpoint,
+  directory,
+  files,
+  lock,
+  results,
+  status,
+)
 from lstm_variants.runs import writer as writer_lib
 from tests import conftest
 
@@ -122,7 +129,7 @@ def test_a_damaged_checkpoint_is_passed_over(workdir):
 
 def test_who_trains_is_told_while_they_live(workdir):
   assert status.read(str(workdir)).holder == ''
-  with files.lock(workdir, print):
+  with lock.hold(workdir, print):
     held = status.read(str(workdir)).holder
   assert held.startswith(f'process {os.getpid()} on ')
   assert status.read(str(workdir)).holder == ''
@@ -188,7 +195,7 @@ def test_a_population_that_compiles_is_not_said_to_be_begun(workdir, tmp_path):
     lines = _status(workdir, tmp_path)
     assert f'interrupted: {before_rows}' in lines
     assert 'not begun: 3 runs' in lines and 'trained by: nobody' in lines
-    with files.lock(workdir, print):
+    with lock.hold(workdir, print):
       lines = _status(workdir, tmp_path)
   compiling = 'next: compiling, or ended before its first row'
   assert f'in training: {compiling}' in lines

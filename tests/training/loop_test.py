@@ -53,7 +53,6 @@ def test_a_study_leaves_the_files_of_its_description(trained):
   assert name.startswith('adding-urnn16-T8_lstm4_')
   assert {str(p.relative_to(workdir)) for p in workdir.rglob('*.*')} == {
     'study.json',
-    '.lock',
     *(
       f'populations/{name}/{file}'
       for file in (
