@@ -5,7 +5,8 @@ order first. An entry remembers which module registered it, so that a run
 directory can name the module that a reader needs (`--import=MODULE`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+import operator
 import re
 import sys
 from typing import Any, TypeVar
@@ -27,13 +28,13 @@ class _Same:
   """Holds a value, and equals what holds the same one."""
 
   def __init__(self, value: Any):
-    self._value = value
+    self.value = value
 
   def __eq__(self, other: object) -> bool:
-    return isinstance(other, _Same) and other._value is self._value
+    return isinstance(other, _Same) and other.value is self.value
 
   def __hash__(self) -> int:
-    return id(self._value)
+    return id(self.value)
 
 
 class Registry(Mapping[str, T]):
@@ -49,6 +50,7 @@ class Registry(Mapping[str, T]):
     self.kind = kind
     self._entries = dict(house)
     self._modules = dict.fromkeys(house, HOUSE)
+    self._known = _Same({})
 
   def register(
     self,
@@ -98,12 +100,19 @@ class Registry(Mapping[str, T]):
     self._modules[name] = module
 
   @property
-  def state(self) -> tuple[tuple[str, '_Same'], ...]:
+  def state(self) -> Hashable:
     """What is registered now, hashable: what is kept by names depends on it.
 
     An entry may be replaced under its name.
     """
-    return tuple((name, _Same(entry)) for name, entry in self._entries.items())
+    known, now = self._known.value, self._entries
+    if (
+      len(known) != len(now)
+      or not all(map(operator.is_, known.values(), now.values()))
+      or list(known) != list(now)
+    ):
+      self._known = _Same(dict(now))
+    return self._known
 
   def module_of(self, name: str) -> str:
     """Return the module that registered an entry; `HOUSE` for the house's."""

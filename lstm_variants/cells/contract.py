@@ -381,8 +381,10 @@ def shapes_of(
   hidden_features: int,
 ) -> Any:
   """Return the shapes and dtypes of what a `Cell.init` makes."""
+  # They are those of any initialisation; this one is traced in a moment.
+  options = Init(recurrent_init='uniform')
   return jax.eval_shape(
-    lambda key: init(key, in_features, hidden_features, settings, Init()),
+    lambda key: init(key, in_features, hidden_features, settings, options),
     jax.eval_shape(jax.random.key, 0),
   )
 

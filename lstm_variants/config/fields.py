@@ -10,6 +10,7 @@ to these. This module imports no jax, and of this package only the rules.
 
 from collections.abc import Iterator, Mapping
 import enum
+import functools
 from typing import Any, NamedTuple
 
 from lstm_variants.config import rules
@@ -537,13 +538,15 @@ ROWS: tuple[Field, ...] = (
   *_OPTIMIZER,
   *_TRAINING,
 )
+_PLAIN = frozenset((bool, int, float, str, type(None)))
 CONDUCT_FIELDS = tuple(row.name for row in ROWS if row.role is CONDUCT)
 
 
 def flatten(config: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
   """Yield the fields of a nested config, by dotted name."""
   for key, value in config.items() if isinstance(config, Mapping) else ():
-    if isinstance(value, Mapping):
+    # To ask a plain value whether it is a mapping takes most of the time.
+    if type(value) not in _PLAIN and isinstance(value, Mapping):
       yield from flatten(value, f'{prefix}{key}.')
     else:
       yield f'{prefix}{key}', value
@@ -553,9 +556,16 @@ def nest(values: Mapping[str, Any]) -> dict[str, Any]:
   """Return dotted fields as a nested config."""
   config: dict[str, Any] = {}
   for name, value in values.items():
-    *parts, last = name.split('.')
+    parts, last = _split(name)
     place = config
     for part in parts:
       place = place.setdefault(part, {})
     place[last] = value
   return config
+
+
+@functools.lru_cache(maxsize=4096)
+def _split(name: str) -> tuple[tuple[str, ...], str]:
+  """Return the sections of a dotted name, and its last part."""
+  *parts, last = name.split('.')
+  return tuple(parts), last

@@ -233,7 +233,8 @@ def from_config(config: Any) -> Run:
   """Check a config and split it into what is static and what is traced.
 
   Args:
-    config: a `ConfigDict` or a nested dict, as `lv.default_config()`.
+    config: a `ConfigDict`, as `lv.default_config()`; or a dict, nested or by
+      dotted name.
 
   Returns:
     A `Run`.

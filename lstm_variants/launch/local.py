@@ -67,9 +67,9 @@ def expand(
     )
   runs, seen = [], {}
   study_format = record.new(schema.defaults())
+  same, changed = len(records) == len(grid), _Changed(config)
   for number, setting in enumerate(grid):
-    same = len(records) == len(grid)
-    run = check(_apply(config, setting), records[number] if same else None)
+    run = check(changed.by(setting), records[number] if same else None)
     key = study_format.hash([run.config])
     if key in seen:
       raise GridError(
@@ -102,7 +102,8 @@ def check(
   except rules.InputError:
     if record is None:
       raise
-    run = settings_lib.from_record(config.to_dict())
+    nested = config if isinstance(config, dict) else config.to_dict()
+    run = settings_lib.from_record(nested)
     if not _is_same(run.config, record):
       raise
   _check_room(run.settings)
@@ -352,35 +353,68 @@ def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:
   }
 
 
-def _apply(
-  config: config_dict.ConfigDict, setting: Any
-) -> config_dict.ConfigDict:
-  if not isinstance(setting, dict):
-    raise GridError(
-      f'get_hyper: {setting!r} is not a setting; use hyper.sweep and the like'
-    )
-  changed = copy.deepcopy(config)
-  changed.lock()
-  known = [field for field, _ in fields.flatten(config.to_dict())]
-  for field, value in setting.items():
-    prefix, _, dotted = str(field).partition('.')
-    if prefix != 'config' or not dotted:
+class _Changed:
+  """A config whose fields are changed by the settings of a grid.
+
+  To copy it for each of them would take most of the time of a large grid: a
+  single copy says whether a value can be taken, and as what.
+  """
+
+  def __init__(self, config: config_dict.ConfigDict):
+    self._config = config
+    self._values = dict(fields.flatten(config.to_dict()))
+    self._copy = self._copied()
+
+  def by(self, setting: Any) -> dict[str, Any]:
+    """Return the fields of the config, dotted, with the values of a setting.
+
+    Raises:
+      GridError: it is no setting, or a field cannot be changed so.
+    """
+    if not isinstance(setting, dict):
       raise GridError(
-        f'get_hyper: {field!r} does not start with "config."; nearest: '
-        f"'config.{field}'"
+        f'get_hyper: {setting!r} is not a setting; use hyper.sweep and the like'
       )
-    if dotted not in known:
-      raise GridError(
-        f'get_hyper: {field}={value!r}: unknown field'
-        + names_lib.field_tail(dotted, known)
-      )
+    changes = {}
+    for field, value in setting.items():
+      prefix, _, dotted = str(field).partition('.')
+      if prefix != 'config' or not dotted:
+        raise GridError(
+          f'get_hyper: {field!r} does not start with "config."; nearest: '
+          f"'config.{field}'"
+        )
+      if dotted not in self._values:
+        raise GridError(
+          f'get_hyper: {field}={value!r}: unknown field'
+          + names_lib.field_tail(dotted, list(self._values))
+        )
+      changes[dotted] = self._taken(field, dotted, value)
+    return {**self._values, **changes}
+
+  def _taken(self, field: Any, dotted: str, value: Any) -> Any:
+    """Return a value as the config takes it, of the type of its field."""
+    *parts, last = dotted.split('.')
+    place = self._copy
+    for part in parts:
+      place = place[part]
+    kind = place.get_type(last)
     try:
-      changed.update_from_flattened_dict({dotted: value})
+      place[last] = value
     except (KeyError, AttributeError, TypeError, ValueError) as error:
       raise GridError(
         f'get_hyper: {field}={value!r}: {_one_line(error)}'
       ) from error
-  return changed
+    taken = place[last]
+    if (
+      isinstance(taken, config_dict.ConfigDict) or place.get_type(last) != kind
+    ):
+      self._copy = self._copied()  # it would take other values than before
+    return taken
+
+  def _copied(self) -> config_dict.ConfigDict:
+    copied = copy.deepcopy(self._config)
+    copied.lock()
+    return copied
 
 
 def _one_line(error: Exception) -> str:

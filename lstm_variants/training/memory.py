@@ -227,11 +227,25 @@ def _states_a_unit(settings: Settings) -> int:
   sizes = settings.architecture
   cell = cells.CELLS[sizes.cell]
   chosen = lstm.Toggles() if cell.toggled else _settings_of(settings)
-  carry = jax.eval_shape(
-    lambda: cell.init_carry(chosen, (1,), sizes.hidden_features, jnp.float32)
-  )
-  numbers = sum(leaf.size for leaf in jax.tree.leaves(carry))
+  numbers = _carry_size(cell, chosen, sizes.hidden_features)
   return -(-numbers // sizes.hidden_features)
+
+
+@functools.lru_cache(maxsize=4096)
+def _carry_size(cell: contract.Cell, chosen: Any, width: int) -> int:
+  """Return how many numbers the state of a layer has, of one sequence."""
+  carry = jax.eval_shape(
+    lambda: cell.init_carry(chosen, (1,), width, jnp.float32)
+  )
+  return sum(leaf.size for leaf in jax.tree.leaves(carry))
+
+
+@functools.lru_cache(maxsize=4096)
+def _layer_weights(
+  cell: contract.Cell, chosen: Any, features: int, width: int
+) -> int:
+  """Return the parameters of one layer, by their shapes."""
+  return cell.count_params(chosen, features, width)
 
 
 def _settings_of(settings: Settings) -> Any:
@@ -250,15 +264,15 @@ def _cell_weights(settings: Settings) -> int:
   if cell.toggled:
     return 0
   chosen = _settings_of(settings)
+  first = sizes.embedding_features or sizes.in_features
   above = width * (1 + sizes.bidirectional)
+  inputs = [first, *(above for _ in range(sizes.num_layers - 1))]
   try:
-    first, upper = (
-      cell.count_params(chosen, features, width)
-      for features in (sizes.embedding_features or sizes.in_features, above)
+    return sum(
+      _layer_weights(cell, chosen, features, width) for features in inputs
     )
   except contract.SettingError:
     return 0
-  return first + (sizes.num_layers - 1) * upper
 
 
 def _kept_a_unit(settings: Settings) -> int:

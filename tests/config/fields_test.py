@@ -272,3 +272,9 @@ def test_a_number_above_zero_switches_its_part_of_the_program_on():
       row.switch
     ]
     assert getattr(on, row.switch) is True
+
+
+@pytest.mark.parametrize('precision', ['float32', 'float64'])
+def test_every_default_keeps_its_rule_so_that_it_need_not_be_checked(precision):
+  for name, row in schema.table().items():
+    row.rule.check(name, row.default, precision)
