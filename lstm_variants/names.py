@@ -329,6 +329,7 @@ SYNONYMS: dict[str, str] = {
     'limit_val_batches test_size'
   ),
   'training.evaluation_seed': 'eval_seed val_seed',
+  'training.success_interval': 'success_every check_success_every',
   'training.save_interval': (
     'save_every save_steps save_freq checkpoint_every checkpoint_interval '
     'ckpt_interval every_n_train_steps'

@@ -473,7 +473,18 @@ _TRAINING = (
     True,
     Boolean(),
     PROGRAM,
-    "Stop once every run of the population has met the task's rule of success.",
+    "Stop once every run of the population has met the task's rule of success; "
+    'no effect where the rule is but a mark on the way (characters, words, '
+    'forecasting, digits) or there is none.',
+  ),
+  Field(
+    'training.success_interval',
+    0,
+    Integer(0, 10**9),
+    CONDUCT,
+    'Success on held-out data is judged at evaluations; and every so many '
+    'updates between them, of a run whose training batches since then meet the '
+    'rule on average. 0: at evaluations alone.',
   ),
   Field(
     'training.patience',

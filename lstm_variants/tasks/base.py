@@ -39,6 +39,18 @@ class Mean(NamedTuple):
   weight: jax.Array
 
 
+def means(measured: Mapping[str, Mean]) -> dict[str, jax.Array]:
+  """Return the value of each metric, over all batches that were measured.
+
+  Args:
+    measured: metric -> its `Mean`, whose leaves may have an axis of batches.
+  """
+  return {
+    name: jnp.sum(mean.total) / jnp.sum(mean.weight)
+    for name, mean in measured.items()
+  }
+
+
 class Features(NamedTuple):
   """What the last axis of inputs or outputs stands for.
 
@@ -81,17 +93,22 @@ def _named(names: tuple[str | int, ...]) -> tuple[str, ...]:
 class HeldOut(NamedTuple):
   """Success: `metric` on the held-out set is below `below`.
 
-  Judged at every evaluation; the first that meets it counts.
+  Judged at every evaluation, and every `training.success_interval` updates in
+  between; the first time that it is met counts.
 
   Attributes:
     metric: of the task's metrics.
     below: its limit.
     also: further metrics and their limits, to be met at the same time.
+    solves: whether a run that meets it has solved the task, so that training
+      may stop (`training.stop_when_solved`). False: it is a mark on the way,
+      such as being better than a simple predictor, and training goes on.
   """
 
   metric: str
   below: float
   also: tuple[tuple[str, float], ...] = ()
+  solves: bool = True
 
   @property
   def limits(self) -> tuple[tuple[str, float], ...]:
@@ -100,7 +117,8 @@ class HeldOut(NamedTuple):
 
   def __str__(self) -> str:
     limits = (f'{metric} below {below:.4g}' for metric, below in self.limits)
-    return f'held-out {" and ".join(limits)}'
+    rule = f'held-out {" and ".join(limits)}'
+    return rule if self.solves else f'{rule} (a mark: training goes on)'
 
 
 class LastSequences(NamedTuple):
@@ -130,6 +148,11 @@ class Unjudged(NamedTuple):
 
   def __str__(self) -> str:
     return 'no rule'
+
+
+def stops_training(success: HeldOut | LastSequences | Unjudged) -> bool:
+  """Tell whether a run that meets a rule has nothing left to be trained for."""
+  return not isinstance(success, HeldOut) or success.solves
 
 
 def no_errors(outputs: jax.Array, batch: Batch) -> jax.Array:

@@ -255,7 +255,7 @@ def build(spec: base.Spec, dialect: str) -> base.Task:
     measure=functools.partial(measure, scale=series.scale),
     sequence_errors=measures.absolute_errors,
     baselines=best,
-    success=base.HeldOut('loss', best['loss']),
+    success=base.HeldOut('loss', best['loss'], solves=False),
     summary=f'the next {following} of a series of measured numbers',
     reference='Hyndman & Athanasopoulos, Forecasting, 3rd ed. 2021, chapter 5',
     variation=series.fingerprint,

@@ -14,6 +14,7 @@ from lstm_variants.config import populations
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import checkpoint, provenance, results
 from lstm_variants.runs import writer as writer_lib
+from lstm_variants.tasks import base
 from lstm_variants.training import given as given_lib
 from lstm_variants.training import (
   interrupt,
@@ -288,7 +289,7 @@ def _to_host(tree: Any, size: int) -> Any:
 def _is_decided(settings: settings_lib.Settings, status: _State) -> bool:
   """Tell whether no run can change its outcome by further updates."""
   decided = status.diverged_at >= 0
-  if settings.stop_when_solved:
+  if settings.stop_when_solved and base.stops_training(settings.task.success):
     decided = decided | (status.solved_at >= 0)
   return bool(np.all(decided))
 

@@ -17,9 +17,8 @@ import numpy as np
 from lstm_variants.cells import lstm, toggles
 from lstm_variants.config import rules
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.training import compiling, step
+from lstm_variants.training import chunk, compiling, step
 
-AXIS = 'population'
 # From this width on a run is faster with its batch shared by CPU devices.
 _WIDE = 64
 
@@ -99,9 +98,9 @@ def compile_population(
   """
   check_devices(settings)
   mesh = _make_mesh(settings, len(runs))
-  padding = -len(runs) % mesh.shape[AXIS]
+  padding = -len(runs) % mesh.shape[step.POPULATION]
   static, stacked = stack([*runs, *[runs[-1]] * padding])
-  sharding = jax.NamedSharding(mesh, PartitionSpec(AXIS))
+  sharding = jax.NamedSharding(mesh, PartitionSpec(step.POPULATION))
   started = time.monotonic()
   # The states come from the host: to spread an array from one device over many,
   # jax would compile a program for every shape.
@@ -135,18 +134,23 @@ def _compile_chunk(
   a batch is in `step`.
   """
 
-  def advance(hyperparams, state, updates):
-    return run_chunk(settings, merge(static, hyperparams), state, updates)
+  def advance(hyperparams, state, start, updates):
+    merged = merge(static, hyperparams)
+    return chunk.run_chunk(settings, merged, state, start, updates)
 
-  chunk = jax.shard_map(
+  program = jax.shard_map(
     functools.partial(_over_runs, advance, settings.lanes),
     mesh=mesh,
-    in_specs=(PartitionSpec(AXIS), PartitionSpec(AXIS), PartitionSpec()),
-    out_specs=PartitionSpec(AXIS),
+    in_specs=(
+      PartitionSpec(step.POPULATION),
+      PartitionSpec(step.POPULATION),
+      PartitionSpec(),
+    ),
+    out_specs=PartitionSpec(step.POPULATION),
     check_vma=False,
   )
   return (
-    jax.jit(chunk, donate_argnums=1, compiler_options=compiling.options())
+    jax.jit(program, donate_argnums=1, compiler_options=compiling.options())
     .lower(stacked, state, jnp.int32(0))
     .compile()
   )
@@ -207,7 +211,7 @@ def _make_mesh(settings: settings_lib.Settings, runs: int) -> jax.sharding.Mesh:
   rows = min(runs, len(devices) // settings.batch_devices)
   return jax.make_mesh(
     (rows, settings.batch_devices),
-    (AXIS, step.BATCH),
+    (step.POPULATION, step.BATCH),
     axis_types=(jax.sharding.AxisType.Auto,) * 2,
     devices=devices[: rows * settings.batch_devices],
   )
@@ -229,26 +233,31 @@ def _over_runs(advance: Any, lanes: int, hyperparams, state, updates):
   itself, and an accelerator takes all of them as one batch.
 
   Args:
-    advance: `(hyperparams, state, updates) -> (state, record)` of one run.
+    advance: `(hyperparams, state, start, updates) -> (state, record)` of one
+      run, where `start` is the number of updates done.
     lanes: how many runs are vectorized by `vmap`; 0: as the device needs it.
     hyperparams: the hyper-parameters, every leaf `[runs]`.
     state: the states, every leaf `[runs, ...]`.
     updates: the number of updates, a traced integer.
   """
   count = state.update.shape[0]
+  # The same of all runs; as a number of its own it has no axis of theirs.
+  start = state.update[0]
   lanes = lanes or (1 if jax.default_backend() == 'cpu' else count)
   if lanes >= count > 1:
-    return jax.vmap(advance, in_axes=(0, 0, None))(hyperparams, state, updates)
+    return jax.vmap(advance, in_axes=(0, 0, None, None))(
+      hyperparams, state, start, updates
+    )
   if lanes == 1:
     advance = functools.partial(_branch, advance)
   return jax.lax.map(
-    lambda run: advance(run[0], run[1], updates),
+    lambda run: advance(run[0], run[1], start, updates),
     (hyperparams, state),
     batch_size=None if lanes == 1 else lanes,
   )
 
 
-def _branch(advance: Any, hyperparams, state, updates):
+def _branch(advance: Any, hyperparams, state, start, updates):
   """Advance one run, with the product of gate recurrence only if it has that.
 
   If the toggle `gate_recurrence` differs between runs, the program has a branch
@@ -256,11 +265,11 @@ def _branch(advance: Any, hyperparams, state, updates):
   """
   traced = hyperparams.toggles
   if traced is None or traced.gate_recurrence is None:
-    return advance(hyperparams, state, updates)
+    return advance(hyperparams, state, start, updates)
 
   def with_recurrence(on):
     known = hyperparams._replace(toggles=traced._replace(gate_recurrence=on))
-    return lambda: advance(known, state, updates)
+    return lambda: advance(known, state, start, updates)
 
   return jax.lax.cond(
     traced.gate_recurrence, with_recurrence(True), with_recurrence(False)
@@ -284,40 +293,3 @@ def merge(
     return hyperparams._replace(toggles=static)
   joined = toggles.join(static, hyperparams.toggles)
   return hyperparams._replace(toggles=joined)
-
-
-def run_chunk(
-  settings: settings_lib.Settings,
-  hyperparams: settings_lib.Hyperparams,
-  state: step.State,
-  updates: jax.Array,
-) -> tuple[step.State, dict[str, jax.Array]]:
-  """Make `updates` updates of one run, then evaluate it.
-
-  Args:
-    settings: the run's settings, static.
-    hyperparams: the run's hyper-parameters.
-    state: the state before the chunk.
-    updates: the number of updates, a traced integer; 0 only evaluates.
-
-  Returns:
-    The state after the chunk; and its record: the means of the training loss
-    and of the gradient norm over the chunk (NaN without an update), and the
-    metrics on the held-out set.
-  """
-
-  def body(_, carry):
-    state, totals = carry
-    state, new = step.train_step(settings, hyperparams, state)
-    return state, jax.tree.map(jnp.add, totals, new)
-
-  zero = jnp.float32(0)
-  dtype = jnp.promote_types(jnp.dtype(settings.dtype), jnp.float32)
-  totals = step.Totals(zero.astype(dtype), zero, zero)
-  state, totals = jax.lax.fori_loop(0, updates, body, (state, totals))
-  state, metrics = step.evaluate(settings, hyperparams, state)
-  return state, {
-    'train_loss': totals.loss / totals.updates,
-    'grad_norm': totals.grad_norm / totals.updates,
-    **metrics,
-  }

@@ -19,8 +19,9 @@ from lstm_variants.training import success as success_lib
 
 # Streams of random numbers derived from one seed.
 PARAMS, DATA, HELD_OUT, NOISE, INPUT_NOISE, DROPOUT = range(6)
-# The mesh axis of the devices that share a batch, if there are several.
-BATCH = 'batch'
+# The axes of the mesh of devices: along the first the runs are spread, those
+# along the second share a batch.
+POPULATION, BATCH = 'population', 'batch'
 
 
 class State(NamedTuple):
@@ -53,6 +54,19 @@ class Totals(NamedTuple):
   loss: jax.Array
   grad_norm: jax.Array
   updates: jax.Array
+
+
+class Judged(NamedTuple):
+  """What is seen of success in the batch, or batches, of an update.
+
+  Attributes:
+    errors: of the sequences, `[sequences]`.
+    metrics: those that a rule on held-out data limits, in its order,
+      `[limits]`; `[0]` where nobody asks (`is_watched`).
+  """
+
+  errors: jax.Array
+  metrics: jax.Array
 
 
 def make_optimizer(
@@ -133,6 +147,16 @@ def train_step(
   hyperparams: settings_lib.Hyperparams,
   state: State,
 ) -> tuple[State, Totals]:
+  """Make one update; see `watched_step`."""
+  state, totals, _ = watched_step(settings, hyperparams, state)
+  return state, totals
+
+
+def watched_step(
+  settings: settings_lib.Settings,
+  hyperparams: settings_lib.Hyperparams,
+  state: State,
+) -> tuple[State, Totals, jax.Array]:
   """Make one update; its batches are a pure function of (seed, update).
 
   If the loss or a new parameter is not finite, the run has diverged: it keeps
@@ -144,11 +168,12 @@ def train_step(
     state: the state before the update.
 
   Returns:
-    The state after the update; and its loss, its gradient norm before clipping
-    and the count 1, all 0 if the run has diverged.
+    The state after the update; its loss, its gradient norm before clipping and
+    the count 1, all 0 if the run has diverged; and `Judged.metrics` of its
+    batch, before the update.
   """
   task = settings.task
-  loss, errors, grads = _gradient(settings, hyperparams, state)
+  loss, judged, grads = _gradient(settings, hyperparams, state)
   changes, opt_state = make_optimizer(settings, hyperparams).update(
     grads, state.opt_state, state.params
   )
@@ -158,7 +183,7 @@ def train_step(
   healthy = active & jnp.isfinite(loss) & _all_finite(params)
   params, opt_state, recent = jax.tree.map(
     lambda new, old: jnp.where(healthy, new, old),
-    (params, opt_state, success_lib.push(state.recent, errors)),
+    (params, opt_state, success_lib.push(state.recent, judged.errors)),
     (state.params, state.opt_state, state.recent),
   )
   update = state.update + 1
@@ -176,7 +201,13 @@ def train_step(
   totals = Totals(
     *(jnp.where(healthy, x, 0.0) for x in (loss, grad_norm, jnp.float32(1)))
   )
-  return state, totals
+  return state, totals, judged.metrics
+
+
+def is_watched(settings: settings_lib.Settings) -> bool:
+  """Tell whether success is looked for between the evaluations."""
+  held_out = isinstance(settings.task.success, base.HeldOut)
+  return settings.success_interval > 0 and held_out
 
 
 def evaluate(
@@ -204,15 +235,15 @@ def evaluate(
     outputs = _outputs(settings, hyperparams, state.params, batch, None)
     return task.measure(_gather(settings, outputs), batch)
 
-  means = jax.lax.map(measure, jnp.arange(settings.evaluation_batches))
-  metrics = {
-    name: jnp.sum(mean.total) / jnp.sum(mean.weight)
-    for name, mean in means.items()
-  }
+  metrics = base.means(
+    jax.lax.map(measure, jnp.arange(settings.evaluation_batches))
+  )
   success = task.success
   if isinstance(success, base.HeldOut):
-    below = jnp.stack([metrics[name] < limit for name, limit in success.limits])
-    reached = jnp.all(below) & (state.diverged_at < 0)
+    below = success_lib.is_within(
+      success, success_lib.limited(success, metrics)
+    )
+    reached = below & (state.diverged_at < 0)
     state = state._replace(
       solved_at=success_lib.first(state.solved_at, reached, state.update)
     )
@@ -223,8 +254,8 @@ def _gradient(
   settings: settings_lib.Settings,
   hyperparams: settings_lib.Hyperparams,
   state: State,
-) -> tuple[jax.Array, jax.Array, Any]:
-  """Return loss, errors of the sequences, and gradient of an update.
+) -> tuple[jax.Array, Judged, Any]:
+  """Return loss, what is seen of success, and gradient of an update.
 
   With `optimizer.accumulation` = k the loss and the gradient are means over k
   batches; those of update u are the batches k u … k u + k − 1 of the run.
@@ -233,20 +264,21 @@ def _gradient(
   if count == 1:
     return _batch_gradient(settings, hyperparams, state.params, state.update)
 
-  def add(total: Any, number: jax.Array) -> tuple[Any, jax.Array]:
-    loss, errors, grads = _batch_gradient(
+  def add(total: Any, number: jax.Array) -> tuple[Any, Any]:
+    loss, judged, grads = _batch_gradient(
       settings, hyperparams, state.params, number
     )
-    return jax.tree.map(jnp.add, total, (loss, grads)), errors
+    return jax.tree.map(jnp.add, total, (loss, grads)), judged
 
   dtype = jnp.promote_types(settings.dtype, jnp.float32)
   zero = jnp.zeros((), dtype), jax.tree.map(jnp.zeros_like, state.params)
   numbers = state.update.astype(jnp.uint32) * count
-  total, errors = jax.lax.scan(
+  total, judged = jax.lax.scan(
     add, zero, numbers + jnp.arange(count, dtype=jnp.uint32)
   )
   loss, grads = jax.tree.map(lambda leaf: leaf / count, total)
-  return loss, errors.reshape(-1), grads
+  joined = Judged(judged.errors.reshape(-1), jnp.mean(judged.metrics, axis=0))
+  return loss, joined, grads
 
 
 def _batch_gradient(
@@ -254,8 +286,8 @@ def _batch_gradient(
   hyperparams: settings_lib.Hyperparams,
   params: Any,
   number: jax.Array,
-) -> tuple[jax.Array, jax.Array, Any]:
-  """Draw a batch, and return its loss, errors of the sequences, and gradient.
+) -> tuple[jax.Array, Judged, Any]:
+  """Draw a batch; return its loss, what is seen of success, and gradient.
 
   Args:
     settings: the run's settings, static.
@@ -289,7 +321,7 @@ def _disturb(
 
 
 def _differentiate(settings, hyperparams, params, batch: base.Batch, number):
-  """Return loss, errors of the sequences, and gradient of a batch.
+  """Return loss, what is seen of success, and gradient of a batch.
 
   If several devices share the batch, each unrolls the model over its part, all
   of them compute the loss of the whole batch, and their gradients are added.
@@ -298,7 +330,13 @@ def _differentiate(settings, hyperparams, params, batch: base.Batch, number):
   task = settings.task
 
   def loss_fn(outputs):
-    return task.loss(outputs, batch), task.sequence_errors(outputs, batch)
+    metrics = jnp.zeros(0)
+    if is_watched(settings):
+      metrics = success_lib.limited(
+        task.success, base.means(task.measure(outputs, batch))
+      )
+    errors = task.sequence_errors(outputs, batch)
+    return task.loss(outputs, batch), Judged(errors, metrics)
 
   part, pull_back = jax.vjp(
     lambda params: _outputs(settings, hyperparams, params, batch, number),
@@ -306,7 +344,7 @@ def _differentiate(settings, hyperparams, params, batch: base.Batch, number):
   )
   outputs = _gather(settings, part)
   loss_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
-  (loss, errors), output_grads = loss_and_grad(outputs)
+  (loss, judged), output_grads = loss_and_grad(outputs)
   (grads,) = pull_back(_part(settings, output_grads))
   if settings.batch_devices > 1:
     grads = jax.lax.psum(grads, BATCH)
@@ -320,7 +358,7 @@ def _differentiate(settings, hyperparams, params, batch: base.Batch, number):
     )
     weight = hyperparams.gradient_penalty
     grads = jax.tree.map(lambda g, p: g + weight * p, grads, penalty_grads)
-  return loss, errors, grads
+  return loss, judged, grads
 
 
 def _outputs(

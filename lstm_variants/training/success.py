@@ -1,9 +1,24 @@
-"""Success as it is judged on the stream of training sequences."""
+"""Success: whether metrics or the stream of training sequences meet a rule."""
+
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 
 from lstm_variants.tasks import base
+
+
+def limited(
+  success: base.HeldOut, metrics: Mapping[str, jax.Array]
+) -> jax.Array:
+  """Return the metrics that a rule limits, in its order, `[limits]`."""
+  return jnp.stack([metrics[name] for name, _ in success.limits])
+
+
+def is_within(success: base.HeldOut, metrics: jax.Array) -> jax.Array:
+  """Tell whether all of `limited` are below their limits."""
+  limits = [limit for _, limit in success.limits]
+  return jnp.all(metrics < jnp.asarray(limits, metrics.dtype))
 
 
 def push(recent: jax.Array | None, errors: jax.Array) -> jax.Array | None:

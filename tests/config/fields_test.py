@@ -78,6 +78,7 @@ GOLDEN: dict[str, tuple[Any, str, str]] = {
   'training.input_noise': (0.0, 'at least 0', 'run'),
   'training.start': ('', 'text', 'program'),
   'training.stop_when_solved': (True, 'true or false', 'program'),
+  'training.success_interval': (0, '0 to 1,000,000,000', 'conduct'),
   'training.patience': (0, '0 to 1,000,000,000', 'conduct'),
   'training.save_interval': (1000, '0 to 1,000,000,000', 'conduct'),
   'training.save_minutes': (5.0, 'at least 0', 'conduct'),

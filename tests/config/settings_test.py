@@ -386,6 +386,7 @@ OTHERS = {
   'training.lanes': (3, {}),
   'training.batch_devices': (2, {'training.batch_size': 4}),
   'training.stop_when_solved': (False, {}),
+  'training.success_interval': (7, {}),
   'training.patience': (7, {}),
   'training.start': ('f' * 64, {}),
   'training.save_interval': (7, {}),

@@ -163,7 +163,9 @@ def test_both_parts_have_the_same_label_chance_and_rule():
   for part in parts:
     assert part.label == f'permuted_digits-sklearn-T64-{name}'
     assert part.baselines == parts[0].baselines
-    assert str(part.success) == 'held-out wrong below 0.2'
+    assert str(part.success) == (
+      'held-out wrong below 0.2 (a mark: training goes on)'
+    )
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -1,5 +1,6 @@
 """The host's side: what a study leaves, when it stops, what it shows."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 from lstm_variants import models
-from lstm_variants.config import populations, settings
+from lstm_variants.config import populations, settings, task_fields
 from lstm_variants.launch import local
 from lstm_variants.runs import directory, files, results
+from lstm_variants.tasks import base
 from lstm_variants.training import progress, states, step, watching
 from tests.training import scripted
 
@@ -228,6 +230,24 @@ def test_training_goes_on_when_it_is_told_to(train, monkeypatch):
   assert script.chunks == [0, 8, 8, 4]
   rows = results.read_runs(workdir)
   assert [row['sequences_to_success'] for row in rows] == [12, 20]
+
+
+def test_a_rule_that_is_but_a_mark_on_the_way_stops_nothing(train, monkeypatch):
+  mark = base.HeldOut('loss', 0.1, solves=False)
+  task = property(
+    lambda self: dataclasses.replace(
+      task_fields.make_task(self.task_fields._asdict(), held_out=False),
+      success=mark,
+    )
+  )
+  monkeypatch.setattr(settings.Settings, 'task', task)
+  script = scripted.Script(monkeypatch, [3, 5])
+  workdir = train({'training.updates': 20})
+  assert script.chunks == [0, 8, 8, 4]
+  # When it was reached is told as before.
+  rows = results.read_runs(workdir)
+  assert [row['sequences_to_success'] for row in rows] == [12, 20]
+  assert str(mark) == 'held-out loss below 0.1 (a mark: training goes on)'
 
 
 def test_one_unsolved_run_keeps_training_going(train, monkeypatch):
