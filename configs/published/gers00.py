@@ -17,6 +17,7 @@ EXPERIMENTS = {
       'training.batch_size': 16,
       'training.updates': 3000,
       'training.evaluation_interval': 200,
+      'training.success_interval': 10,
       'training.evaluation_batches': 4,
     },
     [{'model.variant': 'np'}, {'model.variant': 'lstm_1997'}],

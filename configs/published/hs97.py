@@ -21,6 +21,7 @@ _ONLINE = {
   'optimizer.clip_norm': math.inf,
   'training.batch_size': 1,
   'training.evaluation_interval': 1000,
+  'training.success_interval': 100,
   'training.evaluation_batches': 256,
   'training.save_interval': 20_000,
   # Ten networks of a few cells step together as fast as one.

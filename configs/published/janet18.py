@@ -14,6 +14,7 @@ EXPERIMENTS = {
       'optimizer.clip_norm': 5.0,
       'training.batch_size': 50,
       'training.updates': 2000,
+      'training.success_interval': 10,
       'training.evaluation_batches': 16,
     },
     _MODELS,

@@ -10,6 +10,7 @@ EXPERIMENTS = {
       'task.length': 50,
       'optimizer.learning_rate': 5e-3,
       'training.updates': 3000,
+      'training.success_interval': 10,
       'training.evaluation_batches': 16,
     },
     [

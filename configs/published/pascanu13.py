@@ -18,6 +18,7 @@ EXPERIMENTS = {
       'training.batch_size': 20,
       'training.updates': 20_000,
       'training.evaluation_interval': 1000,
+      'training.success_interval': 50,
       'training.evaluation_batches': 50,
     },
     [

@@ -1,26 +1,32 @@
 """Trains the studies of claims, as far as a budget of minutes goes.
 
 Each study is trained by the command that its claim names, in a process of its
-own. What does not end in time is saved and gone on with the next time.
+own, which ends with this one. What does not end in time is saved and gone on
+with the next time; a study that another process trains is waited for.
+
+That a study was run is one thing, what its runs say of the claim another:
+`State` and `claim.Verdict`. Runs of another version of the code are judged as
+any others; each outcome tells which code trained it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import enum
 import hashlib
 import pathlib
 import subprocess
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lstm_variants import children, console
-from lstm_variants.claims import claim, questions
+from lstm_variants.claims import claim
 from lstm_variants.config import builtin
-from lstm_variants.runs import files, lock, results
+from lstm_variants.runs import files, lock, provenance, results
 
 # What tells how a finished study was made.
 STAMP = 'claim.json'
 # What the configs of papers begin with.
 _BELOW = pathlib.Path(builtin.__file__).with_name('experiment.py')
-_STOPPED = 'was stopped before its end, saved; the next time goes on with it'
+_STOPPED = 'saved; the next time goes on with it'
 # Of the end of a study that a signal asked for: its chunk of updates.
 _PATIENCE = 60  # seconds
 # Seconds between two looks at a study that is trained.
@@ -35,26 +41,46 @@ _OTHER = 4
 _BUSY = 5
 
 
+class State(enum.Enum):
+  """How far the study of a claim is."""
+
+  JUDGED = 'judged'
+  NOT_RUN = 'not run yet'
+  STOPPED = 'stopped before its end'
+  FAILED = 'failed'
+
+
 class Outcome(NamedTuple):
   """What became of a claim.
 
   Attributes:
     of: the claim.
-    verdict: of our runs.
-    findings: what they say; none without a finished study.
+    state: of its study.
+    verdict: of our runs; None without a finished study.
+    findings: what they say.
     runs: that were judged.
+    sequences: that the longest of them was trained on.
     minutes: that their training took, compilation included.
-    why: of a verdict that is not about runs.
+    code: that trained them, in words.
+    why: of a state without a verdict.
     status: that the training ended with, of a claim that failed.
   """
 
   of: claim.Claim
-  verdict: claim.Verdict
+  state: State
+  verdict: claim.Verdict | None = None
   findings: Sequence[claim.Finding] = ()
   runs: int = 0
+  sequences: int = 0
   minutes: float = 0.0
+  code: str = ''
   why: str = ''
   status: int = 0
+
+  @property
+  def word(self) -> str:
+    """The verdict, or how far the study is."""
+    return self.state.value if self.verdict is None else self.verdict.value
 
 
 class Budget:
@@ -88,21 +114,21 @@ def reproduce(
   Raises:
     StorageError: nothing can be written there.
   """
-  if not is_finished(wanted, workdir):
+  if budget.remaining() and not is_finished(wanted, workdir):
     begun = (workdir / 'study.json').is_file()
     if budget.remaining() < (1 if begun else 60 * wanted.minutes):
       why = (
         f'takes about {wanted.minutes:g} minutes on two cores, '
         f'{budget.remaining() / 60:.1f} are left'
       )
-      return Outcome(wanted, claim.Verdict.OUT_OF_BUDGET, why=why)
+      return Outcome(wanted, State.NOT_RUN, why=why)
     status, said = _train(wanted, workdir, budget, stopped)
     if status is None:
-      return Outcome(wanted, claim.Verdict.OUT_OF_BUDGET, why=said)
+      return Outcome(wanted, State.STOPPED, why=said)
     if status == _OTHER:
       said = f'{said}; or remove {workdir} to train anew'
     if status not in (0, _DIVERGED):
-      return Outcome(wanted, claim.Verdict.FAILED, why=said, status=status)
+      return Outcome(wanted, State.FAILED, why=said, status=status)
     files.write_json(workdir / STAMP, _stamp(wanted))
   return read(wanted, workdir)
 
@@ -118,24 +144,37 @@ def read(wanted: claim.Claim, workdir: pathlib.Path) -> Outcome:
     The outcome; FAILED, with the reason, where a finished study cannot be read.
   """
   if not is_finished(wanted, workdir):
-    return Outcome(wanted, claim.Verdict.NOT_RUN, why='not run to its end yet')
+    begun = (workdir / 'study.json').is_file()
+    why = 'begun, not run to its end' if begun else 'not begun'
+    return Outcome(wanted, State.NOT_RUN, why=why)
   try:
     runs = results.read_runs(str(workdir))
-    verdict, findings = claim.judge(wanted, runs)
-  except (results.WorkdirError, questions.ArmError) as error:
+    tasks = results.read_study(str(workdir))['tasks']
+    made_by = results.read_provenance(str(workdir)).values()
+    code = ' and '.join(dict.fromkeys(map(provenance.code, made_by)))
+    minutes = sum(map(_minutes, made_by))
+  except results.WorkdirError as error:
     return Outcome(
-      wanted, claim.Verdict.FAILED, why=str(error), status=error.exit_status
+      wanted, State.FAILED, why=str(error), status=error.exit_status
     )
-  return Outcome(wanted, verdict, findings, len(runs), _minutes(workdir))
-
-
-def _minutes(workdir: pathlib.Path) -> float:
-  """Return what training took, over all sessions, and compiling in the last."""
-  provenance = results.read_provenance(str(workdir)).values()
-  seconds = (
-    each['train_seconds'] + each['compile_seconds'] for each in provenance
+  rules = {label: str(task.get('success')) for label, task in tasks.items()}
+  verdict, findings = claim.judge(wanted, runs, rules)
+  return Outcome(
+    wanted,
+    State.JUDGED,
+    verdict,
+    findings,
+    runs=len(runs),
+    sequences=max(run['sequences'] for run in runs),
+    minutes=minutes,
+    code=code,
   )
-  return sum(seconds) / 60
+
+
+def _minutes(made: Mapping[str, Any]) -> float:
+  """Return what training took, over all sessions, and compiling in the last."""
+  parts = (made.get(name) for name in ('train_seconds', 'compile_seconds'))
+  return sum(part for part in parts if isinstance(part, (int, float))) / 60
 
 
 def is_finished(wanted: claim.Claim, workdir: pathlib.Path) -> bool:

@@ -23,6 +23,8 @@ def _deletang(task: str, subject: str, minutes: float) -> claim.Claim:
     source='Delétang et al. 2023, appendix B.1',
     config=f'published/deletang23:{task}',
     minutes=minutes,
+    training=claim.Training(128_000_000, 'their 1,000,000 updates of 128'),
+    rule='held-out wrong below 0.1',
     questions=[questions.solves(_LSTM), questions.solves(_RNN)],
     otherwise='solved is theirs, 90 % right, at T = 41 to 400; 32 units in '
     'place of 256; Adam at one rate alone, 1,500 to 20,000 updates of 32 words '
@@ -44,6 +46,8 @@ CLAIMS = (
     'table 2, as quoted by others',
     config='published/xlstm24:parity',
     minutes=2.5,
+    training=claim.Training(25_600_000, 'their 100,000 updates of 256'),
+    rule='held-out wrong below 0.1',
     questions=[
       questions.solves(questions.model('slstm', 'sLSTM')),
       questions.solves(_LSTM),

@@ -1,11 +1,12 @@
 """The table of claims: on the screen, as CSV, and within a page of the docs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 import pathlib
+import textwrap
 
 from lstm_variants import console, errors
-from lstm_variants.claims import budget, claim
-from lstm_variants.runs import files
+from lstm_variants.claims import budget, claim, questions
+from lstm_variants.runs import files, provenance
 
 BEGIN = '<!-- experiments.reproduce writes from here -->'
 END = '<!-- to here -->'
@@ -17,7 +18,10 @@ _COLUMNS = (
   'ours',
   'verdict',
   'runs',
+  'sequences',
+  'published sequences',
   'minutes',
+  'code',
   'command',
 )
 
@@ -32,16 +36,26 @@ def listed(claims: Iterable[claim.Claim]) -> str:
     f'{each.name}  ({each.minutes:g} min)\n'
     f'{console.entry("", f"{each.says}: {each.published}", 3)}\n'
     f'{console.entry("", each.source, 3)}\n'
+    f'{console.entry("", _failure(each), 3)}\n'
     f'    {_command(each)}'
     for each in claims
   )
 
 
+def verdicts() -> str:
+  """Return what the verdicts are and how they follow, folded."""
+  names = ', '.join(verdict.value for verdict in claim.Verdict)
+  rule = claim.RULE.replace('*', '')
+  return textwrap.fill(f'Verdicts: {names}. {rule}', 80)
+
+
 def outcome_text(outcome: budget.Outcome) -> str:
   """Return the result of testing a claim, as lines for the terminal."""
-  said = [f'    {line}' for line in _ours(outcome)]
-  head = f'{outcome.of.name}: {outcome.verdict.value}'
-  return '\n'.join((head, f'    published: {outcome.of.published}', *said))
+  parts = [f'published: {outcome.of.published}', *_ours(outcome)]
+  if _note(outcome):
+    parts.append(_note(outcome))
+  head = f'{outcome.of.name}: {outcome.word}'
+  return '\n'.join((head, *(console.entry('', part, 3) for part in parts)))
 
 
 def csv_text(outcomes: Sequence[budget.Outcome]) -> str:
@@ -56,9 +70,12 @@ def csv_text(outcomes: Sequence[budget.Outcome]) -> str:
         said.published,
         said.source,
         '; '.join(_ours(outcome)),
-        outcome.verdict.value,
+        outcome.word,
         outcome.runs,
+        outcome.sequences,
+        said.training.sequences,
         f'{outcome.minutes:.2f}',
+        outcome.code,
         _command(said),
       )
     )
@@ -67,11 +84,10 @@ def csv_text(outcomes: Sequence[budget.Outcome]) -> str:
 
 def summary(outcomes: Sequence[budget.Outcome]) -> str:
   """Return how many claims got which verdict, and what it took."""
-  counts: Mapping[str, int] = {
-    verdict.value: sum(each.verdict is verdict for each in outcomes)
-    for verdict in claim.Verdict
-  }
-  parts = ', '.join(f'{n} {verdict}' for verdict, n in counts.items() if n)
+  order = (*claim.Verdict, *budget.State)
+  words = [each.value for each in order if each is not budget.State.JUDGED]
+  counts = {word: sum(each.word == word for each in outcomes) for word in words}
+  parts = ', '.join(f'{n} {word}' for word, n in counts.items() if n)
   minutes = sum(outcome.minutes for outcome in outcomes)
   runs = sum(outcome.runs for outcome in outcomes)
   return (
@@ -80,32 +96,55 @@ def summary(outcomes: Sequence[budget.Outcome]) -> str:
   )
 
 
+def versions(outcomes: Sequence[budget.Outcome]) -> str:
+  """Return which code trained which claims, as a sentence; '' if none did."""
+  claims: dict[str, list[str]] = {}
+  for outcome in outcomes:
+    if outcome.code:
+      claims.setdefault(outcome.code, []).append(outcome.of.name)
+  if not claims:
+    return ''
+  if len(claims) == 1:
+    return f'All were trained by {next(iter(claims))}.'
+  parts = (f'{code} ({", ".join(names)})' for code, names in claims.items())
+  return f'Trained by different code: {"; ".join(parts)}.'
+
+
 def markdown(outcomes: Sequence[budget.Outcome]) -> str:
   """Return the table, and how each claim was tested."""
+  head = (summary(outcomes), versions(outcomes))
   lines = [
-    summary(outcomes),
+    ' '.join(part for part in head if part),
+    '',
+    claim.RULE,
+    '',
+    questions.MARGINS,
     '',
     '| claim | published | ours | verdict | minutes |',
     '| --- | --- | --- | --- | --- |',
   ]
   for outcome in outcomes:
     said = outcome.of
+    verdict = outcome.word
     cells = (
       f'`{said.name}`: {said.says}',
       f'{said.published} ({said.source})',
       '<br>'.join(_ours(outcome)),
-      outcome.verdict.value,
+      verdict if outcome.verdict else f'({verdict})',
       f'{outcome.minutes:.1f}' if outcome.runs else '',
     )
     lines.append(f'| {" | ".join(map(_cell, cells))} |')
   lines += [
     '',
-    'What trains each, and where it is not as in the paper:',
+    'What trains each, how long, and where it is not as in the paper:',
     '',
   ]
   for outcome in outcomes:
     said = outcome.of
-    lines.append(f'- `{_command(said)}`: {said.otherwise}')
+    trained = f'{outcome.sequences:,} sequences; ' if outcome.sequences else ''
+    lines.append(
+      f'- `{_command(said)}`: {trained}{_failure(said)}; {said.otherwise}'
+    )
   return '\n'.join(lines)
 
 
@@ -150,10 +189,21 @@ def _around(page: pathlib.Path) -> tuple[str, str]:
 def _ours(outcome: budget.Outcome) -> list[str]:
   if not outcome.findings:
     return [outcome.why]
-  return [
-    f'{"yes" if finding.holds else "no"}: {finding.ours}'
-    for finding in outcome.findings
-  ]
+  return [finding.text for finding in outcome.findings]
+
+
+def _note(outcome: budget.Outcome) -> str:
+  """Return that other code trained the runs of a claim; '' if it is ours."""
+  now = provenance.code(provenance.describe())
+  return f'trained by {outcome.code}' if outcome.code not in ('', now) else ''
+
+
+def _failure(said: claim.Claim) -> str:
+  """Return after how much training a run of ours has failed."""
+  return (
+    f'a failure is one after {100 * claim.SHARE:.0f} % of '
+    f'{said.training.sequences:,} sequences ({said.training.source})'
+  )
 
 
 def _cell(text: str) -> str:

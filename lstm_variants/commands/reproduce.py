@@ -6,8 +6,9 @@
 
 Trains the study of each claim into its directory under --workdir, cheap ones
 first; one that is finished is read, one that was stopped is gone on with. What
-does not fit the budget is told as out of budget. Writes claims.csv there, with
-all claims, and the same table into --page, unless --only chooses some.
+does not fit the budget of minutes is not run. --budget=0 judges what is there
+and trains nothing. Writes claims.csv there, with all claims, and the same table
+into --page, unless --only chooses some.
 """
 
 from collections.abc import Mapping
@@ -67,6 +68,7 @@ def main() -> None:
   wanted = _wanted()
   if _LIST.value:
     console.say(page.listed(wanted.values()))
+    console.say(page.verdicts())
     first = next(iter(wanted))
     console.say(f'next: {console.command_line("reproduce")} --only={first}')
     return
@@ -146,7 +148,7 @@ def _end(outcomes: Mapping[str, budget_lib.Outcome]) -> None:
   failed = {
     name: outcome.status
     for name, outcome in outcomes.items()
-    if outcome.verdict is claim.Verdict.FAILED
+    if outcome.state is budget_lib.State.FAILED
   }
   if failed:
     raise FailedError(

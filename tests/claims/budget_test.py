@@ -2,13 +2,14 @@
 
 import contextlib
 import itertools
+import json
 import os
 import pathlib
 
 import pytest
 
 from lstm_variants.claims import budget, claim, questions
-from lstm_variants.runs import files, lock, results
+from lstm_variants.runs import files, lock, provenance, results
 from tests import conftest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -29,15 +30,24 @@ def get_config():
 
 
 def get_hyper(hyper):
-  return hyper.sweep('config.seed', range(2))
+  return hyper.sweep('config.seed', range(3))
 """
 ARM = questions.model('vanilla')
 
 
-def asked(config: pathlib.Path, minutes: float = 0.1) -> claim.Claim:
+THEIRS = claim.Training(16, 'made up')
+RULE = 'held-out loss below 0.001'
+
+
+def asked(
+  config: pathlib.Path,
+  minutes: float = 0.1,
+  training: claim.Training = THEIRS,
+  rule: str = RULE,
+) -> claim.Claim:
   return claim.Claim(
     *('tiny', 'an LSTM fails in four updates', 'none', 'nobody'),
-    *(str(config), minutes, [questions.fails(ARM)], 'nothing'),
+    *(str(config), minutes, training, rule, [questions.fails(ARM)], 'nothing'),
   )
 
 
@@ -59,9 +69,11 @@ def test_a_claim_is_trained_judged_and_read_again(config, tmp_path):
   workdir = tmp_path / 'runs' / 'tiny'
   outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
   assert outcome.verdict is claim.Verdict.REPRODUCED, outcome.why
-  assert outcome.runs == 2 and outcome.minutes > 0
-  assert outcome.findings[0].ours.startswith('vanilla: 0/2 solved')
-  assert len(results.read_runs(str(workdir))) == 2
+  assert outcome.runs == 3 and outcome.minutes > 0
+  assert outcome.sequences == 16
+  assert outcome.code == provenance.code(provenance.describe())
+  assert outcome.findings[0].ours.startswith('vanilla: 0/3 solved')
+  assert len(results.read_runs(str(workdir))) == 3
   # Finished: neither minutes nor a process are needed.
   before = (workdir / 'study.json').stat().st_mtime_ns
   again = budget.reproduce(
@@ -69,6 +81,36 @@ def test_a_claim_is_trained_judged_and_read_again(config, tmp_path):
   )
   assert again == outcome._replace(of=again.of)
   assert (workdir / 'study.json').stat().st_mtime_ns == before
+  check_that_less_than_the_papers_is_no_failure(config, workdir)
+  check_that_runs_of_another_rule_are_not_taken(config, workdir)
+  check_that_runs_of_other_code_are_taken_and_told(config, workdir)
+
+
+def check_that_less_than_the_papers_is_no_failure(config, workdir):
+  longer = asked(config, training=claim.Training(33, 'made up'))
+  outcome = budget.read(longer, workdir)
+  assert outcome.verdict is claim.Verdict.OUT_OF_BUDGET
+  assert outcome.findings[0].why == '16 sequences of the 33 of the paper'
+
+
+def check_that_runs_of_another_rule_are_not_taken(config, workdir):
+  outcome = budget.read(asked(config, rule='held-out loss below 1'), workdir)
+  assert outcome.verdict is claim.Verdict.NOT_TESTED
+  assert f'judged by another rule: {RULE}' in outcome.findings[0].why
+
+
+def check_that_runs_of_other_code_are_taken_and_told(config, workdir):
+  (path,) = workdir.glob('populations/*/provenance.json')
+  made = json.loads(path.read_text())
+  path.write_text(json.dumps({**made, 'source': 'other'}))
+  outcome = budget.read(asked(config), workdir)
+  assert outcome.verdict is claim.Verdict.REPRODUCED
+  assert outcome.code.endswith('source other')
+  # As of a version that did not record it.
+  made.update(source=None, commit='0123456789', uncommitted_changes=True)
+  path.write_text(json.dumps(made))
+  code = budget.read(asked(config), workdir).code
+  assert code.endswith('commit 0123456 with changes')
 
 
 def test_what_does_not_fit_is_not_begun(config, tmp_path):
@@ -76,7 +118,7 @@ def test_what_does_not_fit_is_not_begun(config, tmp_path):
   outcome = budget.reproduce(
     asked(config, minutes=3), workdir, budget.Budget(2), never
   )
-  assert outcome.verdict is claim.Verdict.OUT_OF_BUDGET
+  assert (outcome.state, outcome.verdict) == (budget.State.NOT_RUN, None)
   assert 'about 3 minutes' in outcome.why and '2.0 are left' in outcome.why
   assert not workdir.exists()
 
@@ -86,19 +128,22 @@ def test_what_is_stopped_is_gone_on_with(config, tmp_path):
   workdir = tmp_path / 'tiny'
 
   def stopped() -> bool:
-    found = workdir.rglob('metrics.jsonl')
-    return any(path.read_text().count('\n') > 8 for path in found)
+    metrics = workdir.rglob('metrics.jsonl')
+    return any(path.read_text().count('\n') > 8 for path in metrics)
 
   outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), stopped)
-  assert outcome.verdict is claim.Verdict.OUT_OF_BUDGET
-  assert 'stopped before its end' in outcome.why
+  assert (outcome.state, outcome.verdict) == (budget.State.STOPPED, None)
+  assert 'the next time goes on' in outcome.why
   assert not budget.is_finished(asked(config), workdir)
   saved = max(int(path.stem) for path in workdir.rglob('*.safetensors'))
+  unfinished = budget.read(asked(config), workdir)
+  assert unfinished.state is budget.State.NOT_RUN
+  assert unfinished.why == 'begun, not run to its end'
   # A little more of the same study: from where it was, in any time left.
   config.write_text(CONFIG.format(updates=saved + 2))
   long = asked(config, minutes=99)
   outcome = budget.reproduce(long, workdir, budget.Budget(5), never)
-  assert outcome.runs == 2, outcome
+  assert outcome.runs == 3, outcome
   log = workdir.with_suffix('.log').read_text()
   assert f'going on after update {saved}' in log and 'update 0/' not in log
 
@@ -113,7 +158,7 @@ def test_a_study_that_another_process_trains_is_waited_for(config, tmp_path):
     outcome = budget.reproduce(
       asked(config), workdir, budget.Budget(10), lambda: next(looks) == 3
     )
-    assert outcome.verdict is claim.Verdict.OUT_OF_BUDGET
+    assert (outcome.state, outcome.verdict) == (budget.State.STOPPED, None)
     assert f'is trained by process {os.getpid()} on' in outcome.why
 
     def never_but_released() -> bool:
@@ -145,7 +190,7 @@ def test_a_damaged_study_is_told_and_the_rest_goes_on(config, tmp_path):
   workdir.mkdir()
   files.write_json(workdir / budget.STAMP, budget._stamp(asked(config)))
   outcome = budget.reproduce(asked(config), workdir, budget.Budget(0), never)
-  assert outcome.verdict is claim.Verdict.FAILED
+  assert outcome.state is budget.State.FAILED
   assert 'holds no study' in outcome.why
 
 
@@ -160,7 +205,7 @@ def test_a_study_that_fails_says_why(config, tmp_path):
   outcome = budget.reproduce(
     asked(config), tmp_path / 'tiny', budget.Budget(10), never
   )
-  assert outcome.verdict is claim.Verdict.FAILED
+  assert outcome.state is budget.State.FAILED
   assert outcome.why.startswith('error: ') and 'training.updates' in outcome.why
 
 
@@ -170,15 +215,15 @@ def test_results_of_another_config_are_not_taken(config, tmp_path):
   assert budget.is_finished(asked(config), workdir)
   config.write_text(config.read_text().replace('length = 8', 'length = 9'))
   assert not budget.is_finished(asked(config), workdir)
-  assert budget.read(asked(config), workdir).verdict is claim.Verdict.NOT_RUN
+  assert budget.read(asked(config), workdir).state is budget.State.NOT_RUN
   outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
-  assert outcome.verdict is claim.Verdict.FAILED
+  assert outcome.state is budget.State.FAILED
   assert outcome.why.endswith(f'or remove {workdir} to train anew')
   # A change elsewhere in the file leaves the runs as they are.
   config.write_text(CONFIG.format(updates=4) + '\n')
   assert not budget.is_finished(asked(config), workdir)
   outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
-  assert outcome.runs == 2 and budget.is_finished(asked(config), workdir)
+  assert outcome.runs == 3 and budget.is_finished(asked(config), workdir)
 
 
 def test_a_budget_runs_out():

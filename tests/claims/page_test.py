@@ -6,46 +6,92 @@ import io
 import pytest
 
 from lstm_variants.claims import budget, claim, page
-from lstm_variants.runs import files
+from lstm_variants.runs import files, provenance
+
+CODE = 'lstm-variants 0.1.0, source 123456789abc'
 
 
 def outcome(name='one', verdict=claim.Verdict.PARTLY, **fields):
   asked = claim.Claim(
     *(name, 'LSTM | RNN', '74,000 sequences', 'Somebody 1997, table 7'),
-    *('configs/adding.py:x', 2.5, [], 'another readout'),
+    *('configs/adding.py:x', 2.5, claim.Training(99_000, 'table 7'), '', []),
+    'another readout',
   )
-  found = [claim.Finding('5/5 solved', True), claim.Finding('p 0.2', False)]
-  return budget.Outcome(asked, verdict, found, 10, 1.26, **fields)
+  findings = [
+    claim.Finding('5/5 solved', claim.Answer.YES),
+    claim.Finding('p 0.2', claim.Answer.UNDECIDED, 'our runs allow both'),
+  ]
+  made = budget.Outcome(
+    *(asked, budget.State.JUDGED, verdict, findings),
+    **{'runs': 10, 'sequences': 5000, 'minutes': 1.26, 'code': CODE},
+  )
+  return made._replace(**fields)
 
 
 WITHOUT = budget.Outcome(
-  outcome('two').of, claim.Verdict.OUT_OF_BUDGET, why='takes too long'
+  outcome('two').of, budget.State.NOT_RUN, why='takes too long'
 )
 
 
 def test_the_table_has_the_published_and_our_numbers():
   text = page.markdown([outcome(), WITHOUT])
   assert text.startswith(
-    '2 claims: 1 partly, 1 out of budget. 10 runs, 1 minutes of training.'
+    '2 claims: 1 partly, 1 not run yet. 10 runs, 1 minutes of training. '
+    f'All were trained by {CODE}.'
   )
   rows = [line for line in text.splitlines() if line.startswith('| `')]
   assert rows == [
     '| `one`: LSTM \\| RNN | 74,000 sequences (Somebody 1997, table 7) | '
-    'yes: 5/5 solved<br>no: p 0.2 | partly | 1.3 |',
+    'yes: 5/5 solved<br>undecided: p 0.2; our runs allow both | partly | 1.3 |',
+    # How far a study is, is no verdict.
     '| `two`: LSTM \\| RNN | 74,000 sequences (Somebody 1997, table 7) | '
-    'takes too long | out of budget |  |',
+    'takes too long | (not run yet) |  |',
   ]
-  assert (
-    '- `lstm-variants sweep --config=configs/adding.py:x '
-    '--workdir=runs/two`: another readout'
-  ) in text
+  one, two = (line for line in text.splitlines() if line.startswith('- `'))
+  command = 'lstm-variants sweep --config=configs/adding.py:x --workdir=runs/'
+  theirs = 'a failure is one after 50 % of 99,000 sequences (table 7); '
+  theirs += 'another readout'
+  assert one == f'- `{command}one`: 5,000 sequences; {theirs}'
+  assert two == f'- `{command}two`: {theirs}'
+
+
+def test_the_page_says_how_verdicts_follow():
+  assert claim.RULE in page.markdown([outcome()])
+  said = page.verdicts()
+  assert ' '.join(said.split()).endswith(claim.RULE.replace('*', ''))
+  for verdict in claim.Verdict:
+    assert f'*{verdict.value}*' in claim.RULE and verdict.value in said
+  assert max(map(len, said.splitlines())) <= 80
+
+
+def test_a_page_never_mixes_versions_without_saying_so():
+  """S8 of the review: three runs of a claim gave other numbers than its page"""
+  old = 'lstm-variants 0.0.9, commit 1234567'
+  three = [outcome('a'), outcome('b', code=old), outcome('c'), WITHOUT]
+  said = f'Trained by different code: {CODE} (a, c); {old} (b).'
+  assert said in page.markdown(three)
+  rows = list(csv.DictReader(io.StringIO(page.csv_text(three))))
+  assert [row['code'] for row in rows] == [CODE, old, CODE, '']
+  assert f'trained by {old}' in page.outcome_text(three[1])
+  now = provenance.code(provenance.describe())
+  assert 'trained by' not in page.outcome_text(outcome(code=now))
+  assert page.versions([WITHOUT]) == ''
+
+
+def test_what_is_said_on_a_terminal_fits_it():
+  long = claim.Finding('median ' * 30, claim.Answer.NO, 'slower ' * 10)
+  text = page.outcome_text(outcome(findings=[long]))
+  assert text.startswith('one: partly\n') and 'no: median' in text
+  assert max(map(len, text.splitlines())) <= 80
 
 
 def test_the_csv_has_a_line_for_each_claim():
   rows = list(csv.DictReader(io.StringIO(page.csv_text([outcome(), WITHOUT]))))
-  assert [row['verdict'] for row in rows] == ['partly', 'out of budget']
-  assert rows[0]['ours'] == 'yes: 5/5 solved; no: p 0.2'
+  assert [row['verdict'] for row in rows] == ['partly', 'not run yet']
+  assert rows[0]['ours'].startswith('yes: 5/5 solved; undecided: p 0.2')
   assert rows[0]['runs'] == '10' and rows[0]['minutes'] == '1.26'
+  assert rows[0]['sequences'] == '5000'
+  assert rows[0]['published sequences'] == '99000'
   assert rows[1]['ours'] == 'takes too long'
   assert rows[1]['command'].endswith(
     '--config=configs/adding.py:x --workdir=runs/two'

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from lstm_variants import claims
-from lstm_variants.claims import page
+from lstm_variants.claims import claim, page
 from tests import conftest
 
 
@@ -22,7 +22,11 @@ def test_the_claims_are_listed_with_number_source_and_minutes(fork):
     assert f'{name}  ({each.minutes:g} min)' in done['stdout']
     assert f'{each.says}: {each.published}' in sentences
     assert each.source in sentences
+    training = each.training
+    said = f'{training.sequences:,} sequences ({training.source})'
+    assert said in sentences
     assert f'--config={each.config} --workdir=runs/{name}' in done['stdout']
+  assert claim.RULE.replace('*', '') in sentences
 
 
 def test_without_time_nothing_is_trained_and_the_page_says_so(fork, tmp_path):
@@ -34,9 +38,9 @@ def test_without_time_nothing_is_trained_and_the_page_says_so(fork, tmp_path):
   )
   assert done['status'] == 0 and not done['stderr'], done
   count = len(claims.CLAIMS)
-  assert f'{count} claims: {count} out of budget' in done['stdout']
+  assert f'{count} claims: {count} not run yet' in done['stdout']
   text = target.read_text()
-  assert text.startswith('# Title\n') and text.count('out of budget') > count
+  assert text.startswith('# Title\n') and text.count('not run yet') > count
   left = {path.name for path in (tmp_path / 'runs').iterdir()}
   assert left == {'claims.csv'}
 
@@ -51,9 +55,9 @@ def test_chosen_claims_leave_the_page_of_all_alone(fork, tmp_path):
     f'--workdir={tmp_path / "runs"}',
   )
   assert done['status'] == 0, done
-  assert f'{name}: out of budget' in done['stdout']
-  rest = len(claims.CLAIMS) - 1
-  assert f'1 out of budget, {rest} not run' in done['stdout']
+  assert f'{name}: not run yet' in done['stdout']
+  count = len(claims.CLAIMS)
+  assert f'{count} claims: {count} not run yet' in done['stdout']
   assert target.read_text() == text
 
 
@@ -82,7 +86,7 @@ def test_a_signal_ends_it_in_order_and_begins_no_other_claim(fork, tmp_path):
     process.kill()
   assert process.returncode == 130, stderr
   assert 'the same command goes on' in stderr
-  assert stdout.count('stopped before its end') == 1
+  assert stdout.count(': stopped before its end\n') == 1
   (log,) = runs.glob('*.log')
   assert 'SIGTERM' in log.read_text() and 'SIGINT' not in log.read_text()
   assert any(log.with_suffix('').rglob('checkpoints/*'))
