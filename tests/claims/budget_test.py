@@ -84,6 +84,7 @@ def test_a_claim_is_trained_judged_and_read_again(config, tmp_path):
   check_that_less_than_the_papers_is_no_failure(config, workdir)
   check_that_runs_of_another_rule_are_not_taken(config, workdir)
   check_that_runs_of_other_code_are_taken_and_told(config, workdir)
+  check_that_results_of_another_config_are_not_taken(config, workdir)
 
 
 def check_that_less_than_the_papers_is_no_failure(config, workdir):
@@ -111,6 +112,21 @@ def check_that_runs_of_other_code_are_taken_and_told(config, workdir):
   path.write_text(json.dumps(made))
   code = budget.read(asked(config), workdir).code
   assert code.endswith('commit 0123456 with changes')
+
+
+def check_that_results_of_another_config_are_not_taken(config, workdir):
+  assert budget.is_finished(asked(config), workdir)
+  config.write_text(config.read_text().replace('length = 8', 'length = 9'))
+  assert not budget.is_finished(asked(config), workdir)
+  assert budget.read(asked(config), workdir).state is budget.State.NOT_RUN
+  outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
+  assert outcome.state is budget.State.FAILED
+  assert outcome.why.endswith(f'or remove {workdir} to train anew')
+  # A change elsewhere in the file leaves the runs as they are.
+  config.write_text(CONFIG.format(updates=4) + '\n')
+  assert not budget.is_finished(asked(config), workdir)
+  outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
+  assert outcome.runs == 3 and budget.is_finished(asked(config), workdir)
 
 
 def test_what_does_not_fit_is_not_begun(config, tmp_path):
@@ -207,23 +223,6 @@ def test_a_study_that_fails_says_why(config, tmp_path):
   )
   assert outcome.state is budget.State.FAILED
   assert outcome.why.startswith('error: ') and 'training.updates' in outcome.why
-
-
-def test_results_of_another_config_are_not_taken(config, tmp_path):
-  workdir = tmp_path / 'tiny'
-  budget.reproduce(asked(config), workdir, budget.Budget(10), never)
-  assert budget.is_finished(asked(config), workdir)
-  config.write_text(config.read_text().replace('length = 8', 'length = 9'))
-  assert not budget.is_finished(asked(config), workdir)
-  assert budget.read(asked(config), workdir).state is budget.State.NOT_RUN
-  outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
-  assert outcome.state is budget.State.FAILED
-  assert outcome.why.endswith(f'or remove {workdir} to train anew')
-  # A change elsewhere in the file leaves the runs as they are.
-  config.write_text(CONFIG.format(updates=4) + '\n')
-  assert not budget.is_finished(asked(config), workdir)
-  outcome = budget.reproduce(asked(config), workdir, budget.Budget(10), never)
-  assert outcome.runs == 3 and budget.is_finished(asked(config), workdir)
 
 
 def test_a_budget_runs_out():
