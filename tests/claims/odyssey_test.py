@@ -73,7 +73,6 @@ def test_what_is_not_told_apart_shows_nothing(question):
     ([], 'no runs'),
     (trials(APART, sequences=0), 'no training'),
     (trials(APART, status='diverged'), 'runs diverged'),
-    (trials(APART, count=1), 'too few trials'),
     (trials({odyssey.V: 0.0}), 'too few trials'),
     (trials({'np': 0.0, 'nfg': 9.0}), 'too few trials'),
   ):
