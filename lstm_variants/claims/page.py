@@ -141,10 +141,14 @@ def markdown(outcomes: Sequence[budget.Outcome]) -> str:
   ]
   for outcome in outcomes:
     said = outcome.of
-    trained = f'{outcome.sequences:,} sequences; ' if outcome.sequences else ''
-    lines.append(
-      f'- `{_command(said)}`: {trained}{_failure(said)}; {said.otherwise}'
-    )
+    parts = [
+      f'{outcome.sequences:,} sequences' if outcome.sequences else '',
+      f'solved is: {said.rule}' if said.rule else '',
+      _failure(said),
+      said.otherwise,
+    ]
+    how = '; '.join(part for part in parts if part)
+    lines.append(f'- `{_command(said)}`: {how}')
   return '\n'.join(lines)
 
 
