@@ -44,6 +44,10 @@ class Role(enum.Enum):
 PROGRAM, RUN, CONDUCT = Role.PROGRAM, Role.RUN, Role.CONDUCT
 
 
+# Of a field that is not older than its default.
+SAME = object()
+
+
 class Field(NamedTuple):
   """One configurable value.
 
@@ -57,6 +61,8 @@ class Field(NamedTuple):
     by: for a field that only some components read, the field that chooses the
       component, such as 'optimizer.name'. If the chosen component does not
       read it, any value but the default is refused. '': it is always read.
+    before: the value that a run had whose record lacks the field, where that is
+      another than the default of today; `SAME`: it is the default.
     switch: for a number that is 0 if it is unused, the name of the part of the
       program that reads it, such as 'noisy'. A program has the part only for
       runs whose number is above 0, and `Settings` has the name as an attribute.
@@ -69,6 +75,12 @@ class Field(NamedTuple):
   doc: str
   by: str = ''
   switch: str = ''
+  before: Any = SAME
+
+  @property
+  def unrecorded(self) -> Any:
+    """The value that a run has whose record lacks the field."""
+    return self.default if self.before is SAME else self.before
 
 
 # Of what is left out at random.
@@ -123,6 +135,24 @@ _TASK = (
     Integer(0, _LONGEST),
     PROGRAM,
     'T of the held-out set, the shortest; 0: decided by evaluation_length.',
+  ),
+  Field(
+    'task.evaluation_set',
+    None,
+    rules.Open(Choice(('spread', 'drawn'))),
+    PROGRAM,
+    'What the held-out set has. spread: every T of its range, or every string '
+    'of a list, equally often; drawn: batches as in training; open: spread '
+    'where there is a range or a list.',
+    before='drawn',
+  ),
+  Field(
+    'task.success_limit',
+    None,
+    rules.Open(Real(0.1, least=0)),
+    PROGRAM,
+    'What the metric of the rule of success must be below on the held-out set; '
+    "0: not one mistake; open: the dialect's limit.",
   ),
   Field(
     'task.symbols',

@@ -52,7 +52,7 @@ def split(
       the optimizer today.
   """
   runs = list(runs)
-  study_format = study_format or record.new(schema.defaults())
+  study_format = study_format or record.new(schema.unrecorded())
   groups: dict[Settings, list[int]] = {}
   for place, run in enumerate(runs):
     groups.setdefault(run.settings, []).append(place)

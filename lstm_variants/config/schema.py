@@ -133,6 +133,14 @@ def defaults() -> dict[str, Any]:
   return {name: row.default for name, row in table().items()}
 
 
+def unrecorded() -> dict[str, Any]:
+  """Return what each field had in a run whose record lacks it.
+
+  It is left out of a run's identity, so that adding a field changes none.
+  """
+  return {name: row.unrecorded for name, row in table().items()}
+
+
 def check(
   values: Mapping[str, Any],
   rows: Mapping[str, Field],

@@ -9,6 +9,7 @@ here on.
 import collections
 from collections.abc import Iterator, Mapping
 import dataclasses
+import re
 from typing import Any, NamedTuple
 
 from lstm_variants import models, optimizers
@@ -41,6 +42,8 @@ _OF_COMPONENTS = (
   'model.recurrence',
 )
 _PARTS = ('model', 'optimizer', 'training')
+# What a held-out set's label has beside its lengths.
+_JUDGED = r'(-below[-+.e\d]+)?(-spread)?'
 
 
 class Values(Mapping[str, Any]):
@@ -156,8 +159,8 @@ class Settings:
   def task_label(self) -> str:
     """The task in one word, with the lengths of the held-out set."""
     label, held_out = self.task.label, self.held_out_task.label
-    if held_out == label:
-      return label
+    if re.fullmatch(re.escape(label) + _JUDGED, held_out):
+      return held_out
     prefix = f'{self.task.name}-{self.task.dialect}-'
     return f'{label}-evaluated-{held_out.removeprefix(prefix)}'
 
@@ -248,6 +251,7 @@ def from_config(config: Any) -> Run:
   values = schema.check(_flat(config), rows)
   run, chosen = _make(values)
   schema.check_read(values, rows, chosen, readers)
+  task_fields.check_set(values['task.evaluation_set'], run.config['task'])
   return run
 
 
@@ -273,8 +277,8 @@ def from_record(record: Any, without_data: base.Task | None = None) -> Run:
   """Return the run that a run directory recorded, perhaps long ago.
 
   What was trained once stays readable: a field that is missing in the record
-  had its default, and a field that nothing reads, which `from_config` refuses
-  today, changed nothing.
+  had the value that `Field.unrecorded` tells, and a field that nothing reads,
+  which `from_config` refuses today, changed nothing.
 
   Args:
     record: the run's config, as a nested dict.
@@ -284,7 +288,7 @@ def from_record(record: Any, without_data: base.Task | None = None) -> Run:
     InputError: if this version does not know a field, or no program can be
       made of a value.
   """
-  values = {**schema.defaults(), **_flat(record)}
+  values = {**schema.unrecorded(), **_flat(record)}
   values = schema.check(values, schema.table(), rounded=False)
   return _make(values, without_data)[0]
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from lstm_variants import tasks
 from lstm_variants.config.rules import Choice, InputError
 from lstm_variants.tasks import base
+from lstm_variants.tasks import held_out as held_out_lib
 
 # A task, or its spec.
 _Made = TypeVar('_Made')
@@ -45,7 +46,37 @@ def resolve_task(task: dict[str, Any]) -> dict[str, Any]:
   }
   spec = _of_task(tasks.resolve, resolved, held_out=False)
   options = {option: getattr(spec, option) for option in dialect.options}
-  return {**resolved, **options}
+  return {**resolved, **options, 'evaluation_set': _choose_set(resolved)}
+
+
+def _choose_set(task: dict[str, Any]) -> str:
+  """Return what the held-out set has: spread if it may be and can."""
+  if task['evaluation_set'] == 'drawn':
+    return 'drawn'
+  trained = _of_task(tasks.make_task, task, held_out=False)
+  spec = base.Spec(
+    task['evaluation_length'], task['evaluation_shortest_length']
+  )
+  return 'spread' if held_out_lib.can_spread(trained, spec) else 'drawn'
+
+
+def check_set(wanted: str | None, task: dict[str, Any]) -> None:
+  """Refuse to spread what is neither a range nor a list.
+
+  Args:
+    wanted: `task.evaluation_set` as it was given.
+    task: the fields of `config.task`, resolved.
+
+  Raises:
+    InputError: the held-out set cannot be spread.
+  """
+  if wanted == 'spread' and task['evaluation_set'] != wanted:
+    raise InputError(
+      'task.evaluation_set',
+      wanted,
+      f'the held-out set of {task["name"]} ({task["dialect"]}) has a single T, '
+      'and its sequences cannot be listed; nearest: drawn',
+    )
 
 
 def _first_judged(
@@ -77,9 +108,10 @@ def _of_task(
   make: Callable[..., _Made], task: dict[str, Any], held_out: bool
 ) -> _Made:
   """Return what is made of the choices of a config."""
-  length, shortest = 'length', 'shortest_length'
+  length, shortest, spread = 'length', 'shortest_length', False
   if held_out:
     length, shortest = 'evaluation_length', 'evaluation_shortest_length'
+    spread = task['evaluation_set'] == 'spread'
   try:
     return make(
       task['name'],
@@ -87,6 +119,8 @@ def _of_task(
       task[length],
       shortest=task[shortest],
       held_out=held_out,
+      spread=spread,
+      success_limit=task['success_limit'],
       **{option: task[option] for option in base.OPTIONS},
     )
   except base.SpecError as error:

@@ -66,7 +66,7 @@ def expand(
       'split it'
     )
   runs, seen = [], {}
-  study_format = record.new(schema.defaults())
+  study_format = record.new(schema.unrecorded())
   same, changed = len(records) == len(grid), _Changed(config)
   for number, setting in enumerate(grid):
     run = check(changed.by(setting), records[number] if same else None)
@@ -160,15 +160,15 @@ def train(
     Interrupted: if a signal asked for the end; everything is saved.
     DivergedError: if every run diverged; the results are written.
   """
-  defaults = schema.defaults()
-  study_format = record.new(defaults)
+  unrecorded = schema.unrecorded()
+  study_format = record.new(unrecorded)
   resumed = _read_resumed(workdir, mode)
   if resumed is not None:
-    study_format = record.of_study(resumed, defaults)
+    study_format = record.of_study(resumed, unrecorded)
     runs = _as_recorded(runs, resumed['runs'])
   _check_given(runs, given)
   configs = [run.config for run in runs]
-  directory.check(workdir, configs, mode, defaults)
+  directory.check(workdir, configs, mode, unrecorded)
   existing = () if resumed is None else results.populations(workdir)
   members = populations.split(runs, study_format, existing)
   _check_machine(workdir, members)

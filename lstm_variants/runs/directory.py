@@ -54,7 +54,7 @@ def check(
   workdir: str,
   runs: Sequence[Mapping[str, Any]],
   mode: Mode = Mode.NEW,
-  defaults: Mapping[str, Any] = types.MappingProxyType({}),
+  unrecorded: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> None:
   """Refuse a directory that cannot hold the study of `runs`; write nothing.
 
@@ -62,8 +62,8 @@ def check(
     workdir: the directory; it need not exist.
     runs: the config of every run.
     mode: what to do with a study that exists.
-    defaults: the default of every field, by dotted name, which fields had that
-      an older directory does not record.
+    unrecorded: by dotted name, what fields had that an older directory does
+      not record.
 
   Raises:
     WorkdirError: if `workdir` is '', a file, not writable, or holds other
@@ -90,7 +90,7 @@ def check(
     return
   if mode is Mode.RESUME:
     now = files.jsonable(list(runs))
-    _check_same(workdir, study['runs'], now, files.jsonable(defaults))
+    _check_same(workdir, study['runs'], now, files.jsonable(unrecorded))
     return
   raise ExistsError(
     f'--workdir={workdir}: holds a study ({study["name"]}, '
@@ -131,13 +131,13 @@ def open_study(
     BusyError: if another process trains there.
     StorageError: if something cannot be written.
   """
-  check(workdir, runs, mode, study_format.defaults)
+  check(workdir, runs, mode, study_format.unrecorded)
   path = pathlib.Path(workdir)
   with files.refusals(path):
     path.mkdir(parents=True, exist_ok=True)
   with lock.hold(path, console.warn):
     # Again: another process may have created or changed it in between.
-    check(workdir, runs, mode, study_format.defaults)
+    check(workdir, runs, mode, study_format.unrecorded)
     files.remove_aside(path, files.STUDY)
     if mode is Mode.RESUME:
       check_resumable()
@@ -214,11 +214,11 @@ def _check_same(
   workdir: str,
   old: Sequence[Any],
   new: Sequence[Any],
-  defaults: Mapping[str, Any],
+  unrecorded: Mapping[str, Any],
 ) -> None:
   """Refuse to resume other runs; name every difference.
 
-  A field that an older directory does not record had its default.
+  A field that an older directory does not record had its unrecorded value.
   """
   differences: dict[str, str] = {}
   if len(old) != len(new):
@@ -227,7 +227,7 @@ def _check_same(
   for before, after in zip(old, new, strict=False):
     one, two = dict(fields.flatten(before)), dict(fields.flatten(after))
     for field in dict.fromkeys((*one, *two)):
-      default = defaults.get(field)
+      default = unrecorded.get(field)
       was, now = one.get(field, default), two.get(field, default)
       if was != now and field not in fields.CONDUCT_FIELDS:
         differences.setdefault(field, f'{was} before, {now} now')

@@ -4,8 +4,9 @@ Two runs are the same if their identities are equal. In all formats every field
 is recorded, and a field with the role CONDUCT is no part of the identity.
 
     format 1   the identity of a run is all its other fields
-    format 2   of these the identity leaves out each that has its default:
-               adding a field to the table changes no identity
+    format 2   of these the identity leaves out each that has the value that
+               runs without it in their record have (`Field.unrecorded`, mostly
+               its default): adding a field changes no identity
 
 A directory keeps the format, and the fields, with which it was created.
 """
@@ -28,12 +29,12 @@ class Format(NamedTuple):
   Attributes:
     version: 1 or 2, as described above.
     recorded: the fields that the directory records; None: all fields.
-    defaults: the present default of every field.
+    unrecorded: what each field has in a run whose record lacks it.
   """
 
   version: int
   recorded: frozenset[str] | None
-  defaults: Mapping[str, Any]
+  unrecorded: Mapping[str, Any]
 
   def record(self, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run's config as the directory records it, nested."""
@@ -55,7 +56,7 @@ class Format(NamedTuple):
     return {
       name: value
       for name, value in decisive.items()
-      if value != self.defaults.get(name, missing)
+      if value != self.unrecorded.get(name, missing)
     }
 
   def hash(self, configs: Sequence[Mapping[str, Any]]) -> str:
@@ -67,28 +68,28 @@ class Format(NamedTuple):
     return _SHORT if self.version == 1 or runs <= _FEW_RUNS else _LONG
 
 
-# The format of a new directory where the defaults of the fields are not known:
-# then a run's identity leaves no field out.
+# The format of a new directory where nothing is known of the fields: then a
+# run's identity leaves none out.
 NEW = Format(results.FORMAT, None, types.MappingProxyType({}))
 
 
-def new(defaults: Mapping[str, Any]) -> Format:
+def new(unrecorded: Mapping[str, Any]) -> Format:
   """Return the format of a new directory.
 
   Args:
-    defaults: the default of every field, by dotted name.
+    unrecorded: `schema.unrecorded`, by dotted name.
   """
-  return Format(results.FORMAT, None, defaults)
+  return Format(results.FORMAT, None, unrecorded)
 
 
-def of_study(study: Mapping[str, Any], defaults: Mapping[str, Any]) -> Format:
+def of_study(study: Mapping[str, Any], unrecorded: Mapping[str, Any]) -> Format:
   """Return the format of an existing study.
 
   Args:
     study: what `results.read_study` returns.
-    defaults: the default of every field, by dotted name.
+    unrecorded: `schema.unrecorded`, by dotted name.
   """
   recorded = frozenset(
     name for config in study['runs'] for name, _ in fields.flatten(config)
   )
-  return Format(study['format'], recorded, defaults)
+  return Format(study['format'], recorded, unrecorded)

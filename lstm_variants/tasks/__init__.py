@@ -26,6 +26,7 @@ from lstm_variants.tasks import (
   forecasting,
   from_outside,
   long_lag,
+  measures,
   modular_arithmetic,
   multiplication,
   reber,
@@ -40,6 +41,7 @@ from lstm_variants.tasks import (
   warping,
   waveforms,
 )
+from lstm_variants.tasks import held_out as held_out_lib
 
 # In the order in which they are listed.
 MODULES = (
@@ -133,6 +135,8 @@ def make_task(
   *,
   shortest: int | None = None,
   held_out: bool = False,
+  spread: bool = False,
+  success_limit: float | None = None,
   **options: Any,
 ) -> base.Task:
   """Build a task.
@@ -145,6 +149,10 @@ def make_task(
     shortest: draw T of each batch from U{shortest, …, length}, on one time
       axis; None is as the dialect's paper has it, mostly T = length.
     held_out: of a task with data, the part that is not trained on.
+    spread: as a held-out set it has every T, or every sequence of a list,
+      equally often; see `held_out`.
+    success_limit: what the metric of the rule of success must be below in place
+      of the dialect's limit; 0: not one mistake is allowed.
     **options: those of the dialect (`Dialect.options`); 0 or '' is the paper's.
 
   Returns:
@@ -154,7 +162,8 @@ def make_task(
     ValueError: an unknown name or dialect; as `SpecError`, a choice that the
       dialect does not have, or a value out of its range.
   """
-  return _make(name, dialect, length, shortest, held_out, options)[1]
+  kinds = {'spread': spread, 'success_limit': success_limit}
+  return _make(name, dialect, length, shortest, held_out, kinds, options)[1]
 
 
 def resolve(
@@ -164,10 +173,13 @@ def resolve(
   *,
   shortest: int | None = None,
   held_out: bool = False,
+  spread: bool = False,
+  success_limit: float | None = None,
   **options: Any,
 ) -> base.Spec:
   """Return what `make_task` builds, with what was left to the paper."""
-  return _make(name, dialect, length, shortest, held_out, options)[0]
+  kinds = {'spread': spread, 'success_limit': success_limit}
+  return _make(name, dialect, length, shortest, held_out, kinds, options)[0]
 
 
 def find_dialect(name: str, dialect: str | None = None) -> base.Dialect:
@@ -197,6 +209,7 @@ def _make(
   length: int | None,
   shortest: int | None,
   held_out: bool,
+  kinds: Mapping[str, Any],
   options: Mapping[str, Any],
 ) -> tuple[base.Spec, base.Task]:
   """Check what was chosen, complete it, and build the task, or find it."""
@@ -211,7 +224,7 @@ def _make(
   _check_lengths(label, dialect, length, shortest)
   chosen = _check_options(label, dialect, options)
   given: dict[str, Any] = {'length': length, 'shortest': shortest}
-  spec = base.Spec(**given, held_out=held_out, **chosen)
+  spec = base.Spec(**given, held_out=held_out, **kinds, **chosen)
   return _build(name, dialect_name, spec, data.identity(spec.path))
 
 
@@ -223,7 +236,30 @@ def _build(
   del identity  # of the path, beside which files are found again
   dialect = DIALECTS[name][dialect_name]
   spec = dialect.resolve(spec)
-  return spec, _vary(dialect.build(spec), dialect, spec)
+  task = _judge(dialect.build(spec), spec)
+  return spec, _vary(task, dialect, spec)
+
+
+def _judge(task: base.Task, spec: base.Spec) -> base.Task:
+  """Return the task with the held-out set and the limit that are chosen.
+
+  Raises:
+    SpecError: a limit where nothing is judged on a held-out set.
+  """
+  changes: dict[str, Any] = {}
+  if spec.spread and held_out_lib.can_spread(task, spec):
+    changes['spread'] = spec.shortest, spec.length
+  limit, rule = spec.success_limit, task.success
+  if limit is not None:
+    if not isinstance(rule, base.HeldOut):
+      raise base.SpecError(
+        'success_limit',
+        limit,
+        f'{task.name} ({task.dialect}) is not judged on a held-out set '
+        f'(success: {rule}); leave it out',
+      )
+    changes['success'] = rule._replace(below=limit or measures.NONE)
+  return dataclasses.replace(task, **changes) if changes else task
 
 
 def _vary(task: base.Task, dialect: base.Dialect, spec: base.Spec) -> base.Task:
@@ -245,6 +281,10 @@ def _vary(task: base.Task, dialect: base.Dialect, spec: base.Spec) -> base.Task:
     for name in defaults
     if getattr(spec, name) != getattr(usual, name)
   ]
+  if spec.held_out and spec.success_limit is not None:
+    parts.append(f'-below{spec.success_limit:g}')
+  if task.spread is not None:
+    parts.append('-spread')
   return dataclasses.replace(
     task,
     variation=task.variation + ''.join(parts),

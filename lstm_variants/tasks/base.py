@@ -143,6 +143,18 @@ class LastSequences(NamedTuple):
     )
 
 
+class Cases(NamedTuple):
+  """All the sequences that there are, where they can be listed.
+
+  Attributes:
+    number: of them.
+    pick: returns the batch of some of them, by their numbers `[batch]`.
+  """
+
+  number: int
+  pick: Callable[[jax.Array], Batch]
+
+
 class Unjudged(NamedTuple):
   """Success: no rule says when it is met, so no run is ever called solved."""
 
@@ -192,6 +204,9 @@ class Task:
     variation: for the label, what differs from the dialect's default.
     mean: of standardised data, the value that 0 stands for, in their units.
     scale: of standardised data, how much 1 stands for, in their units.
+    cases: its sequences, where they can be listed.
+    spread: of a held-out set that has every T, or every case, equally often
+      (`held_out`), the shortest and the longest T; None: it is drawn.
   """
 
   sample: Callable[..., Batch]
@@ -211,6 +226,8 @@ class Task:
   variation: str = ''
   mean: float = 0.0
   scale: float = 1.0
+  cases: Cases | None = None
+  spread: tuple[int, int] | None = None
 
   @property
   def in_features(self) -> int:
@@ -251,6 +268,10 @@ class Spec(NamedTuple):
     path: of a file or directory with data; '': what comes with the dialect.
     column: of a CSV file.
     held_out: of data, the part that is not trained on.
+    spread: of a held-out set, that it has every T, or every case, equally
+      often; see `held_out`.
+    success_limit: what the metric of the rule of success must be below, 0: it
+      must be 0; None: the dialect's.
   """
 
   length: int
@@ -262,6 +283,8 @@ class Spec(NamedTuple):
   path: str = ''
   column: str = ''
   held_out: bool = False
+  spread: bool = False
+  success_limit: float | None = None
 
   @property
   def mean_length(self) -> float:

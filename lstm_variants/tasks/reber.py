@@ -26,10 +26,12 @@ that must agree are 6 steps apart.
 """
 
 from collections.abc import Mapping
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from lstm_variants.tasks import base, measures, reber_grammar
@@ -66,8 +68,22 @@ def sample_hs97(
   strings = reber_grammar.lay_out(held_out)
   kept = jnp.searchsorted(strings.lengths, length, side='right')
   chosen = jax.random.randint(key, (batch_size,), 0, kept)
-  inputs = jnp.asarray(strings.inputs[:, :num_steps])[chosen]
-  targets = jnp.asarray(strings.targets[:, :num_steps])[chosen]
+  return pick_strings(chosen, num_steps, held_out)
+
+
+def pick_strings(
+  numbers: jax.Array, num_steps: int, held_out: bool
+) -> base.Batch:
+  """Return strings by their numbers, in the order of their lengths.
+
+  Args:
+    numbers: `[batch]`.
+    num_steps: the time axis, at least that of the longest string picked.
+    held_out: number the 256 test strings as well.
+  """
+  strings = reber_grammar.lay_out(held_out)
+  inputs = jnp.asarray(strings.inputs[:, :num_steps])[numbers]
+  targets = jnp.asarray(strings.targets[:, :num_steps])[numbers]
   return base.Batch(inputs, targets, jnp.max(targets, axis=-1))
 
 
@@ -190,12 +206,13 @@ def build_hs97(spec: base.Spec) -> base.Task:
   string. (The paper: the mean over three such pairs.) The longest of both has
   28 symbols, the time axis; a lower T leaves out what is longer.
 
-  Success: no mistake in training strings and test strings. A held-out set draws
-  from both, so that n sequences miss a given string with probability
-  (1 - 1/512)^n.
+  Success: no mistake in training strings and test strings: a held-out set has
+  all 512 of them (which are 259 different ones). One that is drawn, of n
+  strings, misses a given one with probability (1 - 1/512)^n.
   """
   num_steps = reber_grammar.longest(spec.length)
   held_out = spec.held_out
+  lengths = reber_grammar.lay_out(held_out).lengths
   return _build(
     reber_grammar.expect_strings(spec),
     name='embedded_reber',
@@ -203,6 +220,12 @@ def build_hs97(spec: base.Spec) -> base.Task:
     length=spec.length,
     num_steps=num_steps,
     sample=base.sampler(sample_hs97, spec, num_steps, held_out=held_out),
+    cases=base.Cases(
+      number=int(np.sum(lengths <= spec.length)),
+      pick=functools.partial(
+        pick_strings, num_steps=num_steps, held_out=held_out
+      ),
+    ),
     summary='next symbol in strings of a grammar, one of them 6 or more back',
     reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
     published=tuple(

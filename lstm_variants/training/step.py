@@ -13,7 +13,7 @@ from lstm_variants.config import fields
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.models import penalty
 from lstm_variants.optimizers import schedules
-from lstm_variants.tasks import base
+from lstm_variants.tasks import base, held_out
 from lstm_variants.training import memory
 from lstm_variants.training import success as success_lib
 
@@ -227,17 +227,20 @@ def evaluate(
     for the first time; and the task's metrics as means over the held-out set.
   """
   task = settings.held_out_task
+  batches = held_out.count_batches(
+    task, settings.batch_size, settings.evaluation_batches
+  )
   key = jax.random.fold_in(jax.random.key(settings.evaluation_seed), HELD_OUT)
 
   def measure(index):
-    batch = task.sample(jax.random.fold_in(key, index), settings.batch_size)
+    of_batch = jax.random.fold_in(key, index)
+    size = settings.batch_size
+    batch = held_out.sample(task, of_batch, size, index, batches)
     batch = _cast(batch, settings)
     outputs = _outputs(settings, hyperparams, state.params, batch, None)
     return task.measure(_gather(settings, outputs), batch)
 
-  metrics = base.means(
-    jax.lax.map(measure, jnp.arange(settings.evaluation_batches))
-  )
+  metrics = base.means(jax.lax.map(measure, jnp.arange(batches)))
   success = task.success
   if isinstance(success, base.HeldOut):
     below = success_lib.is_within(

@@ -95,7 +95,7 @@ def read(workdir: str) -> Saved:
       f'{pathlib.Path(workdir) / "study.json"}: holds a run that is none of '
       f'ours ({type(error).__name__}: {error}); choose another study'
     ) from error
-  study_format = record.of_study(study, schema.defaults())
+  study_format = record.of_study(study, schema.unrecorded())
   members = populations.split(runs, study_format, results.populations(workdir))
   places = [(0, 0)] * len(runs)
   for place, population in enumerate(members):

@@ -323,6 +323,8 @@ OTHERS = {
   'task.shortest_length': (50, {}),
   'task.evaluation_length': (200, {}),
   'task.evaluation_shortest_length': (150, {'task.evaluation_length': 200}),
+  'task.evaluation_set': ('drawn', {'task.name': 'parity'}),
+  'task.success_limit': (0.0, {'task.name': 'parity'}),
   'task.symbols': (4, {'task.name': 'copy'}),
   'task.items': (2, {'task.name': 'two_sequence'}),
   'task.period': (11, {'task.name': 'periodic_function'}),
@@ -433,7 +435,25 @@ def test_every_field_changes_what_is_trained(field):
       {'task.shortest_length': 30},
       (30, 100),
       (30, 100),
+      'adding-urnn16-T100-from30-spread',
+    ),
+    (
+      {'task.shortest_length': 30, 'task.evaluation_set': 'drawn'},
+      (30, 100),
+      (30, 100),
       'adding-urnn16-T100-from30',
+    ),
+    (
+      {'task.success_limit': 0.0},
+      (100, 100),
+      (100, 100),
+      'adding-urnn16-T100-below0',
+    ),
+    (
+      {'task.name': 'parity', 'task.success_limit': 1e-5},
+      (1, 40),
+      (1, 40),
+      'parity-deletang23-T40-below1e-05-spread',
     ),
     (
       {'task.evaluation_length': 200},
@@ -445,7 +465,7 @@ def test_every_field_changes_what_is_trained(field):
       {'task.name': 'parity', 'task.evaluation_length': 400},
       (1, 40),
       (41, 400),
-      'parity-deletang23-T40-evaluated-T400-from41',
+      'parity-deletang23-T40-evaluated-T400-from41-spread',
     ),
     (
       {
@@ -455,7 +475,7 @@ def test_every_field_changes_what_is_trained(field):
       },
       (1, 40),
       (300, 400),
-      'parity-deletang23-T40-evaluated-T400-from300',
+      'parity-deletang23-T40-evaluated-T400-from300-spread',
     ),
   ],
 )

@@ -115,6 +115,33 @@ def test_another_value_of_a_field_that_it_lacks_is_another_run(old, fork):
   assert 'training.lanes: 0 before, 2 now' in done['stderr']
 
 
+def test_a_study_that_was_judged_on_drawn_lengths_goes_on_so_and_says_so(
+  tmp_path, fork
+):
+  """Of before `task.evaluation_set`, which is another set today."""
+  place = tmp_path / 'study'
+  command = (
+    *('train', '--config=configs/base.py', f'--workdir={place}'),
+    '--config.training.updates=0',
+    *('--config.task.name=parity', '--config.task.length=6'),
+    *('--config.model.hidden_features=2', '--config.training.batch_size=2'),
+  )
+  drawn = '--config.task.evaluation_set=drawn'
+  _done(fork(*command, drawn))
+  path = place / 'study.json'
+  study = json.loads(path.read_text())
+  for config in (*study['runs'], study['config']):
+    del config['task']['evaluation_set'], config['task']['success_limit']
+  study['fingerprint'] = results.fingerprint(study['runs'])
+  path.write_text(json.dumps(study))
+  (run,) = trained.read(str(place)).runs
+  assert run.settings.held_out_task.spread is None
+  done = fork(*command, '--resume')
+  assert done['status'] == 4
+  assert 'task.evaluation_set: drawn before, spread now' in done['stderr']
+  assert 'already finished' in _done(fork(*command, '--resume', drawn))
+
+
 def test_trained_weights_are_those_that_their_toggles_use():
   one, two = (
     {
@@ -189,7 +216,7 @@ def test_a_field_that_is_added_changes_no_identity(added, fork):
     for name, value in fields.flatten(after.config)
     if name != added.name
   }
-  now = record.new(schema.defaults())
+  now = record.new(schema.unrecorded())
   names = [now.hash([config]) for config in (after.config, fields.nest(before))]
   assert names[0] == names[1]
   other = settings.from_config(

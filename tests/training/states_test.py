@@ -176,7 +176,7 @@ def test_a_study_has_nothing_of_a_component_that_it_does_not_use(extension):
   names = {name for name, _ in fields.flatten(with_it.config)}
   assert not names & {row.name for row in extension}
   assert 'optimizer.boost' not in with_it.hyperparams.values
-  now = record.new(schema.defaults())
+  now = record.new(schema.unrecorded())
   used = _run({'optimizer.name': 'boosted', 'optimizer.boost': 2.0})
   assert used.hyperparams.boost == 2.0
   assert now.identity(used.config)['optimizer.boost'] == 2.0
