@@ -4,11 +4,10 @@ BEST = (
   'Final held-out loss of the best trials of each model’s random search, as in '
   'Greff et al. (2017), figure 3: the best tenth, at least {least} trials. '
   'Boxes: quartiles; whiskers: the whole range; line: median; red dot: mean. '
-  'Thick and blue: the mean log loss differs from {baseline}’s (Welch, '
-  'two-sided, adjusted by Holm, 5 %). Gray bars: mean number of parameters in '
-  'use. The trials are chosen and compared on one held-out set, the paper had '
-  'two. Chosen trials are no random sample: the test is a description with a '
-  'threshold.'
+  'Thick and blue: the mean log loss differs from {baseline}’s (p of all '
+  'trials divided at random and the best chosen again, adjusted by Holm for '
+  'all models of all tasks, 5 %). Gray bars: mean number of parameters in use. '
+  'The trials are chosen and compared on one held-out set, the paper had two.'
 )
 MARGINALS = (
   'Expected final loss against each hyper-parameter, averaged over all others '

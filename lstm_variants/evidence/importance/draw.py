@@ -43,7 +43,7 @@ _BEST_COLUMNS = (
   'median_loss',
   'mean_loss',
   'params',
-  'welch_p',
+  'p',
   'holm_p',
   'verdict',
   'paper',
@@ -89,27 +89,32 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
     baseline: the model that the others are compared with.
   """
   wanted = {(subject.task, subject.model) for subject in study.subjects}
-  tasks = dict.fromkeys(subject.task for subject in study.subjects)
-  for task in tasks:
+  searches = []
+  for task in dict.fromkeys(subject.task for subject in study.subjects):
     rows = [
       row
       for row in study.rows
       if row['task'] == task and (task, row['model']) in wanted
     ]
     axes = search_space.axes(rows)
-    if len(axes) < LEAST_AXES:
-      continue
-    levels = study.tasks.get(task, {}).get('baselines', {})
-    search = _Search(task, rows, axes, levels.get('loss'))
-    yield _draw_best(search, baseline)
+    if len(axes) >= LEAST_AXES:
+      levels = study.tasks.get(task, {}).get('baselines', {})
+      searches.append(_Search(task, rows, axes, levels.get('loss')))
+  # Of all tasks at once, as all of them are tested.
+  bests = best_trials.best_trials(
+    [row for search in searches for row in search.rows], baseline
+  )
+  for search in searches:
+    yield _draw_best(search, bests[search.task], baseline)
     try:
       yield from _draw_importance(search, baseline)
     except measure.ImportanceError as error:
-      console.warn(f'{task}: importance left out: {error}')
+      console.warn(f'{search.task}: importance left out: {error}')
 
 
-def _draw_best(search: _Search, baseline: str) -> gallery.Drawing:
-  bests = best_trials.best_trials(search.rows, baseline)
+def _draw_best(
+  search: _Search, bests: Sequence[best_trials.Best], baseline: str
+) -> gallery.Drawing:
   return gallery.Drawing(
     kind='importance',
     task=search.task,
@@ -133,7 +138,7 @@ def _best_row(best: best_trials.Best, baseline: str) -> tuple[Any, ...]:
     math.nan if empty else float(np.median(best.losses)),
     math.nan if empty else float(np.mean(best.losses)),
     best.params,
-    best.welch,
+    best.p_value,
     best.holm,
     best.verdict,
     paper,
