@@ -11,7 +11,8 @@ That two numbers are alike is never concluded from a test that does not tell
 them apart, but from an interval that lies within a stated margin: `LATER`,
 `NEAR`, `SHARES`. Where it lies beyond the margin the answer is no, else it is
 undecided. A difference is one if p is below 0.05, after Holm where a claim
-needs several (`claim.judge`). Intervals are two-sided, of 95 %.
+needs several (`claim.judge`), but not adjusted for the number of claims.
+Intervals are two-sided, of 95 %.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +51,8 @@ MARGINS = (
   f'the interval of their ratio lies within {LATER:g}; one is sooner, or ends '
   f'lower, if p < {claim.ALPHA:g} (log-rank by permutations; t test of '
   'logarithms, paired where seeds are), after Holm where a claim needs several '
-  'tests. An interval that lies on neither side leaves the question undecided. '
+  'tests, but not for the number of claims. An interval that lies on neither '
+  'side leaves the question undecided. '
   f'All are two-sided, of {100 * intervals.CONFIDENCE:.0f} %. What is not met '
   f'by runs with less than {100 * claim.SHARE:.0f} % of the training of the '
   'paper is out of budget, also a failure that the claim is about. An arm with '
