@@ -1,7 +1,8 @@
 """Draw what a study's models do with gradients, gates and lengths."""
 
-from lstm_variants.commands import analyse as program
-from lstm_variants.commands import command
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('analyse', sys.argv[1:])

@@ -1,7 +1,8 @@
 """Compare the models of a study with a baseline."""
 
-from lstm_variants.commands import command
-from lstm_variants.commands import compare as program
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('compare', sys.argv[1:])

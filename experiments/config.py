@@ -1,7 +1,8 @@
 """List the configs of the house, or copy one out to change it."""
 
-from lstm_variants.commands import command
-from lstm_variants.commands import config as program
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('config', sys.argv[1:])

@@ -1,7 +1,8 @@
 """Write the model of a run for other tools."""
 
-from lstm_variants.commands import command
-from lstm_variants.commands import export as program
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('export', sys.argv[1:])

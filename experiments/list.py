@@ -1,7 +1,8 @@
 """List tasks, cells, variants, optimizers, fields and studies."""
 
-from lstm_variants.commands import command
-from lstm_variants.commands import list as program
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('list', sys.argv[1:])

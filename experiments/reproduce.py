@@ -1,7 +1,8 @@
 """Test published claims: theirs, ours, and the verdict."""
 
-from lstm_variants.commands import command
-from lstm_variants.commands import reproduce as program
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('reproduce', sys.argv[1:])

@@ -1,7 +1,8 @@
 """Show a task: sequences, chance level, rule, what was published."""
 
-from lstm_variants.commands import command
-from lstm_variants.commands import show as program
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('show', sys.argv[1:])

@@ -1,7 +1,8 @@
 """Tell how far a study is: done, in training, left, and the time that takes."""
 
-from lstm_variants.commands import command
-from lstm_variants.commands import status as program
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('status', sys.argv[1:])

@@ -1,7 +1,8 @@
 """Train a study: every run of its grid, those of equal shape in one program."""
 
-from lstm_variants.commands import command
-from lstm_variants.commands import sweep as program
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('sweep', sys.argv[1:])

@@ -1,7 +1,8 @@
 """Train one run."""
 
-from lstm_variants.commands import command
-from lstm_variants.commands import train as program
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('train', sys.argv[1:])

@@ -11,7 +11,7 @@ import pathlib
 import sys
 
 import lstm_variants
-from lstm_variants import console, names
+from lstm_variants import console, errors, names
 
 _HELP = ('help', '-h', '-help', '--help', '-?', '--helpfull', '--helpshort')
 _FOLDER = pathlib.Path(__file__).parent / 'commands'
@@ -21,16 +21,16 @@ def main() -> None:
   """Run the command that is named, or list them all."""
   name, arguments = (sys.argv[1:2] or ['--help'])[0], sys.argv[2:]
   known = commands()
-  if name in _HELP:
-    console.say(_listed(known))
-  elif name == '--version':
-    console.say(f'lstm-variants {lstm_variants.__version__}')
-  elif name not in known:
-    tail = names.tail(name, known, console.command_line)
-    print(f'error: {name!r}: no such command{tail}', file=sys.stderr)
-    sys.exit(2)
-  else:
-    _run(name, arguments)
+  with console.guarded():
+    if name in _HELP:
+      console.say(_listed(known))
+    elif name == '--version':
+      console.say(f'lstm-variants {lstm_variants.__version__}')
+    elif name not in known:
+      tail = names.tail(name, known, console.command_line)
+      console.refuse(errors.Error(f'{name!r}: no such command{tail}'))
+    else:
+      run(name, arguments)
 
 
 def commands() -> dict[str, str]:
@@ -63,15 +63,27 @@ def _listed(known: dict[str, str]) -> str:
   )
 
 
-def _run(name: str, arguments: list[str]) -> None:
+def run(name: str, arguments: list[str]) -> None:
   """Start a command with its arguments."""
   # A config may import what is beside it, as by `python -m`; last, so that a
   # file copy.py or types.py there hides nothing of Python's own.
   if os.getcwd() not in sys.path:
     sys.path.append(os.getcwd())
   sys.argv = [console.command_line(name), *arguments]
-  command = importlib.import_module('lstm_variants.commands.command')
-  command.start(importlib.import_module(f'lstm_variants.commands.{name}'))
+  with console.guarded():
+    environment = importlib.import_module('lstm_variants.commands.environment')
+    try:
+      environment.prepare()
+      command = importlib.import_module('lstm_variants.commands.command')
+      program = importlib.import_module(f'lstm_variants.commands.{name}')
+    except errors.Error as error:
+      console.refuse(error)
+    except Exception as error:  # of jax, when it is imported
+      refusal = environment.refusal(error)
+      if refusal is None:
+        raise
+      console.refuse(refusal)
+    command.start(program)
 
 
 if __name__ == '__main__':

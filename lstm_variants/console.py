@@ -1,12 +1,36 @@
-"""What programs say: progress on stdout, warnings on stderr, their own name."""
+"""What programs say: progress on stdout, warnings on stderr, their own name.
+
+In a program (`guarded`) nothing that is printed fails, whatever becomes of the
+streams; and what came from a run directory, of which anybody may be the author,
+commands no terminal.
+"""
 
 from collections.abc import Iterator
 import contextlib
+import errno
+import io
 import os
+import re
+import select
 import shutil
 import sys
 import textwrap
-from typing import TextIO
+from typing import NoReturn, TextIO
+
+from lstm_variants import errors
+
+# What a terminal obeys, or what turns the order of signs: all but the end of a
+# line and a tab. Halves of characters stand for bytes of a name that are none.
+_COMMANDS = (
+  '\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e'
+  '\u2066-\u2069\ud800-\udfff'
+)
+_OBEYED = re.compile(f'[{_COMMANDS}]')
+# What rich draws with: colours, the cursor up, to the start of the line, hidden
+# and shown, a line erased. What others wrote has none of it: `clean`.
+_DRAWN = re.compile(
+  rf'(\x1b\[(?:[\d;]*m|\d*[AG]|2K|\?25[lh])|\r)|[{_COMMANDS}]'
+)
 
 
 def command_line(name: str) -> str:
@@ -45,9 +69,143 @@ def entry(name: str, sentence: str, width: int) -> str:
   )
 
 
+def clean(text: str) -> str:
+  """Return a text without what a terminal would obey: it may be another's."""
+  return _OBEYED.sub('?', text)
+
+
 def printable(text: str) -> str:
-  """Return a line without what a terminal would obey: it may be another's."""
+  """Return a text as one line without what a terminal would obey."""
   return ''.join(one if one.isprintable() else '?' for one in text)
+
+
+class _Descriptor(io.RawIOBase):
+  """A descriptor of the system; what it does not take is dropped."""
+
+  def __init__(self, descriptor: int):
+    super().__init__()
+    self._descriptor = descriptor
+    # The first refusal; from then on all is dropped.
+    self.refusal: OSError | None = None
+
+  def writable(self) -> bool:
+    return True
+
+  def fileno(self) -> int:
+    return self._descriptor
+
+  def isatty(self) -> bool:
+    return os.isatty(self._descriptor)
+
+  def write(self, data, /) -> int:
+    while self.refusal is None:
+      try:
+        return os.write(self._descriptor, data)
+      except BlockingIOError:  # another program has it so
+        select.select([], [self._descriptor], [])
+      except OSError as error:
+        self.refusal = error
+    return len(data)
+
+
+class _Output(io.TextIOWrapper):
+  """A stream on which nothing fails, and that commands no terminal."""
+
+  def __init__(self, descriptor: int, like: TextIO | None, by_line: bool):
+    self.descriptor = _Descriptor(descriptor)
+    super().__init__(
+      io.BufferedWriter(self.descriptor),
+      encoding=like.encoding if like else 'utf-8',
+      errors='backslashreplace',
+      line_buffering=by_line or self.descriptor.isatty(),
+    )
+
+  def write(self, text: str, /) -> int:
+    if self.descriptor.isatty():
+      super().write(_DRAWN.sub(lambda match: match[1] or '?', text))
+    else:
+      super().write(clean(text))
+    return len(text)
+
+
+class LostError(errors.Error):
+  """What stdout was to take is lost; the message is one line."""
+
+  exit_status = 6
+
+
+def open_descriptors() -> None:
+  """Open what is closed of stdin, stdout and stderr, on nothing.
+
+  Otherwise the next file that is opened is taken for it. To be called before
+  anything else is imported.
+  """
+  for descriptor in range(3):
+    try:
+      os.fstat(descriptor)
+    except OSError:
+      nothing = os.open(os.devnull, os.O_RDWR)
+      if nothing != descriptor:
+        os.dup2(nothing, descriptor)
+        os.close(nothing)
+      os.set_inheritable(descriptor, True)
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+  """Have nothing fail for what is printed until the program ends.
+
+  Whoever closed stdout, or reads no further (`| head`), wanted no more: the
+  program does its work and ends with its own status. Where stdout refuses, as
+  on a full disk, it does so too, and then says what was lost.
+
+  Raises:
+    SystemExit: as the block does; in place of success, with the status of
+      `LostError`, where something that stdout was to take is lost.
+  """
+  if sys.stdout is not sys.__stdout__ or isinstance(sys.stdout, _Output):
+    yield  # of a notebook or a test, or guarded already
+    return
+  open_descriptors()
+  closed = os.open(os.devnull, os.O_WRONLY)
+  out = _Output(1 if sys.stdout else closed, sys.stdout, False)
+  sys.stdout = out
+  sys.stderr = _Output(2 if sys.stderr else closed, sys.stderr, True)
+  if sys.stdin is None:
+    sys.stdin = open(os.devnull)
+  end = None
+  try:
+    yield
+  except SystemExit as error:
+    end = error
+  finally:
+    out.flush()
+  refusal, failed = out.descriptor.refusal, end is not None and end.code
+  if refusal is not None and refusal.errno != errno.EPIPE and not failed:
+    refuse(
+      LostError(
+        f'stdout: {refusal.strerror}: what was to be read there is lost; all '
+        'else is done'
+      )
+    )
+  if end is not None:
+    raise end
+
+
+def refuse(error: Exception) -> NoReturn:
+  """Print an error as one line and exit with its status, 2 if it has none."""
+  line = printable(' '.join(str(error).split()))
+  if sys.stderr is not None:
+    print(f'error: {line}', file=sys.stderr)
+  sys.exit(getattr(error, 'exit_status', 2))
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+  """Tell whether a stream is a terminal; one that is closed is none."""
+  try:
+    return stream is not None and stream.isatty()
+  except ValueError:  # closed
+    return False
 
 
 class _State:
@@ -90,7 +248,7 @@ def say(text: str) -> None:
   if _State.quiet:
     return
   try:
-    print(text, flush=True)
+    print(clean(text), flush=True)
   except OSError:
     sys.stdout = open(os.devnull, 'w')
 
@@ -103,17 +261,14 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
   """Print a sentence that asks for attention, folded on a terminal."""
   try:
-    print(_folded(text, sys.stderr), file=sys.stderr, flush=True)
+    print(clean(_folded(text, sys.stderr)), file=sys.stderr, flush=True)
   except OSError:
     sys.stderr = open(os.devnull, 'w')
 
 
-def _folded(text: str, stream: TextIO) -> str:
+def _folded(text: str, stream: TextIO | None) -> str:
   """Return a sentence in lines of a terminal, elsewhere in one line."""
-  try:
-    if not stream.isatty():
-      return text
-  except ValueError:  # closed
+  if not is_terminal(stream):
     return text
   return textwrap.fill(
     text,

@@ -8,7 +8,8 @@ Exit status, each but 0 with one line on stderr that tells why:
     4    no checkpoint can be used, or --resume under another config
     5    the directory is busy, or holds a study and neither --resume nor
          --overwrite is given
-    6    no space, or not writable; what was saved before is whole
+    6    no space, or not writable, stdout included; what was saved before is
+         whole
     129  SIGHUP,
     130  SIGINT, and
     143  SIGTERM: saved after the chunk of updates; a second one, half a second
@@ -23,13 +24,13 @@ import shlex
 import sys
 import textwrap
 import types
-from typing import Any, NoReturn
+from typing import Any
 
 from absl import app, flags
 from ml_collections import config_flags
 
 from lstm_variants import console, errors, extensions
-from lstm_variants.commands import config_file, flag_files
+from lstm_variants.commands import config_file, environment, flag_files
 from lstm_variants.runs import directory, outcome, results
 from lstm_variants.training import interrupt
 
@@ -80,7 +81,7 @@ def define_config(default: str | None = None) -> flags.FlagHolder:
     )
   # A flagfile is read here already.
   except (flags.Error, errors.Error) as error:
-    _refuse(error)
+    console.refuse(error)
 
 
 def define_workdir() -> flags.FlagHolder[str]:
@@ -177,12 +178,18 @@ def run(main: Callable[[], None]) -> None:
     try:
       main()
     except (errors.Error, interrupt.Interrupted) as error:
-      _refuse(error)
+      console.refuse(error)
+    except Exception as error:
+      refusal = environment.refusal(error)
+      if refusal is None:
+        raise
+      console.refuse(refusal)
 
   interrupt.install()
   # Without this, jax logs which platforms it does not have.
   logging.getLogger('jax').setLevel(logging.WARNING)
-  app.run(guarded, flags_parser=_parse)
+  with console.guarded():
+    app.run(guarded, flags_parser=_parse)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -190,9 +197,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
   try:
     return _parse_strictly(argv)
   except (flags.Error, errors.Error) as error:
-    _refuse(error)
+    console.refuse(error)
   except Exception as error:  # a config file may raise anything
-    _refuse(
+    console.refuse(
       config_file.UsageError(f'--config: {type(error).__name__}: {error}')
     )
 
@@ -336,9 +343,3 @@ def given_flag(flag: flags.FlagHolder[Any]) -> str:
   if flag.value is None:
     return ''
   return f' --{flag.name}={shlex.quote(str(flag.value))}'
-
-
-def _refuse(error: Exception) -> NoReturn:
-  """Print an error as one line and exit with its status, 2 if it has none."""
-  print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
-  sys.exit(getattr(error, 'exit_status', 2))

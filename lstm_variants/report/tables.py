@@ -10,6 +10,7 @@ from rich import console as rich_console
 from rich import table as rich_table
 from rich import text as rich_text
 
+from lstm_variants import console as console_lib
 from lstm_variants.report import comparison
 from lstm_variants.statistics import intervals
 
@@ -145,7 +146,7 @@ def render(
     missing: stands for what is not known.
   """
   table = rich_table.Table(
-    title=rich_text.Text(rows[0].task),
+    title=rich_text.Text(console_lib.clean(rows[0].task)),
     title_justify='left',
     title_style='bold',
     box=box.SIMPLE_HEAD,
@@ -168,7 +169,10 @@ def render(
     )
   for row, stack in zip(rows, stacks, strict=True):
     style = 'bold' if row.is_baseline else ''
-    table.add_row(*(rich_text.Text(cell, style) for cell in stack))
+    # Labels may be of a directory that somebody made.
+    table.add_row(
+      *(rich_text.Text(console_lib.clean(cell), style) for cell in stack)
+    )
   return table
 
 
@@ -199,7 +203,8 @@ def show(
     console.size = (width, _HEIGHT)
     console.print(table)
     for heading, text in facts(study['tasks'].get(task, {})):
-      console.print(f'  {heading}: {text}', soft_wrap=True)
+      line = console_lib.clean(f'  {heading}: {text}')
+      console.print(line, soft_wrap=True)
     console.print()
 
 

@@ -12,6 +12,15 @@ from lstm_variants.training import memory
 
 # Read by XLA before 2025, and silently ignored since (jax issue 40150).
 _DEAD = '--xla_cpu_use_thunk_runtime=false'
+_ENDS_ALL = 'a run that diverges is marked and the others go on; this ends all'
+# Modes of jax in which no population trains, by their variables.
+_MODES = {
+  'JAX_DISABLE_JIT': 'what trains here is a compiled program',
+  'JAX_DEBUG_NANS': _ENDS_ALL,
+  'JAX_DEBUG_INFS': _ENDS_ALL,
+}
+# Bytes of addresses, most of them never used, for XLA and its threads.
+_LEAST_ADDRESSES = 2 * 2**30
 
 
 class BackendError(errors.Error, ValueError):
@@ -69,7 +78,7 @@ def check() -> None:
   """Refuse an environment in which XLA does not start.
 
   Raises:
-    BackendError: naming the variable of the environment.
+    BackendError: naming the variable of the environment, or the limit.
   """
   flags = os.environ.get('XLA_FLAGS', '')
   reason = refusal(flags)
@@ -79,10 +88,31 @@ def check() -> None:
     )
   if _DEAD in flags:
     console.warn(f'XLA_FLAGS={_DEAD}: ignored by this version')
+  _check_modes()
+  _check_addresses()
   try:
     jax.devices()
-  except RuntimeError as error:
+  # Of a platform whose plugin is missing jax asserts that it is there.
+  except (RuntimeError, AssertionError) as error:
     platforms = os.environ.get('JAX_PLATFORMS', '')
+    reason = str(error) or 'jax has no such platform here'
     raise BackendError(
-      f'JAX_PLATFORMS={platforms}: {error}; nearest: JAX_PLATFORMS=cpu'
+      f'JAX_PLATFORMS={platforms}: {reason}; nearest: JAX_PLATFORMS=cpu'
     ) from error
+
+
+def _check_modes() -> None:
+  """Refuse modes of jax in which no population trains."""
+  for name, why in _MODES.items():
+    if getattr(jax.config, name.lower(), False):
+      raise BackendError(f'{name}=1: {why}; nearest: unset {name}')
+
+
+def _check_addresses() -> None:
+  """Refuse a limit of addresses at which XLA ends the process."""
+  limit = memory.address_limit()
+  if limit is not None and limit < _LEAST_ADDRESSES:
+    raise BackendError(
+      f'ulimit -v {limit // 1024}: XLA takes {_LEAST_ADDRESSES // 1024} at '
+      'least; nearest: ulimit -v unlimited'
+    )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import functools
 import math
 import os
+import resource
 import sys
 from typing import Any
 
@@ -88,6 +89,12 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   return 10 * weights * number * copies + together * max(kept, evaluated)
 
 
+def address_limit() -> int | None:
+  """Return the bytes of addresses that a process may have, None without end."""
+  limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+  return None if limit == resource.RLIM_INFINITY else limit
+
+
 def check_memory(population: Sequence[Settings]) -> None:
   """Refuse runs that together exceed the memory of this machine.
 
@@ -100,6 +107,7 @@ def check_memory(population: Sequence[Settings]) -> None:
   """
   settings, runs = population[0], len(population)
   memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  memory = min(memory, address_limit() or memory)
   needed = estimate_bytes(settings, runs)
   if needed <= memory:
     return

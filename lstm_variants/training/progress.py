@@ -112,7 +112,7 @@ class Progress:
     self._live: rich.live.Live | None = None
 
   def __enter__(self) -> 'Progress':
-    if sys.stdout.isatty() and not console.is_quiet():
+    if console.is_terminal(sys.stdout) and not console.is_quiet():
       terminal = rich.console.Console(highlight=False, markup=False)
       self._live = rich.live.Live(
         get_renderable=functools.partial(self._panel, terminal),

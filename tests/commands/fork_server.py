@@ -11,7 +11,8 @@ A program is one of `experiments`, or the dotted name of a module;
 command; `plan` is `train` that prints the config of its run instead of training
 it. A fork costs some ten milliseconds where a new process costs two seconds;
 each starts from the same clean state. What jax reads from the environment when
-it is imported is that of the server.
+it is imported is that of the server. STREAMS in the environment of a start, as
+"1=full 2=closed", has it begin with such streams: see `_disturb`.
 """
 
 import importlib
@@ -65,6 +66,7 @@ def _plan(workdir, name, config, runs, mode, given=None, watch=None) -> None:
 def _run(program: str, arguments: list[str], child: _Child) -> int:
   os.dup2(child.out.fileno(), 1)
   os.dup2(child.err.fileno(), 2)
+  _disturb(os.environ.pop('STREAMS', ''))
   sys.argv = [program, *arguments]
   status = 0
   if program == 'plan':
@@ -86,9 +88,35 @@ def _run(program: str, arguments: list[str], child: _Child) -> int:
   except BaseException:
     traceback.print_exc()
     status = 1
-  sys.stdout.flush()
-  sys.stderr.flush()
+  try:
+    for stream in (sys.stdout, sys.stderr):
+      if stream:
+        stream.flush()
+  except OSError:
+    status = 120  # as Python itself ends then
   return (status or 0) | (_COMPILED if _compilations else 0)
+
+
+def _disturb(streams: str) -> None:
+  """Have streams as a shell gives them: `>&-`, `>/dev/full`, `| true`."""
+  for given in streams.split():
+    descriptor, _, kind = given.partition('=')
+    number = int(descriptor)
+    if kind == 'closed':
+      os.close(number)
+      name = ('stdin', 'stdout', 'stderr')[number]
+      setattr(sys, name, None)  # as Python begins
+      setattr(sys, f'__{name}__', None)
+    elif kind == 'full':
+      os.dup2(os.open('/dev/full', os.O_WRONLY), number)
+    elif kind == 'nothing':
+      os.dup2(os.open(os.devnull, os.O_RDONLY), number)
+    else:
+      assert kind == 'broken'
+      reader, writer = os.pipe()
+      os.close(reader)
+      os.dup2(writer, number)
+      os.close(writer)
 
 
 def _start(program: str, *arguments: str, environ: dict[str, str]) -> int:

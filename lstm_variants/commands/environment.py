@@ -1,0 +1,59 @@
+"""What the environment asks of libraries: refused in one line, or not asked.
+
+jax reads its variables when it is imported and when it first computes,
+matplotlib its own; each ends in a traceback where it cannot follow.
+"""
+
+import os
+import resource
+import sys
+
+from lstm_variants import errors
+
+# Bytes of addresses that Python and what every command imports take; with less
+# they are ended by the system, in the middle of something.
+_LEAST = 640 * 2**20
+
+
+class RefusedError(errors.Error):
+  """A variable or a limit cannot be used; the message is one line."""
+
+
+def prepare() -> None:
+  """Make the environment one in which a program can be imported.
+
+  Raises:
+    RefusedError: the limit of addresses is too small.
+  """
+  # Figures are files here; with another backend matplotlib looks for windows.
+  os.environ['MPLBACKEND'] = 'agg'
+  limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+  if limit != resource.RLIM_INFINITY and limit < _LEAST:
+    raise RefusedError(
+      f'ulimit -v {limit // 1024}: a command takes {_LEAST // 1024} at least; '
+      'nearest: ulimit -v unlimited'
+    )
+
+
+def refusal(error: Exception) -> errors.Error | None:
+  """Return the refusal of what in the environment an error comes from.
+
+  Args:
+    error: any that a program did not expect.
+
+  Returns:
+    None where it comes from nothing of that.
+  """
+  text = ' '.join(str(error).split())
+  for name, value in os.environ.items():
+    if name.startswith(('JAX_', 'XLA_')) and name.lower() in text.lower():
+      return RefusedError(f'{name}={value}: {text}; nearest: unset {name}')
+  if 'JAX_PLATFORMS' in os.environ and 'jax' in sys.modules:
+    # Only now: it takes jax.
+    from lstm_variants.training import backend
+
+    try:
+      backend.check()
+    except backend.BackendError as refused:
+      return refused
+  return None

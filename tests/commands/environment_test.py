@@ -1,0 +1,80 @@
+"""Variables and limits that libraries cannot follow: a line, no traceback."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from lstm_variants.training import backend
+from tests import conftest
+
+TRAIN = ('train', '--config=adding', '--workdir=STUDY')
+COMPARE = ('compare', '--workdir=STUDY')
+
+
+def _start(folder: pathlib.Path, words, limit: str = 'unlimited', **environ):
+  """Start a program in a shell with a limit of addresses."""
+  arguments = [word.replace('STUDY', str(folder / 's')) for word in words]
+  return subprocess.run(
+    [
+      *('bash', '-c', f'ulimit -v {limit}; exec "$0" -m lstm_variants "$@"'),
+      *(sys.executable, *arguments),
+    ],
+    cwd=conftest.REPOSITORY,
+    env={**os.environ, **environ},
+    capture_output=True,
+    text=True,
+  )
+
+
+@pytest.mark.parametrize(
+  'words, name, value, nearest',
+  [
+    (TRAIN, 'JAX_PLATFORMS', 'cuda', 'JAX_PLATFORMS=cpu'),
+    (TRAIN, 'JAX_ENABLE_X64', 'maybe', 'unset JAX_ENABLE_X64'),
+  ],
+)
+def test_a_variable_that_jax_cannot_follow_is_named(
+  tmp_path, words, name, value, nearest
+):
+  done = _start(tmp_path, words, **{name: value})
+  assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+  assert done.stderr.startswith(f'error: {name}={value}: ')
+  assert done.stderr.endswith(f'; nearest: {nearest}\n')
+  assert not (tmp_path / 's').exists()
+
+
+def test_figures_are_drawn_into_files_whatever_windows_are_asked_for(tmp_path):
+  done = _start(tmp_path, COMPARE, MPLBACKEND='nonsense')
+  assert done.returncode == 2 and 'holds no study' in done.stderr, done.stderr
+  assert done.stderr.count('\n') == 1
+
+
+def test_a_limit_of_addresses_is_named_before_the_system_ends_the_program(
+  tmp_path, monkeypatch
+):
+  done = _start(tmp_path, TRAIN, '500000')
+  assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+  assert done.stderr.startswith('error: ulimit -v 500000: ')
+  # More than Python takes, less than XLA and its threads.
+  monkeypatch.setattr(backend.memory, 'address_limit', lambda: 10**9)
+  with pytest.raises(backend.BackendError, match='ulimit -v 976562: XLA takes'):
+    backend.check()
+
+
+@pytest.mark.parametrize(
+  'mode, name',
+  [
+    (jax.disable_jit, 'JAX_DISABLE_JIT'),
+    (lambda: jax.debug_nans(True), 'JAX_DEBUG_NANS'),
+    (lambda: jax.debug_infs(True), 'JAX_DEBUG_INFS'),
+  ],
+)
+def test_a_mode_in_which_no_population_trains_is_refused(mode, name):
+  with mode(), pytest.raises(backend.BackendError) as caught:
+    backend.check()
+  assert f'{name}=1: ' in str(caught.value)
+  assert str(caught.value).endswith(f'nearest: unset {name}')
