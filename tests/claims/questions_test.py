@@ -56,7 +56,7 @@ def test_every_run_is_to_be_solved():
 @pytest.mark.parametrize(
   'solved, published, answer',
   [
-    # Of all successes on both sides ten runs tell 28 points, see Newcombe.
+    # Of all successes on both sides ten runs tell 31 points, see Newcombe.
     (10, (10, 10), YES),
     (9, (10, 10), UNDECIDED),
     # A yes of before, as Fisher's test does not tell them apart.

@@ -68,16 +68,20 @@ def test_type_1_error_is_below_the_level_and_sides_are_alike():
     )
 
 
-def test_the_difference_of_shares_is_newcombes():
-  # 56/70 and 48/80 are an example of his paper.
-  assert shares.difference(56, 70, 48, 80) == pytest.approx(
-    (0.2, 0.0524, 0.3339), abs=5e-5
-  )
+def test_the_difference_of_shares_is_newcombes_of_exact_limits():
   for ours, theirs in (((5, 56), (0, 29)), ((9, 10), (30, 30))):
-    bounds = proportion.confint_proportions_2indep(
-      *ours, *theirs, compare='diff', method='newcomb'
+    (a, n), (b, m) = ours, theirs
+    own, base = (
+      proportion.proportion_confint(*side, method='beta')
+      for side in (ours, theirs)
     )
-    assert shares.difference(*ours, *theirs)[1:] == pytest.approx(bounds)
+    p, q = a / n, b / m
+    expected = (
+      p - q,
+      p - q - math.dist((p, q), (own[0], base[1])),
+      p - q + math.dist((p, q), (own[1], base[0])),
+    )
+    assert shares.difference(*ours, *theirs) == pytest.approx(expected)
   assert shares.difference(0, 10, 10, 10)[:2] == (-1, -1)
   assert all(map(math.isnan, shares.difference(0, 0, 1, 1)))
   with pytest.raises(ValueError, match='solved=2: must be 0 to runs=1'):
@@ -85,8 +89,10 @@ def test_the_difference_of_shares_is_newcombes():
 
 
 @pytest.mark.parametrize('runs, baseline', [(3, 3), (5, 10), (10, 18)])
-def test_the_difference_covers_about_as_often_as_it_says(runs, baseline):
-  """All outcomes, enumerated: on average over the shares, and at each."""
+def test_the_difference_covers_as_often_as_it_says_at_any_shares(
+  runs, baseline
+):
+  """All outcomes, enumerated. With score limits it is 83 % of three runs."""
   counts = [range(runs + 1), range(baseline + 1)]
   bounds = np.array(
     [
@@ -95,9 +101,9 @@ def test_the_difference_covers_about_as_often_as_it_says(runs, baseline):
     ]
   )
   covered = []
-  for p, q in itertools.product((0.05, 0.3, 0.5, 0.8, 0.95), repeat=2):
+  for p, q in itertools.product(np.linspace(0.02, 0.98, 25), repeat=2):
     ours = scipy.stats.binom.pmf(counts[0], runs, p)
     theirs = scipy.stats.binom.pmf(counts[1], baseline, q)
     holds = (bounds[..., 0] <= p - q) & (p - q <= bounds[..., 1])
     covered.append(ours @ holds @ theirs)
-  assert np.mean(covered) > 0.94 and min(covered) > 0.85
+  assert min(covered) > 0.92
