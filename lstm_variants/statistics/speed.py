@@ -23,6 +23,7 @@ _COUNTED = 20_000
 # Of more runs the ways are normally distributed, for all that is printed.
 _DIVIDED = 200
 _RATIOS = 400  # that are tried at most, of those at which the order changes
+_STEPS = 50  # of them, before those beside the bounds
 _DIGITS = 9  # of a logarithm: times that differ by less are equal
 _BLOCK = 2**22  # numbers at once
 # seed -> sequences to success, or trained on, and whether it is solved
@@ -180,6 +181,7 @@ def _swaps(pairs: int) -> np.ndarray:
   return np.array([*itertools.product((1.0, -1.0), repeat=pairs)])
 
 
+@functools.lru_cache(maxsize=4)
 def _drawn(
   count: int, others: int, paired: bool, resamples: int, seed: int
 ) -> np.ndarray:
@@ -270,8 +272,7 @@ def _interval(race: _Race, level: float) -> intervals.Interval:
   ratios = np.empty(2 * changes.size + 1)
   ratios[1::2], ratios[2:-1:2] = changes, middles
   ratios[0], ratios[-1] = changes[0] / 2, 2 * changes[-1]
-  p_value = _test(race, ratios)[1]
-  p_value = np.where(np.isnan(p_value), 1, p_value)
+  p_value = _p_values(race, ratios, level)
   # Where the order does not change up to the next, that is where it ends.
   lows = np.concatenate(([0.0], np.repeat(changes, 2)))
   highs = np.concatenate((np.repeat(changes, 2), [math.inf]))
@@ -285,6 +286,30 @@ def _interval(race: _Race, level: float) -> intervals.Interval:
   if inside.size and lows[inside[0]] < highs[inside[-1]]:
     bounds = float(lows[inside[0]]), float(highs[inside[-1]])
   return intervals.Interval(estimate, *bounds)
+
+
+def _p_values(race: _Race, ratios: np.ndarray, level: float) -> np.ndarray:
+  """Return p for each ratio, 1 where nothing is told, 0 where it is not needed.
+
+  Of many ratios some are tried, then all between two of which one alone is
+  above the level, and beside the likeliest.
+  """
+
+  def at(places: np.ndarray) -> np.ndarray:
+    p_value = _test(race, ratios[places])[1]
+    return np.where(np.isnan(p_value), 1, p_value)
+
+  p_value = np.zeros(ratios.size)
+  some = np.unique(np.linspace(0, ratios.size - 1, _STEPS).astype(int))
+  p_value[some] = at(some)
+  inside, best = p_value[some] > level, np.argmax(p_value[some])
+  gaps = np.flatnonzero(inside[1:] != inside[:-1]).tolist()
+  gaps += [gap for gap in (best - 1, best) if 0 <= gap < some.size - 1]
+  between = [np.arange(some[gap] + 1, some[gap + 1]) for gap in gaps]
+  rest = np.unique(np.concatenate(between)).astype(int)
+  if rest.size:
+    p_value[rest] = at(rest)
+  return p_value
 
 
 def _changes(race: _Race) -> np.ndarray:
