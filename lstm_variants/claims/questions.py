@@ -548,7 +548,7 @@ def _above_zero(values: Mapping[Any, float]) -> dict[Any, float]:
 
 
 def _mean(values: Sequence[float], metric: str) -> intervals.Interval:
-  """Return the mean of shares, the geometric mean of losses.
+  """Return the typical one of shares, the geometric mean of losses.
 
   Values that are all equal leave no interval of what others would be; here they
   stand for themselves.
@@ -557,7 +557,7 @@ def _mean(values: Sequence[float], metric: str) -> intervals.Interval:
     return intervals.Interval(values[0], values[0], values[0])
   if metric == 'loss':
     return intervals.geometric_interval(values)
-  return intervals.mean_interval(values)
+  return intervals.share_interval(values)
 
 
 def _against(of: Arm, metric: str, end: _End, sense: str, limit: float) -> str:

@@ -62,6 +62,33 @@ def test_geometric_interval_is_students_on_logarithms():
   assert intervals.geometric_interval(values) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize('runs', [3, 5, 20])
+def test_intervals_of_skewed_shares_cover_better_than_students(runs):
+  samples = np.random.default_rng(3).beta(0.5, 9.5, (4000, runs))
+  levels = (np.arange(10**5) + 0.5) / 10**5
+  shares = scipy.stats.beta.ppf(levels, 0.5, 9.5)
+  value = np.sin(np.mean(np.arcsin(np.sqrt(shares)))) ** 2
+  covered = _coverage(intervals.share_interval, samples, value)
+  student = _coverage(intervals.mean_interval, samples, shares.mean())
+  assert covered > 0.91 > student
+
+
+def test_share_interval_is_students_on_angles_within_0_to_1():
+  values = [0.0, 0.0, 0.1, 0.02]
+  angles = np.arcsin(np.sqrt(values))
+  bounds = scipy.stats.t.interval(
+    0.95, 3, angles.mean(), scipy.stats.sem(angles)
+  )
+  expected = (np.sin(angles.mean()) ** 2, 0, np.sin(bounds[1]) ** 2)
+  assert intervals.share_interval(values) == pytest.approx(expected)
+  mirrored = intervals.share_interval(1 - np.array(values))
+  assert mirrored == pytest.approx((1 - expected[0], 1 - expected[2], 1))
+  for bad in ([], [0.5, 1.1], [-0.1, 0.5], [NAN, 0.5]):
+    assert all(map(math.isnan, intervals.share_interval(bad)))
+  same = intervals.share_interval([0.25, 0.25])
+  assert same == pytest.approx((0.25, NAN, NAN), nan_ok=True)
+
+
 def test_geometric_interval_scales_with_the_unit():
   values = _lognormal(4, count=1)[0]
   interval = np.array(intervals.geometric_interval(values))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,10 +72,11 @@ def test_type_1_error_is_below_the_level_and_sides_are_alike():
 def test_the_difference_of_shares_is_newcombes_of_exact_limits():
   for ours, theirs in (((5, 56), (0, 29)), ((9, 10), (30, 30))):
     (a, n), (b, m) = ours, theirs
-    own, base = (
+    limits: list[Any] = [
       proportion.proportion_confint(*side, method='beta')
       for side in (ours, theirs)
-    )
+    ]
+    own, base = limits
     p, q = a / n, b / m
     expected = (
       p - q,
