@@ -597,10 +597,12 @@ def _points(apart: intervals.Interval) -> str:
 
 
 def _ratio(ratio: intervals.Interval) -> str:
-  if math.isnan(ratio.estimate):
+  """Return a ratio; where a bound is infinite there are bounds alone."""
+  if all(map(math.isnan, ratio)):
     return 'unknown'
   middle, low, high = map(tables.number, ratio)
-  return f'{middle} [{low}, {high}]'.replace('inf', '∞')
+  estimate = 'in' if math.isnan(ratio.estimate) else middle
+  return f'{estimate} [{low}, {high}]'.replace('inf', '∞')
 
 
 def _sequences(median: intervals.Interval) -> str:

@@ -157,6 +157,10 @@ def test_sooner_has_a_direction_and_needs_evidence():
   assert ask(questions.sooner(RNN, LSTM), both).answer is NO
   few = runs('vanilla', FAST[:3]) + runs('simple_rnn', SLOW[:3])
   assert ask(questions.sooner(LSTM, RNN), few).answer is UNDECIDED
+  late = runs('simple_rnn', [None] * 6, first=6)
+  finding = ask(questions.sooner(LSTM, RNN), runs('vanilla', FAST) + late)
+  # At least five times: nobody knows how late the others would be.
+  assert finding.answer is YES and 'ratio in [0, 0.' in finding.ours, finding
   never = runs('vanilla', [None] * 3) + runs('simple_rnn', [None] * 3)
   finding = ask(questions.sooner(LSTM, RNN), never)
   assert finding.answer is UNDECIDED and finding.why == 'no run is solved'
