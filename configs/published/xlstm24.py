@@ -7,7 +7,10 @@ EXPERIMENTS = {
     {
       'task.name': 'parity',
       'task.dialect': 'xlstm24',
+      # As theirs: 40 to 256, every T of them; 100 % of LSTM and sLSTM.
       'task.evaluation_length': 256,
+      'task.evaluation_shortest_length': 40,
+      'task.success_limit': 0.0,
       'optimizer.learning_rate': 5e-3,
       'training.updates': 4000,
       'training.evaluation_interval': 250,

@@ -256,6 +256,8 @@ def build_hs97(spec: base.Spec) -> base.Task:
     success=base.LastSequences(
       window=2000, tolerance=marked_pairs.TOLERANCE, mean=0.01
     ),
+    criterion='the last 2,000 training sequences within 0.04, a mean training '
+    'error below 0.01 (section 5.4)',
     summary='scaled sum of two marked values from U[-1, 1], random length',
     reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
     published=tuple(

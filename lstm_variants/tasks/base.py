@@ -198,6 +198,8 @@ class Task:
       `LastSequences` judges.
     baselines: metric -> its value for the best predictor without memory.
     success: the rule by which a run is solved.
+    criterion: what solves the task in the paper, and where it says so; '': the
+      paper has no such rule.
     summary: one line that describes the task.
     reference: author, year and where it was published.
     published: results to compare with.
@@ -220,6 +222,7 @@ class Task:
   sequence_errors: Callable[[jax.Array, Batch], jax.Array] = no_errors
   baselines: Mapping[str, float] = dataclasses.field(default_factory=dict)
   success: HeldOut | LastSequences | Unjudged = Unjudged()
+  criterion: str = ''
   summary: str = ''
   reference: str = ''
   published: tuple[Published, ...] = ()

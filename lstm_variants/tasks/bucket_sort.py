@@ -154,6 +154,7 @@ def build_deletang23(spec: base.Spec) -> base.Task:
       'failed': float(1 - np.mean(float(spec.symbols) ** -lengths)),
     },
     success=formal_languages.SOLVED,
+    criterion=formal_languages.CRITERION.partition(';')[0],
     summary=f'a word of {spec.symbols} symbols in ascending order',
     reference=formal_languages.DELETANG23,
   )

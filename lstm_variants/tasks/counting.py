@@ -153,6 +153,8 @@ def _build(
     sequence_errors=sequence_errors,
     baselines=baselines(spec, letters),
     success=base.HeldOut('failed', measures.NONE),
+    criterion='every string of the training set right; what counts is up to '
+    'which n all are (as quoted by others)',
     summary=summary,
     reference='Gers & Schmidhuber, IEEE Trans. Neural Networks 12(6), 2001',
   )

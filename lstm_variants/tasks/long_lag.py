@@ -188,6 +188,8 @@ def build_2a(spec: base.Spec) -> base.Task:
     'hs97_2a',
     sample_2a,
     loss=math.log(2) / spec.mean_length,
+    criterion='after training, 10,000 sequences with every error below 0.25 '
+    '(section 5.2)',
     sequence_errors=measures.class_errors,
     sequences=5040,
     summary='the first symbol again, at the end of a sequence always the same',
@@ -210,6 +212,8 @@ def build_2b(spec: base.Spec) -> base.Task:
     'hs97_2b',
     sample_2b,
     loss=total / sum(lengths),
+    criterion='after training, 10,000 sequences with an error below 0.25 at '
+    'the end (section 5.2)',
     sequence_errors=end_errors,
     sequences=5680,
     summary='the first symbol again, after a random sequence of others',
@@ -272,6 +276,8 @@ def build_2c(spec: base.Spec) -> base.Task:
     sequence_errors=measures.class_errors,
     baselines={'loss': math.log(2), 'wrong': 0.5, 'failed': 0.5},
     success=base.LastSequences(10_000, tolerance=0.2),
+    criterion='10,000 sequences in a row with both errors below 0.2 (section '
+    '5.2)',
     summary='the second symbol again, after T and more random ones and a cue',
     reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
     published=tuple(

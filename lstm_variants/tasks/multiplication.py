@@ -108,6 +108,8 @@ def _build(
     success=base.LastSequences(
       WINDOW, marked_pairs.TOLERANCE, allowed=limit - 1
     ),
+    criterion=f'fewer than {limit} of the last 2,000 training sequences with '
+    'an error above 0.04 (section 5.5)',
     summary='product of two marked values from U[0, 1], random length',
     reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
     published=(result,),

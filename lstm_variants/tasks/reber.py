@@ -219,6 +219,8 @@ def build_hs97(spec: base.Spec) -> base.Task:
     dialect='hs97',
     length=spec.length,
     num_steps=num_steps,
+    criterion='no mistake in 256 training strings and 256 test strings '
+    '(section 5.1)',
     sample=base.sampler(sample_hs97, spec, num_steps, held_out=held_out),
     cases=base.Cases(
       number=int(np.sum(lengths <= spec.length)),
@@ -264,6 +266,8 @@ def build_gers00(spec: base.Spec) -> base.Task:
     dialect='gers00',
     length=spec.length,
     num_steps=spec.length,
+    criterion='no output off by 0.49 or more in 10 test streams of 1,000,000 '
+    'symbols (section 4)',
     sample=base.sampler(sample_gers00, spec, spec.length),
     summary='next symbol in a stream of strings of a grammar, never reset',
     reference='Gers, Schmidhuber & Cummins, Neural Computation 12(10), 2000',

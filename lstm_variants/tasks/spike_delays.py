@@ -148,6 +148,8 @@ def build_msd(spec: base.Spec) -> base.Task:
     inputs=spike_trains.SPIKE,
     outputs=spike_trains.DELAY,
     baselines=baselines(spec),
+    criterion='100 right spikes in a row of one stream, then 1,000 in a test '
+    '(as quoted by others)',
     summary='MSD: at each spike of a stream, how late it came',
   )
 
@@ -191,6 +193,8 @@ def build_nmsd(spec: base.Spec) -> base.Task:
       'wrong': wrong,
       'failed': wrong,
     },
+    criterion='100 right spikes in a row, then 1,000 in a test (as quoted by '
+    'others)',
     summary='NMSD: at the one spike, how late it came',
   )
 

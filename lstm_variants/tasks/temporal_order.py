@@ -198,6 +198,8 @@ def _build_hs97(
     sequence_errors=measures.class_errors,
     baselines=_chance(len(outputs.names)),
     success=base.LastSequences(2000, 0.3, mean=0.1),
+    criterion='the last 2,000 training sequences right, each output within '
+    '0.3, a mean training error below 0.1 (section 5.6)',
     reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
     **texts,
   )
@@ -275,6 +277,7 @@ def build_pascanu13(spec: base.Spec) -> base.Task:
     sequence_errors=measures.class_errors,
     baselines=_chance(4),
     success=base.HeldOut('wrong', 0.01),
+    criterion='fewer than 1 % of 10,000 new sequences wrong (section 4.1.1)',
     summary='the order of two A or B among distractors, T steps',
     reference='Pascanu, Mikolov & Bengio, ICML 2013, arXiv:1211.5063',
     published=(result,),

@@ -106,6 +106,8 @@ def build_gts(spec: base.Spec) -> base.Task:
     inputs=spike_trains.DELAY,
     outputs=spike_trains.SPIKE,
     baselines=baselines(spec),
+    criterion='100 right spikes in a row of one stream, then 1,000 in a test '
+    '(as quoted by others)',
     summary='GTS: spike after the time that is asked for, again and again',
   )
 

@@ -166,6 +166,8 @@ def build_3a(spec: base.Spec) -> base.Task:
     spec,
     'hs97_3a',
     success=base.HeldOut('wrong', measures.NONE, (('error', 0.01),)),
+    criterion='none of 256 test sequences off by more than 0.2, a mean error '
+    'below 0.01 (ST2, section 5.3)',
     results=(
       (100, 3, 39850, 'table 4', '27,380 to ST1, which leaves the mean out'),
       (100, 1, 64330, 'table 4', '58,370 to ST1, which leaves the mean out'),
@@ -188,6 +190,8 @@ def build_3b(spec: base.Spec) -> base.Task:
     spec,
     'hs97_3b',
     success=base.HeldOut('wrong', 6 / TESTED, (('error', 0.04),)),
+    criterion='fewer than 6 of 256 test sequences off by more than 0.2, a mean '
+    'error below 0.04 (ST2, section 5.3)',
     results=(
       (100, 3, 43250, 'table 5', '41,740 to ST1, which leaves the mean out'),
       (100, 1, 78430, 'table 5', '74,950 to ST1, which leaves the mean out'),
@@ -212,6 +216,8 @@ def build_3c(spec: base.Spec) -> base.Task:
     spec,
     'hs97_3c',
     success=base.HeldOut('wrong', measures.NONE, (('error', 0.015),)),
+    criterion='none of 256 test sequences off by more than 0.1, a mean error '
+    'below 0.015, both from the target without noise (section 5.3)',
     results=(
       (100, 3, 269650, 'table 6', ''),
       (100, 1, 565640, 'table 6', ''),
@@ -225,6 +231,7 @@ def _build(
   spec: base.Spec,
   dialect: str,
   success: base.HeldOut,
+  criterion: str,
   results,
   summary: str,
   noisy_signal: bool = False,
@@ -260,6 +267,7 @@ def _build(
     sequence_errors=sequence_errors_3c if noisy_targets else sequence_errors,
     baselines={'loss': off**2 + noise, 'wrong': 0.5, 'error': off},
     success=success,
+    criterion=criterion,
     summary=summary,
     reference='Hochreiter & Schmidhuber, Neural Computation 9(8), 1997',
     published=tuple(

@@ -157,6 +157,8 @@ def build_pfg(spec: base.Spec, shape: str) -> base.Task:
     sequence_errors=measures.absolute_errors,
     baselines=baselines(spec, shape),
     success=base.LastSequences(window=100, tolerance=TOLERANCE),
+    criterion='100 right periods in a row of one stream, each step within 0.3, '
+    'then 1,000 in a test (as quoted by others)',
     summary=f'PFG: put out a {shape} of period F, with no input',
     reference='Gers, Schraudolph & Schmidhuber, JMLR 3, 2002',
   )

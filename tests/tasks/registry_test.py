@@ -251,6 +251,24 @@ def test_published_results_carry_their_source():
       assert result.unit and any(char.isdigit() for char in result.source), key
 
 
+def test_a_criterion_of_a_paper_says_where_it_is():
+  with_one = {key for key in KEYS if build(key).criterion}
+  for key in with_one:
+    said = build(key).criterion
+    assert any(w in said for w in ('(section', 'section ', '(app', 'quoted'))
+  assert {key for key in KEYS if '_hs97' in key} <= with_one
+  # Of a rule that is the paper's, the numbers are.
+  for key, numbers in {
+    'adding_hs97': ('2,000', '0.04', '0.01'),
+    'multiplication_hs97': ('2,000', '0.04'),
+    'temporal_order_hs97_6b': ('2,000', '0.3', '0.1'),
+    'long_lag_hs97_2a': ('10,000', '0.25'),
+    'long_lag_hs97_2c': ('10,000', '0.2'),
+  }.items():
+    task = build(key)
+    assert all(n in task.criterion and n in str(task.success) for n in numbers)
+
+
 def test_what_is_unusual_is_in_the_label():
   def label(*args, **choices):
     return lv.make_task(*args, **choices).label
