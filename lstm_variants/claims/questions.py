@@ -387,9 +387,9 @@ def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
 
 
 def reaches(of: Arm, limit: float, metric: str = 'wrong') -> claim.Question:
-  """Ask whether no run diverged and a metric's mean ends at most at a limit.
+  """Ask whether no run diverged and a metric ends at most at a limit.
 
-  Yes if its whole interval does, no if it ends above.
+  Yes if its whole interval does (`_mean`), no if it ends above.
   """
 
   def answer(
@@ -410,9 +410,9 @@ def reaches(of: Arm, limit: float, metric: str = 'wrong') -> claim.Question:
 
 
 def stays_above(of: Arm, limit: float, metric: str = 'loss') -> claim.Question:
-  """Ask whether the mean of a metric ends no lower than a limit.
+  """Ask whether a metric ends no lower than a limit.
 
-  Yes if its whole interval does, no if it ends below.
+  Yes if its whole interval does (`_mean`), no if it ends below.
   """
 
   def answer(
@@ -562,7 +562,7 @@ def _mean(values: Sequence[float], metric: str) -> intervals.Interval:
 
 def _against(of: Arm, metric: str, end: _End, sense: str, limit: float) -> str:
   asked = f'asked: {sense} {tables.number(limit)}'
-  return f'{of.label}: mean {metric} at the end {end.text}; {asked}'
+  return f'{of.label}: {metric} at the end {end.text}; {asked}'
 
 
 def _successes(runs: Sequence[claim.Run]) -> list[bool]:
