@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import io
 import itertools
+import math
 from typing import Any
 
-from matplotlib import figure, style
+from matplotlib import axis as axis_lib
+from matplotlib import figure, style, ticker
 
 WIDTH = 7.5  # inches
 # Told apart by the colour-blind too: Okabe & Ito, "Color Universal Design",
@@ -155,6 +157,31 @@ def power(value: float, position: float) -> str:
   """Return a log10 value as a power of ten; a formatter of an axis."""
   del position
   return '1' if value == 0 else rf'$10^{{{value:.0f}}}$'
+
+
+def scale_by_logarithm(axis: axis_lib.Axis) -> None:
+  """Make an axis logarithmic, with ticks that read as plain numbers.
+
+  Ticks between the powers of ten are told where there are few of those.
+
+  Args:
+    axis: `axes.xaxis` or `axes.yaxis`.
+  """
+
+  def tell(value: float, position: int | None = None) -> str:
+    del position
+    low, high = sorted(axis.get_view_interval())
+    decades = math.log10(high / low) if low > 0 else math.inf
+    first = round(value / 10 ** math.floor(math.log10(value)), 9)
+    told = range(1, 10) if decades < 1 else (1, 2, 5) if decades < 2 else (1,)
+    # Within half a decade ticks lie anywhere.
+    return f'{value:g}' if decades < 0.5 or first in told else ''
+
+  axes = axis.axes
+  scale = axes.set_xscale if axis is axes.xaxis else axes.set_yscale
+  scale('log', nonpositive='mask')
+  axis.set_major_formatter(ticker.FuncFormatter(tell))
+  axis.set_minor_formatter(ticker.FuncFormatter(tell))
 
 
 def svg(drawing: figure.Figure, salt: str) -> str:

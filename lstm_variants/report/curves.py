@@ -94,7 +94,7 @@ def draw_learning_curves(
       _draw_curve(axes, curve, line, alpha)
     drawn = np.concatenate((levels, *(curve.median for curve in curves)))
     if np.any(drawn > 0):
-      axes.set_yscale('log', nonpositive='mask')
+      theme.scale_by_logarithm(axes.yaxis)
     axes.set_xlim(left=0)
     axes.set_xlabel('training sequences')
     axes.set_ylabel("held-out loss (the task's own unit)")

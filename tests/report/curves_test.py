@@ -1,6 +1,7 @@
 """Figures: what is drawn, and that many groups stay legible."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -89,3 +90,24 @@ def test_unsolved_runs_are_hollow_and_unreached_medians_not_drawn():
   assert len(unsolved.get_facecolors()) == 0
   drawing = curves.draw_successes(ADDING, [group], {'vanilla': 1600.0})
   assert len(drawing.axes[0].collections) == 3
+
+
+@pytest.mark.parametrize(
+  'losses, told',
+  [
+    ((2.5, 4.2), {'3', '4'}),
+    ((2.61, 2.83), {'2.7', '2.8'}),
+    ((0.6, 7), {'1', '2', '5'}),
+    ((3e-4, 0.2), {'0.001', '0.01', '0.1'}),
+  ],
+)
+def test_ticks_of_losses_are_plain_numbers(losses, told):
+  groups, _ = _groups(1)
+  metrics = {
+    '0': [{'sequences': 100 * n, 'loss': loss} for n, loss in enumerate(losses)]
+  }
+  drawing = curves.draw_learning_curves(ADDING, groups, metrics, None)
+  text = theme.svg(drawing, 'salt')
+  words = set(re.findall(r'>([^<>]+)</text>', text))
+  assert told <= words
+  assert not any('×' in word for word in words)
