@@ -344,6 +344,7 @@ def describe_task(settings: settings_lib.Settings) -> dict[str, Any]:
     'reference': task.reference,
     'success': str(held_out.success),
     'baselines': dict(held_out.baselines),
+    'nats_per': held_out.nats_per,
     'published': [
       result._asdict()
       for result in task.published

@@ -68,6 +68,7 @@ _TASK: _Types = {
   'summary': _TEXT,
   'reference': _TEXT,
   'success': _TEXT,
+  'nats_per': _TEXT,
   'baselines': (dict, type(None)),
   'published': (list, type(None)),
 }

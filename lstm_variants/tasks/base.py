@@ -209,6 +209,9 @@ class Task:
     cases: its sequences, where they can be listed.
     spread: of a held-out set that has every T, or every case, equally often
       (`held_out`), the shortest and the longest T; None: it is drawn.
+    nats_per: where 'loss' is a cross-entropy in nats per symbol of a text, what
+      a symbol is, such as 'word': then the perplexity e^loss is measured too,
+      and tables tell bits and perplexity. '': it is not.
   """
 
   sample: Callable[..., Batch]
@@ -231,6 +234,7 @@ class Task:
   scale: float = 1.0
   cases: Cases | None = None
   spread: tuple[int, int] | None = None
+  nats_per: str = ''
 
   @property
   def in_features(self) -> int:

@@ -273,6 +273,7 @@ def build(spec: base.Spec, name: str, split: Callable, what: str) -> base.Task:
     summary=f'predict the next {what} of a text',
     reference='Graves, 2013, arXiv:1308.0850, section 3',
     variation=text.fingerprint,
+    nats_per=what,
   )
 
 

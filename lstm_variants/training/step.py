@@ -241,6 +241,8 @@ def evaluate(
     return task.measure(_gather(settings, outputs), batch)
 
   metrics = base.means(jax.lax.map(measure, jnp.arange(batches)))
+  if task.nats_per:
+    metrics['perplexity'] = jnp.exp(metrics['loss'])
   success = task.success
   if isinstance(success, base.HeldOut):
     below = success_lib.is_within(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import lstm_variants as lv
 from lstm_variants import models
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.tasks import base
@@ -456,6 +457,23 @@ def test_every_limit_of_held_out_success_must_be_met(
   state, _ = step.evaluate(run.settings, run.hyperparams, _init(run))
   assert (int(state.solved_at) == 0) == solved
   assert str(rule) == f'held-out loss below 1e+09 and wrong below {limit:g}'
+
+
+def test_a_cross_entropy_of_a_text_is_a_perplexity_too(build, monkeypatch):
+  run = build()
+  assert 'perplexity' not in _held_out_metrics(run)
+  task = dataclasses.replace(run.settings.task, nats_per='character')
+  monkeypatch.setattr(settings_lib.Settings, 'held_out_task', task)
+  metrics = _held_out_metrics(run)
+  # Of the mean, which the mean over the batches would not be.
+  np.testing.assert_allclose(metrics['perplexity'], np.exp(metrics['loss']))
+  assert lv.make_task('words').nats_per == 'word'
+  assert lv.make_task('characters').nats_per == 'character'
+
+
+def _held_out_metrics(run) -> dict[str, np.ndarray]:
+  _, metrics = step.evaluate(run.settings, run.hyperparams, _init(run))
+  return {name: np.asarray(value) for name, value in metrics.items()}
 
 
 def test_the_held_out_set_has_its_own_length(build, monkeypatch):
