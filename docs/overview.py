@@ -5,11 +5,11 @@
     python docs/overview.py RUN_DIRECTORY --search     of a random search
 
 A cell of the first is a model: runs that solved the task, the median of
-sequences to success with its 95 % interval, the mean of the held-out loss at
-the end. One of the second is a task: the same without the interval, of the
-model's best setting of the other fields (most runs solved, then the lowest
-loss), and which that is: a choice made on the results it is shown with. They
-need the compare.csv that `experiments.compare` writes.
+sequences to success with its 95 % interval, the geometric mean of the held-out
+loss at equal training. One of the second is a task: the same without the
+interval, of the model's best setting of the other fields (most runs solved,
+then the lowest loss), and which that is: a choice made on the results it is
+shown with. They need the compare.csv that `experiments.compare` writes.
 
 Of a search: the mean loss of the best trials of each model, with what their
 test against the baseline says, and which share of the variance of log loss each
@@ -44,7 +44,7 @@ def cell(row: dict[str, str]) -> str:
     bounds = (count(row[f'median_{end}']) for end in ('low', 'high'))
     median = count(row['median_sequences_to_success'])
     solved += f', {median} [{", ".join(bounds)}]'
-  return f'{solved}; {float(row["final_loss_mean"] or "nan"):.3g}'
+  return f'{solved}; {float(row["loss"] or "nan"):.3g}'
 
 
 def amount(result: Mapping[str, Any]) -> str:
@@ -151,8 +151,8 @@ def _best_words(row: dict[str, str]) -> str:
 
 
 def loss(row: dict[str, str]) -> float:
-  """Return the mean held-out loss at the end, inf if there is none."""
-  return float(row['final_loss_mean'] or 'inf')
+  """Return the held-out loss at equal training, inf if there is none."""
+  return float(row['loss'] or 'inf')
 
 
 if __name__ == '__main__':

@@ -10,8 +10,8 @@ grid = {
 }
 study = lv.Study({'task.name': 'adding', 'task.length': 20}, grid)
 results = study.train('runs/python')
-table = results.compare().to_pandas().sort_values('final_loss_mean')
-print(table[['label', 'solved', 'final_loss_mean']])
+table = results.compare().to_pandas().sort_values('loss')
+print(table[['label', 'solved', 'loss']])
 model = results.load('best')
 print(model.predict([[0.5, 1], [0.1, 0], [0.25, 1]])[-1], '0.75?')
 model.export_onnx('best.onnx')

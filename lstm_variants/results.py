@@ -190,7 +190,7 @@ class Comparison:
   ):
     self._results, self._runs, self.baseline = results, runs, baseline
     self.rows: list[comparison.Row] = comparison.compare(
-      results.study['tasks'], runs, baseline
+      results.study['tasks'], runs, baseline, results.metrics
     )
 
   def __repr__(self) -> str:
@@ -202,19 +202,27 @@ class Comparison:
     """Return the tables for a notebook."""
     parts = []
     for task in dict.fromkeys(row.task for row in self.rows):
+      rows = [row for row in self.rows if row.task == task]
+      columns = tables.columns(rows)
       heads = ''.join(
-        f'<th>{html.escape(name)}<br><small>{html.escape(unit)}</small></th>'
-        for name, unit in tables.COLUMNS
+        f'<th>{html.escape(column.heading)}<br>'
+        f'<small>{html.escape(column.unit)}</small></th>'
+        for column in columns
       )
       body = ''.join(
         '<tr>'
-        + ''.join(f'<td>{html.escape(cell)}</td>' for cell in tables.cells(row))
+        + ''.join(
+          f'<td>{html.escape(cell)}</td>' for cell in tables.cells(row, columns)
+        )
         + '</tr>'
-        for row in self.rows
-        if row.task == task
+        for row in rows
+      )
+      notes = ''.join(
+        f'<br>{html.escape(f"{heading}: {text}")}'
+        for heading, text in tables.at_equal_training(rows)
       )
       parts.append(
-        f'<table><caption>{html.escape(task)}</caption>'
+        f'<table><caption>{html.escape(task)}{notes}</caption>'
         f'<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
       )
     return ''.join(parts)

@@ -1,11 +1,11 @@
-"""Compares the groups of runs of a study, task by task."""
+"""Compares the groups of runs of a study, task by task, at equal training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import math
 from typing import NamedTuple
 
-from lstm_variants.runs import grouping
-from lstm_variants.statistics import intervals, survival
+from lstm_variants.runs import equal_training, grouping
+from lstm_variants.statistics import intervals, ratios, speed, survival
 
 
 class Row(NamedTuple):
@@ -19,12 +19,20 @@ class Row(NamedTuple):
     runs: number of runs.
     solved: of them met the success criterion, some before they diverged.
     diverged: of them ended with numbers that are not finite.
+    trained: the fewest and the most training sequences of its runs.
     median: sequences to success, unsolved runs censored.
-    budget: the most sequences that a run of the group was trained on.
-    loss: mean held-out loss at the end over `finite` runs.
-    finite: number of runs that did not diverge and whose final loss is finite.
-    welch: p value of the mean final loss against the baseline's.
-    holm: `welch` adjusted for all comparisons within the task.
+    speed: the sequences to success beside the baseline's.
+    speed_holm: its p value adjusted for all comparisons within the task.
+    compared_at: training sequences at which the losses of the task are
+      compared; None: there is no such number.
+    loss: geometric mean of the held-out losses there, over `finite` runs; the
+      mean if a loss of the task is below zero.
+    finite: number of runs that did not diverge and whose loss there is finite.
+    ratio: the losses there beside the baseline's.
+    loss_holm: its p value adjusted for all comparisons within the task.
+    final: geometric mean of the held-out losses at the end of each run.
+    nats_per: what the loss is the cross-entropy of, in nats, such as
+      'character'; '': it is no such loss.
     params_in_use: parameters that the model reads.
     milliseconds: per update and run.
   """
@@ -36,25 +44,47 @@ class Row(NamedTuple):
   runs: int
   solved: int
   diverged: int
+  trained: tuple[int, int]
   median: intervals.Interval
-  budget: int
+  speed: speed.Speed
+  speed_holm: float
+  compared_at: int | None
   loss: intervals.Interval
   finite: int
-  welch: float
-  holm: float
+  ratio: ratios.Ratio
+  loss_holm: float
+  final: intervals.Interval
+  nats_per: str
   params_in_use: int
   milliseconds: float
 
+  @property
+  def bits(self) -> float:
+    """Bits per symbol of a cross-entropy; NaN of another loss."""
+    return self.loss.estimate / math.log(2) if self.nats_per else math.nan
+
+  @property
+  def perplexity(self) -> float:
+    """How many equally likely symbols a cross-entropy stands for, or NaN."""
+    if not self.nats_per or self.loss.estimate > 700:  # of a float64
+      return math.nan
+    return math.exp(self.loss.estimate)
+
 
 def compare(
-  tasks: Iterable[str], runs: Sequence[grouping.Run], baseline: str
+  tasks: Iterable[str] | Mapping[str, Mapping[str, object]],
+  runs: Sequence[grouping.Run],
+  baseline: str,
+  read_evaluations: Callable[[], equal_training.Evaluations] = tuple,
 ) -> list[Row]:
   """Compare every group with the baseline's group of equal other fields.
 
   Args:
-    tasks: labels in the order wanted.
+    tasks: labels in the order wanted, with what is known of each, or without.
     runs: rows of `results.read_runs`.
     baseline: the model to compare with.
+    read_evaluations: returns rows as `results.read_metrics`; asked where runs
+      of a task were not trained equally long.
 
   Returns:
     Rows in the order of `tasks`, within a task the baseline's groups first.
@@ -63,45 +93,95 @@ def compare(
     BaselineError: no run is of that model.
   """
   grouping.check_baseline(runs, baseline)
+  standings = equal_training.stand(runs, read_evaluations)
   families: dict[str, list[grouping.Group]] = {}
   for group in grouping.group_runs(tasks, runs):
     families.setdefault(group.task, []).append(group)
   rows = []
-  for family in families.values():
+  for task, family in families.items():
+    facts = tasks.get(task, {}) if isinstance(tasks, Mapping) else {}
     ordered = sorted(family, key=lambda group: group.model != baseline)
-    rows += _compare_task(ordered, baseline)
+    rows += [
+      row._replace(nats_per=str(facts.get('nats_per') or ''))
+      for row in _compare_task(ordered, baseline, standings[task])
+    ]
   return rows
 
 
-def _compare_task(groups: Sequence[grouping.Group], baseline: str) -> list[Row]:
-  losses = {group.label: _final_losses(group.runs) for group in groups}
+def _compare_task(
+  groups: Sequence[grouping.Group],
+  baseline: str,
+  standing: equal_training.Standing,
+) -> list[Row]:
   baselines = {
-    grouping.hashable(group.others): losses[group.label]
+    grouping.hashable(group.others): group
     for group in groups
     if group.model == baseline
   }
-  p_values = [
-    math.nan
-    if group.model == baseline
-    else intervals.welch(
-      losses[group.label], baselines.get(grouping.hashable(group.others), ())
-    )
-    for group in groups
-  ]
-  adjusted = intervals.holm(p_values)
+  rows = []
+  for group in groups:
+    row = _row(group, group.model == baseline, standing)
+    other = baselines.get(grouping.hashable(group.others))
+    if other is not None and not row.is_baseline:
+      row = _against(row, group, other, standing)
+    rows.append(row)
+  speeds = intervals.holm([row.speed.p_value for row in rows])
+  losses = intervals.holm([row.ratio.p_value for row in rows])
   return [
-    _row(group, group.model == baseline, losses[group.label])._replace(
-      welch=p_value, holm=holm
-    )
-    for group, p_value, holm in zip(groups, p_values, adjusted, strict=True)
+    row._replace(speed_holm=speed_p, loss_holm=loss_p)
+    for row, speed_p, loss_p in zip(rows, speeds, losses, strict=True)
   ]
+
+
+def _against(
+  row: Row,
+  group: grouping.Group,
+  other: grouping.Group,
+  standing: equal_training.Standing,
+) -> Row:
+  """Return a row with what compares its group with the baseline's."""
+  sides = group.runs, other.runs
+  longest = max(run['sequences'] for side in sides for run in side)
+  times = (equal_training.times_by_seed(side, longest) for side in sides)
+  losses = (
+    equal_training.losses_by_seed(side, standing.losses) for side in sides
+  )
+  row = row._replace(speed=speed.compare(*times))
+  if standing.sequences is None:
+    return row
+  if _is_below_zero(standing):
+    own, base = ([*side.values()] for side in losses)
+    finite = [[x for x in side if math.isfinite(x)] for side in (own, base)]
+    return row._replace(
+      ratio=ratios.UNKNOWN._replace(p_value=intervals.welch(*finite))
+    )
+  return row._replace(ratio=ratios.compare(*losses))
+
+
+def _is_below_zero(standing: equal_training.Standing) -> bool:
+  """Tell whether losses have no logarithms, as those of one's own task may."""
+  return any(loss < 0 for loss in standing.losses.values())
 
 
 def _row(
-  group: grouping.Group, is_baseline: bool, losses: Sequence[float]
+  group: grouping.Group,
+  is_baseline: bool,
+  standing: equal_training.Standing,
 ) -> Row:
+  """Return what is known of a group by itself."""
   runs = group.runs
   solved = [run['sequences_to_success'] is not None for run in runs]
+  trained = [run['sequences'] for run in runs]
+  losses: list[float] = []
+  if standing.sequences is not None:
+    names = (run['id'] for run in runs)
+    losses = [
+      standing.losses[name] for name in names if name in standing.losses
+    ]
+  final = [*grouping.final_losses(runs).values()]
+  average = intervals.geometric_interval
+  if _is_below_zero(standing):
+    average = intervals.mean_interval
   return Row(
     task=group.task,
     label=group.label,
@@ -110,20 +190,20 @@ def _row(
     runs=len(runs),
     solved=sum(solved),
     diverged=sum(run['status'] == 'diverged' for run in runs),
+    trained=(min(trained), max(trained)),
     median=survival.median_to_success(grouping.times_to_success(runs), solved),
-    budget=max(run['sequences'] for run in runs),
-    loss=intervals.mean_interval(losses),
+    speed=speed.UNKNOWN,
+    speed_holm=math.nan,
+    compared_at=standing.sequences,
+    loss=average(losses),
     finite=len(losses),
-    welch=math.nan,
-    holm=math.nan,
+    ratio=ratios.UNKNOWN,
+    loss_holm=math.nan,
+    final=average(final),
+    nats_per='',
     params_in_use=runs[0]['params_in_use'],
     milliseconds=1e3 * _mean([run['seconds_per_update'] for run in runs]),
   )
-
-
-def _final_losses(runs: Sequence[grouping.Run]) -> list[float]:
-  losses = map(grouping.final_loss, runs)
-  return [loss for loss in losses if loss is not None]
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -12,8 +12,6 @@ from lstm_variants.evidence import gallery
 from lstm_variants.report import comparison, tables
 from lstm_variants.runs import files
 
-# Positions in `tables.COLUMNS`: an interval stands below its estimate.
-_STACKS = ((0,), (1,), (2,), (3,), (4, 5), (6, 7), (8,), (9,), (10,), (11,))
 # What the columns of the tables mean.
 NOTES = (
   (
@@ -40,24 +38,49 @@ NOTES = (
     'fewer there is none.',
   ),
   (
-    'final loss',
-    'Mean over runs of the held-out loss where training ended, with its 95 % '
-    'interval by Student’s t (none for a single run). Runs that '
-    'diverged or whose final loss is not finite are left out; the number left '
-    'is then given in parentheses. Where training stops at success, faster '
-    'runs end on fewer sequences: compare losses with that in mind.',
+    'trained',
+    'Training sequences of its runs; the fewest and the most where they '
+    'differ, as where a population stops when its runs are solved.',
   ),
   (
-    'p, Welch',
-    'Two-sided Welch test (1947) of the mean final loss against the row of the '
-    'baseline model whose other fields are equal; “—” where there is no such '
-    'row, where either side has fewer than two finite losses, or where neither '
-    'side varies.',
+    'p, speed',
+    'Two-sided log-rank test of the sequences to success against the row of '
+    'the baseline model whose other fields are equal, by permutations of the '
+    'runs (exact where they are few); pairs are swapped where both rows have '
+    'the same seeds, six or more. Both rows are compared up to the fewest '
+    'sequences that an unsolved run of them was trained on; one that diverged '
+    'counts as unsolved to the end. “—” where there is no such row, or no '
+    'success to compare. The ratio is the factor by which success takes '
+    'longer, with the interval of this test (Wei & Gail 1983).',
   ),
   (
-    'p, Holm',
-    'The same, adjusted for all comparisons of this table (Holm 1979): below '
-    '0.05 is significant at 5 % for the table as a whole.',
+    'loss',
+    'Geometric mean over runs of the held-out loss at equal training: after '
+    'the largest number of sequences at which all runs of the task were '
+    'evaluated, which the line “compared” tells; with its 95 % interval by '
+    'Student’s t on logarithms. Runs that diverged, at any time, or whose loss '
+    'there is not finite are left out; the number left is then given in '
+    'parentheses. “—” where there is no such evaluation. (The mean, where '
+    'losses are below zero.)',
+  ),
+  (
+    'p, loss',
+    'Two-sided t test of the logarithms of these losses against the row of the '
+    'baseline model whose other fields are equal: of the differences of equal '
+    'seeds where both rows have the same seeds, else Welch’s (1947). “—” where '
+    'there is no such row or no equal training, where either side has fewer '
+    'than two finite losses, or where nothing varies. The ratio is that of the '
+    'geometric means.',
+  ),
+  (
+    'p Holm',
+    'The same, adjusted for all comparisons of its column (Holm 1979): below '
+    '0.05 is significant at 5 % for that column as a whole.',
+  ),
+  (
+    'bits, perplexity',
+    'Of a text: the loss in bits per symbol, and how many equally likely '
+    'symbols it stands for.',
   ),
   ('params', 'Parameters that the model reads, of one run.'),
   (
@@ -240,10 +263,14 @@ def _task_section(
     + _numbers(drawing)
     for drawing in more
   )
+  of_task = [row for row in rows if row.task == task]
+  known = [
+    *tables.facts(study['tasks'].get(task, {})),
+    *tables.at_equal_training(of_task),
+  ]
   return (
     f'<section id="task-{index}"><h2>{_escape(task)}</h2>'
-    f'{_definitions(tables.facts(study["tasks"].get(task, {})))}'
-    f'{_table([row for row in rows if row.task == task])}{figures}</section>\n'
+    f'{_definitions(known)}{_table(of_task)}{figures}</section>\n'
   )
 
 
@@ -293,19 +320,26 @@ def _number(text: str) -> str:
   return f'<td data-sort="{key}">{amount}</td>'
 
 
-def _table(rows: Iterable[comparison.Row]) -> str:
+def _table(rows: Sequence[comparison.Row]) -> str:
+  columns = tables.columns(rows)
+  stacks: list[list[int]] = []
+  for position, column in enumerate(columns):
+    if column.below:
+      stacks[-1].append(position)
+    else:
+      stacks.append([position])
   head = ''
-  for first, *below in _STACKS:
-    heading, unit = tables.COLUMNS[first]
-    details = (unit, *(tables.COLUMNS[position][0] for position in below))
+  for first, *below in stacks:
+    heading, unit = columns[first].heading, columns[first].unit
+    details = (unit, *(columns[position].heading for position in below))
     head += f'<th scope="col">{_escape(heading)}{_small(details)}</th>'
   body = ''
   for row in rows:
-    cells, keys = tables.cells(row), tables.keys(row)
+    cells, keys = tables.cells(row, columns), tables.keys(row, columns)
     mark = ' class="baseline"' if row.is_baseline else ''
     key = f' data-sort="{_escape(keys[0])}"'
     body += f'<tr{mark}><th scope="row"{key}>{_escape(cells[0])}</th>'
-    for first, *below in _STACKS[1:]:
+    for first, *below in stacks[1:]:
       details = [cells[p] for p in below if cells[p] != tables.MISSING]
       key = f' data-sort="{_escape(keys[first])}"'
       body += f'<td{key}>{_escape(cells[first])}{_small(details)}</td>'

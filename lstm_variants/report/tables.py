@@ -1,9 +1,9 @@
 """The comparison as tables: the texts of their cells, and the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import io
 import math
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from rich import box
 from rich import console as rich_console
@@ -14,34 +14,6 @@ from lstm_variants import console as console_lib
 from lstm_variants.report import comparison
 from lstm_variants.statistics import intervals
 
-# Heading, unit.
-COLUMNS = (
-  ('model', ''),
-  ('runs', ''),
-  ('solved', 'runs'),
-  ('diverged', 'runs'),
-  ('median to success', 'sequences'),
-  ('95 % interval', 'sequences'),
-  ('final loss', 'mean, held out'),
-  ('95 % interval', 'Student'),
-  ('p', 'Welch'),
-  ('p', 'Holm'),
-  ('params', 'in use'),
-  ('time', 'ms/update'),
-)
-# Forms of the table in a terminal: headings, and the columns below each.
-WIDE = tuple(
-  (f'{heading}\n{unit}', (position,))
-  for position, (heading, unit) in enumerate(COLUMNS)
-)
-NARROW = (
-  ('model', (0,)),
-  ('runs\nsolved\ndiverged', (1, 2, 3)),
-  ('median sequences\n95 % interval', (4, 5)),
-  ('final loss\n95 % interval', (6, 7)),
-  ('p Welch\np Holm', (8, 9)),
-  ('params\nms/update', (10, 11)),
-)
 MISSING = '—'
 _LABEL_WIDTH = 10  # characters, below which labels are not squeezed
 # Lines; nothing depends on it, but Rich takes a dumb terminal's width from us
@@ -50,46 +22,278 @@ _HEIGHT = 25
 _PIPE_WIDTH = 160  # characters, when nobody sees the edge of the terminal
 
 
-def cells(row: comparison.Row) -> list[str]:
-  """Return the texts of a row's cells, in the order of `COLUMNS`."""
-  some = f' ({row.finite})' if row.finite < row.runs else ''
+class Column(NamedTuple):
+  """A column of a task's table.
+
+  Attributes:
+    heading: what it is.
+    unit: of its numbers, or what they are of.
+    text: of its cell in a row.
+    key: what it is sorted by.
+    below: on the page it stands below the column before it.
+    stack: of `_STACKS`, in which of them a narrow terminal shows it; '': not.
+    line: how it is called there, where that is not `heading`.
+    wide: whether a wide terminal shows it.
+  """
+
+  heading: str
+  unit: str
+  text: Callable[[comparison.Row], str]
+  key: Callable[[comparison.Row], float | str]
+  below: bool = False
+  stack: str = ''
+  line: str = ''
+  wide: bool = True
+
+
+Form = Sequence[tuple[str, Sequence[int]]]
+# The columns of a narrow terminal, from the left, with what they say on top.
+_STACKS = {
+  'model': '',
+  'runs': '',
+  'success': '',
+  'loss': '',
+  'p': 'p Holm:\n',
+  'size': '',
+}
+
+
+def columns(rows: Sequence[comparison.Row]) -> list[Column]:
+  """Return the columns of the table of one task.
+
+  Args:
+    rows: of the task, one at least.
+  """
+  symbol = rows[0].nats_per
   return [
-    f'{row.label} (baseline)' if row.is_baseline else row.label,
-    str(row.runs),
-    str(row.solved),
-    str(row.diverged),
-    _sequences(row.median.estimate, row.budget),
-    _sequences_interval(row.median, row.budget),
-    number(row.loss.estimate) + some,
-    _interval(row.loss),
-    p_value(row.welch),
-    p_value(row.holm),
-    f'{row.params_in_use:,}',
-    number(row.milliseconds),
+    Column('model', '', _label, lambda row: row.label, stack='model'),
+    Column(
+      'runs', '', lambda row: str(row.runs), lambda row: row.runs, stack='runs'
+    ),
+    Column(
+      'solved',
+      'runs',
+      lambda row: str(row.solved),
+      lambda row: row.solved,
+      stack='runs',
+    ),
+    Column(
+      'diverged',
+      'runs',
+      lambda row: str(row.diverged),
+      lambda row: row.diverged,
+      stack='runs',
+    ),
+    Column('trained', 'sequences', _trained, _most, stack='success'),
+    *_speed_columns(),
+    *_loss_columns(),
+    *(_text_columns(symbol) if symbol else ()),
+    Column(
+      'params',
+      'in use',
+      lambda row: f'{row.params_in_use:,}',
+      lambda row: row.params_in_use,
+      stack='size',
+    ),
+    Column(
+      'time',
+      'ms/update',
+      lambda row: number(row.milliseconds),
+      lambda row: row.milliseconds,
+      stack='size',
+      line='ms/update',
+    ),
   ]
 
 
-def keys(row: comparison.Row) -> list[str]:
-  """Return what the columns are sorted by, in the order of `COLUMNS`.
+def _speed_columns() -> list[Column]:
+  """Return the columns of sequences to success."""
+  return [
+    Column(
+      'median to success',
+      'sequences',
+      lambda row: _sequences(row.median.estimate, row),
+      lambda row: row.median.estimate,
+      stack='success',
+    ),
+    Column(
+      '95 % interval',
+      'sequences',
+      _sequences_interval,
+      lambda row: row.median.low,
+      below=True,
+      stack='success',
+    ),
+    Column(
+      'ratio to the baseline',
+      'of sequences',
+      lambda row: number(row.speed.ratio.estimate),
+      lambda row: row.speed.ratio.estimate,
+      wide=False,
+    ),
+    Column(
+      '95 % interval',
+      'of the ratio',
+      lambda row: _interval(row.speed.ratio),
+      lambda row: row.speed.ratio.low,
+      below=True,
+      wide=False,
+    ),
+    Column(
+      'p',
+      'speed',
+      lambda row: p_value(row.speed.p_value),
+      lambda row: row.speed.p_value,
+    ),
+    Column(
+      'p Holm',
+      'speed',
+      lambda row: p_value(row.speed_holm),
+      lambda row: row.speed_holm,
+      stack='p',
+      line='speed',
+    ),
+  ]
+
+
+def _loss_columns() -> list[Column]:
+  """Return the columns of losses at equal training."""
+  return [
+    Column(
+      'loss',
+      'held out',
+      _loss,
+      lambda row: row.loss.estimate,
+      stack='loss',
+    ),
+    Column(
+      '95 % interval',
+      'of the loss',
+      lambda row: _interval(row.loss),
+      lambda row: row.loss.low,
+      below=True,
+      stack='loss',
+    ),
+    Column(
+      'ratio to the baseline',
+      'of losses',
+      lambda row: number(row.ratio.ratio.estimate),
+      lambda row: row.ratio.ratio.estimate,
+      wide=False,
+    ),
+    Column(
+      '95 % interval',
+      'of the ratio',
+      lambda row: _interval(row.ratio.ratio),
+      lambda row: row.ratio.ratio.low,
+      below=True,
+      wide=False,
+    ),
+    Column(
+      'p',
+      'loss',
+      lambda row: p_value(row.ratio.p_value),
+      lambda row: row.ratio.p_value,
+    ),
+    Column(
+      'p Holm',
+      'loss',
+      lambda row: p_value(row.loss_holm),
+      lambda row: row.loss_holm,
+      stack='p',
+      line='loss',
+    ),
+  ]
+
+
+def _text_columns(symbol: str) -> list[Column]:
+  """Return the columns of a cross-entropy per symbol of a text."""
+  return [
+    Column(
+      'bits',
+      f'per {symbol}',
+      lambda row: number(row.bits),
+      lambda row: row.bits,
+      stack='loss',
+      line=f'bits per {symbol}',
+    ),
+    Column(
+      'perplexity',
+      f'of a {symbol}',
+      lambda row: number(row.perplexity),
+      lambda row: row.perplexity,
+      stack='loss',
+    ),
+  ]
+
+
+def wide(columns: Sequence[Column]) -> Form:
+  """Return headings, and the column below each, of a wide terminal."""
+  return [
+    (f'{column.heading}\n{column.unit}', (position,))
+    for position, column in enumerate(columns)
+    if column.wide
+  ]
+
+
+def narrow(columns: Sequence[Column]) -> Form:
+  """Return headings, and the columns below each, of a narrow terminal."""
+  form = []
+  for name, top in _STACKS.items():
+    positions = [i for i, column in enumerate(columns) if column.stack == name]
+    lines = (columns[i].line or columns[i].heading for i in positions)
+    form.append((top + '\n'.join(lines), positions))
+  return form
+
+
+def cells(row: comparison.Row, columns: Sequence[Column]) -> list[str]:
+  """Return the texts of a row's cells."""
+  return [column.text(row) for column in columns]
+
+
+def keys(row: comparison.Row, columns: Sequence[Column]) -> list[str]:
+  """Return what the columns are sorted by.
 
   Numbers as JavaScript reads them: NaN where there is none.
   """
-  values = (
-    row.runs,
-    row.solved,
-    row.diverged,
-    row.median.estimate,
-    row.median.low,
-    row.loss.estimate,
-    row.loss.low,
-    row.welch,
-    row.holm,
-    row.params_in_use,
-    row.milliseconds,
-  )
   names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': 'NaN'}
-  texts = [repr(float(value)) for value in values]
-  return [row.label, *(names.get(text, text) for text in texts)]
+  values = [column.key(row) for column in columns]
+  texts = [
+    value if isinstance(value, str) else repr(float(value)) for value in values
+  ]
+  return [texts[0], *(names.get(text, text) for text in texts[1:])]
+
+
+def at_equal_training(rows: Sequence[comparison.Row]) -> list[tuple[str, str]]:
+  """Return where the losses of a task are compared: headings and texts.
+
+  Args:
+    rows: of one task.
+  """
+  at = rows[0].compared_at
+  if at is None:
+    return [
+      (
+        'compared',
+        'not at all: the runs have no evaluation at one number of sequences',
+      ),
+      *_at_the_end(rows),
+    ]
+  if at == max(row.trained[1] for row in rows):
+    return [('compared', f'at {at:,} sequences, where the runs ended')]
+  note = f'at {at:,} sequences, the most at which all runs were evaluated'
+  return [('compared', note), *_at_the_end(rows)]
+
+
+def _at_the_end(rows: Sequence[comparison.Row]) -> list[tuple[str, str]]:
+  """Return the losses at their ends of rows that were trained longer."""
+  later = [
+    f'{row.label} {number(row.final.estimate)} at {_trained(row)}'
+    for row in rows
+    if row.trained[1] > (row.compared_at or 0)
+    and not math.isnan(row.final.estimate)
+  ]
+  return [('loss at the end', '; '.join(later))] if later else []
 
 
 def facts(task: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -135,14 +339,14 @@ def p_value(value: float) -> str:
 
 def render(
   rows: Sequence[comparison.Row],
-  form: Sequence[tuple[str, Sequence[int]]] = WIDE,
+  is_narrow: bool = False,
   missing: str = MISSING,
 ) -> rich_table.Table:
   """Return the rows of one task as a table for the terminal.
 
   Args:
     rows: of one task.
-    form: `WIDE` or `NARROW`.
+    is_narrow: whether several columns share one.
     missing: stands for what is not known.
   """
   table = rich_table.Table(
@@ -152,10 +356,12 @@ def render(
     box=box.SIMPLE_HEAD,
     pad_edge=False,
     show_edge=False,
-    padding=(0, 1, 0, 0),
-    leading=int(form is NARROW),
+    padding=(0, 0 if is_narrow else 1, 0, 0),
+    leading=int(is_narrow),
   )
-  stacks = [_stack(cells(row), form, missing) for row in rows]
+  of_task = columns(rows)
+  form = narrow(of_task) if is_narrow else wide(of_task)
+  stacks = [_stack(cells(row, of_task), form, missing) for row in rows]
   for column, (heading, _) in enumerate(form):
     column_text = '\n'.join((heading, *(stack[column] for stack in stacks)))
     width = max(len(line) for line in column_text.splitlines())
@@ -194,25 +400,22 @@ def show(
   unlimited = rich_console.Console(file=file, width=10_000, height=_HEIGHT)
   for task in dict.fromkeys(row.task for row in rows):
     chosen = [row for row in rows if row.task == task]
-    table = render(chosen, WIDE, missing)
+    table = render(chosen, missing=missing)
     natural = unlimited.measure(table).maximum
     width = max(visible, natural)
     if natural > visible and console.is_terminal:
-      table = render(chosen, NARROW, missing)
+      table = render(chosen, is_narrow=True, missing=missing)
       width = max(visible, unlimited.measure(table).minimum)
     console.size = (width, _HEIGHT)
     console.print(table)
-    for heading, text in facts(study['tasks'].get(task, {})):
+    known = facts(study['tasks'].get(task, {}))
+    for heading, text in (*at_equal_training(chosen), *known):
       line = console_lib.clean(f'  {heading}: {text}')
       console.print(line, soft_wrap=True)
     console.print()
 
 
-def _stack(
-  texts: Sequence[str],
-  form: Sequence[tuple[str, Sequence[int]]],
-  missing: str,
-) -> list[str]:
+def _stack(texts: Sequence[str], form: Form, missing: str) -> list[str]:
   """Join the texts that share a column."""
   plain = [text.replace(MISSING, missing) for text in texts]
   return ['\n'.join(plain[i] for i in positions) for _, positions in form]
@@ -226,16 +429,36 @@ def _baselines(baselines: Mapping[str, float]) -> str:
   )
 
 
-def _sequences(value: float, budget: int) -> str:
-  return f'> {budget:,}' if math.isinf(value) else f'{value:,.0f}'
+def _label(row: comparison.Row) -> str:
+  return f'{row.label} (baseline)' if row.is_baseline else row.label
 
 
-def _sequences_interval(median: intervals.Interval, budget: int) -> str:
-  beyond = math.isinf(median.estimate) and median.low >= budget
-  if beyond or math.isnan(median.low):
+def _trained(row: comparison.Row) -> str:
+  """Return how long the runs of a row were trained."""
+  least, most = row.trained
+  return f'{most:,}' if least == most else f'{least:,} to {most:,}'
+
+
+def _most(row: comparison.Row) -> int:
+  return row.trained[1]
+
+
+def _loss(row: comparison.Row) -> str:
+  some = f' ({row.finite})' if row.finite < row.runs else ''
+  return number(row.loss.estimate) + some
+
+
+def _sequences(value: float, row: comparison.Row) -> str:
+  if math.isnan(value):
     return MISSING
-  low, high = (_sequences(value, budget) for value in median[1:])
-  return f'[{low}, {high}]'
+  return f'> {_most(row):,}' if math.isinf(value) else f'{value:,.0f}'
+
+
+def _sequences_interval(row: comparison.Row) -> str:
+  _, low, high = row.median
+  if not math.isfinite(low):
+    return MISSING
+  return f'[{_sequences(low, row)}, {_sequences(high, row)}]'
 
 
 def _interval(interval: intervals.Interval) -> str:

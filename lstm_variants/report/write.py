@@ -1,6 +1,7 @@
 """Writes what a study shows: compare.csv, figures, report.html."""
 
 from collections.abc import Callable, Mapping, Sequence
+import functools
 import math
 import os
 import pathlib
@@ -19,16 +20,31 @@ _CSV_COLUMNS = (
   'runs',
   'solved',
   'diverged',
+  'trained_sequences_least',
+  'trained_sequences_most',
   'median_sequences_to_success',
   'median_low',
   'median_high',
-  'budget_sequences',
-  'final_loss_mean',
-  'final_loss_low',
-  'final_loss_high',
-  'final_loss_runs',
-  'welch_p',
-  'holm_p',
+  'speed_ratio',
+  'speed_ratio_low',
+  'speed_ratio_high',
+  'speed_pairs',
+  'speed_p',
+  'speed_p_holm',
+  'compared_at_sequences',
+  'loss',
+  'loss_low',
+  'loss_high',
+  'loss_runs',
+  'loss_ratio',
+  'loss_ratio_low',
+  'loss_ratio_high',
+  'loss_pairs',
+  'loss_p',
+  'loss_p_holm',
+  'final_loss',
+  'bits',
+  'perplexity',
   'params_in_use',
   'milliseconds_per_update',
 )
@@ -69,9 +85,10 @@ def write(
   path = pathlib.Path(workdir)
   version = _version(path)
   study, runs = results.read_study(workdir), results.read_runs(workdir)
-  rows = comparison.compare(study['tasks'], runs, baseline)
+  read_metrics = functools.cache(lambda: results.read_metrics(workdir))
+  rows = comparison.compare(study['tasks'], runs, baseline, read_metrics)
   show(rows)
-  drawings = draw(study, runs, rows, results.read_metrics(workdir))
+  drawings = draw(study, runs, rows, read_metrics())
   images = {
     (task, kind): _images(gallery.file_name(task, kind), drawing)
     for (task, kind), drawing in drawings.items()
@@ -158,12 +175,22 @@ def _values(row: comparison.Row) -> tuple[Any, ...]:
     row.runs,
     row.solved,
     row.diverged,
+    *row.trained,
     *row.median,
-    row.budget,
+    *row.speed.ratio,
+    row.speed.pairs,
+    row.speed.p_value,
+    row.speed_holm,
+    math.nan if row.compared_at is None else row.compared_at,
     *row.loss,
     row.finite,
-    row.welch,
-    row.holm,
+    *row.ratio.ratio,
+    row.ratio.pairs,
+    row.ratio.p_value,
+    row.loss_holm,
+    row.final.estimate,
+    row.bits,
+    row.perplexity,
     row.params_in_use,
     row.milliseconds,
   )

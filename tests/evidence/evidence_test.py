@@ -172,7 +172,7 @@ def test_the_baseline_is_compared_with_though_another_model_is_asked_for(
   (drawing,) = evidence.drawer('survival')(chosen, 'vanilla')
   rows = {row['model']: row for row in table(drawing)}
   assert set(rows) == {'vanilla', 'coupled'}
-  assert not math.isnan(rows['coupled']['loss_difference'])
+  assert not math.isnan(rows['coupled']['loss_ratio'])
   (drawing,) = evidence.drawer('survival')(chosen, 'peephole')
   assert 'nothing is compared' in drawing.caption
 
@@ -310,12 +310,14 @@ def test_survival_has_a_row_for_each_model_and_none_for_the_baseline(
       run['config']['seed']: run['final']['loss']
       for run in groups['vanilla'].runs
     }
-    wanted = np.mean([finals[seed] - bases[seed] for seed in finals])
+    wanted = np.exp(
+      np.mean([np.log(finals[seed] / bases[seed]) for seed in finals])
+    )
     if label == 'vanilla':
-      assert math.isnan(row['loss_difference'])
-      assert math.isnan(row['log_rank_p'])
+      assert math.isnan(row['loss_ratio'])
+      assert math.isnan(row['speed_p'])
     else:
-      np.testing.assert_allclose(row['loss_difference'], wanted, 1e-6)
+      np.testing.assert_allclose(row['loss_ratio'], wanted, 1e-6)
 
 
 def test_the_baseline_comes_first_and_too_many_are_left_out(

@@ -216,7 +216,7 @@ def test_the_comparison_is_that_of_the_command(results, fork):
     lines = list(csv.DictReader(file))
   frame = table.to_pandas()
   assert list(frame.columns) == list(lines[0])
-  for column in ('label', 'runs', 'final_loss_mean', 'welch_p'):
+  for column in ('label', 'runs', 'loss', 'loss_p', 'speed_p'):
     for one, two in zip(frame[column], lines, strict=True):
       text = '' if one != one else str(one)
       assert text == two[column]
@@ -423,7 +423,7 @@ def test_the_script_of_the_examples_runs(tmp_path, monkeypatch, capsys):
   names: dict[str, Any] = {}
   exec(_small(text), names)
   _check_example(names, tmp_path)
-  assert 'final_loss_mean' in capsys.readouterr().out
+  assert 'loss' in capsys.readouterr().out
 
 
 def test_the_notebook_of_the_examples_runs(tmp_path, monkeypatch, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lstm_variants.report import comparison
+from lstm_variants.report import comparison, tables
 from lstm_variants.runs import grouping, results
 from lstm_variants.statistics import intervals
 from tests.report import study_fixture as fixture
@@ -18,7 +18,12 @@ def _compare(tmp_path, runs, baseline='vanilla'):
   fixture.write(tmp_path / 'study', runs)
   study = results.read_study(str(tmp_path / 'study'))
   runs = results.read_runs(str(tmp_path / 'study'))
-  return comparison.compare(study['tasks'], runs, baseline)
+  return comparison.compare(
+    study['tasks'],
+    runs,
+    baseline,
+    lambda: results.read_metrics(str(tmp_path / 'study')),
+  )
 
 
 def _grid(rates=(0.1, 0.01), models=('peephole', 'vanilla'), **optimizer):
@@ -86,15 +91,15 @@ def test_toggles_and_task_fields_do_not_enter_labels(tmp_path):
 
 def test_when_a_run_was_looked_at_and_saved_does_not_enter_labels(tmp_path):
   runs = [
-    fixture.run(ADDING, model, seed, None, 0.1 * seed)
-    for model in ('vanilla', 'peephole')
+    fixture.run(ADDING, model, seed, None, 0.1 * seed**power)
+    for model, power in (('vanilla', 1), ('peephole', 2))
     for seed in (1, 2)
   ]
   for row in runs[2:]:
     row['config']['training'] |= {'save_interval': 7, 'evaluation_interval': 3}
   rows = _compare(tmp_path, runs)
   assert [row.label for row in rows] == ['vanilla', 'peephole']
-  assert not math.isnan(rows[1].welch)
+  assert not math.isnan(rows[1].ratio.p_value)
 
 
 def test_what_only_some_runs_have_enters_no_label_if_it_is_the_same(tmp_path):
@@ -131,9 +136,8 @@ def test_groups_are_compared_with_the_baseline_of_equal_other_fields(tmp_path):
   for rate in (0.1, 0.01):
     row = rows[f'peephole, learning_rate={rate}']
     # Equal losses at equal rates: no difference at all.
-    assert row.welch == pytest.approx(1)
-    assert row.holm == pytest.approx(1)
-    assert math.isnan(rows[f'vanilla, learning_rate={rate}'].welch)
+    assert row.ratio.ratio.estimate == pytest.approx(1)
+    assert math.isnan(rows[f'vanilla, learning_rate={rate}'].ratio.p_value)
 
 
 def test_no_p_value_without_a_baseline_group_of_equal_fields(tmp_path):
@@ -145,7 +149,9 @@ def test_no_p_value_without_a_baseline_group_of_equal_fields(tmp_path):
   ]
   rows = _compare(tmp_path, runs)
   assert len(rows) == 3
-  assert all(math.isnan(row.welch) and math.isnan(row.holm) for row in rows)
+  for row in rows:
+    assert math.isnan(row.ratio.p_value) and math.isnan(row.loss_holm)
+    assert math.isnan(row.speed.p_value) and math.isnan(row.speed_holm)
 
 
 def test_numbers_of_a_row_come_from_its_runs(tmp_path):
@@ -153,21 +159,27 @@ def test_numbers_of_a_row_come_from_its_runs(tmp_path):
   vanilla, peephole, failing = rows[:3]
   losses = [1e-4 * k for k in range(1, 9)]
   assert (vanilla.solved, vanilla.diverged, vanilla.finite) == (8, 0, 8)
-  assert vanilla.loss == intervals.mean_interval(losses)
+  assert vanilla.loss == intervals.geometric_interval(losses)
   assert vanilla.median.estimate == 1600 + 400 * 3
+  assert vanilla.trained == (fixture.BUDGET, fixture.BUDGET)
   assert vanilla.params_in_use == 4480
   assert vanilla.milliseconds == pytest.approx(2)
-  # The last peephole diverged.
-  doubled = [2 * loss for loss in losses[:7]]
-  p = scipy.stats.ttest_ind(doubled, losses, equal_var=False)[1]
-  assert peephole.welch == pytest.approx(p)
-  # Two comparisons in the task, this one the larger.
-  assert peephole.holm == pytest.approx(p)
-  assert failing.holm == pytest.approx(2 * failing.welch)
+  # The last peephole diverged: its pair is left out.
+  assert peephole.ratio.ratio.estimate == pytest.approx(2)
+  assert peephole.ratio.pairs == 7
+  others = [0.16 + seed / 1000 for seed in range(8)]
+  p = scipy.stats.ttest_rel(np.log(others), np.log(losses))[1]
+  assert failing.ratio.p_value == pytest.approx(p)
+  assert failing.ratio.pairs == 8
+  # The ratios of the other comparison are all equal: none is counted.
+  assert failing.loss_holm == pytest.approx(p)
+  # None of eight against all of eight, in pairs.
+  assert failing.speed.p_value == pytest.approx(2 / 2**8)
+  assert failing.speed_holm == pytest.approx(2 * failing.speed.p_value)
   assert failing.solved == 0
   # Its eight runs, all given up at 6400, tell that the median is above that.
   assert failing.median == (math.inf, 6400, math.inf)
-  assert failing.budget == fixture.BUDGET
+  assert failing.trained == (fixture.BUDGET, fixture.BUDGET)
 
 
 def test_diverged_runs_are_counted_and_leave_the_loss(tmp_path):
@@ -179,7 +191,7 @@ def test_diverged_runs_are_counted_and_leave_the_loss(tmp_path):
   runs[2].update(status='diverged', final={'loss': None})
   (row,) = _compare(tmp_path, runs)
   assert (row.runs, row.solved, row.diverged, row.finite) == (3, 3, 1, 2)
-  assert row.loss.estimate == pytest.approx(0.375)
+  assert row.loss.estimate == pytest.approx(math.sqrt(0.25 * 0.5))
 
 
 def test_a_diverged_run_is_censored_where_the_longest_run_ended(tmp_path):
@@ -246,7 +258,7 @@ def test_the_frozen_loss_of_a_diverged_run_does_not_count(tmp_path):
   runs.append(fixture.run(ADDING, 'vanilla', 3, None, 9.0, status='diverged'))
   (row,) = _compare(tmp_path, runs)
   assert (row.runs, row.diverged, row.finite) == (4, 1, 3)
-  assert row.loss.estimate == pytest.approx(0.11)
+  assert row.loss.estimate == pytest.approx((0.1 * 0.11 * 0.12) ** (1 / 3))
 
 
 def _trials(count: int, **fields) -> list[dict]:
@@ -296,3 +308,147 @@ def test_a_grid_is_no_random_search():
     for momentum in (0.5, 0.6, 0.7, 0.8)
   ]
   assert len(grouping.group_runs([], grid)) == len(grid)
+
+
+# Equal training.
+
+
+def _unequal(**short) -> list[dict]:
+  """Return runs of the faster gru, which stopped early, and of vanilla.
+
+  Losses halve from one evaluation to the next: after 3,200 sequences gru has
+  2.7 and vanilla 5.2, at whose end after 6,400 it has 2.6.
+  """
+  runs = []
+  for seed in range(3):
+    factor = 1 + seed / 100
+    runs += [
+      fixture.run(ADDING, 'vanilla', seed, 6400, 1.3 * factor**2),
+      fixture.run(
+        ADDING, 'gru', seed, 3200, 2.7 * factor, sequences=3200, **short
+      ),
+    ]
+  return runs
+
+
+def test_a_row_that_stopped_early_is_compared_where_it_stopped(tmp_path):
+  vanilla, gru = _compare(tmp_path, _unequal())
+  assert vanilla.compared_at == gru.compared_at == 3200
+  assert vanilla.trained == (6400, 6400) and gru.trained == (3200, 3200)
+  # The other way round than at their ends.
+  factors = np.exp(np.mean(np.log([1, 1.01, 1.02])))
+  assert vanilla.loss.estimate == pytest.approx(5.2 * factors**2)
+  assert vanilla.final.estimate == pytest.approx(1.3 * factors**2)
+  assert gru.loss.estimate == gru.final.estimate == pytest.approx(2.7 * factors)
+  assert gru.ratio.ratio.estimate < 1 and gru.ratio.pairs == 3
+  pairs = [(2.7 * f, 5.2 * f**2) for f in (1, 1.01, 1.02)]
+  logs = np.log(pairs)
+  p = scipy.stats.ttest_rel(logs[:, 0], logs[:, 1])[1]
+  assert gru.ratio.p_value == pytest.approx(p)
+
+
+def test_without_an_evaluation_of_all_no_loss_is_compared(tmp_path):
+  runs = _unequal()
+  fixture.write(tmp_path / 'study', runs)
+  read = results.read_runs(str(tmp_path / 'study'))
+  at_others = [
+    {**row, 'sequences': row['sequences'] + 32 * row['run'].endswith('1')}
+    for row in results.read_metrics(str(tmp_path / 'study'))
+  ]
+  untrained = [{'run': run['id'], 'sequences': 0, 'loss': 9.0} for run in read]
+  rows = comparison.compare(
+    fixture.TASKS, read, 'vanilla', lambda: at_others + untrained
+  )
+  for row in rows:
+    assert row.compared_at is None and row.finite == 0
+    assert math.isnan(row.loss.estimate) and math.isnan(row.ratio.p_value)
+    assert not math.isnan(row.final.estimate)
+
+
+def test_metrics_are_read_only_where_training_was_unequal():
+  def refuse():
+    raise AssertionError('read')
+
+  runs = [{'id': str(n), **run} for n, run in enumerate(_grid())]
+  comparison.compare([ADDING], runs, 'vanilla', refuse)
+  runs[0]['sequences'] = 3200
+  with pytest.raises(AssertionError, match='read'):
+    comparison.compare([ADDING], runs, 'vanilla', refuse)
+
+
+def test_a_run_that_diverged_early_does_not_shorten_the_comparison(tmp_path):
+  runs = _unequal()
+  runs[1].update(status='diverged', sequences=1600, final={'loss': None})
+  rows = _compare(tmp_path, runs)
+  assert {row.compared_at for row in rows} == {3200}
+  gru = rows[1]
+  assert (gru.finite, gru.runs, gru.diverged) == (2, 3, 1)
+  # Of its pair too.
+  assert gru.ratio.pairs == 2
+
+
+def test_other_seeds_are_no_pairs_and_neither_are_trials_of_one_seed(tmp_path):
+  runs = [
+    fixture.run(ADDING, model, seed, None, 0.1 * (1 + seed) * size)
+    for model, seeds, size in (
+      ('vanilla', (0, 1, 2), 1),
+      ('gru', (1, 2, 3), 3),
+      ('np', (0, 0, 0), 2),
+    )
+    for seed in seeds
+  ]
+  for number, run in enumerate(runs):
+    run['final']['loss'] += number / 1000
+  rows = {row.label: row for row in _compare(tmp_path, runs)}
+  losses = {
+    model: [run['final']['loss'] for run in runs if run['model'] == model]
+    for model in rows
+  }
+  for model in ('gru', 'np'):
+    sides = np.log(losses[model]), np.log(losses['vanilla'])
+    p = scipy.stats.ttest_ind(*sides, equal_var=False)[1]
+    assert rows[model].ratio.pairs == 0
+    assert rows[model].ratio.p_value == pytest.approx(p)
+
+
+def test_speed_has_its_own_family(tmp_path):
+  runs = [
+    fixture.run(ADDING, model, seed, start + 100 * seed, 0.1 + seed / 100)
+    for model, start in (('vanilla', 4000), ('gru', 1000), ('np', 4010))
+    for seed in range(5)
+  ]
+  _, gru, other = _compare(tmp_path, runs)
+  # The smallest p of five against five: two of the ways to divide ten runs.
+  assert gru.speed.p_value == pytest.approx(2 / math.comb(10, 5))
+  assert gru.speed_holm == pytest.approx(2 * gru.speed.p_value)
+  assert other.speed_holm == pytest.approx(other.speed.p_value) and (
+    other.speed.p_value > 0.5
+  )
+  assert gru.speed.ratio.estimate < 0.5
+
+
+def test_losses_below_zero_are_compared_by_their_means(tmp_path):
+  runs = [
+    fixture.run(ADDING, model, seed, None, low + seed / 10)
+    for model, low in (('vanilla', -2.0), ('gru', -3.0))
+    for seed in range(3)
+  ]
+  vanilla, gru = _compare(tmp_path, runs)
+  assert vanilla.loss.estimate == pytest.approx(-1.9)
+  assert gru.ratio.p_value < 0.01 and math.isnan(gru.ratio.ratio.estimate)
+
+
+def test_a_text_is_told_in_bits_and_perplexity():
+  runs = [
+    {'id': str(seed), **fixture.run(ADDING, 'vanilla', seed, None, loss)}
+    for seed, loss in enumerate((2.0, 2.0))
+  ]
+  (plain,) = comparison.compare([ADDING], runs, 'vanilla')
+  assert math.isnan(plain.bits) and math.isnan(plain.perplexity)
+  known = {ADDING: {'nats_per': 'character'}}
+  (row,) = comparison.compare(known, runs, 'vanilla')
+  assert row.bits == pytest.approx(2 / math.log(2))
+  assert row.perplexity == pytest.approx(math.exp(2))
+  heads = [(column.heading, column.unit) for column in tables.columns([row])]
+  assert ('bits', 'per character') in heads
+  assert ('perplexity', 'of a character') in heads

@@ -82,17 +82,24 @@ def test_csv_has_full_numbers_and_empty_or_inf_for_what_is_missing(workdir):
   ]
   runs = results.read_runs(str(workdir))
   expected = comparison.compare(fixture.TASKS, runs, 'vanilla')
-  assert float(rows[2]['welch_p']) == expected[2].welch
-  assert float(rows[2]['holm_p']) == expected[2].holm != expected[2].welch
-  assert float(rows[0]['final_loss_mean']) == expected[0].loss.estimate
-  assert float(rows[0]['final_loss_low']) == expected[0].loss.low
-  assert float(rows[0]['final_loss_high']) == expected[0].loss.high
-  assert rows[0]['welch_p'] == rows[0]['holm_p'] == ''
+  failing, vanilla = expected[2], expected[0]
+  assert float(rows[2]['loss_p']) == failing.ratio.p_value
+  assert float(rows[2]['loss_p_holm']) == failing.loss_holm
+  assert float(rows[2]['speed_p']) == failing.speed.p_value
+  assert float(rows[2]['speed_p_holm']) == failing.speed_holm
+  assert failing.speed_holm != failing.speed.p_value
+  assert float(rows[0]['loss']) == vanilla.loss.estimate
+  assert float(rows[0]['loss_low']) == vanilla.loss.low
+  assert float(rows[0]['loss_high']) == vanilla.loss.high
+  assert float(rows[0]['final_loss']) == vanilla.final.estimate
+  for column in ('loss_p', 'loss_p_holm', 'speed_p', 'speed_p_holm', 'bits'):
+    assert rows[0][column] == ''
   assert rows[2]['median_sequences_to_success'] == 'inf'
-  assert rows[2]['budget_sequences'] == str(fixture.BUDGET)
-  assert rows[2]['final_loss_runs'] == '8'
+  for column in ('compared_at_sequences', 'trained_sequences_most'):
+    assert rows[2][column] == str(fixture.BUDGET)
+  assert rows[2]['loss_runs'] == '8'
   assert rows[2]['diverged'] == '0'
-  assert rows[1]['final_loss_runs'] == '7'
+  assert rows[1]['loss_runs'] == '7'
   assert rows[1]['diverged'] == '1'
 
 

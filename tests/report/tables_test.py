@@ -31,8 +31,9 @@ def test_terminal_tables_are_not_truncated_when_piped(monkeypatch):
   rows = [line.strip() for line in lines]
   (vanilla,) = [line for line in rows if line.startswith('vanilla <')]
   assert vanilla.split() == [
-    *('vanilla', '<no', 'input_gate>', '8', '0', '0', '>', '6,400', '—'),
-    *('0.164', '[0.161,', '0.166]', '<', '0.001', '<', '0.001'),
+    *('vanilla', '<no', 'input_gate>', '8', '0', '0', '6,400', '>', '6,400'),
+    *('[6,400,', '>', '6,400]', '0.008', '0.016'),
+    *('0.163', '[0.161,', '0.166]', '<', '0.001', '<', '0.001'),
     *('4,480', '2'),
   ]
   (baseline,) = [line for line in rows if line.startswith('vanilla (b')][:1]
@@ -78,17 +79,17 @@ def _shown_in_terminal(rows) -> list[str]:
 def test_a_narrow_terminal_stacks_columns_and_keeps_numbers_whole(
   monkeypatch, term
 ):
-  monkeypatch.setenv('COLUMNS', '84')
+  monkeypatch.setenv('COLUMNS', '80')
   monkeypatch.setenv('TERM', term)
   runs = [
     {'id': str(index), **run} for index, run in enumerate(fixture.example())
   ]
   table = _shown_in_terminal(comparison.compare(fixture.TASKS, runs, 'vanilla'))
-  assert max(len(line) for line in table) <= 84
+  assert max(len(line) for line in table) <= 80
   words = ' '.join(table)
-  for cell in ('[1,600, 4,400]', '[0.000245, 0.000655]', '> 6,400', '< 0.001'):
+  for cell in ('[1,600, 4,400]', '[0.000209, 0.000678]', '> 6,400', '< 0.001'):
     assert cell in words
-  for heading in ('solved', 'diverged', 'median sequences', 'ms/update'):
+  for heading in ('solved', 'diverged', 'median to success', 'ms/update'):
     assert heading in words
 
 
@@ -103,3 +104,48 @@ def test_a_terminal_narrower_than_the_numbers_hides_none(monkeypatch, term):
   )
   for cell in ('[red]', 'x' * 40, '1,600', '0.125', '4,480'):
     assert cell in words
+
+
+def test_unequal_training_is_told_below_the_table_and_in_it(monkeypatch):
+  monkeypatch.setenv('COLUMNS', '80')
+  runs = [
+    {
+      'id': f'{model}{seed}',
+      **fixture.run(ADDING, model, seed, end, 0.1 + seed, sequences=end),
+    }
+    for model, end in (('vanilla', 6400), ('gru', 3200))
+    for seed in range(2)
+  ]
+  metrics = [row for run in runs for row in fixture.evaluations(run)]
+  rows = comparison.compare(fixture.TASKS, runs, 'vanilla', lambda: metrics)
+  lines = _shown_in_terminal(rows)
+  words = ' '.join(lines)
+  for told in (
+    'compared: at 3,200 sequences, the most at which all runs were evaluated',
+    'loss at the end: vanilla 0.332 at 6,400',
+    *('trained', '3,200', '6,400'),
+  ):
+    assert told in words
+  assert max(map(len, lines)) <= 80
+  # Without evaluations nothing is compared.
+  rows = comparison.compare(fixture.TASKS, runs, 'vanilla')
+  lines = _shown_in_terminal(rows)
+  assert (
+    '  compared: not at all: the runs have no evaluation at one number of '
+    'sequences'
+  ) in lines
+
+
+def test_a_text_fits_a_narrow_terminal(monkeypatch):
+  monkeypatch.setenv('COLUMNS', '80')
+  runs = [
+    {'id': str(index), **run} for index, run in enumerate(fixture.example())
+  ]
+  facts = {
+    name: {**fixture.ADDING, 'nats_per': 'character'} for name in fixture.TASKS
+  }
+  rows = comparison.compare(facts, runs, 'vanilla')
+  lines = _shown_in_terminal(rows)
+  assert max(map(len, lines)) <= 80
+  words = ' '.join(lines)
+  assert 'bits per character' in words and 'perplexity' in words

@@ -1,6 +1,7 @@
 """Whether one model solves a task sooner than another, and by what odds."""
 
 from collections.abc import Iterator, Mapping, Sequence
+import functools
 import math
 from typing import Any
 
@@ -8,14 +9,14 @@ import numpy as np
 
 from lstm_variants.evidence import gallery, subjects
 from lstm_variants.evidence.survival import captions, figures
-from lstm_variants.runs import grouping
+from lstm_variants.runs import equal_training, grouping, results
 from lstm_variants.statistics import (
   improvement,
   intervals,
-  log_rank,
-  paired,
   power,
+  ratios,
   shares,
+  speed,
   survival,
 )
 
@@ -29,19 +30,23 @@ COLUMNS = (
   'mean_sequences',
   'mean_sequences_low',
   'mean_sequences_high',
-  'log_rank_p',
+  'speed_ratio',
+  'speed_ratio_low',
+  'speed_ratio_high',
+  'speed_p',
   'sooner',
   'sooner_low',
   'sooner_high',
   'sooner_p',
+  'loss_at_sequences',
   'loss_iqm',
   'loss_iqm_low',
   'loss_iqm_high',
-  'loss_difference',
-  'loss_difference_low',
-  'loss_difference_high',
-  'sign_flip_p',
-  'hedges_g',
+  'loss_ratio',
+  'loss_ratio_low',
+  'loss_ratio_high',
+  'loss_p',
+  'hedges_g_log_loss',
   'seeds_for_80_percent_power',
 )
 
@@ -60,13 +65,19 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
     for group in grouping.group_runs(study.tasks, study.every_row)
     if (group.task, group.model) in wanted
   ]
+  standings = equal_training.stand(
+    study.every_row, functools.partial(results.read_metrics, study.workdir)
+  )
   for task in dict.fromkeys(group.task for group in groups):
     family = [group for group in groups if group.task == task]
-    yield _draw_task(task, family, baseline)
+    yield _draw_task(task, family, baseline, standings[task])
 
 
 def _draw_task(
-  task: str, family: Sequence[grouping.Group], baseline: str
+  task: str,
+  family: Sequence[grouping.Group],
+  baseline: str,
+  standing: equal_training.Standing,
 ) -> gallery.Drawing:
   # Groups that differ by other fields too have each its own baseline.
   baselines = {
@@ -81,8 +92,8 @@ def _draw_task(
     other = None if other is group else other
     outcomes = _outcomes(group.runs, budget)
     curves[group.label] = survival.kaplan_meier(*outcomes)
-    row = _row(group, other, budget)
-    p_values[group.label] = row['log_rank_p']
+    row = _row(group, other, budget, standing)
+    p_values[group.label] = row['speed_p']
     rows.append([row[column] for column in COLUMNS])
   first = next(iter(baselines.values()), None)
   figure = figures.draw_survival(
@@ -107,54 +118,76 @@ def _draw_task(
 
 
 def _row(
-  group: grouping.Group, other: grouping.Group | None, budget: int
+  group: grouping.Group,
+  other: grouping.Group | None,
+  budget: int,
+  standing: equal_training.Standing,
 ) -> dict[str, Any]:
   """Return a group's statistics, NaN where it has nothing to compare with."""
   times, solved = _outcomes(group.runs, budget)
-  losses = list(_final_losses(group.runs).values())
+  losses = _finite(equal_training.losses_by_seed(group.runs, standing.losses))
   share = shares.interval(sum(solved), len(solved))
   mean = survival.restricted_mean(times, solved, budget)
   trimmed = intervals.interquartile_interval(losses)
+  at = standing.sequences
   row = {
     'model': group.label,
     'runs': len(solved),
     'solved': sum(solved),
     **_interval('share', share, 'share_solved'),
     **_interval('mean_sequences', mean),
+    'loss_at_sequences': math.nan if at is None else at,
     **_interval('loss_iqm', trimmed),
   }
-  against = _against(group, other, budget)
+  against = _against(group, other, budget, standing)
   return dict.fromkeys(COLUMNS, math.nan) | row | against
 
 
 def _against(
-  group: grouping.Group, other: grouping.Group | None, budget: int
+  group: grouping.Group,
+  other: grouping.Group | None,
+  budget: int,
+  standing: equal_training.Standing,
 ) -> dict[str, Any]:
   """Return what compares a group with its baseline."""
   if other is None:
     return {}
+  sides = group.runs, other.runs
   (times, solved), (base_times, base_solved) = (
-    _outcomes(side.runs, budget) for side in (group, other)
+    _outcomes(side, budget) for side in sides
   )
-  test = log_rank.log_rank([(times, solved), (base_times, base_solved)])
   sooner = improvement.probability_of_improvement(
     improvement.Pair(times, base_times, solved, base_solved)
   )
-  own, base = (_final_losses(side.runs) for side in (group, other))
-  seeds = [seed for seed in own if seed in base]
-  pairs = paired.paired(
-    [own[seed] for seed in seeds], [base[seed] for seed in seeds]
+  fast = speed.compare(
+    *(equal_training.times_by_seed(side, budget) for side in sides)
   )
-  sides = list(own.values()), list(base.values())
+  own, base = (
+    equal_training.losses_by_seed(side, standing.losses) for side in sides
+  )
+  ratio = ratios.compare(own, base)
+  logs = [_logarithms(_finite(side)) for side in (own, base)]
   return {
-    'log_rank_p': test.permuted,
+    **_interval('speed_ratio', fast.ratio),
+    'speed_p': fast.p_value,
     **_interval('sooner', sooner.probability),
     'sooner_p': sooner.p_value,
-    **_interval('loss_difference', pairs.difference),
-    'sign_flip_p': pairs.sign_flip,
-    'hedges_g': intervals.hedges_g(*sides),
-    'seeds_for_80_percent_power': _seeds_needed(*sides),
+    **_interval('loss_ratio', ratio.ratio),
+    'loss_p': ratio.p_value,
+    'hedges_g_log_loss': intervals.hedges_g(*logs),
+    'seeds_for_80_percent_power': _seeds_needed(*logs),
   }
+
+
+def _finite(losses: Mapping[Any, float]) -> list[float]:
+  return [loss for loss in losses.values() if math.isfinite(loss)]
+
+
+def _logarithms(losses: Sequence[float]) -> list[float]:
+  """Return the logarithms of losses; none where one is not above zero."""
+  if any(loss <= 0 for loss in losses):
+    return []
+  return [math.log(loss) for loss in losses]
 
 
 def _seeds_needed(own: Sequence[float], base: Sequence[float]) -> float:
@@ -176,12 +209,6 @@ def _outcomes(
 ) -> tuple[list[int], list[bool]]:
   solved = [run['sequences_to_success'] is not None for run in runs]
   return grouping.times_to_success(runs, budget), solved
-
-
-def _final_losses(runs: Sequence[Mapping[str, Any]]) -> dict[int, float]:
-  """Return the finite losses of runs that did not diverge, by seed."""
-  losses = ((run['config']['seed'], grouping.final_loss(run)) for run in runs)
-  return {seed: loss for seed, loss in losses if loss is not None}
 
 
 def _interval(

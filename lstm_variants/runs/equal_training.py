@@ -1,0 +1,136 @@
+"""Losses at equal training: where all runs of a task have been evaluated.
+
+Runs of a task end after different numbers of training sequences, as a
+population stops when its runs are solved, or is told to train longer. What they
+lost at their ends does not compare the models then: it compares how long they
+were trained. So all are compared at the largest number of sequences at which
+each of them was evaluated.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from typing import Any, NamedTuple
+
+from lstm_variants.runs import grouping
+
+Evaluations = Iterable[Mapping[str, Any]]
+
+
+class Standing(NamedTuple):
+  """How the runs of a task stand at the same number of training sequences.
+
+  Attributes:
+    sequences: at which they are compared; None: there is no evaluation of all
+      of them at one number.
+    losses: id -> held-out loss there, of the runs that did not diverge and
+      whose loss is finite.
+  """
+
+  sequences: int | None
+  losses: Mapping[str, float]
+
+
+def stand(
+  runs: Sequence[grouping.Run], read_evaluations: Callable[[], Evaluations]
+) -> dict[str, Standing]:
+  """Return how the runs of each task stand.
+
+  A run that diverged cannot be trained as long as the others: it does not say
+  where they are compared, and has no loss, wherever it diverged.
+
+  Args:
+    runs: rows of `results.read_runs`.
+    read_evaluations: returns rows as `results.read_metrics`; called at most
+      once, and not at all where the runs of every task ended together.
+
+  Returns:
+    Label of a task -> `Standing`.
+  """
+  tasks: dict[str, list[grouping.Run]] = {}
+  for run in runs:
+    whole = tasks.setdefault(run['task'], [])
+    if run['status'] != 'diverged':
+      whole.append(run)
+  standings, uneven = {}, {}
+  for task, whole in tasks.items():
+    ends = {run['sequences'] for run in whole}
+    if len(ends) > 1:
+      uneven |= {run['id']: (task, min(ends)) for run in whole}
+    end = ends.pop() if len(ends) == 1 else None
+    standings[task] = Standing(end, grouping.final_losses(whole))
+  if uneven:
+    counts = {task: len(whole) for task, whole in tasks.items()}
+    standings |= _stand_earlier(uneven, counts, read_evaluations())
+  return standings
+
+
+def _stand_earlier(
+  uneven: Mapping[str, tuple[str, int]],
+  counts: Mapping[str, int],
+  evaluations: Evaluations,
+) -> dict[str, Standing]:
+  """Return how runs stand that ended after different numbers of sequences.
+
+  Args:
+    uneven: id of a run -> its task, and the fewest sequences of a run of it.
+    counts: runs of each task that did not diverge.
+    evaluations: of all runs.
+  """
+  # Task -> sequences -> id of a run -> its loss there.
+  seen: dict[str, dict[int, dict[str, float]]] = {}
+  for row in evaluations:
+    task, most = uneven.get(row['run'], (None, 0))
+    # Before training nothing is compared.
+    if task is not None and 0 < row['sequences'] <= most:
+      loss = row.get('loss')
+      at = seen.setdefault(task, {}).setdefault(row['sequences'], {})
+      at[row['run']] = math.nan if loss is None else loss
+  standings = {}
+  for task, _ in uneven.values():
+    if task in standings:
+      continue
+    at = seen.get(task, {})
+    common = max((n for n in at if len(at[n]) == counts[task]), default=None)
+    losses = {} if common is None else at[common]
+    standings[task] = Standing(
+      common,
+      {name: loss for name, loss in losses.items() if math.isfinite(loss)},
+    )
+  return standings
+
+
+def losses_by_seed(
+  runs: Sequence[grouping.Run], losses: Mapping[str, float]
+) -> dict[Any, float]:
+  """Return seed -> loss of the runs of a group, NaN of those that have none.
+
+  Where runs share a seed, as the trials of a search may, each has its id in
+  place of it, so that they are paired with no other run.
+  """
+  return {
+    name: losses.get(run['id'], math.nan)
+    for name, run in _by_seed(runs).items()
+  }
+
+
+def times_by_seed(
+  runs: Sequence[grouping.Run], longest: int
+) -> dict[Any, tuple[int, bool]]:
+  """Return seed -> sequences to success, or at the end, and whether solved.
+
+  Args:
+    runs: of a group.
+    longest: where a run that diverged counts as ended (`times_to_success`).
+  """
+  times = grouping.times_to_success(runs, longest)
+  return {
+    name: (time, run['sequences_to_success'] is not None)
+    for (name, run), time in zip(_by_seed(runs).items(), times, strict=True)
+  }
+
+
+def _by_seed(runs: Sequence[grouping.Run]) -> dict[Any, grouping.Run]:
+  by_seed = {run['config']['seed']: run for run in runs}
+  if len(by_seed) == len(runs):
+    return by_seed
+  return {run['id']: run for run in runs}
