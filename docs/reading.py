@@ -63,7 +63,7 @@ READING = (
     'training/loop.py',
     (
       *('train_population', '_compile', '_train'),
-      *('_updates_to_evaluation', '_status', '_is_decided', '_observe'),
+      *('_status', '_observe'),
     ),
     'the loop over chunks and evaluations',
   ),
@@ -71,15 +71,17 @@ READING = (
     'training/population.py',
     (
       *('Compiled', 'stack', 'compile_population', '_compile_chunk'),
-      *('_over_runs', 'run_chunk'),
+      '_over_runs',
     ),
     'the compiled program: many runs, many updates',
   ),
+  Part('training/chunk.py', ('run_chunk',), 'updates, then an evaluation'),
   Part(
     'training/step.py',
     (
-      *('State', 'init_state', 'train_step', 'make_optimizer', '_gradient'),
-      *('_batch_gradient', '_differentiate', '_outputs', 'evaluate'),
+      *('State', 'init_state', 'watched_step', 'make_optimizer'),
+      *('_gradient', '_batch_gradient', '_differentiate', '_outputs'),
+      'evaluate',
     ),
     'one run: an update, an evaluation',
   ),

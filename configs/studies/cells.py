@@ -60,6 +60,8 @@ def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
   config = lv.default_config()
   config.training.updates = 2000
+  # Sequences to success in steps of 320.
+  config.training.success_interval = 10
   config.training.evaluation_batches = 16
   return config
 

@@ -18,6 +18,8 @@ def get_config() -> config_dict.ConfigDict:
   """Return the base config of the study."""
   config = lv.default_config()
   config.training.updates = 2000
+  # Sequences to success in steps of 320.
+  config.training.success_interval = 10
   # How the models were on their way, for `analyse`.
   config.training.save_interval = 400
   config.training.keep_checkpoints = 10

@@ -34,6 +34,8 @@ def get_config() -> config_dict.ConfigDict:
   config = lv.default_config()
   config.task.length = 50
   config.training.updates = 1500
+  # Sequences to success in steps of 320.
+  config.training.success_interval = 10
   config.training.stop_when_solved = False
   return config
 
