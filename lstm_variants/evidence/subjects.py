@@ -187,10 +187,13 @@ def moments(study: Study, family: Sequence[Subject]) -> list[list[Moment]]:
   Raises:
     WorkdirError: what was written at an end cannot be read.
   """
+  # At once: models that were trained together are in the same files.
+  places = [place for subject in family for place in subject.places]
+  of_all = iter(trained.moments(study.saved, places))
   read = [
     [
-      {moment.update: moment.params for moment in of_runs}
-      for of_runs in trained.moments(study.saved, subject.places)
+      {moment.update: moment.params for moment in next(of_all)}
+      for _ in subject.places
     ]
     for subject in family
   ]
@@ -227,7 +230,7 @@ def end(study: Study, subject: Subject) -> Moment:
   Raises:
     WorkdirError: what was written at the end cannot be read.
   """
-  of_runs = [trained.load(study.saved, index) for index in subject.places]
+  of_runs = trained.load_all(study.saved, subject.places)
   return _moment(
     'at the end', [({r.update: r.params}, r.update) for r in of_runs]
   )

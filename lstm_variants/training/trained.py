@@ -1,6 +1,6 @@
 """Trained models, read back from what a study has left on the disk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import json
 import math
 import pathlib
@@ -206,24 +206,59 @@ def find(saved: Saved, wanted: choice.Wanted | None) -> int:
 
 
 def load(saved: Saved, index: int) -> Trained:
-  """Read a run as it was last saved.
+  """Read a run as it was last saved; see `load_all`."""
+  return load_all(saved, [index])[0]
+
+
+def load_all(saved: Saved, indices: Sequence[int]) -> list[Trained]:
+  """Read runs as they were last saved, each population once.
 
   Args:
     saved: from `read`.
-    index: of the run.
+    indices: of the runs.
 
   Returns:
-    The run at its end, or at the newest checkpoint that is whole.
+    The runs in this order, each at its end, or at the newest checkpoint that
+    is whole.
 
   Raises:
-    CheckpointError: it is not finished, and no checkpoint can be used.
-    WorkdirError: it is finished, and what was written then cannot be read.
+    CheckpointError: one is not finished, and no checkpoint can be used.
+    WorkdirError: one is finished, and what was written then cannot be read.
   """
-  place, lane = saved.places[index]
-  population = saved.populations[place]
-  if results.is_finished(saved.workdir, population.name):
-    return _finished(saved.workdir, population, [lane])[0]
-  directory = _checkpoints(saved.workdir, population.name + results.PARTIAL)
+  return _of_populations(saved, indices, _newest)
+
+
+def _of_populations(
+  saved: Saved,
+  indices: Sequence[int],
+  read_lanes: Callable[
+    [str, populations.Population, Sequence[int]], Sequence[Any]
+  ],
+) -> list[Any]:
+  """Return what is read of runs, asked once for each of their populations."""
+  lanes: dict[int, list[int]] = {}
+  for index in indices:
+    place, lane = saved.places[index]
+    lanes.setdefault(place, []).append(lane)
+  read_back = {
+    (place, lane): of_run
+    for place, wanted in lanes.items()
+    for lane, of_run in zip(
+      wanted,
+      read_lanes(saved.workdir, saved.populations[place], wanted),
+      strict=True,
+    )
+  }
+  return [read_back[saved.places[index]] for index in indices]
+
+
+def _newest(
+  workdir: str, population: populations.Population, lanes: Sequence[int]
+) -> list[Trained]:
+  """Return some runs of one population as they were last saved."""
+  if results.is_finished(workdir, population.name):
+    return _finished(workdir, population, lanes)
+  directory = _checkpoints(workdir, population.name + results.PARTIAL)
   try:
     newest = states.load(directory, population)
   except checkpoint.CheckpointError as error:
@@ -234,7 +269,9 @@ def load(saved: Saved, index: int) -> Trained:
     raise checkpoint.CheckpointError(
       f'{directory}: holds no checkpoint; {_ADVICE}'
     )
-  return _of_checkpoint(population.runs[lane], lane, *newest)
+  return [
+    _of_checkpoint(population.runs[lane], lane, *newest) for lane in lanes
+  ]
 
 
 def weights(source: str) -> given.Given:
@@ -280,20 +317,7 @@ def moments(saved: Saved, indices: Sequence[int]) -> list[list[Trained]]:
   Raises:
     WorkdirError: what was written at an end cannot be read.
   """
-  lanes: dict[int, list[int]] = {}
-  for index in indices:
-    place, lane = saved.places[index]
-    lanes.setdefault(place, []).append(lane)
-  read_back = {
-    (place, lane): of_run
-    for place, wanted in lanes.items()
-    for lane, of_run in zip(
-      wanted,
-      _moments(saved.workdir, saved.populations[place], wanted),
-      strict=True,
-    )
-  }
-  return [read_back[saved.places[index]] for index in indices]
+  return _of_populations(saved, indices, _moments)
 
 
 def _moments(

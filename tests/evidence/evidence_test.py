@@ -136,6 +136,23 @@ def test_moments_go_from_the_seed_over_checkpoints_to_the_end(study):
       assert np.max(np.abs(later - earlier)) > 1e-4
 
 
+def test_the_files_of_a_population_are_read_once(study, monkeypatch):
+  read, read_params = [], results.read_params
+
+  def counted(workdir, population, *limits):
+    read.append(population)
+    return read_params(workdir, population, *limits)
+
+  monkeypatch.setattr(results, 'read_params', counted)
+  every = sorted(population.name for population in study.saved.populations)
+  subjects.moments(study, study.subjects)
+  assert sorted(read) == every and len(every) < len(study.subjects)
+  read.clear()
+  for subject in study.subjects:
+    subjects.end(study, subject)
+  assert len(read) == len(study.subjects)
+
+
 def _diverge(study, monkeypatch, which):
   rows = [
     {**row, 'status': 'diverged'} if which(row) else row

@@ -114,7 +114,7 @@ def _of_moment(
 
 
 def _take(norms: dict[str, jax.Array], seed: int) -> dict[str, np.ndarray]:
-  return {name: np.asarray(values[seed]) for name, values in norms.items()}
+  return {name: np.asarray(values)[seed] for name, values in norms.items()}
 
 
 def _split(toggles: Any) -> tuple[Any, Any]:
