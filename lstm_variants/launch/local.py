@@ -15,7 +15,14 @@ from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import directory, files, record, results
 from lstm_variants.tasks import recorded as recorded_tasks
 from lstm_variants.training import given as given_lib
-from lstm_variants.training import interrupt, loop, memory, resume, watching
+from lstm_variants.training import (
+  interrupt,
+  loop,
+  memory,
+  resume,
+  tracking,
+  watching,
+)
 from lstm_variants.training import population as population_lib
 from lstm_variants.training import progress as progress_lib
 
@@ -297,12 +304,14 @@ def _train_all(
     DivergedError: if every run of every population diverged.
   """
   parts = [progress_lib.part(member) for member in members]
-  done = [one.name for one in members if resume.is_done(workdir, one)]
-  diverged = [results.is_all_diverged(workdir, one) for one in done]
-  pending = [one for one in members if one.name not in set(done)]
+  done = [one for one in members if resume.is_done(workdir, one)]
+  diverged = [results.is_all_diverged(workdir, one.name) for one in done]
+  finished = {one.name for one in done}
+  pending = [one for one in members if one.name not in finished]
   with progress_lib.Progress(name, parts) as progress:
-    for finished in done:
-      progress.skip(finished)
+    for member in done:
+      progress.skip(member.name)
+      tracking.hand_over(workdir, member)
     for member in pending:
       hint = population_lib.idle_devices_hint(member.settings, len(member.runs))
       if hint:

@@ -63,8 +63,10 @@ class TensorBoard:
   def finish(self, summary: Mapping[str, Any] | None) -> None:
     """Close the file; see `Tracker`."""
     del summary
-    self._file.flush()
-    self._file.close()
+    try:
+      self._file.flush()
+    finally:  # also where the disk is full
+      self._file.close()
 
   def _write(self, **parts: Any) -> None:
     event = _events().Event(wall_time=time.time(), **parts)

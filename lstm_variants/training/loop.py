@@ -73,7 +73,7 @@ def train_population(
     start = resume.begin(writer, population)
     progress.begin(name)
     trackers = stack.enter_context(
-      tracking.Tracking(workdir, population, writer)
+      tracking.Tracking(workdir, population, writer.partial)
     )
     with interrupt.compiling():
       compiled = _traced(_compile(population, given), watch, stack)

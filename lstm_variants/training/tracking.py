@@ -5,6 +5,7 @@ import contextlib
 import copy
 import hashlib
 import math
+import numbers
 import pathlib
 import time
 from typing import Any, NamedTuple
@@ -12,13 +13,16 @@ from typing import Any, NamedTuple
 from lstm_variants import console, trackers
 from lstm_variants.config import fields, populations
 from lstm_variants.runs import files, results
-from lstm_variants.runs import writer as writer_lib
 
 # What is no metric in a row of metrics.jsonl.
 _PLACE = ('run', 'sequences')
 # Seconds after which no more runs of a tracker that fails are ended: each may
 # wait for a server that does not answer.
 _PATIENCE = 10.0
+
+
+# Of a population that is finished: {"complete": names of trackers}.
+RECORD = 'trackers.json'
 
 
 class _Tracked(NamedTuple):
@@ -37,22 +41,34 @@ class Tracking:
 
   Rows that are in metrics.jsonl and that a tracker lacks are handed over when
   it starts; those that it has are not handed over again. A tracker that fails
-  is ended and left out for the rest of the population, with one warning.
+  is ended and left out for the rest of the population, with one warning. At the
+  end trackers.json has those that lack nothing: see `hand_over`.
   """
 
   def __init__(
     self,
     workdir: str,
     population: populations.Population,
-    writer: writer_lib.PopulationWriter,
+    place: pathlib.Path,
+    complete: Sequence[str] = (),
   ):
-    settings = population.settings
-    wanted = trackers.chosen(settings.trackers, settings.tensorboard)
+    """Start the trackers of a population.
+
+    Args:
+      workdir: of its study.
+      population: with the trackers that are wanted.
+      place: its directory.
+      complete: trackers that have all of it, and are not started.
+    """
+    self._record, self._complete = place / RECORD, list(complete)
     self._tracked: dict[str, dict[str, _Tracked]] = {}
+    with contextlib.suppress(OSError):
+      self._record.unlink(missing_ok=True)
+    wanted = [name for name in _wanted(population) if name not in complete]
     if not wanted:
       return
-    written = _rows_by_run(writer.partial / results.METRICS)
-    members = _members(workdir, population, writer, written)
+    written = _rows_by_run(place / results.METRICS)
+    members = _members(workdir, population, place, written)
     for name in wanted:
       self._try(name, lambda name=name: self._start(name, members, written))
 
@@ -71,6 +87,10 @@ class Tracking:
   def finish(self, runs: Sequence[Mapping[str, Any]]) -> None:
     """End with the rows of runs.jsonl."""
     self._finish({row['id']: row for row in runs})
+    if self._complete:
+      # Without it they are asked again what they lack.
+      with contextlib.suppress(files.StorageError):
+        files.write_json(self._record, {'complete': self._complete})
 
   def _start(
     self,
@@ -84,8 +104,7 @@ class Tracking:
       tracker = make()
       # What it does to its config is no other tracker's.
       own = member._replace(config=dict(member.config))
-      last = tracker.start(own)
-      last = -1 if last is None else last
+      last = _sequences(tracker.start(own))
       self._tracked[name][member.name] = _Tracked(tracker, last)
       self._log(name, written.get(member.name, ()))
 
@@ -103,13 +122,15 @@ class Tracking:
         # A copy: these are the rows that are written.
         summary = copy.deepcopy(summaries[run]) if summaries else None
         self._try(name, lambda t=tracked, s=summary: t.tracker.finish(s))
+    self._complete += self._tracked
     self._tracked = {}
 
   def _try(self, name: str, act: Callable[[], None]) -> None:
     """Let a tracker act; end it and leave it out where it fails."""
     try:
       act()
-    except Exception as error:  # whatever a tracker, or its library, raises
+    # Whatever a tracker, or its library, raises; some end the process.
+    except (Exception, SystemExit) as error:
       of_runs = self._tracked.pop(name, None)
       if of_runs is not None:
         text = ' '.join(str(error).split()) or 'no message'
@@ -120,20 +141,71 @@ class Tracking:
         _end_quietly(of_runs.values())
 
 
+def hand_over(workdir: str, population: populations.Population) -> None:
+  """Hand a finished population to the wanted trackers that lack some of it.
+
+  One that failed while it trained, or was not wanted then.
+  """
+  place = pathlib.Path(workdir) / 'populations' / population.name
+  complete = _read_record(place / RECORD)
+  lacking = [name for name in _wanted(population) if name not in complete]
+  if not lacking:
+    return
+  console.say(
+    f'{population.name}: what {", ".join(lacking)} lacks is handed over'
+  )
+  try:
+    runs = list(files.read_json_lines(place / 'runs.jsonl'))
+    with Tracking(workdir, population, place, complete) as tracking:
+      tracking.finish(runs)
+  except (OSError, files.DamagedError) as error:
+    console.warn(f'{place}: cannot be handed over: {error}')
+
+
+def _wanted(population: populations.Population) -> list[str]:
+  settings = population.settings
+  return trackers.chosen(settings.trackers, settings.tensorboard)
+
+
+def _read_record(path: pathlib.Path) -> list[str]:
+  """Return the trackers that have all of a population, none if it is untold."""
+  try:
+    return [str(name) for name in files.read_json(path)['complete']]
+  except (OSError, files.DamagedError, LookupError, TypeError):
+    return []
+
+
+def _sequences(last: Any) -> int:
+  """Return what a tracker's `start` returns, -1 for None.
+
+  Raises:
+    TypeError: it is no integer.
+  """
+  if last is None:
+    return -1
+  if isinstance(last, numbers.Integral) and not isinstance(last, bool):
+    return int(last)
+  raise TypeError(
+    f'start() returns {last!r}: must be the sequences of the last row that the '
+    'tracker has, an integer, or None'
+  )
+
+
 def _end_quietly(tracked: Iterable[_Tracked]) -> None:
   """End what a tracker that failed has open: files, processes."""
   until = time.monotonic() + _PATIENCE
   for each in tracked:
     if time.monotonic() > until:
       break
-    with contextlib.suppress(Exception):  # that it fails was said
+    # That it fails was said.
+    with contextlib.suppress(Exception, SystemExit):
       each.tracker.finish(None)
 
 
 def _members(
   workdir: str,
   population: populations.Population,
-  writer: writer_lib.PopulationWriter,
+  place: pathlib.Path,
   written: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> list[trackers.Member]:
   """Return the runs of a population as trackers are told of them."""
@@ -150,7 +222,7 @@ def _members(
         population=population.name,
         config=_plain(run.config),
         workdir=pathlib.Path(workdir).absolute(),
-        place=writer.partial.absolute(),
+        place=place.absolute(),
         after=rows[-1]['sequences'] if rows else -1,
       )
     )

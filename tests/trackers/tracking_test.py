@@ -61,7 +61,8 @@ class Session:
     ]
 
   def begin(self) -> tracking.Tracking:
-    tracked = tracking.Tracking(self.workdir, self.population, self.writer)
+    place = self.writer.partial
+    tracked = tracking.Tracking(self.workdir, self.population, place)
     self.begun.append(tracked)
     return tracked
 
@@ -321,6 +322,109 @@ def test_ending_a_tracker_that_hangs_has_an_end(session, monkeypatch):
   one = session('failing')
   one.write(one.begin(), 0)
   assert not ended
+
+
+@pytest.mark.parametrize('ended', [SystemExit('log in'), OSError('no')])
+def test_a_tracker_that_ends_the_process_ends_no_training(
+  session, ended, capsys
+):
+  class Failing(Memory):
+    def start(self, member):
+      raise ended
+
+  lv.register_tracker('failing', Failing)
+  one = session('failing')
+  with one.begin() as tracked:
+    one.write(tracked, 0)
+  (line,) = capsys.readouterr().err.splitlines()
+  assert f'from here on: {type(ended).__name__}: {ended}; metrics' in line
+
+
+@pytest.mark.parametrize('last', ['12', 1.5, True])
+def test_what_start_must_return_is_said(session, last, capsys):
+  class Failing(Memory):
+    def start(self, member):
+      return last
+
+  lv.register_tracker('failing', Failing)
+  with session('failing').begin():
+    pass
+  (line,) = capsys.readouterr().err.splitlines()
+  assert f'start() returns {last!r}: must be the sequences of the last' in line
+
+
+def test_an_event_file_is_closed_also_where_it_cannot_be_flushed():
+  calls = []
+
+  class Full:
+    def flush(self):
+      raise OSError(28, 'No space left')
+
+    def close(self):
+      calls.append('close')
+
+  tracker = tensorboard.TensorBoard()
+  tracker._file = Full()  # pyrefly: ignore[bad-assignment]
+  with pytest.raises(OSError, match='No space'):
+    tracker.finish(None)
+  assert calls == ['close']
+
+
+def _end(one, tracked):
+  """End as the loop does; return the rows of the runs."""
+  ends = [{'id': name, 'status': 's'} for name in one.population.run_names]
+  tracked.finish(ends)
+  one.writer.finish(ends, {}, {})
+  return ends
+
+
+def test_a_finished_population_is_handed_over_to_whom_lacks_some_of_it(session):
+  class Sometimes(Memory):
+    kept: dict[str, list[int]] = {}
+    summaries: list[Any] = []
+    full = True
+
+    def log(self, sequences, metrics):
+      if self.full and sequences:
+        raise OSError(28, 'No space left')
+      super().log(sequences, metrics)
+
+  lv.register_tracker('sometimes', Sometimes)
+  mine = _memory('all')
+  one = session('sometimes,mine')
+  with one.begin() as tracked:
+    one.write(tracked, 0, 8)
+    ends = _end(one, tracked)
+  assert list(Sometimes.kept.values()) == [[0], [0]]
+  started = len(mine.members)
+
+  Sometimes.full = False
+  Sometimes.summaries.clear()
+  tracking.hand_over(one.workdir, one.population)
+  assert list(Sometimes.kept.values()) == [[0, 32]] * 2
+  assert Sometimes.summaries == ends
+  members = len(Sometimes.members)
+  tracking.hand_over(one.workdir, one.population)  # nobody lacks anything
+  assert len(Sometimes.members) == members and len(mine.members) == started
+  assert list(mine.kept.values()) == [[0, 32]] * 2
+
+
+def test_a_population_that_goes_on_is_lacking_again(session, monkeypatch):
+  mine = _memory('all')
+  one = session('mine')
+  with one.begin() as tracked:
+    one.write(tracked, 0)
+    one.save()
+    _end(one, tracked)
+  one.writer.reopen()
+  one.writer.resume(*one._saved)
+  one.writer.append_metrics(one.rows(8))  # by one who wants no tracker
+  with monkeypatch.context() as patch:
+    patch.setattr(tracking, '_wanted', lambda population: [])
+    with one.begin() as tracked:
+      _end(one, tracked)
+  tracking.hand_over(one.workdir, one.population)
+  assert list(mine.kept.values()) == [[0, 32]] * 2
 
 
 def _table(one, name):
