@@ -18,6 +18,7 @@ import datetime
 import functools
 import math
 import sys
+import textwrap
 import time
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ _PAUSE, _SHARE = 5.0, 0.1
 # Of so many populations each one's begin and end is worth a line.
 _FEW = 20
 _PER_SECOND = 5
+# Lines of a terminal that losses may take above the panel.
+_LOSS_LINES = 3
 _SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'
 _PLAIN_SPINNER = '|/-\\'
 # What a time step costs beside its products, in parameters; about right for a
@@ -166,7 +169,7 @@ class Progress:
     if self._current is None:
       return
     took = f'{self._report.update} updates in {_time(self._clock.seconds())}'
-    state = _joined(self._marks(), self._losses(), took)
+    state = _joined(self._marks(), self._losses(self._room()), took)
     self._say(
       f'{self._place()}{self._current.name}: {state}',
       len(self._parts) <= _FEW or len(self._begun) == len(self._parts),
@@ -179,8 +182,9 @@ class Progress:
     """Print a line: above the panel, or where it is time for one."""
     if self._live is not None:
       if always:
-        width = self._live.console.width - 1
-        self._live.console.print(_fitted(rich.text.Text(text), width))
+        width = max(self._live.console.width - 1, 1)
+        for line in _folded(text, width):
+          self._live.console.print(_fitted(rich.text.Text(line), width))
       return
     now = time.monotonic()
     pause = max(_PAUSE, _SHARE * (now - self._began_at))
@@ -201,7 +205,7 @@ class Progress:
     state = _joined(
       f'update {self._report.update}/{updates}',
       self._marks(),
-      self._losses(),
+      self._losses(self._room()),
       f'{rate:.1f} updates/s' if rate else '',
     )
     return f'{self._place()}{name}: {state}'
@@ -214,11 +218,32 @@ class Progress:
       marks += f', diverged {self._report.diverged}'
     return marks
 
-  def _losses(self) -> str:
-    """Return the loss of each model; empty before there is one."""
-    losses = self._report.losses.items()
-    each = _joined(*(f'{name} {loss:.4g}' for name, loss in losses))
-    return f'loss {each}' if each else ''
+  def _losses(self, room: int | None = None) -> str:
+    """Return the loss of each model; empty before there is one.
+
+    Args:
+      room: characters that it may have: where that is too little for all, those
+        of the lowest come first, and the others are counted.
+    """
+    losses = self._report.losses
+    if not losses:
+      return ''
+    whole = 'loss ' + _joined(*(f'{m} {losses[m]:.4g}' for m in losses))
+    if room is None or len(whole) <= room:
+      return whole
+    ordered = sorted(losses, key=lambda m: (math.isnan(losses[m]), losses[m]))
+    each = [f'{model} {losses[model]:.4g}' for model in ordered]
+    lines = [
+      f'lowest loss {_joined(*each[:count])}, {len(each) - count} more'
+      for count in range(len(each) - 1, 0, -1)
+    ]
+    return next((line for line in lines if len(line) <= room), whole)
+
+  def _room(self) -> int | None:
+    """Return what the losses may take of a line that stays."""
+    if self._live is None:
+      return None
+    return _LOSS_LINES * (self._live.console.width - 1)
 
   def _left(self) -> str:
     left = self._clock.left()
@@ -231,7 +256,8 @@ class Progress:
     width = max(terminal.width - 1, 1)
     frames = _SPINNER if 'utf' in terminal.encoding else _PLAIN_SPINNER
     frame = frames[int(time.monotonic() * _PER_SECOND) % len(frames)]
-    lines = self._head(), self._bar(frame, width), rich.text.Text(self._foot())
+    foot = rich.text.Text(self._foot(width))
+    lines = self._head(), self._bar(frame, width), foot
     return rich.console.Group(*(_fitted(line, width) for line in lines))
 
   def _head(self) -> rich.text.Text:
@@ -271,10 +297,12 @@ class Progress:
     row.add_row(frame, name, bar, f'{done}/{updates}', speed)
     return row
 
-  def _foot(self) -> str:
+  def _foot(self, width: int) -> str:
+    """Return what fits of the losses, the lowest first where not all do."""
     if not self._report.losses:
       return ''
-    return f'  {self._marks()}; {self._losses()}'
+    head = f'  {self._marks()}; '
+    return head + self._losses(width - len(head))
 
 
 class _Clock:
@@ -359,6 +387,13 @@ def _joined(*parts: str) -> str:
 def _time(seconds: float) -> str:
   """Return a time as h:mm:ss, to the second."""
   return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def _folded(text: str, width: int) -> list[str]:
+  """Return a line as lines of a terminal."""
+  return textwrap.wrap(
+    text, width, subsequent_indent='  ', break_on_hyphens=False
+  )
 
 
 def _fitted(
