@@ -43,6 +43,8 @@ def main() -> None:
   profile = profiling.Profile(traced) if traced else None
   watch = watching.Watch(profile=profile)
   local.train(_WORKDIR.value, name, _CONFIG.value, runs, mode, weights, watch)
+  if profile:
+    profile.tell()
   command.say_results(_WORKDIR.value)
 
 

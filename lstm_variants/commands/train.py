@@ -48,6 +48,8 @@ def main() -> None:
   watch = watching.Watch(profile=profile)
   name = pathlib.Path(source.split_argument(path)[0]).stem
   local.train(_WORKDIR.value, name, _CONFIG.value, [run], mode, weights, watch)
+  if profile:
+    profile.tell()
   command.say_results(_WORKDIR.value)
 
 

@@ -1,8 +1,8 @@
-"""What a study has come to, in the words of a warning."""
+"""What a study has come to, in the words of a warning or a note."""
 
 from collections.abc import Mapping, Sequence
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from lstm_variants import names as names_lib
 from lstm_variants.runs import grouping, results
@@ -15,25 +15,34 @@ _ENOUGH = 500
 _WORSE = 1.1
 
 
-def warning(workdir: str) -> str | None:
-  """Return a line about runs that a reader would take for trained ones.
+class Outcome(NamedTuple):
+  """What is to be said of the runs of a study; None: nothing.
+
+  Attributes:
+    warning: of runs that a reader would take for trained ones.
+    note: of models that learnt nothing where others did, which is a result.
+  """
+
+  warning: str | None
+  note: str | None
+
+
+def read(workdir: str) -> Outcome:
+  """Return what is to be said of the finished runs of a study.
 
   Those that ended far above where they began have diverged, although their
-  numbers are finite; those that trained for long and are above the best guess
-  without memory have learnt nothing.
+  numbers are finite. Those that trained for long and are above the best guess
+  without memory have learnt nothing: that is worth a warning where no run of
+  the task is below it, else a note.
 
   Args:
     workdir: of a study with finished runs.
-
-  Returns:
-    None if there is nothing to warn of.
   """
   tasks = results.read_study(workdir)['tasks']
-  runs = [
-    run for run in results.read_runs(workdir) if _is_worse(run, tasks, 1.0)
-  ]
+  every = results.read_runs(workdir)
+  runs = [run for run in every if _is_worse(run, tasks, 1.0)]
   if not runs:
-    return None
+    return Outcome(None, None)
   first = _first_losses(workdir)
   lost = [
     run
@@ -41,15 +50,43 @@ def warning(workdir: str) -> str | None:
     if run['final']['loss'] > _LOST * first.get(run['id'], math.inf)
   ]
   if lost:
-    return _line(lost, tasks, 'diverged', 'a smaller')
+    return Outcome(_line(lost, tasks, 'diverged', 'a smaller'), None)
   idle = [
     run
     for run in runs
-    if run['updates'] >= _ENOUGH and _is_worse(run, tasks, _WORSE)
+    if run['updates'] >= _ENOUGH
+    and _chance(run, tasks) is not None
+    and _is_worse(run, tasks, _WORSE)
   ]
-  if idle:
-    return _line(idle, tasks, 'learnt nothing', 'another')
-  return None
+  worse = {run['id'] for run in runs}
+  learnt = [
+    run
+    for run in every
+    if run['id'] not in worse and grouping.final_loss(run) is not None
+  ]
+  tasks_learnt = {run['task'] for run in learnt}
+  hopeless = [run for run in idle if run['task'] not in tasks_learnt]
+  if hopeless:
+    return Outcome(_line(hopeless, tasks, 'learnt nothing', 'another'), None)
+  return Outcome(None, _note(idle, learnt) if idle else None)
+
+
+def _note(idle: Sequence[grouping.Run], learnt: Sequence[grouping.Run]) -> str:
+  """Say which models did not get below a guess where others did."""
+  task = idle[0]['task']
+  models = dict.fromkeys(run['model'] for run in idle if run['task'] == task)
+  others = dict.fromkeys(
+    run['model']
+    for run in learnt
+    if run['task'] == task and run['model'] not in models
+  )
+  count = sum(run['task'] == task for run in idle)
+  runs = '1 run' if count == 1 else f'{count} runs'
+  better = names_lib.some(others, 3) or 'other runs of it'
+  return (
+    f'{task}: {runs} of {names_lib.some(models, 3)} ended no better than a '
+    f'guess without memory; {better} learnt the task'
+  )
 
 
 def _line(

@@ -33,6 +33,14 @@ class Profile:
       self._directory.mkdir(parents=True, exist_ok=True)
       (self._directory / 'plugins').mkdir(exist_ok=True)
 
+  def tell(self) -> None:
+    """Say so where nothing was left to train, and so nothing to trace."""
+    if self._begun == 0:
+      console.note(
+        f'--profile={self._directory}: nothing was left to train, so nothing '
+        'was traced; nearest: another --workdir, or --overwrite'
+      )
+
   def around(self, advance: Callable[..., Any]) -> Callable[..., Any]:
     """Return `(state, updates) -> …` of a population, with the trace."""
 

@@ -11,19 +11,19 @@ from tests.report import study_fixture as fixture
 ADDING, _ = fixture.TASKS
 
 
-def _warning(tmp_path, loss, first=0.5, chance: Any = ..., **rest):
-  """Return the warning of a study of two runs, one of which is good.
+def _warning(tmp_path, loss, first=0.5, chance: Any = ..., good=0.001, **rest):
+  """Return what is said of a study of two runs, and the name of the second.
 
-  And the name of the other, whose losses are given: `first` is that before the
-  first update, `chance` that without memory.
+  Whose losses are given: `first` is that before the first update, `chance` that
+  without memory; `good` is that of the other run at its end.
   """
-  good = fixture.run(ADDING, 'vanilla', 0, 1600, 0.001)
+  other = fixture.run(ADDING, 'vanilla', 0, 1600, good)
   bad = fixture.run(ADDING, 'peephole', 1, None, loss, **rest)
   described = dict(fixture.TASKS[ADDING])
   if chance is not ...:
     described['baselines'] = {} if chance is None else {'loss': chance}
   workdir = str(tmp_path / 'study')
-  fixture.write(workdir, [good, bad], {ADDING: described})
+  fixture.write(workdir, [other, bad], {ADDING: described})
   (name,) = (
     run['id']
     for run in results.read_runs(workdir)
@@ -32,19 +32,20 @@ def _warning(tmp_path, loss, first=0.5, chance: Any = ..., **rest):
   path = next((tmp_path / 'study' / 'populations').glob('*/metrics.jsonl'))
   row = {'run': name, 'update': 0, 'sequences': 0, 'loss': first}
   path.write_text(json.dumps(row) + '\n')
-  return outcome.warning(workdir), name
+  return outcome.read(workdir), name
 
 
 def test_a_loss_far_above_the_first_one_has_diverged(tmp_path):
-  line, name = _warning(tmp_path, 6.8e6)
-  assert line == (
+  come_to, name = _warning(tmp_path, 6.8e6)
+  assert come_to.note is None
+  assert come_to.warning == (
     f'warning: diverged: {name}: held-out loss 6.8e+06, without memory it is '
     '0.167; try a smaller --config.optimizer.learning_rate'
   )
 
 
 def test_it_has_also_where_the_loss_without_memory_is_unknown(tmp_path):
-  line, _ = _warning(tmp_path, 6.8e6, chance=None)
+  line = _warning(tmp_path, 6.8e6, chance=None)[0].warning
   assert line and 'diverged' in line and 'without memory' not in line
 
 
@@ -52,9 +53,24 @@ def test_it_has_also_where_the_loss_without_memory_is_unknown(tmp_path):
 def test_one_that_trained_for_long_and_is_worse_than_a_guess_learnt_nothing(
   tmp_path, updates, warned
 ):
-  line, _ = _warning(tmp_path, 0.4, updates=updates)
-  assert bool(line) == warned
+  come_to, _ = _warning(tmp_path, 0.4, good=0.5, updates=updates)
+  line = come_to.warning or ''
+  assert bool(line) == warned and come_to.note is None
   assert not line or 'learnt nothing' in line
+
+
+def test_where_others_learnt_that_is_a_result_and_no_warning(tmp_path):
+  come_to, _ = _warning(tmp_path, 0.4, updates=500)
+  assert come_to.warning is None
+  assert come_to.note == (
+    f'{ADDING}: 1 run of peephole ended no better than a guess without memory; '
+    'vanilla learnt the task'
+  )
+
+
+def test_where_no_guess_is_known_none_learnt_nothing(tmp_path):
+  come_to, _ = _warning(tmp_path, 0.4, good=0.5, chance=None, updates=500)
+  assert come_to == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -68,4 +84,4 @@ def test_one_that_trained_for_long_and_is_worse_than_a_guess_learnt_nothing(
   ],
 )
 def test_others_are_not_warned_of(tmp_path, loss, first, rest):
-  assert _warning(tmp_path, loss, first, **rest)[0] is None
+  assert _warning(tmp_path, loss, first, **rest)[0] == (None, None)

@@ -73,7 +73,7 @@ def _read_all(workdir: str) -> str:
   try:
     status.read(workdir)
     results.read_params(workdir, results.populations(workdir)[0])
-    outcome.warning(workdir)
+    outcome.read(workdir)
     report.write(workdir, 'vanilla')
   except (errors.Error, OSError) as error:
     return str(error)
@@ -164,7 +164,7 @@ def test_a_planted_type_is_refused_in_a_line_or_does_not_matter(
   path = next(iter(sorted(copied.rglob(name))))
   _change(path, change)
   try:
-    outcome.warning(str(copied))
+    outcome.read(str(copied))
     status.read(str(copied))
     report.write(str(copied), 'vanilla')
   except results.WorkdirError as error:

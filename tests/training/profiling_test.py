@@ -59,6 +59,18 @@ def test_only_the_first_chunks_with_updates_are_traced(tmp_path, calls):
   assert calls == [0, 'start', 8, 8, 'stop', 8, 4, 3]
 
 
+def test_where_nothing_was_left_to_train_it_says_so(tmp_path, calls, capsys):
+  (tmp_path / profiling.TRACE).touch()
+  profile = profiling.Profile(str(tmp_path), chunks=1)
+  profile.tell()
+  assert 'nothing was left to train' in capsys.readouterr().out
+  profile.around(lambda state, updates: None)(None, 8)
+  profile.stop()
+  capsys.readouterr()
+  profile.tell()
+  assert capsys.readouterr().out == '' and calls == ['start', 'stop']
+
+
 def test_a_short_training_ends_its_trace(tmp_path, calls):
   (tmp_path / profiling.TRACE).touch()
   profile = profiling.Profile(str(tmp_path), chunks=2)
