@@ -237,7 +237,25 @@ def end(place: object, next_command: str) -> None:
     next_command: from `command_line`, with its flags.
   """
   say(f'results: {place}')
-  say(f'next: {next_command}')
+  say_next(next_command)
+
+
+def say_next(command: str) -> None:
+  """Print the command that is next; on a terminal continued over its lines."""
+  text = f'next: {command}'
+  columns = _columns(sys.stdout)
+  if columns is not None and len(text) > columns:
+    # What is continued by a backslash can be copied.
+    text = ' \\\n'.join(
+      textwrap.wrap(
+        text,
+        columns - 2,
+        subsequent_indent='    ',
+        break_long_words=False,
+        break_on_hyphens=False,
+      )
+    )
+  say(text)
 
 
 def say(text: str) -> None:
@@ -268,11 +286,16 @@ def warn(text: str) -> None:
 
 def _folded(text: str, stream: TextIO | None) -> str:
   """Return a sentence in lines of a terminal, elsewhere in one line."""
-  if not is_terminal(stream):
+  columns = _columns(stream)
+  if columns is None:
     return text
   return textwrap.fill(
-    text,
-    shutil.get_terminal_size().columns,
-    break_long_words=False,
-    break_on_hyphens=False,
+    text, columns, break_long_words=False, break_on_hyphens=False
   )
+
+
+def _columns(stream: TextIO | None) -> int | None:
+  """Return the width of the terminal behind a stream, None where it is none."""
+  if not is_terminal(stream):
+    return None
+  return shutil.get_terminal_size().columns

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pathlib
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from lstm_variants.bridges import onnx as onnx_lib
 from lstm_variants.cells import remedies
 from lstm_variants.config import fields
 from lstm_variants.models import architecture as architecture_lib
-from lstm_variants.runs import choice
+from lstm_variants.runs import choice, files
 from lstm_variants.tasks import base
 from lstm_variants.training import trained
 
@@ -123,9 +124,12 @@ class Model:
     """Write the model as an ONNX file, as the command `export` does.
 
     Raises:
-      lv.Error: other tools have no such model.
+      lv.Error: other tools have no such model, or it cannot be written.
     """
     onnx_lib.check_zoneout(self._run.hyperparams)
+    parent = pathlib.Path(path).parent
+    with files.refusals(parent):
+      parent.mkdir(parents=True, exist_ok=True)
     onnx_lib.export_onnx(
       self.params,
       self.toggles,
@@ -157,6 +161,29 @@ def _array(inputs: Any) -> np.ndarray:
   if values.dtype.kind not in 'biuf':
     raise InputsError(f'inputs of {values.dtype}: numbers are read')
   return values
+
+
+def planned(workdir: str) -> dict[str, dict[str, Any]]:
+  """Return what is known of each run of a study before it is finished.
+
+  Returns:
+    id -> its `population`, `task`, `model` and `config`, as in runs.jsonl.
+
+  Raises:
+    lv.Error: the directory cannot be read.
+  """
+  extensions.load_installed()
+  return {
+    name: {
+      'id': name,
+      'population': population.name,
+      'task': run.settings.task_label,
+      'model': run.model,
+      'config': run.config,
+    }
+    for population in trained.read(workdir).populations
+    for name, run in zip(population.run_names, population.runs, strict=True)
+  }
 
 
 def load(workdir: str, run: choice.Wanted) -> Model:

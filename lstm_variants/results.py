@@ -27,6 +27,12 @@ if TYPE_CHECKING:
   from lstm_variants.model import Model
 
 
+# In a row of metrics.jsonl, what is no metric.
+_PLACE = ('run', 'update', 'sequences')
+# Columns of a table without rows.
+_ALWAYS = ('id', 'population', 'task', 'model', 'status')
+
+
 class PandasError(errors.Error, ImportError):
   """A table is asked for, and pandas is not installed."""
 
@@ -51,6 +57,7 @@ class Results:
     study: what study.json says: name, config, tasks, runs.
   """
 
+  @errors.told_in_python()
   def __init__(self, workdir: str | os.PathLike[str]):
     self.workdir = os.fspath(workdir)
     self.study = runs_lib.read_study(self.workdir)
@@ -62,6 +69,7 @@ class Results:
       'runs finished'
     )
 
+  @errors.told_in_python()
   def runs(self) -> list[dict[str, Any]]:
     """Return the finished runs, as in runs.jsonl.
 
@@ -69,43 +77,73 @@ class Results:
       A dict for each: its `id`, `population`, `task` and `model`, its `config`
       (nested), its `status` ('solved', 'unsolved' or 'diverged'), the metrics
       at its end (`final`), `sequences_to_success`, None if it was not solved,
-      and more. None are there while the first population trains.
+      and more. None are there while the first population trains: `metrics`
+      and `to_pandas` have also runs in training.
 
     Raises:
       lv.Error: the directory cannot be read.
     """
     return runs_lib.read_rows(self.workdir)
 
+  @errors.told_in_python()
   def metrics(self, run: choice.Wanted | None = None) -> list[dict[str, Any]]:
-    """Return the evaluations of finished runs, as in metrics.jsonl.
+    """Return the evaluations of runs, finished or in training.
 
     Args:
       run: which one, as of `load`; None: all.
 
     Returns:
-      A dict for each evaluation: its `run`, `update`, `sequences`, and the
-      metrics: `loss`, `train_loss`, ….
+      A dict for each evaluation, as in metrics.jsonl: its `run`, `update`,
+      `sequences`, and the metrics: `loss`, `train_loss`, ….
 
     Raises:
       lv.Error: there is no such run, or more than one.
     """
-    rows = runs_lib.read_metrics(self.workdir)
+    training = runs_lib.read_metrics_in_training(self.workdir)
+    rows = [*runs_lib.read_metrics(self.workdir), *training]
     if run is None:
       return rows
-    name = self._find(run)
+    name = self._find(run, training)
     return [row for row in rows if row['run'] == name]
 
-  def _find(self, wanted: choice.Wanted) -> str:
-    """Return the id of a finished run."""
+  def _find(
+    self, wanted: choice.Wanted, training: Sequence[Mapping[str, Any]]
+  ) -> str:
+    """Return the id of a run, finished or in training."""
     rows = self.runs()
     facts = {
       row['id']: choice.facts(row['config'], row['model'], row['task'])
-      for row in rows
+      for row in [*rows, *self._in_training(training)]
     }
     return choice.choose(wanted, facts, grouping.final_losses(rows))
 
+  def _in_training(
+    self, evaluations: Sequence[Mapping[str, Any]]
+  ) -> list[dict[str, Any]]:
+    """Return rows as of `runs` of those in training, as they are by now."""
+    if not evaluations:
+      return []
+    from lstm_variants import model
+
+    last = {row['run']: row for row in evaluations}
+    return [
+      {
+        **run,
+        'status': 'training',
+        'sequences': last[name]['sequences'],
+        'updates': last[name]['update'],
+        'final': {k: v for k, v in last[name].items() if k not in _PLACE},
+      }
+      for name, run in model.planned(self.workdir).items()
+      if name in last
+    ]
+
+  @errors.told_in_python()
   def to_pandas(self, every_field: bool = False) -> Any:
-    """Return the finished runs as a pandas DataFrame, a row for each.
+    """Return the runs as a pandas DataFrame, a row for each.
+
+    Those in training are there with the status 'training' and their newest
+    metrics; those that are not begun are not.
 
     Args:
       every_field: with all fields of the configs; else with those that differ
@@ -119,7 +157,8 @@ class Results:
       lv.Error: pandas is not installed.
     """
     pandas = _pandas()
-    rows = self.runs()
+    training = runs_lib.read_metrics_in_training(self.workdir)
+    rows = [*self.runs(), *self._in_training(training)]
     configs = [dict(fields.flatten(row['config'])) for row in rows]
     # Of all runs: the columns are there before the last of them has ended.
     planned = [dict(fields.flatten(run)) for run in self.study['runs']]
@@ -131,17 +170,18 @@ class Results:
       or name == 'seed'
       or len({grouping.hashable(config.get(name)) for config in planned}) > 1
     ]
-    return pandas.DataFrame(
-      [
-        {
-          **{k: v for k, v in row.items() if k not in ('config', 'final')},
-          **{f'final.{k}': v for k, v in row['final'].items()},
-          **{name: config.get(name) for name in chosen},
-        }
-        for row, config in zip(rows, configs, strict=True)
-      ]
-    )
+    records = [
+      {
+        **{k: v for k, v in row.items() if k not in ('config', 'final')},
+        **{f'final.{k}': v for k, v in row['final'].items()},
+        **{name: config.get(name) for name in chosen},
+      }
+      for row, config in zip(rows, configs, strict=True)
+    ]
+    columns = None if records else [*_ALWAYS, *chosen]
+    return pandas.DataFrame(records, columns=columns)
 
+  @errors.told_in_python()
   def compare(self, baseline: str | None = None) -> 'Comparison':
     """Compare the models: the table of the command `compare`.
 
@@ -155,6 +195,7 @@ class Results:
     rows = runs_lib.read_runs(self.workdir)
     return Comparison(self, rows, grouping.choose_baseline(rows, baseline))
 
+  @errors.told_in_python()
   def load(self, run: choice.Wanted = choice.BEST) -> 'Model':
     """Return the trained model of a run.
 

@@ -44,6 +44,7 @@ class Study:
     config: the base config, a `ConfigDict`.
   """
 
+  @errors.told_in_python()
   def __init__(
     self,
     config: Any,
@@ -98,6 +99,7 @@ class Study:
       'compiled programs'
     )
 
+  @errors.told_in_python()
   def train(
     self,
     workdir: str | os.PathLike[str],

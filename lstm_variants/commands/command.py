@@ -30,6 +30,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from lstm_variants import console, errors, extensions
+from lstm_variants import names as names_lib
 from lstm_variants.commands import config_file, environment, flag_files
 from lstm_variants.runs import directory, outcome, results
 from lstm_variants.training import interrupt
@@ -178,7 +179,7 @@ def run(main: Callable[[], None]) -> None:
     try:
       main()
     except (errors.Error, interrupt.Interrupted) as error:
-      console.refuse(error)
+      console.refuse(config_file.placed(error, sys.argv))
     except Exception as error:
       refusal = environment.refusal(error)
       if refusal is None:
@@ -197,7 +198,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
   try:
     return _parse_strictly(argv)
   except (flags.Error, errors.Error) as error:
-    console.refuse(error)
+    console.refuse(config_file.placed(error, sys.argv))
   except Exception as error:  # a config file may raise anything
     console.refuse(
       config_file.UsageError(f'--config: {type(error).__name__}: {error}')
@@ -225,6 +226,7 @@ def _parse_strictly(argv: Sequence[str]) -> list[str]:
   extensions.load_installed()
   _check_resumed(argv)
   fields = config_file.check(argv) if 'config' in known else {}
+  _check_values(argv)
   try:
     arguments = known(config_file.resolved(argv))
   except flags.UnrecognizedFlagError as error:
@@ -239,8 +241,9 @@ def _parse_strictly(argv: Sequence[str]) -> list[str]:
   if 'import' in known:  # a flagfile may name more of them
     extensions.load(_split_names(known['import'].value or ()))
   if 'workdir' in known and known['workdir'].value is None:
+    place = shlex.quote(arguments[1]) if len(arguments) > 1 else 'runs/NAME'
     raise config_file.UsageError(
-      '--workdir: missing; nearest: --workdir=runs/NAME'
+      f'--workdir: missing; nearest: --workdir={place}'
     )
   if _Words.taken:
     _Words.given = arguments[1:]
@@ -251,6 +254,30 @@ def _parse_strictly(argv: Sequence[str]) -> list[str]:
       + config_file.nearest_flag(word.lstrip('-'), fields)
     )
   return arguments
+
+
+def _check_values(argv: Sequence[str]) -> None:
+  """Refuse flags without their value, and choices that are none."""
+  known = flags.FLAGS
+  for index, word in enumerate(argv[1:], 1):
+    name = word.lstrip('-')
+    if not config_file.is_flag(word) or name not in known:
+      continue
+    following = argv[index + 1] if index + 1 < len(argv) else '--end'
+    if not known[name].boolean and config_file.is_flag(following):
+      raise config_file.UsageError(
+        f'--{name}: needs a value, as --{name}=VALUE'
+      )
+  for name in known:
+    choices = known[name].parser
+    if not isinstance(choices, flags.EnumParser):
+      continue
+    value = config_file.value_of(f'--{name}', argv)
+    if value is not None and value not in choices.enum_values:
+      raise config_file.UsageError(
+        f'--{name}={value}: unknown'
+        + names_lib.tail(value, choices.enum_values, f'--{name}={{}}'.format)
+      )
 
 
 def _extensions_named(argv: Sequence[str]) -> list[str]:
@@ -322,9 +349,11 @@ def _fields_help() -> Iterator[str]:
 
 def say_results(workdir: str) -> None:
   """Warn of runs that came to nothing; say where results are, what is next."""
-  warning = outcome.warning(workdir)
-  if warning:
-    console.warn(warning)
+  come_to = outcome.read(workdir)
+  if come_to.warning:
+    console.warn(come_to.warning)
+  if come_to.note:
+    console.note(f'note: {come_to.note}')
   console.end(
     workdir, f'{console.command_line("compare")} {workdir_flags(workdir)}'
   )

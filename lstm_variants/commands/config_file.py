@@ -39,6 +39,29 @@ def resolved(argv: Sequence[str]) -> list[str]:
   return words
 
 
+def placed(error: Exception, argv: Sequence[str]) -> Exception:
+  """Return a refusal, naming the config file where the value stands there.
+
+  Args:
+    error: what was raised.
+    argv: the command line, which may give the field itself.
+  """
+  path = value_of('--config', argv)
+  if path is None or not isinstance(error, rules.InputError):
+    return error
+  # Only now: it takes jax, which is slow to start.
+  from lstm_variants.config import schema
+
+  row = schema.table().get(error.field)
+  given = {field for field, _ in overrides(argv)}
+  of_file = row is None or row.default != error.value
+  if of_file and error.field not in given:
+    error.args = (
+      f'--config={path}: {error.field}={error.value!r}: {error.rule}',
+    )
+  return error
+
+
 def _resolve(path: str) -> str:
   """Return FILE or FILE:ARGUMENT for NAME or NAME:ARGUMENT."""
   name, argument = source.split_argument(path)

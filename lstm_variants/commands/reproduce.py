@@ -70,7 +70,7 @@ def main() -> None:
     console.say(page.listed(wanted.values()))
     console.say(page.verdicts())
     first = next(iter(wanted))
-    console.say(f'next: {console.command_line("reproduce")} --only={first}')
+    console.say_next(f'{console.command_line("reproduce")} --only={first}')
     return
   if not _BUDGET.value >= 0:
     raise config_file.UsageError(

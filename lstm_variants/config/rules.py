@@ -22,10 +22,17 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 class InputError(errors.Error, ValueError):
-  """A setting is refused: one line with field, value, rule, valid choice."""
+  """A setting is refused: one line with field, value, rule, valid choice.
+
+  Attributes:
+    field: dotted name.
+    value: that was given.
+    rule: that it breaks, and a valid choice.
+  """
 
   def __init__(self, field: str, value: Any, rule: str):
     super().__init__(f'--config.{field}={value!r}: {rule}')
+    self.field, self.value, self.rule = field, value, rule
 
 
 class Rule(Protocol):

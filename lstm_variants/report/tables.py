@@ -394,10 +394,15 @@ def show(
   """
   if isinstance(file, io.TextIOWrapper):
     file.reconfigure(errors='replace')
-  console = rich_console.Console(file=file, highlight=False, markup=False)
+  # In a notebook rich would show what is printed, and leave the file empty.
+  console = rich_console.Console(
+    file=file, highlight=False, markup=False, force_jupyter=False
+  )
   missing = '-' if console.options.ascii_only else MISSING
   visible = console.width if console.is_terminal else _PIPE_WIDTH
-  unlimited = rich_console.Console(file=file, width=10_000, height=_HEIGHT)
+  unlimited = rich_console.Console(
+    file=file, width=10_000, height=_HEIGHT, force_jupyter=False
+  )
   for task in dict.fromkeys(row.task for row in rows):
     chosen = [row for row in rows if row.task == task]
     table = render(chosen, missing=missing)

@@ -45,6 +45,7 @@ def choose(
   wanted: Wanted | None,
   runs: Mapping[str, Facts],
   losses: Mapping[str, float],
+  flag: str = '--run=',
 ) -> str:
   """Return the id of the run that is meant.
 
@@ -54,6 +55,7 @@ def choose(
     runs: id -> what is known of it, in the order of the study.
     losses: id -> final held-out loss, of runs that are finished and did not
       diverge.
+    flag: that it was given to, for refusals.
 
   Raises:
     RunError: none is meant, or more than one; the first of them.
@@ -61,13 +63,14 @@ def choose(
   ids = list(runs)
   if not wanted:
     raise RunError(
-      f'--run: missing; nearest: --run={BEST}; choices: {names_lib.some(ids)}'
+      f'{flag.rstrip("=")}: missing; nearest: {flag}{BEST}; choices: '
+      f'{names_lib.some(ids)}'
     )
   if not isinstance(wanted, str):
     wanted = _written(wanted)
   if wanted in runs:
     return wanted
-  place = f'--run={wanted}'
+  place = f'{flag}{wanted}'
   names = []
   for word in wanted.split(','):
     if '=' in word:
@@ -86,7 +89,7 @@ def choose(
       f'{names_lib.some(ids)}'
     )
   all_ids = list(runs)
-  tail = names_lib.tail(wanted, all_ids, '--run={}'.format, _MOST)
+  tail = names_lib.tail(wanted, all_ids, lambda one: f'{flag}{one}', _MOST)
   raise RunError(f'{place}: unknown{tail}')
 
 

@@ -120,6 +120,11 @@ def read_study(workdir: str) -> dict[str, Any]:
       _check_task(task)
     for run in study['runs']:
       _check_types(run, {})
+  except NotADirectoryError as error:
+    place = pathlib.Path(workdir).parent
+    raise WorkdirError(
+      f'--workdir={workdir}: is a file; nearest: --workdir={place}'
+    ) from error
   except FileNotFoundError as error:
     raise WorkdirError(
       f'--workdir={workdir}: holds no study (no study.json); make one with '
@@ -173,6 +178,29 @@ def read_rows(workdir: str) -> list[dict[str, Any]]:
 def read_metrics(workdir: str) -> list[dict[str, Any]]:
   """Read the rows of all evaluations of all finished runs."""
   return _read_rows(workdir, METRICS, _EVALUATION)
+
+
+def read_metrics_in_training(workdir: str) -> list[dict[str, Any]]:
+  """Read the evaluations of runs that are begun and not finished.
+
+  What is written just now, or was torn by a kill, is left out.
+  """
+  folders = pathlib.Path(workdir).glob(f'populations/*{PARTIAL}')
+  rows = []
+  for folder in sorted(folders):
+    try:
+      with opening.open_file(folder / METRICS) as file:
+        lines = file.read().split(b'\n')[:-1]
+    except OSError:  # it is finished by now
+      continue
+    for line in lines:
+      try:
+        row = files.parse_json(line)
+        _check_types(row, _EVALUATION)
+      except files.DamagedError:
+        break
+      rows.append(row)
+  return rows
 
 
 def read_params(

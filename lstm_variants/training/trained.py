@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 
 from lstm_variants import errors
-from lstm_variants import names as names_lib
 from lstm_variants.config import (
   components,
   fields,
@@ -185,13 +184,16 @@ def _run_of(
   return settings.from_record(fields.nest(values), without_data)
 
 
-def find(saved: Saved, wanted: choice.Wanted | None) -> int:
+def find(
+  saved: Saved, wanted: choice.Wanted | None, flag: str = '--run='
+) -> int:
   """Return the index of the run that is meant.
 
   Args:
     saved: from `read`.
     wanted: its id, the beginning of its id, some of its fields, or 'best', as
       `runs.choice` has them.
+    flag: that it was given to, for refusals.
 
   Raises:
     RunError: none is meant, or more than one.
@@ -202,7 +204,7 @@ def find(saved: Saved, wanted: choice.Wanted | None) -> int:
     for name, run in zip(saved.names, saved.runs, strict=True)
   }
   losses = grouping.final_losses(results.read_rows(saved.workdir))
-  return saved.names.index(choice.choose(wanted, facts, losses))
+  return saved.names.index(choice.choose(wanted, facts, losses, flag))
 
 
 def load(saved: Saved, index: int) -> Trained:
@@ -278,10 +280,11 @@ def weights(source: str) -> given.Given:
   """Return the weights of a run, for others to begin with.
 
   Args:
-    source: 'WORKDIR:RUN'.
+    source: 'WORKDIR:RUN', the run as `find` takes it.
 
   Raises:
-    GivenError: it names no run.
+    GivenError: it is not of this form.
+    RunError: it names no run, or more than one.
     CheckpointError, WorkdirError, InputError: see `read` and `load`.
   """
   workdir, _, name = source.rpartition(':')
@@ -290,16 +293,12 @@ def weights(source: str) -> given.Given:
       f'--from={source}: must be WORKDIR:RUN; nearest: --from={source}:RUN'
     )
   saved = read(workdir)
-  if name not in saved.names:
-    raise given.GivenError(
-      f'--from={source}: has no such run'
-      + names_lib.tail(name, saved.names, repr, most=8)
-    )
-  index = saved.names.index(name)
+  index = find(saved, name, f'--from={workdir}:')
   leaves = states.named_leaves(load(saved, index).params)
   # Those that its program has for the sake of others are left out.
   own = given.shapes(saved.runs[index])
-  return given.Given(source, {key: leaves[key] for key in own})
+  whole = f'{workdir}:{saved.names[index]}'
+  return given.Given(whole, {key: leaves[key] for key in own})
 
 
 def moments(saved: Saved, indices: Sequence[int]) -> list[list[Trained]]:

@@ -41,6 +41,13 @@ MISTAKES = [
   ((*TRAIN, '--random_seed=7'), '--config.seed=7'),
   ((*TRAIN, '--output_dir=x'), '--workdir=x'),
   ((*TRAIN, '--profile='), 'nearest: --profile=profile'),
+  (('compare', 'runs/w2'), '--workdir: missing; nearest: --workdir=runs/w2'),
+  (('config', '--copy'), '--copy: needs a value, as --copy=VALUE'),
+  (
+    ('analyse', '--workdir=x', '--figure=gats'),
+    '--figure=gats: unknown; nearest: --figure=gates; choices: gradient_flow',
+  ),
+  (('status', '--workdir={dir}/no/study.json'), 'holds no study'),
   # Fields, in the section of another framework or in none.
   ((*TRAIN, '--config.optimizer.lr=0.1'), '--config.optimizer.learning_rate'),
   ((*TRAIN, '--config.training.epochs=9'), '--config.training.updates=9'),

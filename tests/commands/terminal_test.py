@@ -1,6 +1,7 @@
 """A training in a real terminal: what its screen shows, line by line."""
 
 import fcntl
+import io
 import os
 import pathlib
 import pty
@@ -9,6 +10,9 @@ import subprocess
 import sys
 import termios
 
+import pytest
+
+from lstm_variants import console
 from tests import conftest
 from tests.training import screen
 
@@ -65,15 +69,27 @@ def _run(folder: pathlib.Path, columns: int, *flags: str) -> screen.Screen:
   return seen
 
 
+def _unfolded(lines: list[str]) -> list[str]:
+  """Return lines whose folded ends are put behind their beginnings."""
+  whole: list[str] = []
+  for line in lines:
+    if line.startswith('  '):
+      whole[-1] += f' {line.strip()}'
+    else:
+      whole.append(line)
+  return whole
+
+
 def test_a_terminal_shows_a_training_without_a_line_that_wraps(tmp_path):
   (tmp_path / 'tiny.py').write_text(STUDY)
   seen = _run(tmp_path, 80)
   assert seen.wrapped == [] and seen.cursor
   assert seen.drawn > 3  # the panel lives while the program compiles
-  first, vanilla, gru, *last = seen.lines
+  first, vanilla, gru, *last = _unfolded(seen.lines)
   assert first == 'tiny: 2 runs in 2 compiled programs'
   assert vanilla.startswith('1/2 adding-') and 'solved 0/1, loss v' in vanilla
   assert gru.startswith('2/2 adding-') and 'solved 0/1, loss gru 0.' in gru
+  assert ' updates in 0:00:0' in gru
   assert last == [
     'results: runs/tiny',
     'next: python -m lstm_variants compare --workdir=runs/tiny',
@@ -83,3 +99,24 @@ def test_a_terminal_shows_a_training_without_a_line_that_wraps(tmp_path):
   assert again.wrapped == [] and again.cursor
   assert [line[-16:] for line in again.lines[1:3]] == ['already finished'] * 2
   assert again.lines[-2:] == last
+
+
+@pytest.mark.parametrize('columns', [80, 110])
+def test_a_command_that_is_next_is_continued_and_can_be_copied(
+  columns, monkeypatch
+):
+  command = (
+    'python -m experiments.train --config=base --config.task.name=adding '
+    '--config.task.dialect=hs97 --config.model.variant=peephole '
+    '--workdir=runs/adding'
+  )
+  shown = io.StringIO()
+  monkeypatch.setattr(shown, 'isatty', lambda: True)
+  monkeypatch.setattr(sys, 'stdout', shown)
+  monkeypatch.setenv('COLUMNS', str(columns))
+  console.say_next(command)
+  lines = shown.getvalue().splitlines()
+  assert len(lines) > 1 and max(map(len, lines)) <= columns
+  assert ' '.join(shown.getvalue().replace('\\\n', ' ').split()) == (
+    f'next: {command}'
+  )

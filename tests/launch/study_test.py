@@ -13,6 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import rich.console
 
 import lstm_variants as lv
 from lstm_variants.runs import files
@@ -132,7 +133,15 @@ def test_what_ends_early_is_gone_on_with(
   if raised is KeyboardInterrupt:
     assert str(ended.value) == 'SIGINT: saved; train(…, resume=True) goes on'
   assert signal.getsignal(signal.SIGINT) == before
-  assert lv.open_results(tmp_path / 'run').runs() == []
+  half = lv.open_results(tmp_path / 'run')
+  assert half.runs() == []
+  table, rows = half.to_pandas(), half.metrics()
+  assert set(table['status']) == {'training'}
+  assert {*table['id']} == {row['run'] for row in rows}
+  assert table['final.loss'].tolist() == [
+    half.metrics(name)[-1]['loss'] for name in table['id']
+  ]
+  assert set(table['model.variant']) < set(GRID['model.variant'])
   study.train(tmp_path / 'run', resume=True, progress=False)
   assert _left(tmp_path / 'run') == _left(results.workdir)
 
@@ -203,6 +212,10 @@ def test_a_swept_field_has_a_column_before_all_populations_end(
   shutil.rmtree(workdir / 'populations' / last['population'])
   half = lv.open_results(workdir).to_pandas()
   assert 0 < len(half) < 6
+  (workdir / 'populations').rename(workdir / 'gone')
+  empty = lv.open_results(workdir).to_pandas()
+  assert len(empty) == 0 and 'model.variant' in empty.columns
+  (workdir / 'gone').rename(workdir / 'populations')
   assert list(half.columns) == list(results.to_pandas().columns)
   assert set(half['model.variant']) < set(GRID['model.variant'])
 
@@ -227,6 +240,15 @@ def test_the_comparison_is_that_of_the_command(results, fork):
     results.compare('lstm')
 
 
+def test_a_notebook_shows_a_comparison_once(results, monkeypatch, capsys):
+  table = results.compare()
+  text = repr(table)
+  # What rich asks to know that it is in the kernel of a notebook.
+  monkeypatch.setattr(rich.console, '_is_jupyter', lambda: True)
+  assert repr(table) == text and 'vanilla (baseline)' in text
+  assert capsys.readouterr().out == ''
+
+
 def test_figures_show_themselves_and_are_saved(results, tmp_path):
   figures = results.compare().figures()
   assert [figure.kind for figure in figures] == ['loss', 'success']
@@ -243,9 +265,9 @@ def test_a_loaded_model_answers_as_its_export_does(results, run, tmp_path):
   row = next(row for row in results.runs() if row['id'] == model.id)
   assert (model.name, model.update) == (row['model'], 20)
   inputs = np.random.default_rng(0).normal(size=(3, 7, 2)).astype(np.float32)
-  model.export_onnx(tmp_path / 'model.onnx')
+  model.export_onnx(tmp_path / 'new' / 'model.onnx')
   session = runtime.InferenceSession(
-    str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider']
+    str(tmp_path / 'new' / 'model.onnx'), providers=['CPUExecutionProvider']
   )
   (expected,) = session.run(['outputs'], {'inputs': inputs})
   np.testing.assert_allclose(model.predict(inputs), expected, atol=1e-5)
@@ -297,15 +319,18 @@ def test_symbols_and_units_are_those_of_the_data(tmp_path):
 @pytest.mark.parametrize(
   'arguments, said',
   [
-    (({'model.hiden_features': 3},), 'nearest: '),
-    (({'model.hidden_features': 'x'},), '--config.model.hidden_features='),
+    (
+      ({'model.hiden_features': 3},),
+      "model.hiden_features=3: unknown field; nearest: 'model.hidden_features'",
+    ),
+    (({'model.hidden_features': 'x'},), "model.hidden_features='x'"),
     (({'model.hidden_features': 0},), 'must be 1'),
-    (({'model': {'variant': 'gur'}},), "--config.model.variant='gur'"),
+    (({'model': {'variant': 'gur'}},), "model.variant='gur'"),
     ((3,), '3 is no config'),
-    (('nowhere',), 'no such file'),
+    (('nowhere',), 'config=nowhere: no such file'),
     (('adding', 3), '3 is no grid'),
     (('adding', {'seed': []}), 'the grid is empty'),
-    (('adding', {'sed': [1]}), 'unknown field'),
+    (('adding', {'sed': [1]}), 'grid: sed=1: unknown field'),
     (('adding', [3]), '3 is not a setting'),
     (('adding', {'seed': [1, 1]}), 'are the same run'),
   ],
@@ -313,7 +338,8 @@ def test_symbols_and_units_are_those_of_the_data(tmp_path):
 def test_what_is_no_study_is_refused_in_a_line(arguments, said):
   with pytest.raises(lv.Error) as refusal:
     lv.Study(*arguments)
-  assert said in str(refusal.value) and '\n' not in str(refusal.value)
+  line = str(refusal.value)
+  assert said in line and '\n' not in line and '--' not in line
 
 
 def test_ctrl_c_waits_for_a_compilation():
@@ -347,8 +373,14 @@ def test_a_callback_that_is_none_is_refused_before_anything_is_done(tmp_path):
 
 def test_a_study_that_is_there_is_not_mixed_up(results):
   study = lv.Study(FIELDS, GRID)
-  with pytest.raises(lv.Error, match='holds a study'):
+  with pytest.raises(lv.Error, match='holds a study.*resume=True'):
     study.train(results.workdir)
+  with pytest.raises(lv.Error, match='^baseline=.copled.: '):
+    results.compare('copled')
+  with pytest.raises(lv.Error, match='^run=nobody: '):
+    results.load('nobody')
+  with pytest.raises(lv.Error, match='is a file; nearest: workdir='):
+    lv.open_results(f'{results.workdir}/study.json')
   with pytest.raises(lv.Error, match='resume and overwrite'):
     study.train(results.workdir, resume=True, overwrite=True)
   with pytest.raises(lv.Error, match='needs the same runs'):

@@ -150,11 +150,19 @@ def test_weights_of_other_shapes_are_refused_with_both(
   assert message.startswith(f'--from={source}: ') and said in message
 
 
+def test_a_run_is_named_as_export_names_it(source):
+  workdir, name = source.rsplit(':', 1)
+  for enough in ('best', name[:-2], 'seed=0'):
+    given_by = trained.weights(f'{workdir}:{enough}')
+    assert given_by.source == source
+    assert given_by.digest == trained.weights(source).digest
+
+
 def test_what_names_no_run_is_refused(source, make_config, tmp_path):
   workdir, name = source.rsplit(':', 1)
   new = tmp_path / 'new'
-  message = _refusal(f'{workdir}:{name[:-1]}', make_config(), new)
-  assert f'has no such run; nearest: {name!r}' in message
+  message = _refusal(f'{workdir}:{name[:-1]}x', make_config(), new)
+  assert f'unknown; nearest: --from={workdir}:{name}' in message
   assert 'must be WORKDIR:RUN' in _refusal('runs', make_config(), new)
   start = make_config({'training.start': 'f' * 64})
   assert 'is set by --from=WORKDIR:RUN' in _refusal(None, start, new)
