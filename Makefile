@@ -2,7 +2,7 @@
 # make test      lint, then the tests
 # make lint      ruff, import-linter and pyrefly
 # make bench     measure beside the other libraries; writes docs/performance.md
-# make faults    disturb real runs for half an hour; writes docs/reliability.md
+# make faults    disturb real runs for an hour; writes docs/reliability.md
 # make trackers  kill and read back Weights & Biases, Trackio, MLflow, TensorBoard
 # make docs      write the pages and the picture that come from the code
 # make clean     remove the environment and caches (never runs/)

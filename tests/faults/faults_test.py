@@ -184,6 +184,18 @@ def test_of_several_processes_one_trains(tmp_path, undisturbed):
   assert harness.digest(workdir) == undisturbed
 
 
+def test_a_container_that_was_killed_goes_on_under_another_name(
+  tmp_path, undisturbed
+):
+  workdir = tmp_path / 'study'
+  fault = {'at': 'chunk', 'number': 3, 'signals': [9], 'host': 'a2f0'}
+  assert harness.run(workdir, fault=fault).status == -9
+  resumed = harness.run(workdir, '--resume')
+  assert resumed.status == 0, resumed.stderr
+  assert 'on a2f0, since' in resumed.stderr
+  assert harness.digest(workdir) == undisturbed
+
+
 def test_a_damaged_checkpoint_is_not_used(tmp_path, undisturbed, stopped):
   workdir = _copy(stopped.workdir, tmp_path)
   newest, older = sorted(workdir.rglob('*.safetensors'), reverse=True)

@@ -1,9 +1,11 @@
 """Starts the real programs, disturbs them, and compares what they leave."""
 
 import atexit
+from collections.abc import Sequence
 import functools
 import hashlib
 import json
+import os
 import pathlib
 import random
 import signal
@@ -77,9 +79,23 @@ def start(workdir, *arguments: str, fault: dict | None = None) -> forks.Fork:
 
 def spawn(workdir, *arguments: str) -> subprocess.Popen[str]:
   """Start a sweep as a process of its own, which can be killed in its start."""
-  module = (sys.executable, '-m', 'experiments.sweep')
+  return begin(('experiments.sweep', *_arguments(workdir, *arguments)))
+
+
+def fork(*arguments: str, seconds: float = _PATIENCE) -> forks.Ended:
+  """Run any program to its end; raises TimeoutError where it has none."""
+  program = _server().start(*arguments)
+  try:
+    return program.wait(seconds)
+  except TimeoutError:
+    os.kill(program.pid, signal.SIGKILL)
+    raise
+
+
+def begin(words: Sequence[str]) -> subprocess.Popen[str]:
+  """Start a module with arguments as a process of its own."""
   return subprocess.Popen(
-    [*module, *_arguments(workdir, *arguments)],
+    [sys.executable, '-m', *words],
     cwd=REPOSITORY,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
@@ -87,13 +103,18 @@ def spawn(workdir, *arguments: str) -> subprocess.Popen[str]:
   )
 
 
-def seconds_alone(workdir) -> float:
-  """Return how long the study takes as a process that nobody disturbs."""
+def timed(words: Sequence[str]) -> float:
+  """Return how long a program takes that nobody disturbs."""
   started = time.monotonic()
-  process = spawn(workdir)
+  process = begin(words)
   _, err = process.communicate(timeout=_PATIENCE)
   assert process.returncode == 0, err
   return time.monotonic() - started
+
+
+def seconds_alone(workdir) -> float:
+  """Return how long the study takes as a process that nobody disturbs."""
+  return timed(('experiments.sweep', *_arguments(workdir)))
 
 
 def wait(program: forks.Fork, workdir) -> Ended:

@@ -9,6 +9,7 @@ The environment's FAULT says where and what, as JSON:
     gap      the seconds between them
     errno    to be raised by the call instead
     remove   a directory to be removed before the call
+    host     the name of the host, as of another container
 
 What happens is appended to the file FAULT_LOG: 'signal', 'raised' or 'left',
 and the time.
@@ -20,6 +21,7 @@ import json
 import os
 import runpy
 import shutil
+import socket
 import sys
 import threading
 import time
@@ -100,6 +102,8 @@ def _wrap_advance(compile_population):
 
 
 def _plant() -> None:
+  if 'host' in _FAULT:
+    socket.gethostname = lambda: _FAULT['host']
   population.compile_population = _wrap_advance(population.compile_population)  # pyrefly: ignore[bad-assignment]
   checkpoint.save = _wrap('save', checkpoint.save)
   writer = writer_lib.PopulationWriter

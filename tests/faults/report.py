@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import concurrent.futures
 import contextlib
 import errno
+import functools
 import json
 import os
 import pathlib
@@ -29,7 +30,7 @@ from lstm_variants.runs import checkpoint, files, provenance
 from lstm_variants.training import resume, states
 from tests import conftest
 from tests.commands import matrix
-from tests.faults import harness, soak
+from tests.faults import harness, programs, soak
 from tests.faults import study as study_config
 
 QUICK = '--quick' in sys.argv
@@ -38,7 +39,7 @@ INTRODUCTION = pathlib.Path(__file__).parent / 'introduction.md'
 KILLS = 2 if QUICK else 300
 # Of one study, which then comes through.
 MOST = 20
-CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
+CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 
 
 class Fault(NamedTuple):
@@ -64,12 +65,22 @@ def main() -> None:
       refusals,
       damage,
       writers,
+      *(
+        functools.partial(part, quick=QUICK)
+        for part in (
+          programs.streams,
+          programs.compares,
+          programs.hostile,
+          programs.programs_killed,
+        )
+      ),
       growth,
       cost,
     )
     lines = []
     for part in parts:
-      print(part.__name__, file=sys.stderr, flush=True)
+      name = getattr(part, 'func', part).__name__
+      print(name, file=sys.stderr, flush=True)
       lines += [*part(folder, digest), '']
   commit = provenance.describe()['commit']
   text = [
@@ -139,7 +150,7 @@ def kills(folder: pathlib.Path, digest: str) -> list[str]:
 
 
 def signals(folder: pathlib.Path, digest: str) -> list[str]:
-  """Send SIGTERM and SIGINT in every phase."""
+  """Send SIGTERM, SIGINT and SIGHUP in every phase."""
   numbers = {'compile': 2, 'evaluation': 2, 'chunk': 3, 'save': 3, 'finish': 2}
   rows = ['| phase | sent | promised status | longest, s | bit-identical |']
   rows += ['| --- | --- | --- | --- | --- |']
@@ -161,7 +172,7 @@ def signals(folder: pathlib.Path, digest: str) -> list[str]:
       f'| {at} | {inside} | {right} of {inside} | {longest:.2f} | '
       f'{_count(found)} |'
     )
-  return ['### SIGTERM and SIGINT', '', *rows]
+  return ['### SIGTERM, SIGINT and SIGHUP', '', *rows]
 
 
 def refusals(folder: pathlib.Path, digest: str) -> list[str]:
@@ -237,6 +248,15 @@ def writers(folder: pathlib.Path, digest: str) -> list[str]:
       f'ended with status 5; the results are{"" if equal else " NOT"} those of '
       'one process.'
     )
+  kills = range(1 if QUICK else 10)
+  killed = [
+    Fault('', {'at': 'chunk', 'number': n, 'signals': [9], 'host': 'a2f0'}, -9)
+    for n in kills
+  ]
+  lines.append(
+    '- Killed (`kill -9`) under another host name, as a container is: '
+    f'{_count(_survive(folder, digest, killed))} went on bit-identical.'
+  )
   return ['### One writer', '', *lines]
 
 
