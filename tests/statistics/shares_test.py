@@ -25,48 +25,12 @@ def test_interval_of_all_runs_is_the_closed_form():
 
 def test_no_runs_say_nothing():
   assert all(map(math.isnan, shares.interval(0, 0)))
-  assert math.isnan(shares.fisher(0, 0, 1, 2))
-  assert math.isnan(shares.power(0.5, 0.9, 0))
 
 
 @pytest.mark.parametrize(('solved', 'runs'), [(-1, 3), (4, 3)])
 def test_impossible_numbers_are_refused(solved, runs):
   with pytest.raises(ValueError, match=rf'solved={solved}: must be 0 to runs'):
     shares.interval(solved, runs)
-  with pytest.raises(ValueError, match=rf'solved={solved}: must be 0 to runs'):
-    shares.fisher(1, 2, solved, runs)
-  with pytest.raises(ValueError, match=r'share=1\.2: must be 0 to 1'):
-    shares.power(0.5, 1.2, 3)
-
-
-def test_fisher_of_the_lady_tasting_tea():
-  assert shares.fisher(3, 4, 1, 4) == pytest.approx(34 / 70)
-  # As many seeds as it takes: three against none of three is not enough.
-  assert shares.fisher(3, 3, 0, 3) == pytest.approx(0.1)
-  assert shares.fisher(4, 4, 0, 4) == pytest.approx(2 / 70)
-
-
-@pytest.mark.parametrize('seeds', [1, 4, 9, 15])
-@pytest.mark.parametrize('alpha', [0.01, 0.1, 0.3])
-def test_power_enumerates_scipys_test(seeds, alpha):
-  expected = 0.0
-  for ours in range(seeds + 1):
-    for theirs in range(seeds + 1):
-      table = [[ours, seeds - ours], [theirs, seeds - theirs]]
-      if np.asarray(scipy.stats.fisher_exact(table)[1]) <= alpha:
-        expected += scipy.stats.binom.pmf(
-          ours, seeds, 0.95
-        ) * scipy.stats.binom.pmf(theirs, seeds, 0.3)
-  power = shares.power(0.95, 0.3, seeds, alpha=alpha)
-  assert power == pytest.approx(expected, abs=1e-12)
-
-
-def test_type_1_error_is_below_the_level_and_sides_are_alike():
-  for seeds in (5, 20, 300):
-    assert 0 < shares.power(0.5, 0.5, seeds) <= 0.05
-    assert shares.power(0.2, 0.7, seeds) == pytest.approx(
-      shares.power(0.7, 0.2, seeds)
-    )
 
 
 def test_the_difference_of_shares_is_newcombes_of_exact_limits():
