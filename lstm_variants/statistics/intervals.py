@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.special
-import scipy.stats
 
 CONFIDENCE = 0.95
 # Of the interval that shows equality at the level 0.05, see `equivalent`.
 TOST = 0.9
-RESAMPLES = 9999
+# Up to here a side is few runs, see `welch_freedom`.
+_FEW = 3
 # Relative spread below which values are one value with rounding errors.
 ROUNDING = 1e-12
 
@@ -242,36 +242,58 @@ def _spread(ordered: np.ndarray, middle: np.ndarray) -> np.ndarray:
 def welch(sample: npt.ArrayLike, baseline: npt.ArrayLike) -> float:
   """Test whether two means differ, without assuming equal variances.
 
+  Of values that are about normal; losses are compared by `ratios`.
+
   Args:
     sample: finite numbers, one per run.
     baseline: the same of the runs to compare with.
 
   Returns:
-    The two-sided p value; NaN when either side has fewer than two values or
-    one that is not finite, or neither has any spread.
+    The two-sided p value of Welch's t, with the degrees of freedom of
+    `welch_freedom`; NaN when either side has fewer than two values or one that
+    is not finite, or neither has any spread.
 
   Reference:
     Welch, Biometrika 34(1-2), 1947.
   """
-  sides = [np.asarray(side, float) for side in (sample, baseline)]
-  if not all(side.size > 1 and np.isfinite(side).all() for side in sides):
+  x, y = (np.asarray(side, float) for side in (sample, baseline))
+  if not all(side.size > 1 and np.isfinite(side).all() for side in (x, y)):
     return math.nan
-  deviations = [
-    0.0 if is_constant(side) else float(np.std(side, ddof=1)) for side in sides
-  ]
-  if not any(deviations):
-    return math.nan
-  # From moments: on one constant side SciPy's ttest_ind warns of cancellation.
-  result = scipy.stats.ttest_ind_from_stats(
-    float(np.mean(sides[0])),
-    deviations[0],
-    sides[0].size,
-    float(np.mean(sides[1])),
-    deviations[1],
-    sides[1].size,
-    equal_var=False,
+  v, w = (
+    0.0 if is_constant(side) else float(np.var(side, ddof=1)) / side.size
+    for side in (x, y)
   )
-  return float(result.pvalue)
+  if not v + w:
+    return math.nan
+  t = abs(float(np.mean(x) - np.mean(y))) / math.sqrt(v + w)
+  freedom = welch_freedom(v, w, x.size, y.size)
+  return 2 * float(scipy.special.stdtr(freedom, -t))
+
+
+def welch_freedom(v: float, w: float, runs: int, others: int) -> float:
+  """Return the degrees of freedom of a difference of two means.
+
+    k = (v + w)² / (v² / (n - 1) + w² / (m - 1))
+
+  Where sides of unequal size meet and one has three runs or fewer, k is that
+  size less one: Welch's own would reject equal sides in 12 % of studies of two
+  runs beside twenty, 8 % of three; this one in 5 % at most, at any variances.
+
+  Args:
+    v: estimated variance of the first mean.
+    w: that of the other.
+    runs: n.
+    others: m.
+
+  Reference:
+    Welch, Biometrika 34(1-2), 1947; few runs beside many: Hsu, Statistical
+    Research Memoirs 2, 1938; Mickey & Brown, Annals of Mathematical Statistics
+    37(3), 1966.
+  """
+  fewer = min(runs, others)
+  if runs != others and fewer <= _FEW:
+    return fewer - 1
+  return (v + w) ** 2 / (v**2 / (runs - 1) + w**2 / (others - 1))
 
 
 def hedges_g(sample: npt.ArrayLike, baseline: npt.ArrayLike) -> float:

@@ -20,6 +20,7 @@ from lstm_variants.statistics import intervals, survival
 LEAST_PAIRS = 8
 # Up to so many ways to divide the runs all of them are counted.
 _COUNTED = 20_000
+RESAMPLES = 9999
 # Of more runs the ways are normally distributed, for all that is printed.
 _DIVIDED = 200
 _RATIOS = 400  # that are tried at most, of those at which the order changes
@@ -56,7 +57,7 @@ def compare(
   baseline: Times,
   *,
   confidence: float = intervals.CONFIDENCE,
-  resamples: int = intervals.RESAMPLES,
+  resamples: int = RESAMPLES,
   seed: int = 0,
 ) -> Speed:
   """Compare times to success: test, ratio, and interval of the ratio.

@@ -80,11 +80,11 @@ def test_more_runs_than_are_divided_are_tested_by_the_approximation():
     x, y, method='asymptotic', use_continuity=False
   )
   assert _improve(Pair(x, y)).p_value == pytest.approx(peer.pvalue)
-  exact = _improve(Pair(x[:100], y[:100])).p_value
+  exact = _improve(Pair(x[:60], y[:60])).p_value
   near = scipy.stats.mannwhitneyu(
-    x[:100], y[:100], method='asymptotic', use_continuity=False
+    x[:60], y[:60], method='asymptotic', use_continuity=False
   ).pvalue
-  assert exact == pytest.approx(near, abs=2e-3)
+  assert exact == pytest.approx(near, abs=4e-3)
 
 
 @pytest.mark.parametrize('runs', [2, 3, 5, 10])

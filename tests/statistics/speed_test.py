@@ -133,7 +133,7 @@ def test_few_runs_leave_the_smallest_p_that_they_can():
     assert (result.ratio.low > 0) == (result.ratio.high < math.inf) == bounded
 
 
-@pytest.mark.parametrize('seed', range(8))
+@pytest.mark.parametrize('seed', range(4))
 def test_bounds_are_where_p_crosses_the_level(seed):
   ours, theirs = _sides(seed, 5, 5, 12.0)
   result = speed.compare(ours, theirs, confidence=0.9)
@@ -154,7 +154,7 @@ def test_bounds_are_where_p_crosses_the_level(seed):
     return _enumerated(*scaled)
 
   low, high = result.ratio[1:]
-  grid = np.exp(np.linspace(math.log(0.05), math.log(20), 60)) * 1.0001
+  grid = np.exp(np.linspace(math.log(0.05), math.log(20), 16)) * 1.0001
   for ratio in grid:
     if not low < ratio < high:
       assert p_value(ratio) <= 0.1
