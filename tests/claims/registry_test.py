@@ -31,7 +31,7 @@ def expanded(name: str) -> Sequence[Any]:
 def made_up(name: str, share: float = 1.0, **fields: Any) -> list[claim.Run]:
   """Return rows as of the claim's study, trained on a share of the paper's."""
   sequences = math.floor(share * claims.CLAIMS[name].training.sequences)
-  rows = []
+  rows: list[claim.Run] = []
   for number, run in enumerate(expanded(name)):
     metrics = run.settings.held_out_task.baselines
     noise = 1 + (number * 0.618 % 1) / 100
