@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from lstm_variants import evidence, opening
 from lstm_variants.plots import theme
-from lstm_variants.runs import files, results
+from lstm_variants.runs import files, lock, results
 
 INDEX = 'index.json'
 # Lines of a table that can be read, and bytes that they may have.
@@ -111,7 +111,7 @@ def write(
       'png': theme.png(drawing.figure),
       'csv': files.encode(files.csv_text(drawing.columns, drawing.rows)),
     }
-    with files.report_lock(directory.parent):
+    with lock.hold_report(directory.parent):
       with files.refusals(directory):
         directory.mkdir(exist_ok=True)
       for end, content in contents.items():
@@ -119,7 +119,7 @@ def write(
     entries.append({'name': name, **_texts(drawing)})
     paths.append(directory / f'{name}.svg')
   if entries:
-    with files.report_lock(directory.parent):
+    with lock.hold_report(directory.parent):
       _add(directory, entries, digest(runs))
   return paths
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from lstm_variants.evidence import gallery
 from lstm_variants.plots import theme
 from lstm_variants.report import comparison, curves, page
-from lstm_variants.runs import files, grouping, results
+from lstm_variants.runs import files, grouping, lock, results
 
 _CSV_COLUMNS = (
   'task',
@@ -94,7 +94,7 @@ def write(
     for (task, kind), drawing in drawings.items()
   }
   provenance = results.read_provenance(workdir)
-  with files.report_lock(path):
+  with lock.hold_report(path):
     if _version(path) != version:
       _check_same(workdir, study)
     figures = _write_figures(path, images)

@@ -195,14 +195,14 @@ def _check_place(workdir: str) -> None:
 
 def _is_fresh(path: pathlib.Path) -> bool:
   """Tell whether a directory is empty, except for files of a killed start."""
-  leftovers = {files.REPORT_LOCK, 'populations', _OUT}
+  leftovers = {'populations', _OUT}
   names = {
     entry.name
     for entry in path.iterdir()
     if not (
       entry.name.startswith(files.STUDY) and entry.name.endswith(files.ASIDE)
     )
-    and not entry.name.startswith(lock.NAME)
+    and not entry.name.startswith((lock.NAME, lock.REPORT))
   }
   populations = path / 'populations'
   return names <= leftovers and not (
@@ -246,7 +246,7 @@ def _clear(path: pathlib.Path) -> None:
   what shows them does not outlive them, whenever this is killed.
   """
   out = path / _OUT
-  with files.report_lock(path), files.refusals(path):
+  with lock.hold_report(path), files.refusals(path):
     _remove(out)
     out.mkdir()
     for name in (*_BESIDE, 'populations'):

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import csv
 import errno
-import fcntl
 import io
 import json
 import math
@@ -16,7 +15,7 @@ import os
 import pathlib
 import secrets
 import time
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +23,8 @@ from lstm_variants import errors, opening
 
 ASIDE = '.tmp'
 STUDY = 'study.json'
-# Of those who write a report and its figures, while they do.
-REPORT_LOCK = '.report.lock'
 # Seconds, after which what a killed program left aside is in nobody's hands.
 _STALE = 3600
-# Seconds between two looks at a lock.
-_PAUSE = 0.05
 # Characters of a file's name that its name aside has, which may not be longer
 # than 255 bytes.
 _LONGEST = 50
@@ -193,81 +188,6 @@ def jsonable(value: Any) -> Any:
   if isinstance(value, float) and not math.isfinite(value):
     return None
   return value
-
-
-@contextlib.contextmanager
-def report_lock(
-  directory: pathlib.Path, patience: float = 30.0
-) -> Iterator[None]:
-  """Keep others from writing a report and figures, for a moment.
-
-  Training goes on meanwhile.
-
-  Args:
-    directory: of the study.
-    patience: seconds to wait for who has it.
-
-  Raises:
-    BusyError: another process has it all that time.
-    StorageError: the file cannot be written.
-  """
-  path, end = directory / REPORT_LOCK, time.monotonic() + patience
-  while True:
-    with _open_lock(path) as file:
-      if _try_lock(file, path) and _is_there(file, path):
-        try:
-          yield
-        finally:
-          with contextlib.suppress(OSError):
-            path.unlink()
-        return
-    if time.monotonic() > end:
-      raise BusyError(
-        f'{directory}: another process has been writing its report for '
-        f'{patience:g} s; repeat the command when it has ended'
-      )
-    time.sleep(_PAUSE)
-
-
-def _is_there(file: TextIO, path: pathlib.Path) -> bool:
-  """Tell whether a lock counts: who had it before has removed its file."""
-  try:
-    return _is_same(file, path)
-  except FileNotFoundError:
-    return False
-
-
-def _is_same(file: TextIO, path: pathlib.Path) -> bool:
-  """Tell whether an open file is the one that is at a path."""
-  ours, there = os.fstat(file.fileno()), os.stat(path, follow_symlinks=False)
-  return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
-
-
-def _open_lock(path: pathlib.Path) -> TextIO:
-  """Open the file of a lock, which is made if it is not there.
-
-  Raises:
-    StorageError: it cannot be opened, or is no regular file.
-  """
-  with refusals(path):
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(path, flags, 0o666)
-    try:
-      opening.check_kind(os.fstat(descriptor).st_mode)
-    except OSError:
-      os.close(descriptor)
-      raise
-    return os.fdopen(descriptor, 'r+', errors='replace')
-
-
-def _try_lock(file: TextIO, path: pathlib.Path) -> bool:
-  """Take the system's lock of a file, unless another process has it."""
-  with refusals(path):
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      return False
-  return True
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -39,6 +39,8 @@ from lstm_variants import opening
 from lstm_variants.runs import files
 
 NAME = '.lock'
+# Of those who write a report and its figures, while they do.
+REPORT = '.report.lock'
 # A process that has not raised its count for so many seconds has ended.
 _LEASE = 60.0
 # Seconds between two counts, and between two looks at them.
@@ -120,12 +122,12 @@ class _Seen(NamedTuple):
 class _Ours:
   """A lock of this process, and the thread that renews it."""
 
-  def __init__(self, directory: pathlib.Path):
-    self.path = directory / NAME
+  def __init__(self, path: pathlib.Path):
+    self.path = path
     self.holder = _describe()
     # None where the file system has no links.
-    self._aside: pathlib.Path | None = (
-      directory / f'{NAME}.{self.holder.token}{files.ASIDE}'
+    self._aside: pathlib.Path | None = path.with_name(
+      f'{path.name}.{self.holder.token}{files.ASIDE}'
     )
     self._descriptor = _create(self._aside)
     self._done = threading.Event()
@@ -214,7 +216,7 @@ class _Ours:
     os.close(self._descriptor)
 
 
-# The locks of this process.
+# The locks of this process, by their paths.
 _held: dict[pathlib.Path, _Ours] = {}
 
 
@@ -222,7 +224,7 @@ _held: dict[pathlib.Path, _Ours] = {}
 def hold(
   directory: pathlib.Path, notice: Callable[[str], None]
 ) -> Iterator[None]:
-  """Keep other processes from writing to a directory.
+  """Keep other processes from training in a directory.
 
   Args:
     directory: exists.
@@ -233,19 +235,60 @@ def hold(
     BusyError: another process has it.
     StorageError: the file cannot be written.
   """
-  with files.refusals(directory / NAME):
-    ours = _Ours(directory)
-  try:
-    with files.refusals(directory / NAME):
-      _take(ours.path, ours, notice)
-    _held[directory] = ours
+  with _hold(directory / NAME, notice):
     files.held.add(directory)
-    check(directory)
+    try:
+      yield
+    finally:
+      files.held.discard(directory)
+
+
+@contextlib.contextmanager
+def hold_report(
+  directory: pathlib.Path, patience: float = 30.0
+) -> Iterator[None]:
+  """Keep others from writing a report and figures, for a moment.
+
+  Training goes on meanwhile.
+
+  Args:
+    directory: of the study.
+    patience: seconds to wait for who has it.
+
+  Raises:
+    BusyError: another process has it all that time.
+    StorageError: the file cannot be written.
+  """
+  end = time.monotonic() + patience
+  with contextlib.ExitStack() as stack:
+    while True:
+      try:
+        stack.enter_context(_hold(directory / REPORT, lambda line: None))
+        break
+      except files.BusyError as error:
+        if time.monotonic() > end:
+          raise files.BusyError(
+            f'{directory}: another process has been writing its report for '
+            f'{patience:g} s; repeat the command when it has ended'
+          ) from error
+      time.sleep(_SETTLE)
+    yield
+
+
+@contextlib.contextmanager
+def _hold(path: pathlib.Path, notice: Callable[[str], None]) -> Iterator[None]:
+  """Have the lock at a path until the block ends."""
+  with files.refusals(path):
+    ours = _Ours(path)
+  try:
+    with files.refusals(path):
+      _take(path, ours, notice)
+    _held[path] = ours
+    _check(ours)
     ours.start()
     yield
   finally:
-    _held.pop(directory, None)
-    files.held.discard(directory)
+    _held.pop(path, None)
     ours.release()
     ours.close()
 
@@ -259,9 +302,13 @@ def check(directory: pathlib.Path) -> None:
   Raises:
     StorageError: it does not.
   """
-  ours = _held.get(directory)
-  if ours is None:
-    return
+  ours = _held.get(directory / NAME)
+  if ours is not None:
+    _check(ours)
+
+
+def _check(ours: _Ours) -> None:
+  directory = ours.path.parent
   with files.refusals(directory):
     is_there = ours.is_at(ours.path)
   if not is_there:

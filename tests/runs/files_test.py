@@ -98,13 +98,13 @@ def test_two_that_write_a_file_at_once_do_not_harm_each_other(
 
 _WRITER = """
 import pathlib, sys
-from lstm_variants.runs import files
+from lstm_variants.runs import files, lock
 path, mark = pathlib.Path(sys.argv[1]), sys.argv[2].encode()
 for _ in range(60):
   files.write(path, mark * 4096)
   content = path.read_bytes()
   assert len(content) == 4096 and len(set(content)) == 1, content[:9]
-  with files.report_lock(path.parent):
+  with lock.hold_report(path.parent):
     index = path.parent / 'index'
     lines = index.read_bytes() if index.exists() else b''
     files.write(index, lines + mark)
@@ -131,7 +131,7 @@ def test_processes_that_race_for_a_file_leave_it_whole_and_lose_no_update(
 
 
 def test_the_lock_of_a_report_is_waited_for_and_not_for_ever(tmp_path):
-  with files.report_lock(tmp_path):
+  with lock.hold_report(tmp_path):
     started = time.monotonic()
     error = _in_time(lambda: _locked(tmp_path, 0.2))
     assert isinstance(error, files.BusyError) and '\n' not in str(error)
@@ -142,18 +142,18 @@ def test_the_lock_of_a_report_is_waited_for_and_not_for_ever(tmp_path):
 
 
 def _locked(directory, patience) -> None:
-  with files.report_lock(directory, patience):
+  with lock.hold_report(directory, patience):
     pass
 
 
-@pytest.mark.parametrize('name', [lock.NAME, files.REPORT_LOCK])
+@pytest.mark.parametrize('name', [lock.NAME, lock.REPORT])
 def test_a_pipe_in_place_of_a_lock_is_refused_at_once(tmp_path, name):
   os.mkfifo(tmp_path / name)
 
   def take():
     taken = {
       lock.NAME: lambda: lock.hold(tmp_path, print),
-      files.REPORT_LOCK: lambda: files.report_lock(tmp_path),
+      lock.REPORT: lambda: lock.hold_report(tmp_path),
     }
     with taken[name]():
       pass

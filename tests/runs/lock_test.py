@@ -338,3 +338,14 @@ def test_what_is_no_file_in_place_of_the_lock_is_refused(tmp_path, kind):
       raise AssertionError
   assert (tmp_path / 'victim').read_text() == 'mine'
   assert {each.name for each in tmp_path.iterdir()} == {lock.NAME, 'victim'}
+
+
+@pytest.mark.usefixtures('no_flock')
+def test_a_report_is_written_by_one_also_where_no_flock_is(tmp_path):
+  with lock.hold(tmp_path, print), lock.hold_report(tmp_path):
+    with pytest.raises(files.BusyError, match='has been writing its report'):
+      with lock.hold_report(tmp_path, 0.1):
+        raise AssertionError
+    # Training goes on, and each is given back by itself.
+    lock.check(tmp_path)
+  assert not list(tmp_path.iterdir())
