@@ -30,6 +30,15 @@ _ONLINE = {
 # In the first experiment of the cells; in 2a to 2c of the gates, too.
 _NO_CELL_BIAS = {'model.cell.cell_bias': False}
 _NO_BIASES = {**_NO_CELL_BIAS, 'model.cell.gate_bias': False}
+# Of 2a and 2b: no output gate, no recurrence but the state's, h the identity,
+# and outputs that see the inputs.
+_CELL_AND_INPUTS = {
+  **_NO_BIASES,
+  'model.cell.recurrent': False,
+  'model.cell.output_gate': False,
+  'model.cell.output_activation': False,
+  'model.direct_connections': True,
+}
 
 
 def _experiment(task, dialect, blocks, size, rate, updates, more=()):
@@ -52,10 +61,10 @@ EXPERIMENTS = {
     'embedded_reber', 'hs97', 3, 2, 2.0, 40_000, _NO_CELL_BIAS
   ),
   'long_lag_2a': _experiment(
-    'long_lag', 'hs97_2a', 1, 1, 20.0, 40_000, _NO_BIASES
+    'long_lag', 'hs97_2a', 1, 1, 10.0, 40_000, _CELL_AND_INPUTS
   ),
   'long_lag_2b': _experiment(
-    'long_lag', 'hs97_2b', 1, 1, 20.0, 40_000, _NO_BIASES
+    'long_lag', 'hs97_2b', 1, 1, 10.0, 40_000, _CELL_AND_INPUTS
   ),
   'long_lag_2c': _experiment(
     'long_lag', 'hs97_2c', 2, 1, 0.01, 100_000, _NO_BIASES

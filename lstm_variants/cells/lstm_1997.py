@@ -12,6 +12,11 @@ cell the gate of its block:
     s'    = s + ↑in ⊙ g(net_c)                      g(z) = 4 σ(z) − 2
     y^c'  = ↑out ⊙ h(s')                            h(z) = 2 σ(z) − 1
 
+With `recurrent` off there is no u R; with `output_gate` off out is 1; with
+`output_activation` off h(z) is z. All three are off in experiments 2a and 2b,
+whose 10,504 weights leave room for the inputs' alone: 101 inputs to 101
+outputs, to the input gate and to the cell, and from the cell to the outputs.
+
 In the carry s is `c` and y^c is `h`. With truncated_gradient u is a constant of
 the gradient: what reaches net_c, in and out changes the weights into them and
 goes no further back in time; only s carries the gradient back, undiminished.
@@ -51,30 +56,44 @@ class Settings(NamedTuple):
     cell_bias: cells have biases.
     gate_bias: gates have biases.
     truncated_gradient: only the cells' states carry the gradient back in time.
+    recurrent: cells and gates feed cells and gates.
+    output_gate: blocks have one.
+    output_activation: what a cell puts out is squashed; else it is its state.
   """
 
   block_size: int = 1
   cell_bias: bool = True
   gate_bias: bool = True
   truncated_gradient: bool = False
+  recurrent: bool = True
+  output_gate: bool = True
+  output_activation: bool = True
+
+  @property
+  def gates(self) -> int:
+    """The number of gates of a block."""
+    return 1 + self.output_gate
 
 
 class Params(NamedTuple):
   """Parameters of the cell; the rows of R are those of y^c, y^in and y^out.
 
+  Without output gates there is N in place of 2N.
+
   Attributes:
     kernel: input weights of the cells W_c, `[F, H]`.
     gate_kernel: those of the gates, W_in and W_out, `[F, 2N]`.
-    recurrent_kernel: recurrent weights of the cells R_c, `[H + 2N, H]`.
-    gate_recurrent_kernel: R_in and R_out, `[H + 2N, 2N]`.
+    recurrent_kernel: recurrent weights of the cells R_c, `[H + 2N, H]`; None
+      where they are not recurrent.
+    gate_recurrent_kernel: R_in and R_out, `[H + 2N, 2N]`; None likewise.
     cell_bias: b_c, `[H]`; None where off.
     gate_bias: b_in and b_out, `[2N]`; None where off.
   """
 
   kernel: jax.Array
   gate_kernel: jax.Array
-  recurrent_kernel: jax.Array
-  gate_recurrent_kernel: jax.Array
+  recurrent_kernel: jax.Array | None
+  gate_recurrent_kernel: jax.Array | None
   cell_bias: jax.Array | None
   gate_bias: jax.Array | None
 
@@ -85,7 +104,7 @@ class Carry(NamedTuple):
   Attributes:
     c: the cells' states s, `[..., H]`.
     h: the cells' outputs y^c, `[..., H]`.
-    gates: y^in and y^out, `[..., 2N]`.
+    gates: y^in and y^out, `[..., 2N]`; of y^in alone `[..., N]`.
   """
 
   c: jax.Array
@@ -111,22 +130,25 @@ def init(
   check(settings, hidden_features)
   dtype = options.dtype
   blocks = hidden_features // settings.block_size
-  units = hidden_features + 2 * blocks
+  gates = settings.gates * blocks
+  units = hidden_features + gates
 
   def draw(leaf: int, *shape: int) -> jax.Array:
     leaf_key = jax.random.fold_in(key, leaf)
     return jax.random.uniform(leaf_key, shape, dtype, -SPREAD, SPREAD)
 
   shut = SHUT * jnp.arange(1, blocks + 1) / blocks
+  shut = shut.astype(dtype)
+  if settings.output_gate:
+    shut = jnp.concatenate((shut, draw(5, blocks)))
+  recurrent = settings.recurrent
   return Params(
     kernel=draw(0, in_features, hidden_features),
-    gate_kernel=draw(1, in_features, 2 * blocks),
-    recurrent_kernel=draw(2, units, hidden_features),
-    gate_recurrent_kernel=draw(3, units, 2 * blocks),
+    gate_kernel=draw(1, in_features, gates),
+    recurrent_kernel=draw(2, units, hidden_features) if recurrent else None,
+    gate_recurrent_kernel=draw(3, units, gates) if recurrent else None,
     cell_bias=draw(4, hidden_features) if settings.cell_bias else None,
-    gate_bias=jnp.concatenate((shut.astype(dtype), draw(5, blocks)))
-    if settings.gate_bias
-    else None,
+    gate_bias=shut if settings.gate_bias else None,
   )
 
 
@@ -139,7 +161,7 @@ def init_carry(
   """Return the zero carry."""
   check(settings, hidden_features)
   cells = jnp.zeros((*batch_shape, hidden_features), dtype)
-  gates = 2 * (hidden_features // settings.block_size)
+  gates = settings.gates * (hidden_features // settings.block_size)
   return Carry(cells, cells, jnp.zeros((*batch_shape, gates), dtype))
 
 
@@ -174,19 +196,24 @@ def reveal(
   projected: tuple[jax.Array, jax.Array],
 ) -> tuple[Carry, contract.Gates]:
   """Advance by one step and return the gates of each cell, not y^c."""
-  units = jnp.concatenate((carry.h, carry.gates), axis=-1)
-  if settings.truncated_gradient:
-    units = lax.stop_gradient(units)
-  x_c, x_gates = projected
-  net_c = x_c + units @ params.recurrent_kernel
-  gates = jax.nn.sigmoid(x_gates + units @ params.gate_recurrent_kernel)
+  net_c, net_gates = projected
+  into_cells, into_gates = params.recurrent_kernel, params.gate_recurrent_kernel
+  if into_cells is not None and into_gates is not None:
+    units = jnp.concatenate((carry.h, carry.gates), axis=-1)
+    if settings.truncated_gradient:
+      units = lax.stop_gradient(units)
+    net_c = net_c + units @ into_cells
+    net_gates = net_gates + units @ into_gates
+  gates = jax.nn.sigmoid(net_gates)
   of_cells = jnp.repeat(gates, settings.block_size, axis=-1)
-  gate_in, gate_out = jnp.split(of_cells, 2, axis=-1)
+  gate_in, *gate_out = jnp.split(of_cells, settings.gates, axis=-1)
   # 2 σ(z) − 1 = tanh(z / 2), which loses no digits near zero.
   half = jnp.tanh(net_c / 2)
   c = carry.c + gate_in * 2 * half
-  h = gate_out * jnp.tanh(c / 2)
-  values = {'in': gate_in, 'out': gate_out}
+  h = jnp.tanh(c / 2) if settings.output_activation else c
+  values = {'in': gate_in}
+  for gate in gate_out:
+    values['out'], h = gate, gate * h
   return Carry(c, h, gates), contract.Gates(
     values, 2 * half, jnp.ones_like(c), c
   )
@@ -228,6 +255,13 @@ CELLS: Mapping[str, contract.Cell] = {
         'gate_bias': contract.Range(None, None, 'gates have biases'),
         'truncated_gradient': contract.Range(
           None, None, 'only the states carry the gradient back in time'
+        ),
+        'recurrent': contract.Range(
+          None, None, 'cells and gates feed cells and gates'
+        ),
+        'output_gate': contract.Range(None, None, 'blocks have output gates'),
+        'output_activation': contract.Range(
+          None, None, 'what cells put out is squashed'
         ),
       }
     ),

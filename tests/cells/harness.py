@@ -100,6 +100,8 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     {'block_size': 4, 'cell_bias': False},
     {'block_size': 2, 'gate_bias': False},
     {'block_size': 2, 'truncated_gradient': True},
+    {'block_size': 2, 'recurrent': False, 'output_activation': False},
+    {'block_size': 2, 'output_gate': False},
   ],
   'lstmp': [{'memory_ratio': 1}, {'memory_ratio': 2}],
   'depth_gated': [{'depth': 1}, {'depth': 3}],

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from lstm_variants import models
 from lstm_variants.cells import contract, lstm_1997
 from tests.cells import harness
 
@@ -117,6 +118,18 @@ def test_numbers_of_weights_are_those_of_table_10():
   assert count(2, 2, 2, 1, True) == 93  # 4 and 5
   assert count(8, 2, 2, 4, True) == 156  # 6a
   assert count(8, 2, 3, 8, True) == 308  # 6b
+
+
+def test_the_net_of_2a_and_2b_has_as_many_weights_as_the_paper_says():
+  off = dict.fromkeys(('recurrent', 'output_gate', 'output_activation'), False)
+  settings = lstm_1997.Settings(1, cell_bias=False, gate_bias=False, **off)
+  sizes = models.Architecture(
+    *('lstm_1997', 1, 101, 1, 101),
+    cell_settings=settings,
+    direct_connections=True,
+  )
+  # Of the readout there are biases, which the paper has not.
+  assert models.count_params(sizes, None) - 101 == 10_504
 
 
 @pytest.mark.parametrize(

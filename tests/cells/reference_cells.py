@@ -72,10 +72,13 @@ def lstm_1997(p: Any, on: Any) -> Step:
   size = p.kernel.shape[1]
   count = size // on.block_size
   w = np.concatenate((p.kernel, p.gate_kernel), axis=1)
-  r = np.concatenate((p.recurrent_kernel, p.gate_recurrent_kernel), axis=1)
+  gated = p.gate_kernel.shape[1]
+  r = np.zeros((size + gated, size + gated))
+  if on.recurrent:
+    r = np.concatenate((p.recurrent_kernel, p.gate_recurrent_kernel), axis=1)
   b = [
     np.zeros(n) if bias is None else bias
-    for bias, n in ((p.cell_bias, size), (p.gate_bias, 2 * count))
+    for bias, n in ((p.cell_bias, size), (p.gate_bias, gated))
   ]
 
   def step(s, x):
@@ -83,23 +86,25 @@ def lstm_1997(p: Any, on: Any) -> Step:
     if on.truncated_gradient:
       units = np.real(units)
     net = w.T @ x + r.T @ units + np.concatenate(b)
-    y_in, y_out = np.split(sigmoid(net[size:]), 2)
+    gates = sigmoid(net[size:])
+    y_in, y_out = gates[:count], gates[count:]
     states, outputs, entered = [], [], []
     for cell in range(size):
       block = cell // on.block_size
       entered.append(4 / (1 + np.exp(-net[cell])) - 2)  # g, equation 5
       states.append(s.c[cell] + y_in[block] * entered[-1])
       squashed = 2 / (1 + np.exp(-states[-1])) - 1  # h, equation 4
-      outputs.append(y_out[block] * squashed)
+      put = squashed if on.output_activation else states[-1]
+      outputs.append(y_out[block] * put if on.output_gate else put)
     c, h = np.array(states), np.array(outputs)
-    of_cells = [np.repeat(gate, on.block_size) for gate in (y_in, y_out)]
+    named = {'in': y_in, 'out': y_out} if on.output_gate else {'in': y_in}
     shown = Gates(
-      dict(zip(('in', 'out'), of_cells, strict=True)),
+      {name: np.repeat(gate, on.block_size) for name, gate in named.items()},
       np.array(entered),
       np.ones(size),
       c,
     )
-    return {'c': c, 'h': h, 'gates': np.concatenate((y_in, y_out))}, shown
+    return {'c': c, 'h': h, 'gates': gates}, shown
 
   return step
 
