@@ -9,6 +9,7 @@
         params.npz                 parameters, leading axis: the population
         provenance.json            command, commit, versions, device, wall time
         checkpoints/               what `runs.checkpoint` reads
+        trackers.json              the trackers that have all of it, if any
       populations/NAME.partial/    a population in training
 
 A population is written aside and renamed when it is whole, a single file
