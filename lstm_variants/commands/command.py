@@ -229,6 +229,9 @@ def _parse_strictly(argv: Sequence[str]) -> list[str]:
   _check_values(argv)
   try:
     arguments = known(config_file.resolved(argv))
+  except flags.IllegalFlagValueError as error:
+    line = str(error).removeprefix('flag ')
+    raise config_file.UsageError(line) from error
   except flags.UnrecognizedFlagError as error:
     value = config_file.value_of(f'--{error.flagname}', argv)
     if value and config_file.is_flag(value):  # the next one: this has no value

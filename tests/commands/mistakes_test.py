@@ -42,6 +42,7 @@ MISTAKES = [
   ((*TRAIN, '--output_dir=x'), '--workdir=x'),
   ((*TRAIN, '--profile='), 'nearest: --profile=profile'),
   (('compare', 'runs/w2'), '--workdir: missing; nearest: --workdir=runs/w2'),
+  (('show', '--task=adding', '--samples=x'), 'error: --samples=x: '),
   (('config', '--copy'), '--copy: needs a value, as --copy=VALUE'),
   (
     ('analyse', '--workdir=x', '--figure=gats'),
