@@ -151,13 +151,18 @@ def interval(
   The steps of a sequence are not independent, sequences are: the standard error
   is that of a ratio of two sums over n sequences,
 
-      s² = n / (n − 1) · Σ (total − mean · weight)² / (Σ weight)²
+      s² = n / (n − 1) · Σ e² / (Σ weight)²,   e = total − mean · weight
 
-  and the interval mean ± z s. A share (totals that are whole numbers up to the
-  weight) has Wilson's interval instead, for the number of independent steps
-  that has this error, mean (1 − mean) / s² with n for n − 1, at most Σ weight;
-  n where all are right or all wrong. Of one answer each it is the binomial
-  interval of n.
+  As few sequences have most of the errors, e is skewed, by γ = Σ e³ / n over
+  (Σ e² / n)^(3/2), and mean ± z s covers 89 to 92 % of the time in place of
+  95 % with 128 sequences. Hall's bounds take the skewness away:
+
+      mean − s h(z)   to   mean − s h(−z),   g = γ / √n,
+      h(y) = 3 / g · ((1 + g (y − g / 6))^(1/3) − 1)
+
+  They cover 93 % or more (docs/statistics.md). A share (totals that are whole
+  numbers up to the weight) of sequences that are all right or all wrong each,
+  as those of one answer are, has Wilson's interval of n instead.
 
   Args:
     total: of each sequence, `[..., sequences]`.
@@ -169,25 +174,39 @@ def interval(
     are not.
 
   Reference:
-    Cochran, Sampling Techniques, 1977, section 2.11 (ratio); Wilson, JASA
-    22(158), 1927; Kish, Survey Sampling, 1965 (effective size).
+    Cochran, Sampling Techniques, 1977, section 2.11 (ratio); Hall, Journal of
+    the Royal Statistical Society B 54(1), 1992; Wilson, JASA 22(158), 1927.
   """
   z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
   count, weights = total.shape[-1], weight.sum(axis=-1)
   with np.errstate(divide='ignore', invalid='ignore'):
     mean = total.sum(axis=-1) / weights
-    squares = np.sum((total - mean[..., None] * weight) ** 2, -1) / weights**2
-    half = z * np.sqrt(squares * np.divide(count, count - 1))
-    effective = np.where(squares > 0, mean * (1 - mean) / squares, count)
-    low, high = _wilson(mean, np.minimum(effective, weights), z)
+    rest = total - mean[..., None] * weight
+    squares = np.sum(rest**2, axis=-1)
+    error = np.sqrt(squares * np.divide(count, count - 1)) / weights
+    skewness = np.mean(rest**3, axis=-1) / (squares / count) ** 1.5
+    g = np.where(squares > 0, skewness, 0) / np.sqrt(count)
+    low, high = mean - error * _hall(z, g), mean - error * _hall(-z, g)
+    low, high = np.minimum(low, mean), np.maximum(high, mean)
+    # Of what is no share it is not asked, nor real.
+    least, most = _wilson(mean, np.minimum(count, weights), z)
   share = np.all(
     (total == np.round(total)) & (total >= 0) & (total <= weight), axis=-1
   )
+  whole = np.all((total == 0) | (total == weight), axis=-1)
+  single = share & (whole | (squares == 0))
   return Curve(
     mean,
-    np.where(share, low, mean - half),
-    np.where(share, high, mean + half),
+    np.where(single, least, np.where(share, np.maximum(low, 0), low)),
+    np.where(single, most, np.where(share, np.minimum(high, 1), high)),
   )
+
+
+def _hall(quantile, g):
+  """Return what a quantile is without the skewness; itself where that is 0."""
+  safe = np.where(np.abs(g) > 1e-9, g, 1)
+  moved = 3 / safe * (np.cbrt(1 + safe * (quantile - safe / 6)) - 1)
+  return np.where(np.abs(g) > 1e-9, moved, quantile)
 
 
 def _wilson(share, count, z):
