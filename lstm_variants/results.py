@@ -20,7 +20,7 @@ from lstm_variants.config import fields
 from lstm_variants.plots import theme
 from lstm_variants.report import comparison, tables
 from lstm_variants.report import write as report
-from lstm_variants.runs import choice, grouping
+from lstm_variants.runs import choice, grouping, sharing
 from lstm_variants.runs import results as runs_lib
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Results:
   @errors.told_in_python()
   def __init__(self, workdir: str | os.PathLike[str]):
     self.workdir = os.fspath(workdir)
-    self.study = runs_lib.read_study(self.workdir)
+    self.study = sharing.unshared(runs_lib.read_study(self.workdir))
 
   def __repr__(self) -> str:
     finished, runs = len(self.runs()), len(self.study['runs'])
@@ -83,7 +83,7 @@ class Results:
     Raises:
       lv.Error: the directory cannot be read.
     """
-    return runs_lib.read_rows(self.workdir)
+    return [sharing.unshared(row) for row in runs_lib.read_rows(self.workdir)]
 
   @errors.told_in_python()
   def metrics(self, run: choice.Wanted | None = None) -> list[dict[str, Any]]:
@@ -279,7 +279,10 @@ class Comparison:
   def figures(self) -> list['Figure']:
     """Draw, for each task, the losses and who was solved when."""
     drawings = report.draw(
-      self._results.study, self._runs, self.rows, self._results.metrics()
+      self._results.study,
+      self._runs,
+      self.rows,
+      runs_lib.read_losses(self._results.workdir),
     )
     return [
       Figure(task, kind, drawing) for (task, kind), drawing in drawings.items()

@@ -15,7 +15,7 @@ from lstm_variants import console
 from lstm_variants.commands import command
 from lstm_variants.report import comparison, tables
 from lstm_variants.report import write as report
-from lstm_variants.runs import grouping, results
+from lstm_variants.runs import results
 
 _WORKDIR = command.define_workdir()
 _BASELINE = flags.DEFINE_string(
@@ -29,17 +29,17 @@ _BASELINE = flags.DEFINE_string(
 def main() -> None:
   """Print the tables, then write the report."""
   workdir = _WORKDIR.value
-  study, runs = results.read_study(workdir), results.read_runs(workdir)
-  baseline = grouping.choose_baseline(runs, _BASELINE.value, console.note)
-
-  def show(rows: Sequence[comparison.Row]) -> None:
-    tables.show(study, rows, sys.stdout)
-    if len(runs) < len(study['runs']):
-      print(f'{len(runs)} of {len(study["runs"])} runs are finished')
-
-  written = report.write(workdir, baseline, show)
+  written = report.write(workdir, _BASELINE.value, _show, console.note)
   console.end(
     written.html,
     f'{console.command_line("analyse")} {command.workdir_flags(workdir)}'
     + command.given_flag(_BASELINE),
   )
+
+
+def _show(finished: results.Finished, rows: Sequence[comparison.Row]) -> None:
+  """Print the tables, and how much of the study they are about."""
+  tables.show(finished.study, rows, sys.stdout)
+  runs, planned = len(finished.runs), len(finished.study['runs'])
+  if runs < planned:
+    print(f'{runs} of {planned} runs are finished')

@@ -7,7 +7,7 @@ The command `analyse` writes them; the report shows those that are of the runs
 that it is about, and leaves out what was drawn before runs were added.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import csv
 import io
 import itertools
@@ -129,7 +129,9 @@ def _add(
 ) -> None:
   """Name drawings in the index, in place of others of their kinds."""
   kinds = {entry['kind'] for entry in entries}
-  kept = [e for e in _entries(directory, fresh) if e['kind'] not in kinds]
+  kept = [
+    e for e in _entries(directory, lambda: fresh) if e['kind'] not in kinds
+  ]
   ordered = sorted(
     [*kept, *entries], key=lambda e: evidence.KINDS.index(e['kind'])
   )
@@ -145,7 +147,7 @@ def read(workdir: str, runs: Sequence[Mapping[str, Any]]) -> list[Shown]:
   """
   directory = pathlib.Path(workdir) / 'figures'
   drawings = []
-  for entry in _entries(directory, digest(runs)):
+  for entry in _entries(directory, lambda: digest(runs)):
     try:
       content = opening.read(directory / f'{entry["name"]}.svg', LARGEST)
       svg = content.decode()
@@ -159,11 +161,19 @@ def read(workdir: str, runs: Sequence[Mapping[str, Any]]) -> list[Shown]:
   return drawings
 
 
-def _entries(directory: pathlib.Path, fresh: str) -> list[dict[str, Any]]:
-  """Return the entries of the index, none if it is of other runs."""
+def _entries(
+  directory: pathlib.Path, fresh: Callable[[], str]
+) -> list[dict[str, Any]]:
+  """Return the entries of the index, none if it is of other runs.
+
+  Args:
+    directory: with the figures.
+    fresh: returns the `digest` of the runs, which takes long where they are
+      many; called where there is an index.
+  """
   try:
     index = files.read_json(directory / INDEX)
-    if index['runs'] != fresh:
+    if index['runs'] != fresh():
       return []
     entries = [dict(entry) for entry in index['drawings']]
     return [

@@ -97,7 +97,7 @@ def read(
     InputError: it holds a config that this version refuses.
     SubjectError: no finished run is of a task or model that is wanted.
   """
-  study, rows = results.read_study(workdir), results.read_runs(workdir)
+  study, rows = results.read_finished(workdir)
   saved = trained.read(workdir)
   runs = saved.runs
   place = {name: index for index, name in enumerate(saved.names)}

@@ -12,7 +12,7 @@ from lstm_variants import names as names_lib
 from lstm_variants.config import components, fields, populations, rules, schema
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.runs import directory, files, record, results
+from lstm_variants.runs import directory, files, record, results, study_file
 from lstm_variants.tasks import recorded as recorded_tasks
 from lstm_variants.training import given as given_lib
 from lstm_variants.training import (
@@ -26,7 +26,7 @@ from lstm_variants.training import (
 from lstm_variants.training import population as population_lib
 from lstm_variants.training import progress as progress_lib
 
-MOST_RUNS = 100_000
+MOST_RUNS = study_file.MOST_RUNS
 
 
 class GridError(errors.Error, ValueError):
@@ -404,7 +404,7 @@ class _Changed:
   def _taken(self, field: Any, dotted: str, value: Any) -> Any:
     """Return a value as the config takes it, of the type of its field."""
     *parts, last = dotted.split('.')
-    place = self._copy
+    place: Any = self._copy
     for part in parts:
       place = place[part]
     kind = place.get_type(last)

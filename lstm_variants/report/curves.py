@@ -9,10 +9,12 @@ from matplotlib import figure, lines
 import numpy as np
 
 from lstm_variants.plots import theme
-from lstm_variants.runs import grouping
+from lstm_variants.runs import grouping, results
 
 # Inches, of a legend or a group of dots.
 _LINE_HEIGHT = 0.21
+# Dots of a group, at most: of more runs some are drawn.
+_DOTS = 500
 
 
 class Curve(NamedTuple):
@@ -32,35 +34,30 @@ class Curve(NamedTuple):
 
 
 def learning_curve(
-  runs: Iterable[grouping.Run],
-  metrics: Mapping[str, Sequence[Mapping[str, Any]]],
+  runs: Iterable[grouping.Run], metrics: results.Losses
 ) -> Curve:
   """Summarise the held-out losses of a group over its runs.
 
   Args:
     runs: of one group; each ends where its own training ended.
-    metrics: run id -> its rows of `results.read_metrics`.
+    metrics: the evaluations of all runs.
   """
-  at: dict[int, list[float]] = {}
-  for run in runs:
-    for row in metrics.get(run['id'], ()):
-      loss = row.get('loss')
-      values = at.setdefault(row['sequences'], [])
-      if loss is not None and math.isfinite(loss):
-        values.append(loss)
-  sequences = sorted(at)
+  at, losses = metrics.of(run['id'] for run in runs)
+  sequences, counts = np.unique(at, return_counts=True)
+  parts = np.split(losses[np.argsort(at, kind='stable')], np.cumsum(counts))
+  finite = [part[np.isfinite(part)] for part in parts[: len(sequences)]]
   summary = [
-    (np.median(at[x]), min(at[x]), max(at[x])) if at[x] else (math.nan,) * 3
-    for x in sequences
+    (np.median(part), part.min(), part.max()) if part.size else (math.nan,) * 3
+    for part in finite
   ]
   columns = np.reshape(np.asarray(summary, float), (-1, 3)).T
-  return Curve(np.asarray(sequences, float), *columns)
+  return Curve(sequences.astype(float), *columns)
 
 
 def draw_learning_curves(
   task: str,
   groups: Sequence[grouping.Group],
-  metrics: Mapping[str, Sequence[Mapping[str, Any]]],
+  metrics: results.Losses,
   memoryless: float | None,
 ) -> figure.Figure:
   """Draw held-out loss against training sequences, one line per group.
@@ -68,7 +65,7 @@ def draw_learning_curves(
   Args:
     task: label of the task, the title.
     groups: of that task.
-    metrics: run id -> its rows of `results.read_metrics`.
+    metrics: the evaluations of all runs.
     memoryless: loss of the best predictor without memory, if known.
 
   Returns:
@@ -179,6 +176,10 @@ def _draw_dots(
   solved = np.array(
     [run['sequences_to_success'] is not None for run in group.runs]
   )
+  if len(x) > _DOTS:
+    ranks = np.linspace(0, len(x) - 1, _DOTS).round().astype(int)
+    chosen_runs = np.argsort(x, kind='stable')[ranks]
+    x, solved = x[chosen_runs], solved[chosen_runs]
   # Spread over the height of the line, so that equal numbers show.
   spread = y + (np.linspace(-0.25, 0.25, len(x)) if len(x) > 1 else np.zeros(1))
   for chosen, face in ((solved, color), (~solved, 'none')):

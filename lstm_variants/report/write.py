@@ -50,6 +50,10 @@ _CSV_COLUMNS = (
 )
 
 
+# Rows of a table that a figure shows, at most: more could not be told apart.
+_DRAWN = 64
+
+
 class Report(NamedTuple):
   """The files of a report, and the rows of its tables."""
 
@@ -61,16 +65,20 @@ class Report(NamedTuple):
 
 def write(
   workdir: str,
-  baseline: str,
-  show: Callable[[Sequence[comparison.Row]], None] = lambda rows: None,
+  baseline: str | None = None,
+  show: Callable[[results.Finished, Sequence[comparison.Row]], None] = (
+    lambda finished, rows: None
+  ),
+  say: Callable[[str], None] = lambda line: None,
 ) -> Report:
   """Compare the finished runs of a study and write the report beside them.
 
   Args:
     workdir: the run directory.
-    baseline: the model to compare with.
-    show: called with the rows before anything is written, which a directory may
-      refuse.
+    baseline: the model to compare with; None: as `grouping.choose_baseline`.
+    show: called with what was read and the rows before anything is written,
+      which a directory may refuse.
+    say: takes a line that tells which baseline was chosen for want of vanilla.
 
   Returns:
     The files, each written aside and renamed when it is whole, and the rows.
@@ -84,11 +92,13 @@ def write(
   """
   path = pathlib.Path(workdir)
   version = _version(path)
-  study, runs = results.read_study(workdir), results.read_runs(workdir)
-  read_metrics = functools.cache(lambda: results.read_metrics(workdir))
-  rows = comparison.compare(study['tasks'], runs, baseline, read_metrics)
-  show(rows)
-  drawings = draw(study, runs, rows, read_metrics())
+  finished = results.read_finished(workdir)
+  study, runs = finished
+  baseline = grouping.choose_baseline(runs, baseline, say)
+  read_losses = functools.cache(lambda: results.read_losses(workdir))
+  rows = comparison.compare(study['tasks'], runs, baseline, read_losses)
+  show(finished, rows)
+  drawings = draw(study, runs, rows, read_losses())
   images = {
     (task, kind): _images(gallery.file_name(task, kind), drawing)
     for (task, kind), drawing in drawings.items()
@@ -200,12 +210,9 @@ def draw(
   study: Mapping[str, Any],
   runs: Sequence[grouping.Run],
   rows: Sequence[comparison.Row],
-  metrics: Sequence[Mapping[str, Any]],
+  metrics: results.Losses,
 ) -> dict[tuple[str, str], Any]:
   """Draw both figures of each task, keyed by task and kind."""
-  by_run: dict[str, list[Mapping[str, Any]]] = {}
-  for evaluation in metrics:
-    by_run.setdefault(evaluation['run'], []).append(evaluation)
   groups = {
     (group.task, group.label): group
     for group in grouping.group_runs(study['tasks'], runs)
@@ -213,13 +220,16 @@ def draw(
   drawings = {}
   for task in dict.fromkeys(row.task for row in rows):
     chosen = [row for row in rows if row.task == task]
-    ordered = [groups[task, row.label] for row in chosen]
+    ordered = [groups[task, row.label] for row in chosen[:_DRAWN]]
+    title = task
+    if len(chosen) > _DRAWN:
+      title += f': the first {_DRAWN} of {len(chosen):,} rows'
     baselines = study['tasks'].get(task, {}).get('baselines') or {}
     drawings[task, 'loss'] = curves.draw_learning_curves(
-      task, ordered, by_run, baselines.get('loss')
+      title, ordered, metrics, baselines.get('loss')
     )
     drawings[task, 'success'] = curves.draw_successes(
-      task, ordered, {row.label: row.median.estimate for row in chosen}
+      title, ordered, {row.label: row.median.estimate for row in chosen}
     )
   return drawings
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lstm_variants import console
 from lstm_variants.config import fields
-from lstm_variants.runs import files, lock, record, results
+from lstm_variants.runs import files, lock, record, results, study_file
 from lstm_variants.runs.results import WorkdirError
 
 # What a study leaves beside its directory of populations.
@@ -130,8 +130,18 @@ def open_study(
     WorkdirError: see `check`.
     BusyError: if another process trains there.
     StorageError: if something cannot be written.
+    StudyError: if study.json would be larger than can be read.
   """
   check(workdir, runs, mode, study_format.unrecorded)
+  facts = {
+    'name': name,
+    'modules': list(modules),
+    'config': config,
+    'tasks': tasks,
+    'runs': [study_format.record(run) for run in runs],
+  }
+  study = {**_head(facts, study_format.version), **facts}
+  data = study_file.encode(study)  # before anything is changed: it may refuse
   path = pathlib.Path(workdir)
   with files.refusals(path):
     path.mkdir(parents=True, exist_ok=True)
@@ -141,34 +151,30 @@ def open_study(
     files.remove_aside(path, files.STUDY)
     if mode is Mode.RESUME:
       check_resumable()
-    if mode is Mode.OVERWRITE:
-      _clear(path)
-    study = {
-      'name': name,
-      'modules': list(modules),
-      'config': config,
-      'tasks': tasks,
-      'runs': [study_format.record(run) for run in runs],
-    }
-    _write_study(path, study, study_format.version, mode)
+      before = results.read_study(workdir)
+      if before['fingerprint'] != study['fingerprint']:
+        data = study_file.encode({**study, 'created': before['created']})
+        _write_study(path, data)
+    else:
+      if mode is Mode.OVERWRITE:
+        _clear(path)
+      _write_study(path, data)
     yield
 
 
-def _write_study(
-  path: pathlib.Path, study: Mapping[str, Any], version: int, mode: Mode
-) -> None:
-  """Write study.json, unless a resumed study has the same runs."""
-  created = datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds')
-  fingerprint = results.fingerprint(study['runs'])
-  if mode is Mode.RESUME:
-    before = results.read_study(str(path))
-    created = before['created']
-    if fingerprint == before['fingerprint']:
-      return
+def _head(study: Mapping[str, Any], version: int) -> dict[str, Any]:
+  """Return what is known of a study that begins now."""
+  return {
+    'format': version,
+    'created': datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds'),
+    'fingerprint': results.fingerprint(study['runs']),
+  }
+
+
+def _write_study(path: pathlib.Path, data: bytes) -> None:
   with files.refusals(path):
     (path / 'populations').mkdir(exist_ok=True)
-  head = {'format': version, 'created': created, 'fingerprint': fingerprint}
-  files.write_json(path / files.STUDY, {**head, **study})
+  files.write(path / files.STUDY, data)
 
 
 def _check_place(workdir: str) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from lstm_variants import errors, opening
+from lstm_variants.runs import sharing
 
 ASIDE = '.tmp'
 STUDY = 'study.json'
@@ -30,10 +31,8 @@ _STALE = 3600
 _LONGEST = 50
 # What a spreadsheet would execute.
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
-# Beyond them a file, or a line of one, is none of ours: in study.json a run
-# takes about 2 KiB.
-LARGEST_STUDY = 2**26
-_LARGEST_JSON = 2**22
+# Bytes beyond which a file of JSON, or a line of one, is none of ours.
+LARGEST_LINE = 2**22
 # Where this process may train: `lock` tells.
 held: set[pathlib.Path] = set()
 
@@ -141,25 +140,40 @@ def sync_directory(path: pathlib.Path) -> None:
     os.close(descriptor)
 
 
-def read_json(path: pathlib.Path, largest: int = _LARGEST_JSON) -> Any:
+def read_json(
+  path: pathlib.Path,
+  largest: int = LARGEST_LINE,
+  sections: sharing.Sections | None = None,
+) -> Any:
   """Read a JSON file of up to `largest` bytes.
+
+  Args:
+    path: of the file.
+    largest: bytes that it may have.
+    sections: makes its objects; nobody may change them then.
 
   Raises:
     DamagedError: it is not JSON, too deep, or too large to be ours.
     OSError: it cannot be opened, or is no regular file.
   """
-  return parse_json(opening.read(path, largest), largest)
+  return parse_json(opening.read(path, largest), largest, sections)
 
 
-def read_json_lines(path: pathlib.Path) -> Iterator[Any]:
-  """Yield the rows of a file of JSON lines; raises as `read_json`."""
+def read_json_lines(
+  path: pathlib.Path, sections: sharing.Sections | None = None
+) -> Iterator[Any]:
+  """Yield the rows of a file of JSON lines; see `read_json`."""
   with opening.open_file(path) as file:
-    while line := file.readline(_LARGEST_JSON + 1):
-      yield parse_json(line)
+    while line := file.readline(LARGEST_LINE + 1):
+      yield parse_json(line, sections=sections)
 
 
-def parse_json(text: bytes, largest: int = _LARGEST_JSON) -> Any:
-  """Parse JSON that may come from anywhere.
+def parse_json(
+  text: bytes,
+  largest: int = LARGEST_LINE,
+  sections: sharing.Sections | None = None,
+) -> Any:
+  """Parse JSON that may come from anywhere; see `read_json`.
 
   Raises:
     DamagedError: it is not JSON, too deep, or too large to be ours.
@@ -167,7 +181,7 @@ def parse_json(text: bytes, largest: int = _LARGEST_JSON) -> Any:
   if len(text) > largest:
     raise DamagedError(f'more than {largest:,} bytes')
   try:
-    return json.loads(text)
+    return json.loads(text, object_pairs_hook=sections)
   except (ValueError, RecursionError) as error:
     raise DamagedError(' '.join(str(error).split())) from error
 

@@ -17,16 +17,18 @@ likewise. Plain JSON and arrays: no jax is needed to read them, nothing is
 executed. Numbers that are not finite are null in JSON.
 """
 
-from collections.abc import Mapping, Sequence
+import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import hashlib
 import json
+import math
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstm_variants import console, errors, opening
-from lstm_variants.runs import arrays, files
+from lstm_variants.runs import arrays, files, sharing, study_file
 
 FORMAT = 2
 # Those that can be read; `record` tells how they differ.
@@ -108,14 +110,14 @@ def is_finished(workdir: str, population: str) -> bool:
 
 
 def read_study(workdir: str) -> dict[str, Any]:
-  """Read study.json.
+  """Read study.json; nobody may change what is returned: runs share parts.
 
   Raises:
     WorkdirError: there is none, or it is not one of ours.
   """
   path = pathlib.Path(workdir) / files.STUDY
   try:
-    study = files.read_json(path, files.LARGEST_STUDY)
+    study = study_file.read(path)
     _check_types(study, {'format': int, **_STUDY})
     for task in study['tasks'].values():
       _check_task(task)
@@ -151,24 +153,46 @@ def _check_format(path: pathlib.Path, version: int) -> None:
   )
 
 
+class Finished(NamedTuple):
+  """A study and what is finished of it, read once.
+
+  Attributes:
+    study: what `read_study` returns.
+    runs: what `read_runs` returns.
+  """
+
+  study: dict[str, Any]
+  runs: list[dict[str, Any]]
+
+
+def read_finished(workdir: str) -> Finished:
+  """Read a study and the rows of its finished runs.
+
+  Raises:
+    WorkdirError: no study, or no finished run.
+  """
+  study, rows = read_study(workdir), read_rows(workdir)
+  if not rows:
+    raise WorkdirError(
+      f'--workdir={workdir}: holds no finished runs; repeat the command that '
+      'made it with --resume'
+    )
+  return Finished(study, rows)
+
+
 def read_runs(workdir: str) -> list[dict[str, Any]]:
   """Read the rows of all finished runs, in the order of their populations.
 
   Raises:
     WorkdirError: no study, or no finished run.
   """
-  read_study(workdir)
-  rows = read_rows(workdir)
-  if not rows:
-    raise WorkdirError(
-      f'--workdir={workdir}: holds no finished runs; repeat the command that '
-      'made it with --resume'
-    )
-  return rows
+  return read_finished(workdir).runs
 
 
 def read_rows(workdir: str) -> list[dict[str, Any]]:
   """Read the rows of all finished runs, none where none is finished.
+
+  Nobody may change them: sections of configs that are equal are one object.
 
   Raises:
     WorkdirError: they cannot be read.
@@ -198,10 +222,67 @@ def read_metrics_in_training(workdir: str) -> list[dict[str, Any]]:
       try:
         row = files.parse_json(line)
         _check_types(row, _EVALUATION)
+        _check_known(row, _LOSS)
       except files.DamagedError:
         break
       rows.append(row)
   return rows
+
+
+class Losses:
+  """The held-out losses of all finished runs at their evaluations.
+
+  In columns: of a study of 10^5 runs they are a million, which as dicts take a
+  gigabyte.
+  """
+
+  def __init__(self, rows: Iterable[Mapping[str, Any]]):
+    """Keep what is needed of rows, as `read_metrics` returns them.
+
+    Args:
+      rows: the evaluations, those of a run in their order.
+    """
+    self._places: dict[str, int] = {}
+    runs, sequences = array.array('q'), array.array('q')
+    losses = array.array('d')
+    for row in rows:
+      loss = row.get('loss')
+      runs.append(self._places.setdefault(row['run'], len(self._places)))
+      sequences.append(row['sequences'])
+      losses.append(math.nan if loss is None else loss)
+    self._runs = np.frombuffer(runs, np.int64)
+    self._sequences = np.frombuffer(sequences, np.int64)
+    self._losses = np.frombuffer(losses, np.float64)
+
+  def __iter__(self) -> Iterator[dict[str, Any]]:
+    """Yield a row for each evaluation: `run`, `sequences`, `loss`."""
+    names = list(self._places)
+    for run, sequences, loss in zip(
+      self._runs, self._sequences, self._losses, strict=True
+    ):
+      value = None if math.isnan(loss) else float(loss)
+      yield {'run': names[run], 'sequences': int(sequences), 'loss': value}
+
+  def of(self, runs: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return sequences and losses of some runs, NaN where there is none."""
+    wanted = np.zeros(len(self._places) + 1, bool)
+    wanted[[self._places.get(run, -1) for run in runs]] = True
+    wanted[-1] = False
+    chosen = wanted[self._runs]
+    return self._sequences[chosen], self._losses[chosen]
+
+
+def read_losses(workdir: str) -> Losses:
+  """Read the losses of all evaluations of all finished runs.
+
+  Raises:
+    WorkdirError: they cannot be read.
+  """
+  return Losses(
+    row
+    for path in _finished(workdir)
+    for row in _rows_of(path, METRICS, _EVALUATION)
+  )
 
 
 def read_params(
@@ -314,24 +395,38 @@ def _check_task(task: Any) -> None:
 
 
 def _read_rows(workdir: str, name: str, types: _Types) -> list[dict[str, Any]]:
+  sections = sharing.Sections()
   return [
-    row for path in _finished(workdir) for row in _read_file(path, name, types)
+    row
+    for path in _finished(workdir)
+    for row in _read_file(path, name, types, sections)
   ]
 
 
 def _read_file(
-  path: pathlib.Path, name: str, types: _Types
+  path: pathlib.Path,
+  name: str,
+  types: _Types,
+  sections: sharing.Sections | None = None,
 ) -> list[dict[str, Any]]:
-  rows = []
+  return list(_rows_of(path, name, types, sections))
+
+
+def _rows_of(
+  path: pathlib.Path,
+  name: str,
+  types: _Types,
+  sections: sharing.Sections | None = None,
+) -> Iterator[dict[str, Any]]:
+  """Yield the rows of a file of a finished population, each checked."""
   try:
-    for row in files.read_json_lines(path / name):
+    for row in files.read_json_lines(path / name, sections):
       _check_types(row, types)
       _check_known(row, _LOSS)
       _check_known(row.get('final', {}), _LOSS)
-      rows.append(row)
+      yield row
   except (OSError, files.DamagedError) as error:
     raise _unreadable(path / name, error) from error
-  return rows
 
 
 def _unreadable(path: pathlib.Path, error: Exception) -> WorkdirError:

@@ -1,6 +1,7 @@
 """Grouping, labels and comparisons on run directories written by hand."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -287,12 +288,71 @@ def test_the_trials_of_a_random_search_are_one_group_of_each_model():
   groups = grouping.group_runs([], runs)
   # A field of few values is told: those are compared.
   assert [(group.label, len(group.runs)) for group in groups] == [
-    (f'{model}, b1={value}', 6)
+    (f'{model}, b1={value} (search over learning_rate, momentum, eps)', 6)
     for model in ('vanilla', 'peephole')
     for value in (0.1, 0.2)
   ]
   apart = grouping.group_runs([], runs, pooled=False)
   assert len(apart) == len(runs)
+
+
+def _rates(values, seeds=1):
+  return [
+    {
+      **fixture.run(ADDING, model, seed, None, 0.1),
+      'config': fixture.config(
+        ADDING, model, seed, learning_rate=float(value), momentum=momentum
+      ),
+    }
+    for momentum in (0.5, 0.9)
+    for model in ('vanilla', 'peephole')
+    for value in values
+    for seed in range(seeds)
+  ]
+
+
+def test_a_random_search_over_one_field_is_a_row():
+  runs = _rates(10 ** np.random.default_rng(0).uniform(-4, -1, 50))
+  assert [
+    (group.label, len(group.runs)) for group in grouping.group_runs([], runs)
+  ] == [
+    (f'{model}, momentum={momentum} (search over learning_rate)', 50)
+    for momentum in (0.5, 0.9)
+    for model in ('vanilla', 'peephole')
+  ]
+  assert len(grouping.group_runs([], runs, pooled=False)) == len(runs)
+
+
+@pytest.mark.parametrize(
+  'values',
+  [
+    np.linspace(0.001, 0.1, 50),
+    np.geomspace(1e-5, 1, 50),
+    [digit * 10.0**power for power in range(-9, 0) for digit in (1, 2, 5)],
+  ],
+)
+def test_many_even_values_of_one_field_are_a_grid(values):
+  runs = _rates(values, seeds=2)
+  assert len(grouping.group_runs([], runs)) == 4 * len(values)
+  # A few values by hand are one, however they lie.
+  runs = _rates([0.1, 0.11, 0.5, 3.0, 7.0], seeds=2)
+  assert len(grouping.group_runs([], runs)) == 4 * 5
+
+
+def test_runs_that_share_parts_of_their_configs_are_grouped_as_others():
+  runs = fixture.example()
+  sections: dict[str, Any] = {}
+  shared = [
+    {
+      **run,
+      'config': {
+        name: sections.setdefault(repr((name, part)), part)
+        for name, part in run['config'].items()
+      },
+    }
+    for run in runs
+  ]
+  assert grouping.group_runs([], shared) == grouping.group_runs([], runs)
 
 
 def test_a_grid_is_no_random_search():

@@ -9,7 +9,7 @@ import pytest
 
 from lstm_variants.plots import theme
 from lstm_variants.report import curves
-from lstm_variants.runs import grouping
+from lstm_variants.runs import grouping, results
 from tests.report import study_fixture as fixture
 
 ADDING, COPY = fixture.TASKS
@@ -18,12 +18,11 @@ ADDING, COPY = fixture.TASKS
 def test_learning_curve_is_the_median_and_range_of_the_runs_still_there():
   runs = [{'id': 'a'}, {'id': 'b'}, {'id': 'c'}, {'id': 'silent'}]
   losses = {'a': [4, 3, None], 'b': [8, 1, None, 2], 'c': [7, None, math.inf]}
-  metrics = {
-    name: [
-      {'sequences': 10 * (k + 1), 'loss': loss} for k, loss in enumerate(values)
-    ]
+  metrics = results.Losses(
+    {'run': name, 'sequences': 10 * (k + 1), 'loss': loss}
     for name, values in losses.items()
-  }
+    for k, loss in enumerate(values)
+  )
   curve = curves.learning_curve(runs, metrics)
   np.testing.assert_array_equal(curve.sequences, [10, 20, 30, 40])
   np.testing.assert_array_equal(curve.median, [7, 2, np.nan, 2])
@@ -39,9 +38,9 @@ def _groups(count, loss=0.1):
       **fixture.run(ADDING, f'$m_{index}$', 0, 1600, loss),
     }
     groups.append(grouping.Group(ADDING, run['model'], {}, run['model'], [run]))
-  metrics = {
-    group.runs[0]['id']: fixture.evaluations(group.runs[0]) for group in groups
-  }
+  metrics = results.Losses(
+    row for group in groups for row in fixture.evaluations(group.runs[0])
+  )
   return groups, metrics
 
 
@@ -69,7 +68,7 @@ def test_sixty_four_groups_are_told_apart_in_the_legend():
 def test_figures_of_losses_without_a_logarithm(loss):
   groups, metrics = _groups(2, loss)
   if loss is None:
-    metrics = {}
+    metrics = results.Losses(())
   drawing = curves.draw_learning_curves(ADDING, groups, metrics, None)
   assert theme.svg(drawing, 'salt')
   assert drawing.axes[0].get_yscale() == 'linear'

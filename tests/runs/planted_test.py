@@ -217,10 +217,10 @@ def test_a_population_that_is_renamed_meanwhile_is_not_called_damaged(
   # To be trained longer: between the listing and the reading.
   read = files.read_json_lines
 
-  def renamed(path):
+  def renamed(path, sections):
     monkeypatch.setattr(files, 'read_json_lines', read)
     writer_lib.PopulationWriter(str(copied), ADDING).reopen()
-    return read(path)
+    return read(path, sections)
 
   monkeypatch.setattr(files, 'read_json_lines', renamed)
   message = _advice(copied, 'runs.jsonl')
@@ -240,7 +240,9 @@ def test_a_directory_that_cannot_be_written_still_shows_its_tables(
   seen: list = []
   monkeypatch.setattr(files.os, 'open', refuse)
   with pytest.raises(files.StorageError, match='Read-only file system'):
-    report.write(str(copied), 'vanilla', seen.extend)
+    report.write(
+      str(copied), 'vanilla', lambda finished, rows: seen.extend(rows)
+    )
   assert [row.model for row in seen] == ['vanilla', 'peephole']
 
 
