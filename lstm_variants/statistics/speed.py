@@ -27,6 +27,8 @@ _RATIOS = 400  # that are tried at most, of those at which the order changes
 _STEPS = 50  # of them, before those beside the bounds
 _DIGITS = 9  # of a logarithm: times that differ by less are equal
 _BLOCK = 2**22  # numbers at once
+_SCORES = 2**18  # likewise, where a dozen arrays of them are kept
+_TIMES = 1000  # different ones of a side, of which all ratios are made
 # seed -> sequences to success, or trained on, and whether it is solved
 Times = Mapping[Any, tuple[float, bool]]
 
@@ -297,7 +299,12 @@ def _p_values(race: _Race, ratios: np.ndarray, level: float) -> np.ndarray:
   """
 
   def at(places: np.ndarray) -> np.ndarray:
-    p_value = _test(race, ratios[places])[1]
+    # A block at a time: of each ratio there is a row of all runs.
+    rows = max(1, _SCORES // race.times.size)
+    blocks = range(0, places.size, rows)
+    p_value = np.concatenate(
+      [_test(race, ratios[places[start : start + rows]])[1] for start in blocks]
+    )
     return np.where(np.isnan(p_value), 1, p_value)
 
   p_value = np.zeros(ratios.size)
@@ -315,10 +322,22 @@ def _p_values(race: _Race, ratios: np.ndarray, level: float) -> np.ndarray:
 
 def _changes(race: _Race) -> np.ndarray:
   """Return the ratios at which the order of the times changes, and 1."""
-  ours, theirs = race.times[: race.first], race.times[race.first :]
+  # Of equal times one stands for all: of thousands of runs they are few.
+  ours, theirs = (
+    _some(np.unique(side))
+    for side in (race.times[: race.first], race.times[race.first :])
+  )
   with np.errstate(divide='ignore', invalid='ignore'):
     ratios = np.unique(np.log(np.divide.outer(ours, theirs)).round(_DIGITS))
   ratios = ratios[np.isfinite(ratios)]
   if ratios.size > _RATIOS:
     ratios = np.quantile(ratios, np.linspace(0, 1, _RATIOS), method='lower')
   return np.exp(np.unique(np.append(ratios, 0.0)))
+
+
+def _some(values: np.ndarray) -> np.ndarray:
+  """Return sorted values, or so many of them that their ratios fit memory."""
+  if values.size <= _TIMES:
+    return values
+  places = np.linspace(0, values.size - 1, _TIMES).round().astype(int)
+  return values[places]
