@@ -102,9 +102,10 @@ def test_unsolved_runs_are_hollow_and_unreached_medians_not_drawn():
 )
 def test_ticks_of_losses_are_plain_numbers(losses, told):
   groups, _ = _groups(1)
-  metrics = {
-    '0': [{'sequences': 100 * n, 'loss': loss} for n, loss in enumerate(losses)]
-  }
+  metrics = results.Losses(
+    {'run': '0', 'sequences': 100 * n, 'loss': loss}
+    for n, loss in enumerate(losses)
+  )
   drawing = curves.draw_learning_curves(ADDING, groups, metrics, None)
   text = theme.svg(drawing, 'salt')
   words = set(re.findall(r'>([^<>]+)</text>', text))
