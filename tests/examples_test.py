@@ -82,7 +82,7 @@ def test_what_was_interrupted_ends_as_what_was_not(run, workdir, tmp_path):
 
 def test_a_study_is_compared_without_its_modules(run, workdir):
   table = run(0, 'compare', f'--workdir={workdir}')
-  assert 'majority-own-T6-from4' in table
+  assert 'majority-own-T6-from4-spread' in table
   assert all(model in table for model in MODELS)
   assert 'Tell at the last step whether most bits were ones' in table
 
@@ -95,7 +95,7 @@ def test_a_study_is_analysed(run, workdir):
     wanted = f'--figure={figure}', f'--models={model}'
     run(0, 'analyse', IMPORT, f'--workdir={workdir}', *wanted)
   names = {path.name for path in (workdir / 'figures').glob('*.svg')}
-  label = 'majority-own-T6-from4'
+  label = 'majority-own-T6-from4-spread'
   assert {f'{label}-gradient_flow-shares.svg', f'{label}-lengths.svg'} <= names
 
 

@@ -446,7 +446,7 @@ _TRAINING = (
     32,
     Integer(1, _MANY),
     PROGRAM,
-    'Batches in the held-out set.',
+    'Batches in the held-out set; a list of strings takes its own number.',
   ),
   Field(
     'training.evaluation_seed',

@@ -158,7 +158,9 @@ def test_a_config_names_it_and_its_lengths(make_config):
     'task.evaluation_length': 12,
   }
   run = settings_lib.from_config(make_config(fields))
-  assert run.settings.task_label == ('echo-own-T6-from3-evaluated-T12-from7')
+  assert run.settings.task_label == (
+    'echo-own-T6-from3-evaluated-T12-from7-spread'
+  )
   assert run.settings.architecture.in_features == 1
   assert run.settings.held_out_task.num_steps == 12
 
