@@ -80,7 +80,13 @@ class Outcome(NamedTuple):
   @property
   def word(self) -> str:
     """The verdict, or how far the study is."""
-    return self.state.value if self.verdict is None else self.verdict.value
+    if self.verdict is None:
+      return self.state.value
+    answers = [finding.answer for finding in self.findings]
+    undecided = claim.Answer.UNDECIDED in answers
+    if undecided and self.verdict is claim.Verdict.NOT_TESTED:
+      return f'{self.verdict.value} (undecided)'
+    return self.verdict.value
 
 
 class Budget:

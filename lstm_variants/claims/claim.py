@@ -18,8 +18,9 @@ RULE = (
   'A claim is *reproduced* if all of its questions are answered yes, *partly* '
   'if some are, *not reproduced* if none is and one is answered no. Where '
   'nothing is answered yes or no it is *out of budget* if a question is, else '
-  '*not tested*. "Undecided" is not shown: it never makes a claim reproduced, '
-  'and alone it does not make it not reproduced.'
+  '*not tested*; "not tested (undecided)" where runs were asked and allow '
+  'both. Undecided is not shown: it never makes a claim reproduced, and alone '
+  'it does not make it not reproduced.'
 )
 
 

@@ -84,9 +84,11 @@ def csv_text(outcomes: Sequence[budget.Outcome]) -> str:
 
 def summary(outcomes: Sequence[budget.Outcome]) -> str:
   """Return how many claims got which verdict, and what it took."""
-  order = (*claim.Verdict, *budget.State)
-  words = [each.value for each in order if each is not budget.State.JUDGED]
-  counts = {word: sum(each.word == word for each in outcomes) for word in words}
+  words = [(each.verdict or each.state).value for each in outcomes]
+  counts = {
+    each.value: words.count(each.value)
+    for each in (*claim.Verdict, *budget.State)
+  }
   parts = ', '.join(f'{n} {word}' for word, n in counts.items() if n)
   minutes = sum(outcome.minutes for outcome in outcomes)
   runs = sum(outcome.runs for outcome in outcomes)

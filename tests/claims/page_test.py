@@ -57,6 +57,17 @@ def test_the_table_has_the_published_and_our_numbers():
   assert two == f'- `{command}two`: {theirs}'
 
 
+def test_what_was_asked_and_is_undecided_is_told_from_what_was_not_asked():
+  asked, other = (
+    outcome(
+      verdict=claim.Verdict.NOT_TESTED, findings=[claim.Finding('', answer)]
+    )
+    for answer in (claim.Answer.UNDECIDED, claim.Answer.NOT_TESTED)
+  )
+  assert (asked.word, other.word) == ('not tested (undecided)', 'not tested')
+  assert page.summary([asked, other]).startswith('2 claims: 2 not tested. ')
+
+
 def test_the_page_says_how_verdicts_follow():
   assert claim.RULE in page.markdown([outcome()])
   said = page.verdicts()
