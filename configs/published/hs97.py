@@ -64,7 +64,7 @@ EXPERIMENTS = {
     'long_lag', 'hs97_2a', 1, 1, 10.0, 40_000, _CELL_AND_INPUTS
   ),
   'long_lag_2b': _experiment(
-    'long_lag', 'hs97_2b', 1, 1, 10.0, 40_000, _CELL_AND_INPUTS
+    'long_lag', 'hs97_2b', 1, 1, 1.0, 40_000, _CELL_AND_INPUTS
   ),
   'long_lag_2c': _experiment(
     'long_lag', 'hs97_2c', 2, 1, 0.01, 100_000, _NO_BIASES

@@ -89,16 +89,16 @@ _1997 = (
       trials=18,
       minutes=1.0,
       rule='last 10,000 training sequences all within 0.25',
-      otherwise=f'{_ENTROPY}; rate 10 of its mean over steps in place of 1 of '
-      f'the sum; g as elsewhere; {_NARROWER}; the cell is there from the start '
-      '(theirs when the error no longer falls), and its state drifts while the '
-      'outputs learn the next symbols from the inputs, which they see as '
-      f'there; {_TEN_THOUSAND}',
+      otherwise=f'{_ENTROPY}; rate {rate} of its mean over steps in place '
+      f'of 1 of the sum; g as elsewhere; {_NARROWER}; the cell is there from '
+      'the start (theirs when the error no longer falls), and its state drifts '
+      'while the outputs learn the next symbols from the inputs, which they '
+      f'see as there; {_TEN_THOUSAND}',
       window=10_000,
     )
-    for part, says, sequences in (
-      ('2a', 'remembers a symbol for 99 steps that are always the same', 5040),
-      ('2b', 'remembers a symbol for 99 random steps', 5680),
+    for part, rate, says, sequences in (
+      ('2a', 10, 'remembers a symbol for 99 steps, always the same', 5040),
+      ('2b', 1, 'remembers a symbol for 99 random steps', 5680),
     )
   ),
   _hs97(
