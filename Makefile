@@ -2,6 +2,7 @@
 # make test      lint, then the tests
 # make lint      ruff, import-linter and pyrefly
 # make bench     measure beside the other libraries; writes docs/performance.md
+# make statistics  simulate what intervals and tests hold; writes docs/statistics.md
 # make faults    disturb real runs for an hour; writes docs/reliability.md
 # make trackers  kill and read back Weights & Biases, Trackio, MLflow, TensorBoard
 # make docs      write the pages and the picture that come from the code
@@ -21,7 +22,7 @@ CONSTRAINTS := constraints.txt
 # imports, jax included, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: compare test lint bench faults trackers docs clean
+.PHONY: compare test lint bench statistics faults trackers docs clean
 
 compare: $(READY)
 	$(BIN)/python -m experiments.sweep \
@@ -42,6 +43,9 @@ lint: $(TOOLS)
 
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks.report
+
+statistics: $(READY)
+	$(BIN)/python -m benchmarks.statistics
 
 faults: $(TOOLS)
 	$(BIN)/python -m tests.faults.report

@@ -33,6 +33,7 @@ HAND_WRITTEN = (
   'docs/performance.md',
   'docs/reliability.md',
   'docs/results.md',
+  'docs/statistics.md',
   'docs/tour.md',
   'docs/watching.md',
 )

@@ -110,7 +110,7 @@ def share_interval(
 
   For shares of each run, as of wrong answers: some near 0, some at it. The
   angle makes their spread about the same everywhere. Simulated, bounds of 95 %
-  cover 92 to 95 % of the time where shares are skewed (Student's of the mean 82
+  cover 91 to 95 % of the time where shares are skewed (Student's of the mean 82
   to 93 %), 95 % where they are not.
 
   Args:
