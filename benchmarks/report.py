@@ -28,6 +28,7 @@ SCRIPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
   ('cells', ('--repeats=5', '--csv=docs/cost.csv')),
   ('newton', ('--repeats=3',)),
   ('widths', ('--repeats=3',)),
+  ('sizes', ()),
 )
 INTRODUCTION = pathlib.Path(__file__).parent / 'introduction.md'
 

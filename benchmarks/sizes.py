@@ -239,7 +239,7 @@ def page() -> list[str]:
         )
         pages.progress(' '.join(rows[-1]))
   lines = [
-    '# Large studies',
+    '## Large studies',
     '',
     f'Run directories with {_EVALUATIONS.value} evaluations of each run, as '
     'training writes them. `compare` is a process of its own, from its start '

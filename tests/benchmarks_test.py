@@ -262,3 +262,10 @@ def test_cells_and_newton_print_their_page(fork, name, tmp_path):
     assert header[:2] == ['steps', 'what']
     assert [row[1] for row in rows] == ['states', 'with gradient']
     assert all('scan' not in row[-1] for row in rows)
+
+
+def test_sizes_prints_what_a_study_takes_to_be_read(fork):
+  page = measure(fork, 'sizes')
+  header, *rows = table_after(page, 'Large studies')
+  assert [row[:2] for row in rows] == [['grid', '120'], ['search', '120']]
+  assert all(float(row[header.index('compare, s')]) > 0 for row in rows)

@@ -118,12 +118,12 @@ def _compare_task(
     for group in groups
     if group.model == baseline
   }
-  rows = []
+  rows, below_zero = [], _is_below_zero(standing)
   for group in groups:
-    row = _row(group, group.model == baseline, standing)
+    row = _row(group, group.model == baseline, standing, below_zero)
     other = baselines.get(grouping.hashable(group.others))
     if other is not None and not row.is_baseline:
-      row = _against(row, group, other, standing)
+      row = _against(row, group, other, standing, below_zero)
     rows.append(row)
   speeds = intervals.holm([row.speed.p_value for row in rows])
   losses = intervals.holm([row.ratio.p_value for row in rows])
@@ -138,6 +138,7 @@ def _against(
   group: grouping.Group,
   other: grouping.Group,
   standing: equal_training.Standing,
+  below_zero: bool,
 ) -> Row:
   """Return a row with what compares its group with the baseline's."""
   sides = group.runs, other.runs
@@ -149,7 +150,7 @@ def _against(
   row = row._replace(speed=speed.compare(*times))
   if standing.sequences is None:
     return row
-  if _is_below_zero(standing):
+  if below_zero:
     own, base = ([*side.values()] for side in losses)
     finite = [[x for x in side if math.isfinite(x)] for side in (own, base)]
     return row._replace(
@@ -167,6 +168,7 @@ def _row(
   group: grouping.Group,
   is_baseline: bool,
   standing: equal_training.Standing,
+  below_zero: bool,
 ) -> Row:
   """Return what is known of a group by itself."""
   runs = group.runs
@@ -180,7 +182,7 @@ def _row(
     ]
   final = [*grouping.final_losses(runs).values()]
   average = intervals.geometric_interval
-  if _is_below_zero(standing):
+  if below_zero:
     average = intervals.mean_interval
   return Row(
     task=group.task,

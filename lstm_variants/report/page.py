@@ -320,6 +320,23 @@ def _number(text: str) -> str:
   return f'<td data-sort="{key}">{amount}</td>'
 
 
+def _row(
+  row: comparison.Row,
+  columns: Sequence[tables.Column],
+  stacks: Sequence[Sequence[int]],
+) -> str:
+  """Return a row of a table; cells of a stack stand below each other."""
+  cells, keys = tables.cells(row, columns), tables.keys(row, columns)
+  mark = ' class="baseline"' if row.is_baseline else ''
+  key = f' data-sort="{_escape(keys[0])}"'
+  parts = [f'<tr{mark}><th scope="row"{key}>{_escape(cells[0])}</th>']
+  for first, *below in stacks[1:]:
+    details = [cells[p] for p in below if cells[p] != tables.MISSING]
+    key = f' data-sort="{_escape(keys[first])}"'
+    parts.append(f'<td{key}>{_escape(cells[first])}{_small(details)}</td>')
+  return ''.join((*parts, '</tr>\n'))
+
+
 def _table(rows: Sequence[comparison.Row]) -> str:
   columns = tables.columns(rows)
   stacks: list[list[int]] = []
@@ -333,17 +350,7 @@ def _table(rows: Sequence[comparison.Row]) -> str:
     heading, unit = columns[first].heading, columns[first].unit
     details = (unit, *(columns[position].heading for position in below))
     head += f'<th scope="col">{_escape(heading)}{_small(details)}</th>'
-  body = ''
-  for row in rows:
-    cells, keys = tables.cells(row, columns), tables.keys(row, columns)
-    mark = ' class="baseline"' if row.is_baseline else ''
-    key = f' data-sort="{_escape(keys[0])}"'
-    body += f'<tr{mark}><th scope="row"{key}>{_escape(cells[0])}</th>'
-    for first, *below in stacks[1:]:
-      details = [cells[p] for p in below if cells[p] != tables.MISSING]
-      key = f' data-sort="{_escape(keys[first])}"'
-      body += f'<td{key}>{_escape(cells[first])}{_small(details)}</td>'
-    body += '</tr>\n'
+  body = ''.join(_row(row, columns, stacks) for row in rows)
   return _scroll(
     f'<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>', table='sorted'
   )

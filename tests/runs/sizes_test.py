@@ -5,6 +5,7 @@ These guard counts; times and memory are measured by benchmarks/sizes.py.
 
 import json
 import pathlib
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from lstm_variants.runs import (
   sharing,
   study_file,
 )
+from lstm_variants.statistics import speed
 from tests.report import study_fixture as fixture
 
 
@@ -173,3 +175,20 @@ def test_names_of_many_runs_do_not_collide(runs, digits):
   assert record.NEW.digits(runs) == digits
   # Of n names, two are equal with a chance of at most n² / 2 / 16^digits.
   assert runs**2 / 2 / 16**digits < 2e-4
+
+
+def test_times_of_thousands_of_runs_are_compared_within_memory():
+  # All ratios of their times at once would be 128 MB, of 25,000 runs 5 GB.
+  rng = np.random.default_rng(0)
+  sample, baseline = (
+    {seed: (100.0 * time, True) for seed, time in enumerate(times)}
+    for times in (rng.integers(40, 80, 4000), rng.integers(50, 100, 4001))
+  )
+  tracemalloc.start()
+  try:
+    compared = speed.compare(sample, baseline)
+    assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+  finally:
+    tracemalloc.stop()
+  assert compared.ratio.low <= 0.8 <= compared.ratio.high
+  assert compared.p_value < 1e-6
