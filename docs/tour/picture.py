@@ -115,10 +115,8 @@ def learning_curve(
   study: subjects.Study, subject: subjects.Subject
 ) -> curves.Curve:
   """Return the held-out loss of a model over its seeds."""
-  metrics: dict[str, list[Any]] = {}
-  for row in results.read_metrics(study.workdir):
-    metrics.setdefault(row['run'], []).append(row)
-  return curves.learning_curve(rows_of(study, subject), metrics)
+  losses = results.read_losses(study.workdir)
+  return curves.learning_curve(rows_of(study, subject), losses)
 
 
 def run(

@@ -27,6 +27,15 @@ def find_settings(name: str, settings: Any, hidden_features: int) -> Any:
   return settings
 
 
+def _toggles_of(cell: str, toggles: Any) -> lstm.Toggles | None:
+  """Return the toggles of a model of some cell, None where it has none."""
+  if cells.CELLS[cell].toggled:
+    return _find_static(toggles)
+  if toggles is not None:
+    raise ValueError(f'cell {cell!r} has no toggles; leave them out')
+  return None
+
+
 def _find_static(toggles: Any) -> lstm.Toggles:
   toggles = find_toggles('vanilla' if toggles is None else toggles)
   check_static(toggles)
@@ -282,10 +291,7 @@ class SequenceModel(nnx.Module):
       **others,
     )
     models.check_architecture(self.architecture)
-    toggled = cells.CELLS[cell].toggled
-    if not toggled and toggles is not None:
-      raise ValueError(f'cell {cell!r} has no toggles; leave them out')
-    self.toggles = _find_static(toggles) if toggled else None
+    self.toggles = _toggles_of(cell, toggles)
     params = models.init_model(
       rngs.params(),
       self.architecture,
