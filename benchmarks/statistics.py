@@ -7,7 +7,7 @@ computed as it is there, on numbers drawn from known distributions. Seeds are
 fixed: the same libraries give the same page.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import math
 import pathlib
 from typing import Any, NamedTuple
@@ -439,7 +439,7 @@ def of_lengths() -> list[tuple[str, ...]]:
   """Return coverage of metrics at a length, over sequences of one model."""
   sequences, steps = 128, 20
   rng = np.random.default_rng(0)
-  rows = []
+  rows: list[tuple[str, ...]] = []
   for wrong in (0.02, 0.1, 0.5):
     # A sequence is harder or easier as a whole: its steps are not independent.
     hard = rng.beta(2 * wrong, 2 * (1 - wrong), (repetitions(), sequences))
@@ -477,20 +477,18 @@ def loss_tests(ratio: float) -> list[tuple[str, ...]]:
     )
     return rejected(test.pvalue)
 
-  tests: Mapping[tuple[str, str], Callable[[int], float]] = {
+  tests: dict[tuple[str, str], Callable[[int], float]] = {
     ('Welch on losses (not printed)', LOG_NORMAL): raw,
     ('Welch on logarithms', LOG_NORMAL): lambda n: rejected(
       ratios.welch(x, y).p_value for x, y in sides(n, 0.0)
     ),
   }
   for c in (0.0, 0.6):
-    tests |= {
-      ('paired t on logarithms', f'log-normal, correlation {c:g}'): (
-        lambda n, c=c: rejected(
-          ratios.paired(x, y).p_value for x, y in sides(n, c)
-        )
+    tests['paired t on logarithms', f'log-normal, correlation {c:g}'] = (
+      lambda n, c=c: rejected(
+        ratios.paired(x, y).p_value for x, y in sides(n, c)
       )
-    }
+    )
   return [row(name, of) for name, of in tests.items()]
 
 
@@ -520,7 +518,7 @@ def time_tests(ratio: float) -> list[tuple[str, ...]]:
 
 def planned_seeds() -> list[tuple[str, ...]]:
   """Return what is planned from a few runs a ratio of 5 apart, σ = 1."""
-  rows = []
+  rows: list[tuple[str, ...]] = []
   for runs in RUNS[1:]:
     pages.progress(f'seeds for a power of 0.8 · n = {runs}')
     ours, theirs = correlated(runs, 0.0)
@@ -573,7 +571,7 @@ def search_tests() -> list[tuple[str, ...]]:
   )
   learnt = np.where(rng.random(shape) < 0.1, math.inf, learnt)
   kinds = {'log-normal, σ 2': rng.normal(0, 2, shape), 'a search': learnt}
-  rows = []
+  rows: list[tuple[str, ...]] = []
   for ratio in (1.0, 10.0):
     for name, (ours, theirs) in kinds.items():
       pages.progress(f'best trials · {name}, ratio {ratio:g}')
