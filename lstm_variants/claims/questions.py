@@ -381,7 +381,7 @@ def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
       finding = claim.Finding(ours, _NO, _ALIKE, p_value)
     else:
       finding = claim.Finding(ours, _UNDECIDED, _BOTH, p_value)
-    return unless_short(finding, training, (*own, *others))
+    return unless_short(finding, training, (*own, *others), solved_ended=False)
 
   return _question(answer, [of, than], '')
 
@@ -402,9 +402,11 @@ def reaches(of: Arm, limit: float, metric: str = 'wrong') -> claim.Question:
     if end.mean.high <= limit:
       return claim.Finding(ours, _YES)
     if end.mean.low > limit:
-      return unless_short(claim.Finding(ours, _NO), training, own)
+      return unless_short(
+        claim.Finding(ours, _NO), training, own, solved_ended=False
+      )
     both = claim.Finding(ours, _UNDECIDED, _BOTH)
-    return unless_short(both, training, own)
+    return unless_short(both, training, own, solved_ended=False)
 
   return _question(answer, [of], '')
 
@@ -423,9 +425,11 @@ def stays_above(of: Arm, limit: float, metric: str = 'loss') -> claim.Question:
     if end.mean.high < limit:
       return claim.Finding(ours, _NO)
     if end.mean.low >= limit:
-      return unless_short(claim.Finding(ours, _YES), training, own)
+      return unless_short(
+        claim.Finding(ours, _YES), training, own, solved_ended=False
+      )
     both = claim.Finding(ours, _UNDECIDED, _BOTH)
-    return unless_short(both, training, own)
+    return unless_short(both, training, own, solved_ended=False)
 
   return _question(answer, [of], '')
 
@@ -490,13 +494,23 @@ def unless_short(
   finding: claim.Finding,
   training: claim.Training,
   runs: Sequence[claim.Run],
+  solved_ended: bool = True,
 ) -> claim.Finding:
-  """Return a finding, or that runs had too little training for it."""
+  """Return a finding, or that runs had too little training for it.
+
+  Args:
+    finding: that rests on what runs did not do.
+    training: of the paper.
+    runs: that did not do it; those that diverged do not count.
+    solved_ended: whether a solved run has nothing left to be trained for; not
+      where a metric is asked for that training would still change.
+  """
   trained = min(
     (
       run['sequences']
       for run in runs
-      if run['status'] != 'diverged' and run['sequences_to_success'] is None
+      if run['status'] != 'diverged'
+      and not (solved_ended and run['sequences_to_success'] is not None)
     ),
     default=math.inf,
   )

@@ -198,19 +198,20 @@ def test_no_later_needs_an_interval_within_the_margin():
   assert ask(questions.no_later(LSTM, RNN), never).answer is UNDECIDED
 
 
+UNSOLVED = [None] * 4
 LOWS, HIGHS = [0.1, 0.11, 0.12, 0.1], [0.2, 0.22, 0.25, 0.21]
 
 
 def test_lower_has_a_direction_and_needs_evidence():
-  both = runs('vanilla', SLOW[:4], LOWS) + runs('simple_rnn', SLOW[:4], HIGHS)
+  both = runs('vanilla', UNSOLVED, LOWS) + runs('simple_rnn', UNSOLVED, HIGHS)
   assert ask(questions.lower(LSTM, RNN), both).answer is YES
   assert ask(questions.lower(RNN, LSTM), both).answer is NO
   near = [1.01 * loss for loss in LOWS[::-1]]
-  alike = runs('vanilla', SLOW[:4], LOWS)
-  alike += runs('simple_rnn', SLOW[:4], near, first=10)
+  alike = runs('vanilla', UNSOLVED, LOWS)
+  alike += runs('simple_rnn', UNSOLVED, near, first=10)
   finding = ask(questions.lower(LSTM, RNN), alike)
   assert finding.answer is NO and finding.why == 'alike within a ratio of 1.25'
-  wide = runs('simple_rnn', SLOW[:4], [0.01, 0.5, 0.3, 0.02])
+  wide = runs('simple_rnn', UNSOLVED, [0.01, 0.5, 0.3, 0.02])
   finding = ask(questions.lower(LSTM, RNN), both[:4] + wide)
   assert finding.answer is UNDECIDED
 
@@ -263,6 +264,13 @@ def test_a_limit_is_compared_with_the_interval():
   finding = ask(questions.stays_above(LSTM, 0.001), rows, MORE)
   assert finding.answer is OUT_OF_BUDGET
   assert ask(questions.stays_above(LSTM, 0.1), rows, MORE).answer is NO
+
+
+def test_a_solved_run_that_ended_early_has_not_failed_a_lower_limit():
+  rows = runs('vanilla', [900] * 4, [0.009, 0.008, 0.007, 0.008])
+  asked = questions.reaches(LSTM, 0.005)
+  assert ask(asked, rows).answer is OUT_OF_BUDGET
+  assert ask(asked, rows, claim.Training(1800, 'made up')).answer is NO
 
 
 def test_runs_without_any_mistake_reach_every_limit():
