@@ -190,12 +190,15 @@ def measure(*arguments: str) -> Measured:
   return Measured(seconds, cpu, 1024 * int(done.stderr.split()[-1]))
 
 
-# A command, and at its end the most memory that it had, in KiB.
+# A command, and at its end the most memory that it had, in KiB. `getrusage`
+# would count what its parent had when it was forked.
 _PEAK = """
-import atexit, resource, sys
+import atexit, sys
 from lstm_variants import __main__ as program
 def tell():
-  print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+  with open('/proc/self/status') as file:
+    (line,) = (line for line in file if line.startswith('VmHWM:'))
+  print(line.split()[1], file=sys.stderr)
 atexit.register(tell)
 program.main()
 """
