@@ -2,6 +2,43 @@
 
 A run without success is right-censored: its time is above that to which it was
 trained. Plain NumPy on numbers; knows nothing of studies.
+
+The test. At each time at which d of the n runs at risk succeed, a side with k
+of them is expected to have d k / n of the successes. Its lead O - E, summed
+over times, is the sum over its runs of the scores success - Σ d/n (up to the
+run's end). If both sides are alike, all ways to divide the runs between them
+are equally likely, and p is the share of them whose lead is as far from 0. All
+are counted up to 20,000 of them, else B drawn and 1 added to both numbers;
+above 200 runs the normal approximation with their variance is taken. With three
+runs a side the smallest p is 0.1, with four 0.029, with five 0.008.
+
+Where both sides have the same seeds, `LEAST_PAIRS` or more, the ways are to
+swap the runs of each pair instead. Fewer pairs have too few ways to be swapped,
+and are divided as if they were none: then what a pair has in common makes the
+test cautious, never bold.
+
+The interval. If the sample's times are the baseline's times θ, then dividing
+them by θ makes both sides alike, and the test knows nothing of θ but in its
+p(θ). The interval are the θ with p(θ) above 1 - confidence, so that 1 is not
+between its bounds where the test of the same level rejects (of tied times it
+may be one of them), and never beyond them where it does not. It covers at least
+as often as it says, as runs are whole. The ratio is the θ of the largest p(θ)
+(Hodges & Lehmann). p(θ) is asked for a hundred θ; where ways are many it is
+that of 1,999 drawn ones, which covers as often, and of all those of the test
+only where the two would disagree about 1.
+
+Budgets. Both sides are compared up to the shorter of their budgets (over θ for
+the sample), beyond which every run counts as unsolved; a side's budget is that
+of its unsolved run that was trained least. So one that was stopped early costs
+much of what can be seen. A run that diverged was as good as trained to the end:
+give it the end. Success that is looked for every k sequences only is late by up
+to k, which is no factor: let k be small beside the times.
+
+Reference:
+  Mantel, Cancer Chemotherapy Reports 50(3), 1966; Peto & Peto, Journal of the
+  Royal Statistical Society A 135(2), 1972; the interval: Wei & Gail, JASA
+  78(382), 1983; the 1: Phipson & Smyth, Statistical Applications in Genetics
+  and Molecular Biology 9(1), 2010, arXiv:1603.05766.
 """
 
 from collections.abc import Mapping
@@ -21,6 +58,7 @@ LEAST_PAIRS = 8
 # Up to so many ways to divide the runs all of them are counted.
 _COUNTED = 20_000
 RESAMPLES = 9999
+_OF_INTERVAL = 1999
 # Of more runs the ways are normally distributed, for all that is printed.
 _DIVIDED = 200
 _RATIOS = 400  # that are tried at most, of those at which the order changes
@@ -64,41 +102,14 @@ def compare(
 ) -> Speed:
   """Compare times to success: test, ratio, and interval of the ratio.
 
-  The test. At each time at which d of the n runs at risk succeed, a side with k
-  of them is expected to have d k / n of the successes. Its lead O - E, summed
-  over times, is the sum over its runs of the scores success - Σ d/n (up to the
-  run's end). If both sides are alike, all ways to divide the runs between them
-  are equally likely, and p is the share of them whose lead is as far from 0.
-  All are counted up to 20,000 of them, else B drawn and 1 added to both
-  numbers; above 200 runs the normal approximation with their variance is taken.
-  With three runs a side the smallest p is 0.1, with four 0.029, with five
-  0.008.
-
-  Where both sides have the same seeds, `LEAST_PAIRS` or more, the ways are to
-  swap the runs of each pair instead. Fewer pairs have too few ways to be
-  swapped, and are divided as if they were none: then what a pair has in common
-  makes the test cautious, never bold.
-
-  The interval. If the sample's times are the baseline's times θ, then dividing
-  them by θ makes both sides alike, and the test knows nothing of θ but in its
-  p(θ). The interval are the θ with p(θ) above 1 - confidence: 1 is outside just
-  where the test of the same level rejects, and it covers at least as often as
-  it says, as runs are whole. The ratio is the θ of the largest p(θ) (Hodges &
-  Lehmann). Success that is looked for every k sequences only is late by up to
-  k, which is no factor: let k be small beside the times.
-
-  Budgets. Both sides are compared up to the shorter of their budgets (over θ
-  for the sample), beyond which every run counts as unsolved; a side's budget is
-  that of its unsolved run that was trained least. So one that was stopped early
-  costs much of what can be seen. A run that diverged was as good as trained to
-  the end: give it the end.
+  What each of them is the module says.
 
   Args:
     sample: seed -> sequences to success of a solved run, trained on of another,
       and whether it is solved. Any keys for runs that have no seed in common.
     baseline: the same of the runs to compare with.
     confidence: of the interval, two-sided; 0.9 for `intervals.equivalent`.
-    resamples: B.
+    resamples: B, of the test.
     seed: of the random ways; equal inputs give equal results.
 
   Returns:
@@ -109,22 +120,25 @@ def compare(
 
   Raises:
     ValueError: a time is NaN.
-
-  Reference:
-    Mantel, Cancer Chemotherapy Reports 50(3), 1966; Peto & Peto, Journal of the
-    Royal Statistical Society A 135(2), 1972; the interval: Wei & Gail, JASA
-    78(382), 1983; the 1: Phipson & Smyth, Statistical Applications in Genetics
-    and Molecular Biology 9(1), 2010, arXiv:1603.05766.
   """
   if not sample or not baseline:
     return UNKNOWN
   paired = sample.keys() == baseline.keys() and len(sample) >= LEAST_PAIRS
   race = _race(sample, baseline, paired, resamples, seed)
-  lead, p_value = _test(race, np.ones(1))
-  if math.isnan(p_value[0]):
+  (lead,), (p_value,) = _test(race, np.ones(1))
+  if math.isnan(p_value):
     return UNKNOWN
-  ratio = _interval(race, 1 - confidence)
-  return Speed(ratio, float(lead[0]), float(p_value[0]), race.pairs)
+  level = 1 - confidence
+  ratio = _interval(_with_fewer_ways(race, seed), level)
+  inside = ratio.low <= 1 <= ratio.high
+  if p_value <= level:
+    # Of tied times 1 may be a bound.
+    contradicts = inside and 1 not in ratio[1:]
+  else:
+    contradicts = not inside
+  if contradicts:
+    ratio = _interval(race, level)
+  return Speed(ratio, float(lead), float(p_value), race.pairs)
 
 
 class _Race(NamedTuple):
@@ -169,6 +183,15 @@ def _race(
   return _Race(times, success, count, pairs, ways, drawn)
 
 
+def _with_fewer_ways(race: _Race, seed: int) -> _Race:
+  """Return a race of which p can be asked for many ratios."""
+  if race.ways is None or len(race.ways) <= _OF_INTERVAL:
+    return race
+  count, others = race.first, race.times.size - race.first
+  ways = _drawn(count, others, race.pairs > 0, _OF_INTERVAL, seed)
+  return race._replace(ways=ways, drawn=True)
+
+
 @functools.lru_cache(maxsize=16)
 def _divisions(count: int, others: int) -> np.ndarray:
   """Return all ways to choose the sample's runs, the actual one first."""
@@ -184,7 +207,7 @@ def _swaps(pairs: int) -> np.ndarray:
   return np.array([*itertools.product((1.0, -1.0), repeat=pairs)])
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def _drawn(
   count: int, others: int, paired: bool, resamples: int, seed: int
 ) -> np.ndarray:

@@ -174,6 +174,55 @@ def test_p_is_below_a_level_just_where_the_interval_leaves_one_out(seed):
     assert (result.p_value <= level) == outside
 
 
+@pytest.mark.parametrize('seed', range(8))
+def test_a_bound_may_be_one_but_one_is_never_between_where_p_is_small(seed):
+  """Success that is seldom looked for is tied; beside 1 all ties are broken."""
+  rng = np.random.default_rng(seed)
+  ours = _runs(np.ceil(2.5 * rng.exponential(size=5)))
+  theirs = _runs(np.ceil(rng.exponential(size=6)), first=100)
+  p_value = speed.compare(ours, theirs).p_value
+  for confidence in (1 - p_value - 1e-6, 1 - p_value + 1e-6):
+    ratio = speed.compare(ours, theirs, confidence=confidence).ratio
+    rejects = p_value <= 1 - confidence
+    assert not (rejects and ratio.low < 1 < ratio.high)
+    # Where 1 alone is inside there are no bounds.
+    alone = math.isnan(ratio.low) and ratio.estimate == 1
+    assert rejects or alone or ratio.low <= 1 <= ratio.high
+
+
+@pytest.mark.parametrize(('count', 'paired'), [(8, False), (20, True)])
+def test_drawn_ways_of_the_interval_do_not_contradict_the_test(count, paired):
+  """Levels lie beside p, where 1,999 ways and all of them may disagree."""
+  rng = np.random.default_rng(count)
+  for _ in range(3):
+    ours = _runs(rng.lognormal(0.8, size=count), 6.0)
+    theirs = _runs(rng.lognormal(size=count), 6.0, 0 if paired else 100)
+    p_value = speed.compare(ours, theirs).p_value
+    for level in p_value * np.array([0.9, 0.99, 1.0, 1.01, 1.1]):
+      ratio = speed.compare(ours, theirs, confidence=1 - level).ratio
+      outside = not ratio.low <= 1 <= ratio.high
+      assert (p_value <= 1 - (1 - level)) == outside
+
+
+@pytest.mark.parametrize(('count', 'end'), [(8, 3.0), (20, 3.0), (50, 9.0)])
+def test_a_row_of_a_table_asks_for_less_than_600_000_leads(
+  count, end, monkeypatch
+):
+  leads = []
+  permuted = speed._permuted
+
+  def counted(race, ways, moved, lead):
+    leads.append(len(ways) * len(moved))
+    return permuted(race, ways, moved, lead)
+
+  monkeypatch.setattr(speed, '_permuted', counted)
+  rng = np.random.default_rng(0)
+  ours, theirs = rng.lognormal(size=(2, count))
+  result = speed.compare(_runs(3 * ours, end), _runs(theirs, end, 100))
+  assert 0 < result.ratio.low < result.ratio.high
+  assert sum(leads) < 600_000
+
+
 @pytest.mark.parametrize(('count', 'end'), [(5, math.inf), (5, 2.0), (8, 2.0)])
 def test_errors_are_at_most_the_level_and_coverage_at_least_the_confidence(
   count, end
