@@ -109,8 +109,7 @@ def check(
   except rules.InputError:
     if record is None:
       raise
-    nested = config if isinstance(config, dict) else config.to_dict()
-    run = settings_lib.from_record(nested)
+    run = settings_lib.from_record(config)
     if not _is_same(run.config, record):
       raise
   _check_room(run.settings)

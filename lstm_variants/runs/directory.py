@@ -133,15 +133,9 @@ def open_study(
     StudyError: if study.json would be larger than can be read.
   """
   check(workdir, runs, mode, study_format.unrecorded)
-  facts = {
-    'name': name,
-    'modules': list(modules),
-    'config': config,
-    'tasks': tasks,
-    'runs': [study_format.record(run) for run in runs],
-  }
-  study = {**_head(facts, study_format.version), **facts}
-  data = study_file.encode(study)  # before anything is changed: it may refuse
+  study = _describe(name, config, tasks, runs, study_format, modules)
+  # Before anything is changed: it may refuse.
+  data: bytes | None = study_file.encode(study)
   path = pathlib.Path(workdir)
   with files.refusals(path):
     path.mkdir(parents=True, exist_ok=True)
@@ -151,27 +145,47 @@ def open_study(
     files.remove_aside(path, files.STUDY)
     if mode is Mode.RESUME:
       check_resumable()
-      before = results.read_study(workdir)
-      if before['fingerprint'] != study['fingerprint']:
-        data = study_file.encode({**study, 'created': before['created']})
-        _write_study(path, data)
-    else:
-      if mode is Mode.OVERWRITE:
-        _clear(path)
-      _write_study(path, data)
+      data = _resumed(workdir, study)
+    _begin(path, mode, data)
     yield
 
 
-def _head(study: Mapping[str, Any], version: int) -> dict[str, Any]:
-  """Return what is known of a study that begins now."""
+def _describe(
+  name: str,
+  config: Mapping[str, Any],
+  tasks: Mapping[str, Mapping[str, Any]],
+  runs: Sequence[Mapping[str, Any]],
+  study_format: record.Format,
+  modules: Sequence[str],
+) -> dict[str, Any]:
+  """Return study.json of a study that begins now; see `open_study`."""
+  recorded = [study_format.record(run) for run in runs]
   return {
-    'format': version,
+    'format': study_format.version,
     'created': datetime.datetime.now(datetime.UTC).isoformat('T', 'seconds'),
-    'fingerprint': results.fingerprint(study['runs']),
+    'fingerprint': results.fingerprint(recorded),
+    'name': name,
+    'modules': list(modules),
+    'config': config,
+    'tasks': tasks,
+    'runs': recorded,
   }
 
 
-def _write_study(path: pathlib.Path, data: bytes) -> None:
+def _resumed(workdir: str, study: Mapping[str, Any]) -> bytes | None:
+  """Return the file of a resumed study, None if its runs are the same."""
+  before = results.read_study(workdir)
+  if before['fingerprint'] == study['fingerprint']:
+    return None
+  return study_file.encode({**study, 'created': before['created']})
+
+
+def _begin(path: pathlib.Path, mode: Mode, data: bytes | None) -> None:
+  """Write study.json, unless it is there already: None."""
+  if mode is Mode.OVERWRITE:
+    _clear(path)
+  if data is None:
+    return
   with files.refusals(path):
     (path / 'populations').mkdir(exist_ok=True)
   files.write(path / files.STUDY, data)
