@@ -7,6 +7,7 @@ SIGKILL, which nothing can pass on, and on every system that has pipes.
 
 from collections.abc import Callable, Sequence
 import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ from typing import IO
 # Set for a child, whose stdin is the pipe; not for what a child starts.
 _IS_CHILD = 'LSTM_VARIANTS_CHILD'
 _STDIN = 0
+# In which Python finds this package.
+_ROOT = pathlib.Path(__file__).parents[1]
 
 
 def start(
@@ -29,8 +32,11 @@ def start(
   Returns:
     The child; used as a context, it is waited for, and its pipe closed.
   """
+  # A file copy.py where this process works hides nothing of Python's own; only
+  # in a clone the package itself may have to be found there.
+  safely = () if pathlib.Path.cwd() == _ROOT else ('-P',)
   return subprocess.Popen(
-    [sys.executable, '-m', 'lstm_variants', *arguments],
+    [sys.executable, *safely, '-m', 'lstm_variants', *arguments],
     stdin=subprocess.PIPE,
     stdout=output,
     stderr=subprocess.STDOUT,

@@ -63,6 +63,26 @@ def test_a_study_saves_and_ends_when_what_started_it_is_killed(tmp_path):
   assert not status.read(str(workdir)).holder
 
 
+def test_a_file_where_a_study_is_started_hides_nothing_of_python_s(tmp_path):
+  for name in ('ast', 'copy'):
+    (tmp_path / f'{name}.py').write_text('raise SystemExit("a user\'s")')
+  log = tmp_path / 'log'
+  program = (
+    'import sys\nsys.path.remove("")  # as of the command lstm-variants\n'
+    'from lstm_variants import children\n'
+    'with open(sys.argv[1], "wb") as log:\n'
+    '  sys.exit(children.start(["--version"], log).wait())'
+  )
+  for place in (tmp_path, conftest.REPOSITORY):
+    subprocess.run(
+      [sys.executable, '-c', program, str(log)],
+      env={**os.environ, 'PYTHONPATH': str(conftest.REPOSITORY)},
+      cwd=place,
+      check=True,
+    )
+    assert log.read_text().startswith('lstm-variants ')
+
+
 def _trains(metrics: pathlib.Path) -> bool:
   return metrics.read_text().count('\n') > 1
 

@@ -365,7 +365,8 @@ def say_results(workdir: str) -> None:
 def workdir_flags(workdir: str) -> str:
   """Return the flags with which another command reads a study."""
   modules = results.read_study(workdir).get('modules')
-  needed = ','.join(modules) if isinstance(modules, list) else ''
+  # They are those of a directory that may be another's, and will be pasted.
+  needed = shlex.quote(','.join(modules)) if modules else ''
   place = f'--workdir={shlex.quote(workdir)}'
   return f'{place} --import={needed}' if needed else place
 

@@ -475,14 +475,14 @@ def _is_locked(descriptor: int) -> bool | None:
 def _parse(content: bytes) -> Holder | None:
   """Return who has a lock by what it tells, also one of earlier versions."""
   words = content.decode(errors='replace').split()
-  if len(words) != 3 or not words[1].isdigit():
+  if len(words) != 3 or not words[1].isdecimal():
     return None
   host, process, facts = words
   since, *rest = facts.split(',')
   if len(rest) != 5:
     return Holder(host, int(process), since)
   boot, space, start, token, count = rest
-  if not _TOKEN.fullmatch(token) or not count.isdigit():
+  if not _TOKEN.fullmatch(token) or not count.isdecimal():
     return None
   return Holder(
     host, int(process), since, boot, space, start, token, int(count)

@@ -23,7 +23,7 @@ import hashlib
 import json
 import math
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -63,6 +63,7 @@ _RUN: _Types = {
   'seconds_per_update': (int, float, type(None)),
 }
 _RUNS = ('runs.jsonl', _RUN)
+_CONFIG: _Types = {'seed': int}
 _NUMBER = (int, float, type(None))
 _LOSS: _Types = {'loss': _NUMBER}
 _EVALUATION: _Types = {'run': str, 'update': int, 'sequences': int}
@@ -87,6 +88,7 @@ _PROVENANCE: _Types = {
   'command': (list, type(None)),
   'packages': (dict, type(None)),
   'devices': (list, type(None)),
+  'commit': _TEXT,
   'compile_seconds': _NUMBER,
   'train_seconds': _NUMBER,
 }
@@ -123,6 +125,7 @@ def read_study(workdir: str) -> dict[str, Any]:
       _check_task(task)
     for run in study['runs']:
       _check_types(run, {})
+    _check_modules(study)
   except NotADirectoryError as error:
     place = pathlib.Path(workdir).parent
     raise WorkdirError(
@@ -364,9 +367,14 @@ def _check_types(row: Any, types: _Types) -> None:
     if (
       not isinstance(value, wanted)
       or (isinstance(value, str) and not _is_text(value))
-      or (isinstance(value, int) and abs(value) > _LARGEST_NUMBER)
+      or (isinstance(value, int) and not is_whole(value))
     ):
       raise files.DamagedError(f'its {name} is {ascii(value)[:40]}')
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+  """Tell whether a value is a whole number, and such as a float can be."""
+  return isinstance(value, int) and abs(value) <= _LARGEST_NUMBER
 
 
 def _is_text(value: str) -> bool:
@@ -381,6 +389,15 @@ def _is_text(value: str) -> bool:
 def _check_known(row: Mapping[str, Any], types: _Types) -> None:
   """Check the types of those of the entries that are there."""
   _check_types(row, {name: types[name] for name in types if name in row})
+
+
+def _check_modules(study: Mapping[str, Any]) -> None:
+  """Refuse what no program could name after `--import=`."""
+  modules = study.get('modules', [])
+  if not isinstance(modules, list) or not all(
+    isinstance(name, str) and _is_text(name) for name in modules
+  ):
+    raise files.DamagedError(f'its modules are {ascii(modules)[:40]}')
 
 
 def _check_task(task: Any) -> None:
@@ -424,6 +441,8 @@ def _rows_of(
       _check_types(row, types)
       _check_known(row, _LOSS)
       _check_known(row.get('final', {}), _LOSS)
+      if 'config' in types:
+        _check_types(row['config'], _CONFIG)
       yield row
   except (OSError, files.DamagedError) as error:
     raise _unreadable(path / name, error) from error

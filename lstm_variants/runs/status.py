@@ -19,6 +19,8 @@ from lstm_variants.runs import files, lock, results
 
 # Of the end of metrics.jsonl, in which the last rows are; a row is about 200.
 _TAIL = 2**21
+# Seconds, which are 30,000 years: nothing has taken what adds up to more.
+_LONGEST = 1e12
 
 
 class Training(NamedTuple):
@@ -109,7 +111,7 @@ def read(workdir: str) -> Status:
 def _updates(run: Mapping[str, Any]) -> int:
   training = run.get('training')
   updates = training.get('updates') if isinstance(training, dict) else 0
-  return updates if isinstance(updates, int) else 0
+  return updates if results.is_whole(updates) else 0
 
 
 def _read_training(folder: pathlib.Path) -> Training:
@@ -118,7 +120,8 @@ def _read_training(folder: pathlib.Path) -> Training:
   losses: dict[str, list[float]] = {}
   for row in rows:
     loss = row.get('loss')
-    value = float(loss) if isinstance(loss, (int, float)) else float('nan')
+    is_number = isinstance(loss, float) or results.is_whole(loss)
+    value = float(loss) if is_number else float('nan')
     losses.setdefault(row['run'].rpartition('_seed')[0], []).append(value)
   saved, rate = _saved(folder)
   return Training(
@@ -160,7 +163,9 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return None
   if not isinstance(row, dict):
     return None
-  known = isinstance(row.get('run'), str) and isinstance(row.get('update'), int)
+  known = isinstance(row.get('run'), str) and results.is_whole(
+    row.get('update')
+  )
   return row if known else None
 
 
@@ -174,11 +179,13 @@ def _saved(folder: pathlib.Path) -> tuple[int | None, float | None]:
         metadata = file.metadata() or {}
       progress = files.parse_json(metadata['lstm_variants'].encode())
       update, seconds = int(progress['update']), float(progress['seconds'])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+      rate = seconds / update if update > 0 else None
+    except (
+      *(OSError, ValueError, LookupError, TypeError, AttributeError),
+      *(OverflowError, safetensors.SafetensorError),
+    ):
       continue  # damaged, or removed meanwhile
-    except safetensors.SafetensorError:
-      continue
-    return update, seconds / update if update > 0 else None
+    return update, rate
   return None, None
 
 
@@ -213,7 +220,7 @@ def _seconds_left(status: Status) -> float | None:
   for each in status.training:
     rate = each.seconds_per_update or share * each.runs
     left += max(status.updates - each.update, 0) * rate
-  return left
+  return left if left < _LONGEST else None
 
 
 def duration(seconds: float) -> str:

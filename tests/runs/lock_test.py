@@ -303,6 +303,8 @@ def test_locks_of_earlier_versions_are_read(tmp_path):
   'content',
   [
     *(b'', b'x', b'a b c', b'\0' * 9, b'\xff\xfe', b'x' * 5000),
+    # A digit, and no number.
+    *('a ² c'.encode(), ELSEWHERE.line().replace(b'0\n', '²\n'.encode())),
     # What a planted one names is no path.
     ELSEWHERE._replace(token='../../../etc').line(),
   ],

@@ -137,11 +137,14 @@ PLANTED = [
   ),
   ('provenance.json', lambda row: row.update(compile_seconds='3.2')),
   ('provenance.json', lambda row: row.update(devices='cpu', command=7)),
+  ('provenance.json', lambda row: row.update(commit=True)),
   ('runs.jsonl', lambda row: row.pop('sequences_to_success')),
   ('runs.jsonl', lambda row: row.pop('seconds_per_update')),
   ('runs.jsonl', lambda row: row.update(sequences=10**400)),
   ('runs.jsonl', lambda row: row.update(model='a\ud800')),
   ('runs.jsonl', lambda row: row['config'].update(seed='\ud800')),
+  ('runs.jsonl', lambda row: row['config'].pop('seed')),
+  ('runs.jsonl', lambda row: row['config'].update(seed=[1])),
   ('runs.jsonl', lambda row: row['config']['model'].update(width='\ud800')),
   ('runs.jsonl', lambda row: row['final'].update(loss=10**400)),
   ('metrics.jsonl', lambda row: row.pop('loss')),
@@ -153,6 +156,8 @@ PLANTED = [
   ('study.json', _study_task(published={'a': 1}, summary=['x'])),
   ('study.json', _study_task(summary='\ud800')),
   ('study.json', lambda study: study.update(name='\ud800')),
+  ('study.json', lambda study: study.update(modules=[1])),
+  ('study.json', lambda study: study.update(modules='os')),
   ('study.json', lambda study: study['config'].update(note='\ud800')),
 ]
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import safetensors.numpy
 
 from lstm_variants.runs import (
   checkpoint,
@@ -19,6 +20,8 @@ from lstm_variants.runs import writer as writer_lib
 from tests import conftest
 
 RUNS = [{'seed': seed, 'training': {'updates': 100}} for seed in range(9)]
+# Python reads it, and no float can be it.
+HUGE = '1' + '0' * 400
 
 
 def _row(name, **changes):
@@ -27,7 +30,7 @@ def _row(name, **changes):
     'population': 'done',
     'task': 't',
     'model': 'm',
-    'config': {},
+    'config': {'seed': 0},
     'status': 'unsolved',
     'sequences_to_success': None,
     'sequences': 400,
@@ -125,6 +128,42 @@ def test_a_damaged_checkpoint_is_passed_over(workdir):
   (file.parent / '000000040.safetensors').write_bytes(b'\0' * 100)
   (training,) = status.read(str(workdir)).training
   assert training.saved == 20
+
+
+@pytest.mark.parametrize(
+  'planted',
+  [
+    'metrics "loss": 1e999',
+    f'metrics "loss": {HUGE}',
+    f'metrics "update": -{HUGE}',
+    'checkpoint "update": 1e999',
+    f'checkpoint "update": 20, "seconds": {HUGE}',
+    'checkpoint "update": 20, "seconds": NaN',
+    'checkpoint "update": 20, "seconds": 1e300',
+    f'checkpoint "update": {HUGE}, "seconds": 9.0',
+    'row "seconds_per_update": NaN',
+    'row "seconds_per_update": 1e308',
+    f'study "updates": {HUGE}',
+  ],
+)
+def test_numbers_that_no_study_has_end_no_status(workdir, planted):
+  where, text = planted.split(' ', 1)
+  if where == 'metrics':
+    (file,) = workdir.rglob('now.partial/metrics.jsonl')
+    row = f'{{"run": "gru_seed0_0a1b", "update": 60, {text}}}\n'
+    file.write_text(row * 4)
+  elif where == 'checkpoint':
+    (file,) = workdir.rglob('*.safetensors')
+    told = {'lstm_variants': f'{{"seconds": 1.0, {text}}}'}
+    file.write_bytes(safetensors.numpy.save({}, told))
+  else:
+    name = 'study.json' if where == 'study' else 'runs.jsonl'
+    (file,) = workdir.rglob(name)
+    old = '"updates": 100' if where == 'study' else '"seconds_per_update": 0.5'
+    file.write_text(file.read_text().replace(old, text))
+    assert text in file.read_text()
+  read = status.read(str(workdir))
+  assert read.seconds_left is None or status.duration(read.seconds_left)
 
 
 def test_who_trains_is_told_while_they_live(workdir):
