@@ -63,6 +63,7 @@ MARGINS = (
 _YES, _NO = claim.Answer.YES, claim.Answer.NO
 _UNDECIDED = claim.Answer.UNDECIDED
 _BOTH = 'our runs allow both'
+_HALF_LOST = 'half of the runs or more ended with no finite number'
 
 
 class Arm(NamedTuple):
@@ -373,7 +374,9 @@ def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
       f'p {tables.p_value(test.p_value)}'
     )
     if ends[0].lost:
-      return claim.Finding(ours, _NO)
+      return unless_short(
+        claim.Finding(ours, _NO), training, own, solved_ended=False
+      )
     if p_value is not None and p_value < claim.ALPHA:
       below = test.ratio.estimate < 1
       finding = claim.Finding(ours, _YES if below else _NO, '', p_value)
@@ -383,7 +386,7 @@ def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
       finding = claim.Finding(ours, _UNDECIDED, _BOTH, p_value)
     return unless_short(finding, training, (*own, *others), solved_ended=False)
 
-  return _question(answer, [of, than], '')
+  return _question(answer, [of, than], metric=metric)
 
 
 def reaches(of: Arm, limit: float, metric: str = 'wrong') -> claim.Question:
@@ -398,7 +401,9 @@ def reaches(of: Arm, limit: float, metric: str = 'wrong') -> claim.Question:
     end = _end(own, metric)
     ours = _against(of, metric, end, 'at most', limit)
     if end.lost:
-      return claim.Finding(ours, _NO)
+      return unless_short(
+        claim.Finding(ours, _NO), training, own, solved_ended=False
+      )
     if end.mean.high <= limit:
       return claim.Finding(ours, _YES)
     if end.mean.low > limit:
@@ -408,13 +413,14 @@ def reaches(of: Arm, limit: float, metric: str = 'wrong') -> claim.Question:
     both = claim.Finding(ours, _UNDECIDED, _BOTH)
     return unless_short(both, training, own, solved_ended=False)
 
-  return _question(answer, [of], '')
+  return _question(answer, [of], metric=metric)
 
 
 def stays_above(of: Arm, limit: float, metric: str = 'loss') -> claim.Question:
   """Ask whether a metric ends no lower than a limit.
 
-  Yes if its whole interval does (`_mean`), no if it ends below.
+  Yes if its whole interval does (`_mean`), no if it ends below. Of runs most of
+  which diverged those that are left do not say that none gets there.
   """
 
   def answer(
@@ -425,20 +431,23 @@ def stays_above(of: Arm, limit: float, metric: str = 'loss') -> claim.Question:
     if end.mean.high < limit:
       return claim.Finding(ours, _NO)
     if end.mean.low >= limit:
+      if 2 * end.lost >= len(own):
+        return claim.Finding(ours, claim.Answer.NOT_TESTED, _HALF_LOST)
       return unless_short(
         claim.Finding(ours, _YES), training, own, solved_ended=False
       )
     both = claim.Finding(ours, _UNDECIDED, _BOTH)
     return unless_short(both, training, own, solved_ended=False)
 
-  return _question(answer, [of], '')
+  return _question(answer, [of], metric=metric)
 
 
 def _question(
   answer: Callable[..., claim.Finding],
   arms: Sequence[Arm],
-  about: str,
+  about: str = '',
   may_diverge: Arm | None = None,
+  metric: str = '',
 ) -> claim.Question:
   """Return a question that is put only to runs that can answer it.
 
@@ -447,6 +456,7 @@ def _question(
     arms: that are asked.
     about: 'solved' if it matters which rule judged the runs.
     may_diverge: the arm that answers also where all of its runs diverged.
+    metric: that a run of each arm must have.
   """
 
   def ask(study: claim.Study) -> claim.Finding:
@@ -455,6 +465,10 @@ def _question(
       why = silence(own, each is may_diverge)
       if not why and about:
         why = _other_rule(own, study)
+      if (
+        not why and metric and not any(map(math.isfinite, _finals(own, metric)))
+      ):
+        why = f'no run has a finite {metric}'
       if why:
         return claim.Finding(
           '', claim.Answer.NOT_TESTED, f'{each.label}: {why}'
@@ -541,7 +555,8 @@ def _end(runs: Sequence[claim.Run], metric: str) -> _End:
   lost = len(runs) - len(values)
   text = f'{middle} [{low}, {high}]'
   if lost:
-    text += f', {lost} of {len(runs)} diverged'
+    lack = 'diverged' if lost == _diverged(runs) else 'not finite'
+    text += f', {lost} of {len(runs)} {lack}'
   return _End(mean, lost, text)
 
 

@@ -92,6 +92,17 @@ def nothing(name: str) -> Mapping[str, Sequence[claim.Run]]:
     'a hundredth of it': made_up(name, 0.01),
     'a third of it': made_up(name, 0.33),
     'all diverged': diverged(name),
+    'a hundredth, one run of an arm diverged': [
+      *diverged(name)[:1],
+      *made_up(name, 0.01)[1:],
+    ],
+    'a hundredth, half diverged': [
+      pair[number % 2]
+      for number, pair in enumerate(
+        zip(diverged(name), made_up(name, 0.01), strict=True)
+      )
+    ],
+    'a hundredth, no metrics': made_up(name, 0.01, final={}),
   }
 
 
@@ -101,6 +112,29 @@ def test_a_claim_that_was_not_tested_is_neither_reproduced_nor_not(name):
     verdict, findings = claim.judge(claims.CLAIMS[name], runs)
     assert verdict in SAYS_NOTHING, (lack, findings)
     assert all(finding.why for finding in findings), (lack, findings)
+
+
+def test_runs_without_its_metric_answer_no_question_about_it():
+  """They did not diverge: nothing is known of them."""
+  asked = 0
+  for name, each in claims.CLAIMS.items():
+    for final in ({}, {'loss': None, 'wrong': math.nan}):
+      rows = made_up(name, final=final)
+      _, findings = claim.judge(each, rows)
+      about = [f for f in findings if 'no run has a finite' in f.why]
+      asked += len(about)
+      assert all(f.answer is claim.Answer.NOT_TESTED for f in about)
+      assert not [f for f in findings if 'at the end' in f.ours], name
+  assert asked
+
+
+def test_the_rest_of_runs_half_of_which_diverged_stays_above_nothing():
+  name = 'urnn16_copy'
+  rows = [*diverged(name)[:2], *made_up(name)[2:]]
+  verdict, findings = claim.judge(claims.CLAIMS[name], rows)
+  assert verdict is claim.Verdict.NOT_TESTED, findings
+  few = [*diverged(name)[:1], *made_up(name)[1:]]
+  assert claim.judge(claims.CLAIMS[name], few)[0] is claim.Verdict.REPRODUCED
 
 
 def test_the_verdict_of_another_rule_is_that_nothing_was_tested():
