@@ -23,7 +23,7 @@ from lstm_variants.config import builtin
 from lstm_variants.runs import files, lock, provenance, results
 
 # What tells how a finished study was made.
-STAMP = 'claim.json'
+STAMP = results.STAMP
 # What the configs of papers begin with.
 _BELOW = pathlib.Path(builtin.__file__).with_name('experiment.py')
 _STOPPED = 'saved; the next time goes on with it'
@@ -187,12 +187,15 @@ def is_finished(wanted: claim.Claim, workdir: pathlib.Path) -> bool:
   """Tell whether a study was trained to its end, from the config of now.
 
   Where the file has changed since, in whatever place, the study is gone on
-  with: that ends at once if its own runs are as they were.
+  with: that ends at once if its own runs are as they were. One that somebody
+  trains further has not ended.
   """
   try:
-    return files.read_json(workdir / STAMP) == _stamp(wanted)
+    if files.read_json(workdir / STAMP) != _stamp(wanted):
+      return False
   except (OSError, files.DamagedError):
     return False
+  return not any(workdir.glob(f'populations/*{results.PARTIAL}'))
 
 
 def _stamp(wanted: claim.Claim) -> Mapping[str, str]:

@@ -21,6 +21,7 @@ _BESIDE = (
   'report.html',
   'figures',
   results.START,
+  results.STAMP,
   # Of trackers.
   'wandb',
   'mlflow.db',

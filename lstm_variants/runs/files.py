@@ -4,7 +4,7 @@ A file is written aside, synced, renamed, and its directory synced (Pillai et
 al., OSDI 2014, tell why each of them). No jax, nothing of ours.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import contextlib
 import csv
 import errno
@@ -13,6 +13,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import secrets
 import time
 from typing import Any
@@ -26,6 +27,8 @@ ASIDE = '.tmp'
 STUDY = 'study.json'
 # Seconds, after which what a killed program left aside is in nobody's hands.
 _STALE = 3600
+# The end of the name that a file has aside: of its process, and drawn.
+_OURS = re.compile(rf'\.\d+-[0-9a-f]{{12}}{re.escape(ASIDE)}')
 # Characters of a file's name that its name aside has, which may not be longer
 # than 255 bytes.
 _LONGEST = 50
@@ -63,11 +66,11 @@ def write(path: pathlib.Path, data: bytes) -> None:
     StorageError: the system refuses. What was there is there, or, where only
       syncing the directory fails, the new file.
   """
-  aside = path.with_name(
-    f'{path.name[:_LONGEST]}.{os.getpid()}-{secrets.token_hex(6)}{ASIDE}'
-  )
+  name = path.name[:_LONGEST]
+  aside = path.with_name(f'{name}.{os.getpid()}-{secrets.token_hex(6)}{ASIDE}')
   with refusals(path, len(data)):
-    remove_aside(path.parent, f'{path.name[:_LONGEST]}.', _STALE)
+    # A user may keep files here that end in .tmp, too.
+    _remove(path.parent, lambda entry: _is_stale(entry, name))
     try:
       with open(aside, 'xb') as file:  # a link would not be followed
         file.write(data)
@@ -80,23 +83,37 @@ def write(path: pathlib.Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
-def remove_aside(
-  directory: pathlib.Path, start: str = '', seconds: float = 0.0
-) -> None:
-  """Remove what killed programs have left aside in a directory.
+def remove_aside(directory: pathlib.Path, start: str = '') -> None:
+  """Remove what killed programs have left aside where none of them writes.
 
   Args:
-    directory: with their files; it need not exist.
+    directory: with their files; it need not exist. Nothing is removed where it
+      is a link: what that leads to may be anybody's.
     start: of the names of their files; '': whatever they are.
-    seconds: of their age, at least; 0 for who alone may write there.
   """
+  if not directory.is_symlink():
+    _remove(
+      directory,
+      lambda entry: entry.name.startswith(start) and entry.name.endswith(ASIDE),
+    )
+
+
+def _is_stale(entry: os.DirEntry[str], name: str) -> bool:
+  """Tell whether a file is what `write` has left aside, long ago."""
+  if not (
+    entry.name.startswith(name) and _OURS.fullmatch(entry.name, len(name))
+  ):
+    return False
+  return time.time() - entry.stat(follow_symlinks=False).st_mtime >= _STALE
+
+
+def _remove(
+  directory: pathlib.Path, is_left: Callable[[os.DirEntry[str]], bool]
+) -> None:
   with contextlib.suppress(OSError), os.scandir(directory) as entries:
     for entry in entries:
-      if not (entry.name.startswith(start) and entry.name.endswith(ASIDE)):
-        continue
       with contextlib.suppress(OSError):
-        age = time.time() - entry.stat(follow_symlinks=False).st_mtime
-        if age >= seconds:
+        if is_left(entry):
           os.unlink(entry.path)
 
 

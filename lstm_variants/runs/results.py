@@ -37,6 +37,8 @@ PARTIAL = '.partial'
 METRICS = 'metrics.jsonl'
 # Weights that a study begins with, where it was given some.
 START = 'start.safetensors'
+# Of the study of a claim: how it was made (`claims.budget`).
+STAMP = 'claim.json'
 _Types = dict[str, type | tuple[type, ...]]
 # What readers rely on.
 _STUDY: _Types = {

@@ -210,6 +210,14 @@ def test_a_damaged_study_is_told_and_the_rest_goes_on(config, tmp_path):
   assert 'holds no study' in outcome.why
 
 
+def test_a_study_that_somebody_trains_further_is_not_judged(config, tmp_path):
+  workdir = tmp_path / 'tiny'
+  (workdir / f'populations/p{results.PARTIAL}').mkdir(parents=True)
+  files.write_json(workdir / budget.STAMP, budget._stamp(asked(config)))
+  outcome = budget.reproduce(asked(config), workdir, budget.Budget(0), never)
+  assert outcome.state is budget.State.NOT_RUN
+
+
 def test_where_nothing_can_be_written_a_line_says_so(config, tmp_path):
   (tmp_path / 'tiny.log').mkdir()
   with pytest.raises(files.StorageError, match='tiny.log'):

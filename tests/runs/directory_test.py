@@ -204,7 +204,7 @@ def test_a_study_is_removed_where_that_is_asked_for(tmp_path):
   (tmp_path / 'figures').mkdir()
   for name in (
     *('populations/p/runs.jsonl', 'compare.csv', 'thesis.tex'),
-    results.START,
+    *(results.START, results.STAMP),
   ):
     (tmp_path / name).write_text('mine')
   _open(tmp_path, RUNS[:1], 'second', OVERWRITE)

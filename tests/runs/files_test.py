@@ -164,17 +164,25 @@ def test_a_pipe_in_place_of_a_lock_is_refused_at_once(tmp_path, name):
 
 def test_what_a_killed_writer_left_aside_goes_once_it_is_old(tmp_path):
   path = tmp_path / 'file'
-  old, young = (tmp_path / f'file.{n}-aa.tmp' for n in (1, 2))
-  for one in (old, young, tmp_path / 'another.1-aa.tmp'):
+  aside = '0123456789ab.tmp'
+  old, young, another, mine = (
+    tmp_path / name
+    for name in (
+      *(f'file.1-{aside}', f'file.2-{aside}', f'another.1-{aside}'),
+      'file.backup.tmp',
+    )
+  )
+  for one in (old, young, another, mine):
     one.write_text('half')
-  os.utime(old, (0, 0))
-  os.utime(tmp_path / 'another.1-aa.tmp', (0, 0))
+  for one in (old, another, mine):
+    os.utime(one, (0, 0))
   files.write(path, b'new')
-  assert sorted(os.listdir(tmp_path)) == [
-    *('another.1-aa.tmp', 'file', 'file.2-aa.tmp')
-  ]
+  assert set(tmp_path.iterdir()) == {path, young, another, mine}
+  (tmp_path / 'link').symlink_to(tmp_path)
+  files.remove_aside(tmp_path / 'link')
+  assert young.exists()
   files.remove_aside(tmp_path)
-  assert os.listdir(tmp_path) == ['file']
+  assert set(os.listdir(tmp_path)) == {'file', 'link'}
 
 
 def test_a_file_may_have_the_longest_name_that_the_system_takes(tmp_path):
