@@ -309,12 +309,13 @@ class _Race(NamedTuple):
 
 def _race(arms: Sequence[Arm], runs: Sequence[Sequence[claim.Run]]) -> _Race:
   longest = max(run['sequences'] for own in runs for run in own)
+  step = grouping.common_step([run for own in runs for run in own])
   sample, baseline = (
     {
       key: (max(time, 1), solved)  # before its first update: as good as at it
       for key, time, solved in zip(
         _keys(own),
-        grouping.times_to_success(own, longest),
+        grouping.times_to_success(own, longest, step),
         _successes(own),
         strict=True,
       )

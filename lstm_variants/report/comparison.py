@@ -20,6 +20,7 @@ class Row(NamedTuple):
     solved: of them met the success criterion, some before they diverged.
     diverged: of them ended with numbers that are not finite.
     trained: the fewest and the most training sequences of its runs.
+    looks: updates between two looks for success, `updates_between_looks`.
     median: sequences to success, unsolved runs censored.
     speed: the sequences to success beside the baseline's.
     speed_holm: its p value adjusted for all comparisons within the task.
@@ -45,6 +46,7 @@ class Row(NamedTuple):
   solved: int
   diverged: int
   trained: tuple[int, int]
+  looks: Sequence[int]
   median: intervals.Interval
   speed: speed.Speed
   speed_holm: float
@@ -143,7 +145,8 @@ def _against(
   """Return a row with what compares its group with the baseline's."""
   sides = group.runs, other.runs
   longest = max(run['sequences'] for side in sides for run in side)
-  times = (equal_training.times_by_seed(side, longest) for side in sides)
+  step = grouping.common_step([*group.runs, *other.runs])
+  times = (equal_training.times_by_seed(side, longest, step) for side in sides)
   losses = (
     equal_training.losses_by_seed(side, standing.losses) for side in sides
   )
@@ -193,6 +196,7 @@ def _row(
     solved=sum(solved),
     diverged=sum(run['status'] == 'diverged' for run in runs),
     trained=(min(trained), max(trained)),
+    looks=grouping.updates_between_looks(runs),
     median=survival.median_to_success(grouping.times_to_success(runs), solved),
     speed=speed.UNKNOWN,
     speed_holm=math.nan,

@@ -265,11 +265,15 @@ def keys(row: comparison.Row, columns: Sequence[Column]) -> list[str]:
 
 
 def at_equal_training(rows: Sequence[comparison.Row]) -> list[tuple[str, str]]:
-  """Return where the losses of a task are compared: headings and texts.
+  """Return where the runs of a task are compared: headings and texts.
 
   Args:
     rows: of one task.
   """
+  return [*_losses_at(rows), *_speed_at(rows)]
+
+
+def _losses_at(rows: Sequence[comparison.Row]) -> list[tuple[str, str]]:
   at = rows[0].compared_at
   if at is None:
     return [
@@ -283,6 +287,18 @@ def at_equal_training(rows: Sequence[comparison.Row]) -> list[tuple[str, str]]:
     return [('compared', f'at {at:,} sequences, where the runs ended')]
   note = f'at {at:,} sequences, the most at which all runs were evaluated'
   return [('compared', note), *_at_the_end(rows)]
+
+
+def _speed_at(rows: Sequence[comparison.Row]) -> list[tuple[str, str]]:
+  """Return that success was looked for unequally often, where it was."""
+  looks = sorted({look for row in rows for look in row.looks})
+  if len(looks) < 2:
+    return []
+  text = (
+    f'success was looked for every {looks[0]:,} to {looks[-1]:,} updates; two '
+    'rows are compared as if both were looked at as seldom as the one'
+  )
+  return [('speed', text)]
 
 
 def _at_the_end(rows: Sequence[comparison.Row]) -> list[tuple[str, str]]:

@@ -114,15 +114,16 @@ def losses_by_seed(
 
 
 def times_by_seed(
-  runs: Sequence[grouping.Run], longest: int
+  runs: Sequence[grouping.Run], longest: int, step: int = 1
 ) -> dict[Any, tuple[int, bool]]:
   """Return seed -> sequences to success, or at the end, and whether solved.
 
   Args:
     runs: of a group.
     longest: where a run that diverged counts as ended (`times_to_success`).
+    step: in which they are compared (`grouping.common_step`).
   """
-  times = grouping.times_to_success(runs, longest)
+  times = grouping.times_to_success(runs, longest, step)
   return {
     name: (time, run['sequences_to_success'] is not None)
     for (name, run), time in zip(_by_seed(runs).items(), times, strict=True)

@@ -141,8 +141,42 @@ def _column(runs: Sequence[Run], name: str) -> list[Any]:
   return values
 
 
+def updates_between_looks(runs: Sequence[Run]) -> list[int]:
+  """Return how many updates lie between two looks for success, ascending.
+
+  Each number once, so one of them where all runs were looked at equally often.
+  They differ where a study went on with another `training.success_interval` or
+  `training.evaluation_interval`.
+  """
+  return sorted({_updates_between_looks(run) for run in runs})
+
+
+def _updates_between_looks(run: Run) -> int:
+  training = run['config'].get('training', _NOTHING)
+  evaluation = training.get('evaluation_interval', 0)
+  # Not recorded before there was one.
+  between = training.get('success_interval', 0) or evaluation
+  return min(between, evaluation)
+
+
+def common_step(runs: Sequence[Run]) -> int:
+  """Return the step in which times to success can be compared, in sequences.
+
+  Success is late by up to what lies between two looks. Where runs were looked
+  at unequally often it is that of the runs that were seldom, in which all of
+  them count; else 1.
+  """
+  if len(updates_between_looks(runs)) < 2:
+    return 1
+  return max(
+    _updates_between_looks(run) * run['sequences'] // run['updates']
+    for run in runs
+    if run['updates']
+  )
+
+
 def times_to_success(
-  runs: Sequence[Run], longest: int | None = None
+  runs: Sequence[Run], longest: int | None = None, step: int = 1
 ) -> list[int]:
   """Return each run's sequences to success, or where it is censored.
 
@@ -154,14 +188,18 @@ def times_to_success(
     runs: of one group.
     longest: sequences of the longest of the groups that are compared; None: of
       this one.
+    step: success counts from the next multiple of it (`common_step`).
   """
-  if longest is None:
-    longest = max(run['sequences'] for run in runs)
+  most = max(run['sequences'] for run in runs) if longest is None else longest
   times = []
   for run in runs:
-    end = longest if run['status'] == 'diverged' else run['sequences']
     success = run['sequences_to_success']
-    times.append(end if success is None else success)
+    if success is None:
+      times.append(most if run['status'] == 'diverged' else run['sequences'])
+    elif step > 1:
+      times.append(min(-(-success // step) * step, most))
+    else:
+      times.append(success)
   return times
 
 

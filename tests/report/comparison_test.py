@@ -407,6 +407,48 @@ def test_a_row_that_stopped_early_is_compared_where_it_stopped(tmp_path):
   assert gru.ratio.p_value == pytest.approx(p)
 
 
+def _looked_at(model: str, seed: int, success: int, interval: int) -> dict:
+  row = fixture.run(ADDING, model, seed, success, 0.1)
+  training = {
+    **row['config']['training'],
+    'evaluation_interval': 50,
+    'success_interval': interval,
+  }
+  return {**row, 'config': {**row['config'], 'training': training}}
+
+
+def test_sides_that_were_looked_at_unequally_often_are_compared_as_equals(
+  tmp_path,
+):
+  """As a study that went on with another `training.success_interval`.
+
+  The models are alike: of vanilla, looked at every 50 updates of 32, success
+  is seen at 1,600 at the earliest, of gru, every 5, at 320 to 1,280.
+  """
+  early = (320, 480, 640, 960, 1280)
+  seen = {'vanilla': (1600,) * 5, 'gru': early}
+  runs = [
+    _looked_at(model, seed, success, 5 if model == 'gru' else 0)
+    for model, times in seen.items()
+    for seed, success in enumerate(times)
+  ]
+  vanilla, gru = _compare(tmp_path, runs)
+  assert math.isnan(gru.speed.p_value)
+  assert gru.median.estimate == 640 and vanilla.median.estimate == 1600
+  notes = [text for _, text in tables.at_equal_training([vanilla, gru])]
+  assert any('every 5 to 50 updates' in note for note in notes)
+  # Where both were looked at as often, they differ.
+  often = [
+    _looked_at(model, seed, success, 5)
+    for model, times in seen.items()
+    for seed, success in enumerate(times)
+  ]
+  vanilla, gru = _compare(tmp_path / 'often', often)
+  assert gru.speed.p_value < 0.01
+  notes = [heading for heading, _ in tables.at_equal_training([vanilla, gru])]
+  assert 'speed' not in notes
+
+
 def test_without_an_evaluation_of_all_no_loss_is_compared(tmp_path):
   runs = _unequal()
   fixture.write(tmp_path / 'study', runs)

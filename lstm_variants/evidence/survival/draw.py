@@ -159,8 +159,9 @@ def _against(
   sooner = improvement.probability_of_improvement(
     improvement.Pair(times, base_times, solved, base_solved)
   )
+  step = grouping.common_step([*group.runs, *other.runs])
   fast = speed.compare(
-    *(equal_training.times_by_seed(side, budget) for side in sides)
+    *(equal_training.times_by_seed(side, budget, step) for side in sides)
   )
   own, base = (
     equal_training.losses_by_seed(side, standing.losses) for side in sides
