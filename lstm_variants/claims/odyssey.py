@@ -61,6 +61,9 @@ def _ask(
     if not asked or best_trials.UNKNOWN in asked.values():
       why = f'{asks}: too few trials to compare'
       return claim.Finding('', claim.Answer.NOT_TESTED, why)
+    if best_trials.UNEQUAL in asked.values():
+      why = f'{asks}: trials were not trained equally long'
+      return claim.Finding('', claim.Answer.NOT_TESTED, why)
     hits = [
       f'{variant} on {task}'
       for (task, variant), each in asked.items()

@@ -350,7 +350,8 @@ def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
   """Ask whether a metric ends lower in one arm than in another.
 
   Yes if no run of the first diverged and a test of logarithms, paired where
-  both arms have the same seeds, tells them apart; no if it ends higher.
+  both arms have the same seeds, tells them apart; no if it ends higher. Runs
+  that were not trained equally long do not answer.
   """
 
   def answer(
@@ -359,6 +360,11 @@ def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
     others: Sequence[claim.Run],
   ) -> claim.Finding:
     ends = [_end(each, metric) for each in (own, others)]
+    trained = _trained((*own, *others))
+    if len(trained) > 1:
+      text = f'{trained[0]:,} to {trained[-1]:,} sequences'
+      why = f'trained unequally: {text}'
+      return claim.Finding('', claim.Answer.NOT_TESTED, why)
     text = '; '.join(
       f'{each.label} {end.text}'
       for each, end in zip((of, than), ends, strict=True)
@@ -559,6 +565,12 @@ def _end(runs: Sequence[claim.Run], metric: str) -> _End:
     lack = 'diverged' if lost == _diverged(runs) else 'not finite'
     text += f', {lost} of {len(runs)} {lack}'
   return _End(mean, lost, text)
+
+
+def _trained(runs: Sequence[claim.Run]) -> list[int]:
+  """Return to how many sequences runs were trained, each number once."""
+  whole = (run for run in runs if run['status'] != 'diverged')
+  return sorted({run['sequences'] for run in whole})
 
 
 def _finals(runs: Sequence[claim.Run], metric: str) -> list[float]:

@@ -34,6 +34,8 @@ ALPHA = 0.05
 # Divisions: enough for a p of 1e-4, which survives 500 comparisons.
 RESAMPLES = 19_999
 WORSE, BETTER, EQUAL, UNKNOWN = 'worse', 'better', 'not told apart', 'too few'
+# Of trials that ended after different numbers of sequences.
+UNEQUAL = 'trained unequally'
 BASELINE = 'baseline'
 
 
@@ -48,8 +50,8 @@ class Best(NamedTuple):
     params: mean number of parameters in use of the best trials.
     p_value: of `test` against the baseline; NaN where there is nothing to test.
     holm: adjusted for all models of all tasks.
-    verdict: `BASELINE`, `WORSE`, `BETTER`, `EQUAL`, or `UNKNOWN` where there is
-      nothing to test.
+    verdict: `BASELINE`, `WORSE`, `BETTER`, `EQUAL`, `UNEQUAL`, or `UNKNOWN`
+      where there is nothing to test.
   """
 
   model: str
@@ -102,14 +104,19 @@ def best_trials(
 
   Returns:
     Task -> its models, both in the order of the runs. Trials that diverged
-    count, but are never among the best.
+    count, but are never among the best. Where trials of a model or the baseline
+    were trained longer than others, their losses are not tested.
   """
-  chosen, tests = {}, {}
+  chosen, tests, unequal = {}, {}, set()
   for task in dict.fromkeys(row['task'] for row in rows):
     trials = _by_model([row for row in rows if row['task'] == task], baseline)
     chosen[task] = [_choose(own, share, least) for own in trials.values()]
     for model, own in trials.items():
-      if model != baseline and baseline in trials:
+      if model == baseline or baseline not in trials:
+        continue
+      if not _trained_equally([*own, *trials[baseline]]):
+        unequal.add((task, model))
+      else:
         tests[task, model] = test(
           _losses(own),
           _losses(trials[baseline]),
@@ -121,7 +128,9 @@ def best_trials(
   family = dict(zip(tests, adjusted, strict=True))
   return {
     task: [
-      _judged(best, baseline, tests.get((task, best.model)), holm, alpha)
+      best._replace(verdict=UNEQUAL)
+      if (task, best.model) in unequal
+      else _judged(best, baseline, tests.get((task, best.model)), holm, alpha)
       for best in bests
       for holm in [family.get((task, best.model), math.nan)]
     ]
@@ -226,6 +235,11 @@ def _by_model(
   for row in sorted(rows, key=lambda row: row['model'] != baseline):
     trials.setdefault(row['model'], []).append(row)
   return trials
+
+
+def _trained_equally(rows: Sequence[Mapping[str, Any]]) -> bool:
+  whole = (row for row in rows if row['status'] != 'diverged')
+  return len({row['sequences'] for row in whole}) < 2
 
 
 def _losses(rows: Sequence[Mapping[str, Any]]) -> list[float]:

@@ -19,6 +19,7 @@ def _rows(model, losses, params=100, task='adding'):
       'model': model,
       'final': {'loss': loss},
       'status': 'diverged' if loss is None else 'unsolved',
+      'sequences': 50 if loss is None else 3200,
       'params_in_use': params + n,
     }
     for n, loss in enumerate(losses)
@@ -184,3 +185,19 @@ def test_without_anything_to_compare_with_nothing_is_told():
   (v, w) = _of_one_task(rows, 'absent')
   assert {v.verdict, w.verdict} == {best_trials.UNKNOWN}
   assert best_trials.best_trials([], 'v') == {}
+
+
+def test_trials_that_were_trained_unequally_are_not_tested():
+  """As the populations of a search that stop when they are solved."""
+  rows = [
+    *_rows('v', np.linspace(1, 2, 20).tolist()),
+    *_rows('w', np.linspace(5, 9, 20).tolist()),
+    *_rows('x', np.linspace(5, 9, 20).tolist()),
+  ]
+  rows[21]['sequences'] = 1600
+  v, w, x = _of_one_task(rows)
+  assert (w.verdict, len(w.losses)) == (best_trials.UNEQUAL, 5)
+  assert math.isnan(w.p_value) and math.isnan(w.holm)
+  # It is no member of the family.
+  assert x.verdict == best_trials.WORSE and x.holm == x.p_value
+  assert v.verdict == best_trials.BASELINE

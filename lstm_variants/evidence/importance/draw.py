@@ -157,7 +157,7 @@ def agrees(paper: str, verdict: str) -> str:
     'yes'; 'in part', of what the paper saw on some data sets alone; 'not seen',
     a difference that these trials do not show; 'no'; 'unknown'.
   """
-  if verdict == best_trials.UNKNOWN:
+  if verdict in (best_trials.UNKNOWN, best_trials.UNEQUAL):
     return 'unknown'
   if verdict == best_trials.BETTER:
     return 'no'
