@@ -255,16 +255,19 @@ def _run(
   log = workdir.with_suffix('.log')
   with files.refusals(log):
     log.parent.mkdir(parents=True, exist_ok=True)
-    file = open(log, 'wb')
-  with file, children.start(command, file) as process:
-    try:
-      while process.poll() is None and budget.remaining() and not stopped():
-        time.sleep(_PAUSE)
-    finally:
-      in_time = process.poll() is not None
-      if not in_time:
-        _end(process)
-  lines = log.read_text(errors='replace').strip().splitlines()
+    log.unlink(missing_ok=True)  # it may be a pipe, or another program's still
+    file = open(log, 'x+b')
+  with file:
+    with children.start(command, file) as process:
+      try:
+        while process.poll() is None and budget.remaining() and not stopped():
+          time.sleep(_PAUSE)
+      finally:
+        in_time = process.poll() is not None
+        if not in_time:
+          _end(process)
+    file.seek(0)
+    lines = file.read().decode(errors='replace').strip().splitlines()
   errors = [line for line in lines if line.startswith('error: ')]
   last = [f'{log}: is empty', *lines[-1:], *errors[-1:]][-1]
   return (process.returncode, last) if in_time else (None, _STOPPED)

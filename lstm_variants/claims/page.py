@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 import pathlib
 import textwrap
 
-from lstm_variants import console, errors
+from lstm_variants import console, errors, opening
 from lstm_variants.claims import budget, claim, questions
 from lstm_variants.runs import files, provenance
 
@@ -176,7 +176,7 @@ def check(page: pathlib.Path) -> None:
 
 def _around(page: pathlib.Path) -> tuple[str, str]:
   try:
-    text = page.read_text(encoding='utf-8')
+    text = opening.read(page, files.LARGEST_LINE).decode()
   except (OSError, UnicodeDecodeError) as error:
     raise PageError(
       f'--page={page}: cannot be read: {error}; nearest: '

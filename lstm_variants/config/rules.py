@@ -175,9 +175,13 @@ class Real:
     example = f'for example {self.example:g}'
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
       raise InputError(field, value, f'not a number; {example}')
-    if not self.allows(float(value)):
+    try:
+      number = float(value)
+    except OverflowError as error:
+      raise InputError(field, value, f'beyond float64; {example}') from error
+    if not self.allows(number):
       raise InputError(field, value, f'must be {self}; {example}')
-    size = abs(float(value))
+    size = abs(number)
     if LARGEST < size < math.inf or 0 < size < SMALLEST:
       raise InputError(
         field,

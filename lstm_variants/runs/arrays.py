@@ -8,6 +8,7 @@ ours, and nothing is allocated for it.
 import math
 import os
 import pathlib
+import tokenize
 from typing import IO
 import zipfile
 
@@ -82,7 +83,10 @@ def _read_array(file: IO[bytes], name: str, size: int) -> np.ndarray:
   }
   if version not in readers:
     raise files.DamagedError(f'{name[:40]!r} has format {version}')
-  shape, fortran_order, dtype = readers[version](file)
+  try:
+    shape, fortran_order, dtype = readers[version](file)
+  except (tokenize.TokenError, MemoryError) as error:  # as of open brackets
+    raise files.DamagedError(f'{name[:40]!r} has no header of ours') from error
   if dtype.kind not in _NUMBERS:
     raise files.DamagedError(f'{name[:40]!r} holds {dtype}, no numbers')
   needed = math.prod(shape) * dtype.itemsize

@@ -143,6 +143,8 @@ def check_metrics(path: pathlib.Path, size: int, sha256: str) -> int:
     DamagedError: they are not those with this SHA-256.
   """
   digest, remaining = hashlib.sha256(), size
+  if path.is_symlink():  # it will be cut: what it leads to may be anybody's
+    raise files.DamagedError(f'{path}: is a link')
   try:
     with opening.open_file(path) as file:
       length = os.fstat(file.fileno()).st_size

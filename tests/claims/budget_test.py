@@ -226,6 +226,7 @@ def test_where_nothing_can_be_written_a_line_says_so(config, tmp_path):
 
 def test_a_study_that_fails_says_why(config, tmp_path):
   config.write_text(CONFIG.format(updates=-1))
+  os.mkfifo(tmp_path / 'tiny.log')  # nothing waits for who reads it
   outcome = budget.reproduce(
     asked(config), tmp_path / 'tiny', budget.Budget(10), never
   )

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 
 import pytest
 
@@ -133,6 +134,14 @@ def test_a_page_without_a_place_is_refused_and_left_alone(tmp_path, text):
   with pytest.raises(page.PageError):
     page.fill(path, 'new')
   assert not path.exists() or path.read_text() == text
+
+
+def test_a_page_that_is_no_file_is_refused_at_once(tmp_path):
+  (tmp_path / 'zeros').symlink_to('/dev/zero')
+  os.mkfifo(tmp_path / 'pipe')
+  for name, kind in (('zeros', 'a device'), ('pipe', 'a pipe')):
+    with pytest.raises(page.PageError, match=f'is {kind}, not a regular file'):
+      page.check(tmp_path / name)
 
 
 def test_a_page_that_cannot_be_written_is_as_before(tmp_path, monkeypatch):

@@ -205,6 +205,9 @@ def test_the_nearest_choice_of_an_integer_is_its_bound():
     ('optimizer.momentum', 1 - 2**-26, 'float32', False),
     ('model.chrono_t_max', 3 - 1e-9, 'float64', False),
     ('optimizer.learning_rate', 1e-46, 'float32', False),
+    pytest.param(
+      *('optimizer.learning_rate', 10**400, 'float32', False), id='vast'
+    ),
   ],
 )
 def test_numbers_are_judged_as_the_program_rounds_them(

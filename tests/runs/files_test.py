@@ -264,6 +264,8 @@ BAD = {
   'too long': lambda path: _with_header(path, _SHAPE % 3, bytes(16)),
   'object': lambda path: _with_header(path, _OBJECT, bytes(8)),
   'no header': lambda path: _with_header(path, 'import os'),
+  'open brackets': lambda path: _with_header(path, '(' * 3000),
+  'a deep header': lambda path: _with_header(path, '-' * 9000 + '1'),
   'many': _many,
   'no array': _twice,
   'no zip': lambda path: path.write_bytes(b'PK\3\4' + bytes(100)),

@@ -168,6 +168,10 @@ def test_metrics_are_hashed_up_to_what_a_checkpoint_saw(tmp_path):
       writer_lib.check_metrics(path, size, other)
   os.truncate(path, 2**33)  # sparse: only what counts is read
   assert writer_lib.check_metrics(path, 5, digest) == 2**33 - 5
+  # It would be cut where it is.
+  (tmp_path / 'link').symlink_to(path)
+  with pytest.raises(files.DamagedError, match='is a link'):
+    writer_lib.check_metrics(tmp_path / 'link', 5, digest)
 
 
 def test_rows_after_a_checkpoint_are_dropped(tmp_path):
