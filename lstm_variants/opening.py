@@ -12,6 +12,8 @@ import stat
 Path = str | os.PathLike[str]
 # Neither wait for who writes to a pipe, nor take a terminal.
 _FLAGS = getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_NOCTTY', 0)
+# Bytes that are read at a time of a file that does not tell its size.
+_PIECE = 2**20
 _KINDS = (
   (stat.S_ISDIR, 'a directory'),
   (stat.S_ISFIFO, 'a pipe'),
@@ -59,7 +61,10 @@ def read(path: Path, largest: int) -> bytes:
     RefusedError, OSError: as `open_file`.
   """
   with open_file(path, largest) as file:
-    content = file.read(largest + 1)
+    # Python sets aside what is asked for: no more than the file tells to have.
+    content = file.read(os.fstat(file.fileno()).st_size + 1)
+    while len(content) <= largest and (more := file.read(_PIECE)):
+      content += more
   if len(content) > largest:  # it has grown, or does not tell its size
     raise too_large(largest)
   return content

@@ -111,7 +111,10 @@ def test_who_lacks_a_module_is_told_its_name_in_a_line(run, workdir):
     assert run(2, 'sweep', others, *STUDY, place, '--resume') == refused
     assert run(2, 'export', others, place, '--out=x.onnx') == refused
   refused = run(2, 'train', *STUDY, f'{place}_2')
-  assert "--config.task.name='majority': unknown" in refused
+  assert (
+    "study.py:vanilla,fixed_forget,watched_output: task.name='majority'"
+    in (refused)
+  )
 
 
 def test_a_model_is_exported_or_refused_in_words(run, workdir, tmp_path):

@@ -160,7 +160,7 @@ ENTRIES = (
   ),
   Entry(
     *(48, 'unknown key in a config', ('--config={dir}/extra.py',)),
-    *(2, ('--config.training.warmup=3', 'unknown')),
+    *(2, ('extra.py: training.warmup=3', 'unknown')),
   ),
   Entry(
     *(49, 'wrong type in a config', ('--config={dir}/text_width.py',)),

@@ -158,7 +158,8 @@ def _diverge(study, monkeypatch, which):
     {**row, 'status': 'diverged'} if which(row) else row
     for row in study.every_row
   ]
-  monkeypatch.setattr(results, 'read_runs', lambda workdir: rows)
+  finished = (results.read_study(study.workdir), rows)
+  monkeypatch.setattr(results, 'read_finished', lambda workdir: finished)
   return subjects.read(study.workdir)
 
 
