@@ -204,7 +204,7 @@ def is_terminal(stream: TextIO | None) -> bool:
   """Tell whether a stream is a terminal; one that is closed is none."""
   try:
     return stream is not None and stream.isatty()
-  except ValueError:  # closed
+  except (ValueError, AttributeError):  # closed, or one that only writes
     return False
 
 
@@ -269,6 +269,8 @@ def say(text: str) -> None:
     print(clean(text), flush=True)
   except OSError:
     sys.stdout = open(os.devnull, 'w')
+  except ValueError:  # closed, or without these signs
+    pass
 
 
 def note(text: str) -> None:
@@ -282,6 +284,8 @@ def warn(text: str) -> None:
     print(clean(_folded(text, sys.stderr)), file=sys.stderr, flush=True)
   except OSError:
     sys.stderr = open(os.devnull, 'w')
+  except ValueError:
+    pass
 
 
 def _folded(text: str, stream: TextIO | None) -> str:

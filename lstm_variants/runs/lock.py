@@ -288,7 +288,8 @@ def _hold(path: pathlib.Path, notice: Callable[[str], None]) -> Iterator[None]:
     ours.start()
     yield
   finally:
-    _held.pop(path, None)
+    if _held.get(path) is ours:  # it may be of another thread, which goes on
+      del _held[path]
     ours.release()
     ours.close()
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -166,6 +167,32 @@ def test_what_is_opened_is_not_taken_for_a_stream_that_is_closed(tmp_path):
 
 # Sets the title, clears the screen, hides what follows, turns the direction.
 PLANTED = '\x1b]0;title\x07\x1b[2J\x1b[8m\x9b31m\u202e'
+
+
+class _Writer:
+  """All that `print` asks of a stream."""
+
+  def write(self, text: str) -> int:
+    return len(text)
+
+  def flush(self) -> None:
+    pass
+
+
+@pytest.mark.parametrize('kind', ['closed', 'only written', 'none', 'ascii'])
+def test_from_python_any_stream_will_do(monkeypatch, kind):
+  closed = io.StringIO()
+  closed.close()
+  stream: Any = {
+    'closed': closed,
+    'only written': _Writer(),
+    'ascii': io.TextIOWrapper(io.BytesIO(), 'ascii'),
+  }.get(kind)
+  for name in ('stdout', 'stderr'):
+    monkeypatch.setattr(sys, name, stream)
+  for tell in (console.say, console.note, console.say_next, console.warn):
+    tell('σ of a run')
+  assert sys.stdout is stream and not console.is_terminal(stream)
 
 
 def test_a_planted_directory_commands_no_terminal(fork, places, tmp_path):

@@ -271,6 +271,20 @@ def test_who_comes_too_late_to_take_over_leaves_the_new_lock(
       assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_who_is_refused_in_the_same_process_takes_nothing_from_who_trains(
+  tmp_path,
+):
+  with lock.hold(tmp_path, print):
+    with pytest.raises(files.BusyError):
+      with lock.hold(tmp_path, print):
+        pass
+    lock.check(tmp_path)
+    (tmp_path / lock.NAME).unlink()
+    (tmp_path / lock.NAME).touch()
+    with pytest.raises(files.StorageError, match='taken over'):
+      lock.check(tmp_path)
+
+
 def test_a_lock_is_renewed_until_it_is_given_back(tmp_path, monkeypatch):
   monkeypatch.setattr(lock, '_BEAT', 0.01)
   before = threading.active_count()
