@@ -8,9 +8,11 @@ from matplotlib import collections, figure
 import numpy as np
 import pytest
 
-from lstm_variants.evidence.survival import figures
+from lstm_variants.evidence.survival import draw, figures
 from lstm_variants.plots import theme
-from lstm_variants.statistics import survival
+from lstm_variants.runs import equal_training, grouping
+from lstm_variants.statistics import improvement, survival
+from tests.report import study_fixture
 
 
 def _curves(count, factor=1):
@@ -182,3 +184,31 @@ def test_models_without_runs_success_or_end_are_drawn():
 def test_no_curves_are_refused():
   with pytest.raises(ValueError, match='curves={}: must hold one model'):
     figures.draw_survival('t', {})
+
+
+def test_how_likely_a_run_is_sooner_is_told_up_to_the_shorter_budget():
+  """Where gru stopped, vanilla's later successes are none yet."""
+  task = next(iter(study_fixture.TASKS))
+  rows = [
+    *(
+      study_fixture.run(task, 'vanilla', seed, success, 0.1)
+      for seed, success in enumerate((1600, 4800, 4800, 6400, None))
+    ),
+    *(
+      study_fixture.run(task, 'gru', seed, success, 0.1, sequences=3200)
+      for seed, success in enumerate((1600, 1600, 3200, None, None))
+    ),
+  ]
+  rows = [{**row, 'id': str(number)} for number, row in enumerate(rows)]
+  vanilla, gru = grouping.group_runs([task], rows)
+  row = draw._against(gru, vanilla, 6400, equal_training.Standing(None, {}))
+  cut = improvement.probability_of_improvement(
+    improvement.Pair(
+      [1600, 1600, 3200, 3200, 3200],
+      [1600, 3200, 3200, 3200, 3200],
+      [True, True, True, False, False],
+      [True, False, False, False, False],
+    )
+  )
+  assert row['sooner_p'] == pytest.approx(cut.p_value)
+  assert row['sooner'] == pytest.approx(cut.probability.estimate)

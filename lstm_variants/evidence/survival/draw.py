@@ -153,13 +153,8 @@ def _against(
   if other is None:
     return {}
   sides = group.runs, other.runs
-  (times, solved), (base_times, base_solved) = (
-    _outcomes(side, budget) for side in sides
-  )
-  sooner = improvement.probability_of_improvement(
-    improvement.Pair(times, base_times, solved, base_solved)
-  )
   step = grouping.common_step([*group.runs, *other.runs])
+  sooner = improvement.probability_of_improvement(_pair(sides, budget, step))
   fast = speed.compare(
     *(equal_training.times_by_seed(side, budget, step) for side in sides)
   )
@@ -178,6 +173,31 @@ def _against(
     'hedges_g_log_loss': intervals.hedges_g(*logs),
     'seeds_for_80_percent_power': _seeds_needed(*logs),
   }
+
+
+def _pair(
+  sides: tuple[Sequence[grouping.Run], Sequence[grouping.Run]],
+  budget: int,
+  step: int,
+) -> improvement.Pair:
+  """Return times to success up to where the shortest unsolved run ended."""
+  times, solved = zip(
+    *(_outcomes(side, budget, step) for side in sides), strict=True
+  )
+  ends = [
+    time
+    for side, flags in zip(times, solved, strict=True)
+    for time, flag in zip(side, flags, strict=True)
+    if not flag
+  ]
+  end = min(ends, default=math.inf)
+  return improvement.Pair(
+    *(np.minimum(side, end) for side in times),
+    *(
+      np.logical_and(flags, np.less_equal(side, end))
+      for side, flags in zip(times, solved, strict=True)
+    ),
+  )
 
 
 def _finite(losses: Mapping[Any, float]) -> list[float]:
@@ -206,10 +226,10 @@ def _seeds_needed(own: Sequence[float], base: Sequence[float]) -> float:
 
 
 def _outcomes(
-  runs: Sequence[Mapping[str, Any]], budget: int
+  runs: Sequence[Mapping[str, Any]], budget: int, step: int = 1
 ) -> tuple[list[int], list[bool]]:
   solved = [run['sequences_to_success'] is not None for run in runs]
-  return grouping.times_to_success(runs, budget), solved
+  return grouping.times_to_success(runs, budget, step), solved
 
 
 def _interval(
