@@ -23,9 +23,8 @@ p(θ). The interval are the θ with p(θ) above 1 - confidence, so that 1 is not
 between its bounds where the test of the same level rejects (of tied times it
 may be one of them), and never beyond them where it does not. It covers at least
 as often as it says, as runs are whole. The ratio is the θ of the largest p(θ)
-(Hodges & Lehmann). p(θ) is asked for a hundred θ; where ways are many it is
-that of 1,999 drawn ones, which covers as often, and of all those of the test
-only where the two would disagree about 1.
+(Hodges & Lehmann). p(θ) is asked for a hundred θ: where ways are many of 1,999
+drawn ones, and of all those of the test where these leave a doubt.
 
 Budgets. Both sides are compared up to the shorter of their budgets (over θ for
 the sample), beyond which every run counts as unsolved; a side's budget is that
@@ -59,6 +58,7 @@ LEAST_PAIRS = 8
 _COUNTED = 20_000
 RESAMPLES = 9999
 _OF_INTERVAL = 1999
+_ERRORS = 4  # standard errors of their p, within which all ways are asked
 # Of more runs the ways are normally distributed, for all that is printed.
 _DIVIDED = 200
 _RATIOS = 400  # that are tried at most, of those at which the order changes
@@ -129,15 +129,7 @@ def compare(
   if math.isnan(p_value):
     return UNKNOWN
   level = 1 - confidence
-  ratio = _interval(_with_fewer_ways(race, seed), level)
-  inside = ratio.low <= 1 <= ratio.high
-  if p_value <= level:
-    # Of tied times 1 may be a bound.
-    contradicts = inside and 1 not in ratio[1:]
-  else:
-    contradicts = not inside
-  if contradicts:
-    ratio = _interval(race, level)
+  ratio = _interval(race, _with_fewer_ways(race, seed), level)
   return Speed(ratio, float(lead), float(p_value), race.pairs)
 
 
@@ -288,7 +280,7 @@ def _scores(race: _Race, ratios: np.ndarray) -> np.ndarray:
   return scores
 
 
-def _interval(race: _Race, level: float) -> intervals.Interval:
+def _interval(race: _Race, fewer: _Race, level: float) -> intervals.Interval:
   """Return the ratios whose p value is above the level, and the likeliest."""
   changes = _changes(race)
   if not changes.size:
@@ -298,7 +290,7 @@ def _interval(race: _Race, level: float) -> intervals.Interval:
   ratios = np.empty(2 * changes.size + 1)
   ratios[1::2], ratios[2:-1:2] = changes, middles
   ratios[0], ratios[-1] = changes[0] / 2, 2 * changes[-1]
-  p_value = _p_values(race, ratios, level)
+  p_value = _p_values(race, fewer, ratios, level)
   # Where the order does not change up to the next, that is where it ends.
   lows = np.concatenate(([0.0], np.repeat(changes, 2)))
   highs = np.concatenate((np.repeat(changes, 2), [math.inf]))
@@ -314,21 +306,29 @@ def _interval(race: _Race, level: float) -> intervals.Interval:
   return intervals.Interval(estimate, *bounds)
 
 
-def _p_values(race: _Race, ratios: np.ndarray, level: float) -> np.ndarray:
+def _p_values(
+  race: _Race, fewer: _Race, ratios: np.ndarray, level: float
+) -> np.ndarray:
   """Return p for each ratio, 1 where nothing is told, 0 where it is not needed.
 
   Of many ratios some are tried, then all between two of which one alone is
   above the level, and beside the likeliest.
+
+  Args:
+    race: with all ways, asked where p is near the level or the largest.
+    fewer: the same with fewer ways, asked first.
+    ratios: ascending.
+    level: what bounds separate.
   """
+  doubt = _ERRORS * math.sqrt(level * (1 - level) / _OF_INTERVAL)
 
   def at(places: np.ndarray) -> np.ndarray:
-    # A block at a time: of each ratio there is a row of all runs.
-    rows = max(1, _SCORES // race.times.size)
-    blocks = range(0, places.size, rows)
-    p_value = np.concatenate(
-      [_test(race, ratios[places[start : start + rows]])[1] for start in blocks]
-    )
-    return np.where(np.isnan(p_value), 1, p_value)
+    p_value = _known(fewer, ratios[places])
+    if fewer is not race and places.size:
+      from_best = p_value.max() - p_value
+      near = np.minimum(np.abs(p_value - level), from_best) <= doubt
+      p_value[near] = _known(race, ratios[places[near]])
+    return p_value
 
   p_value = np.zeros(ratios.size)
   some = np.unique(np.linspace(0, ratios.size - 1, _STEPS).astype(int))
@@ -338,9 +338,20 @@ def _p_values(race: _Race, ratios: np.ndarray, level: float) -> np.ndarray:
   gaps += [gap for gap in (best - 1, best) if 0 <= gap < some.size - 1]
   between = [np.arange(some[gap] + 1, some[gap + 1]) for gap in gaps]
   rest = np.unique(np.concatenate(between)).astype(int)
-  if rest.size:
-    p_value[rest] = at(rest)
+  p_value[rest] = at(rest)
   return p_value
+
+
+def _known(race: _Race, ratios: np.ndarray) -> np.ndarray:
+  """Return p for each ratio, 1 where nothing is told."""
+  # A block at a time: of each ratio there is a row of all runs.
+  rows = max(1, _SCORES // race.times.size)
+  p_value = [
+    _test(race, ratios[start : start + rows])[1]
+    for start in range(0, ratios.size, rows)
+  ]
+  joined = np.concatenate([*p_value, np.empty(0)])
+  return np.where(np.isnan(joined), 1, joined)
 
 
 def _changes(race: _Race) -> np.ndarray:

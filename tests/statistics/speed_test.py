@@ -190,6 +190,16 @@ def test_a_bound_may_be_one_but_one_is_never_between_where_p_is_small(seed):
     assert rejects or alone or ratio.low <= 1 <= ratio.high
 
 
+@pytest.mark.parametrize('seed', range(4))
+def test_with_seven_runs_a_side_either_may_be_the_baseline(seed):
+  ours, theirs = _sides(seed, 7, 7, 12.0)
+  one, two = speed.compare(ours, theirs), speed.compare(theirs, ours)
+  assert one.p_value == pytest.approx(two.p_value)
+  with np.errstate(divide='ignore'):
+    turned = 1 / np.array([two.ratio.high, two.ratio.low])
+  assert one.ratio[1:] == pytest.approx(turned, rel=1e-6)
+
+
 @pytest.mark.parametrize(('count', 'paired'), [(8, False), (20, True)])
 def test_drawn_ways_of_the_interval_do_not_contradict_the_test(count, paired):
   """Levels lie beside p, where 1,999 ways and all of them may disagree."""
