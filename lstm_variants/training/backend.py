@@ -19,6 +19,12 @@ _MODES = {
   'JAX_DEBUG_NANS': _ENDS_ALL,
   'JAX_DEBUG_INFS': _ENDS_ALL,
 }
+# Values of others at which jax refuses what a program here does.
+_REFUSING = {
+  'JAX_NUMPY_DTYPE_PROMOTION': ('strict',),
+  'JAX_NUMPY_RANK_PROMOTION': ('raise',),
+  'JAX_TRANSFER_GUARD': ('disallow', 'disallow_explicit'),
+}
 # Bytes of addresses, most of them never used, for XLA and its threads.
 _LEAST_ADDRESSES = 2 * 2**30
 
@@ -106,6 +112,13 @@ def _check_modes() -> None:
   for name, why in _MODES.items():
     if getattr(jax.config, name.lower(), False):
       raise BackendError(f'{name}=1: {why}; nearest: unset {name}')
+  for name, values in _REFUSING.items():
+    value = getattr(jax.config, name.lower(), None)
+    text = getattr(value, 'value', value)
+    if text in values:
+      raise BackendError(
+        f'{name}={text}: it ends every training; nearest: unset {name}'
+      )
 
 
 def _check_addresses() -> None:

@@ -66,15 +66,25 @@ def test_a_limit_of_addresses_is_named_before_the_system_ends_the_program(
 
 
 @pytest.mark.parametrize(
-  'mode, name',
+  'mode, given',
   [
-    (jax.disable_jit, 'JAX_DISABLE_JIT'),
-    (lambda: jax.debug_nans(True), 'JAX_DEBUG_NANS'),
-    (lambda: jax.debug_infs(True), 'JAX_DEBUG_INFS'),
+    (jax.disable_jit, 'JAX_DISABLE_JIT=1'),
+    (lambda: jax.debug_nans(True), 'JAX_DEBUG_NANS=1'),
+    (lambda: jax.debug_infs(True), 'JAX_DEBUG_INFS=1'),
+    (
+      lambda: jax.numpy_dtype_promotion('strict'),
+      'JAX_NUMPY_DTYPE_PROMOTION=strict',
+    ),
+    (
+      lambda: jax.numpy_rank_promotion('raise'),
+      'JAX_NUMPY_RANK_PROMOTION=raise',
+    ),
+    (lambda: jax.transfer_guard('disallow'), 'JAX_TRANSFER_GUARD=disallow'),
   ],
 )
-def test_a_mode_in_which_no_population_trains_is_refused(mode, name):
+def test_a_mode_in_which_no_population_trains_is_refused(mode, given):
   with mode(), pytest.raises(backend.BackendError) as caught:
     backend.check()
-  assert f'{name}=1: ' in str(caught.value)
+  name = given.partition('=')[0]
+  assert f'{given}: ' in str(caught.value)
   assert str(caught.value).endswith(f'nearest: unset {name}')
