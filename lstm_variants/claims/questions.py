@@ -593,9 +593,9 @@ def _mean(values: Sequence[float], metric: str) -> intervals.Interval:
   """Return the typical one of shares, the geometric mean of losses.
 
   Values that are all equal leave no interval of what others would be; here they
-  stand for themselves.
+  stand for themselves, but one value does not.
   """
-  if values and min(values) == max(values):
+  if len(values) > 1 and min(values) == max(values):
     return intervals.Interval(values[0], values[0], values[0])
   if metric == 'loss':
     return intervals.geometric_interval(values)

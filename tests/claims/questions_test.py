@@ -216,6 +216,14 @@ def test_lower_has_a_direction_and_needs_evidence():
   assert finding.answer is UNDECIDED
 
 
+def test_one_run_that_is_left_decides_no_limit():
+  rows = runs('vanilla', [None] * 3, [0.02, 0.02, 0.02])
+  rows[1:] = [{**row, 'status': 'diverged'} for row in rows[1:]]
+  finding = ask(questions.stays_above(LSTM, 0.1), rows)
+  assert finding.answer is UNDECIDED
+  assert '0.02 [—, —], 2 of 3 diverged' in finding.ours
+
+
 def test_lower_is_not_answered_across_unequal_training():
   ours = runs('vanilla', UNSOLVED, LOWS)
   theirs = runs('simple_rnn', UNSOLVED, HIGHS)
