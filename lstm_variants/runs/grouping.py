@@ -169,7 +169,7 @@ def common_step(runs: Sequence[Run]) -> int:
   if len(updates_between_looks(runs)) < 2:
     return 1
   return max(
-    _updates_between_looks(run) * run['sequences'] // run['updates']
+    _updates_between_looks(run) * run['sequences'] // max(run['updates'], 1)
     for run in runs
     if run['updates']
   )

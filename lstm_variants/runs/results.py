@@ -65,7 +65,10 @@ _RUN: _Types = {
   'seconds_per_update': (int, float, type(None)),
 }
 _RUNS = ('runs.jsonl', _RUN)
-_CONFIG: _Types = {'seed': int}
+# What readers use of the config of a run, the first of it always.
+_SEED: _Types = {'seed': int}
+_TRAINING: _Types = {'training': dict}
+_INTERVALS: _Types = {'evaluation_interval': int, 'success_interval': int}
 _NUMBER = (int, float, type(None))
 _LOSS: _Types = {'loss': _NUMBER}
 _EVALUATION: _Types = {'run': str, 'update': int, 'sequences': int}
@@ -393,6 +396,13 @@ def _check_known(row: Mapping[str, Any], types: _Types) -> None:
   _check_types(row, {name: types[name] for name in types if name in row})
 
 
+def _check_config(config: Mapping[str, Any]) -> None:
+  """Refuse a config of a run that readers would stumble over."""
+  _check_types(config, _SEED)
+  _check_known(config, _TRAINING)
+  _check_known(config.get('training', {}), _INTERVALS)
+
+
 def _check_modules(study: Mapping[str, Any]) -> None:
   """Refuse what no program could name after `--import=`."""
   modules = study.get('modules', [])
@@ -444,7 +454,7 @@ def _rows_of(
       _check_known(row, _LOSS)
       _check_known(row.get('final', {}), _LOSS)
       if 'config' in types:
-        _check_types(row['config'], _CONFIG)
+        _check_config(row['config'])
       yield row
   except (OSError, files.DamagedError) as error:
     raise _unreadable(path / name, error) from error

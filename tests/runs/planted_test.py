@@ -18,6 +18,7 @@ from lstm_variants.report import write as report
 from lstm_variants.runs import (
   directory,
   files,
+  grouping,
   lock,
   outcome,
   results,
@@ -145,6 +146,11 @@ PLANTED = [
   ('runs.jsonl', lambda row: row['config'].update(seed='\ud800')),
   ('runs.jsonl', lambda row: row['config'].pop('seed')),
   ('runs.jsonl', lambda row: row['config'].update(seed=[1])),
+  ('runs.jsonl', lambda row: row['config'].update(training=[1])),
+  *(
+    ('runs.jsonl', lambda row, x=x: row['config'].update(training=x))
+    for x in ({'evaluation_interval': None}, {'success_interval': 'x'})
+  ),
   ('runs.jsonl', lambda row: row['config']['model'].update(width='\ud800')),
   ('runs.jsonl', lambda row: row['final'].update(loss=10**400)),
   ('metrics.jsonl', lambda row: row.pop('loss')),
@@ -178,6 +184,17 @@ def test_a_planted_type_is_refused_in_a_line_or_does_not_matter(
   else:
     for written in ('report.html', 'compare.csv'):
       (copied / written).read_bytes().decode()
+
+
+def test_runs_that_are_said_to_have_no_update_are_compared_too():
+  runs = [
+    {
+      'config': {'training': {'evaluation_interval': interval}},
+      **{'sequences': 8, 'updates': 0},
+    }
+    for interval in (1, 2)
+  ]
+  assert grouping.common_step(runs) == 16
 
 
 def test_a_formula_of_a_planted_model_is_none_in_the_table(copied):
