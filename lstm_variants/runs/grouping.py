@@ -168,11 +168,12 @@ def common_step(runs: Sequence[Run]) -> int:
   """
   if len(updates_between_looks(runs)) < 2:
     return 1
-  return max(
-    _updates_between_looks(run) * run['sequences'] // max(run['updates'], 1)
+  steps = (
+    _updates_between_looks(run) * run['sequences'] // run['updates']
     for run in runs
     if run['updates']
   )
+  return max(steps, default=1)
 
 
 def times_to_success(

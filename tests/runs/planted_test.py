@@ -194,7 +194,7 @@ def test_runs_that_are_said_to_have_no_update_are_compared_too():
     }
     for interval in (1, 2)
   ]
-  assert grouping.common_step(runs) == 16
+  assert grouping.common_step(runs) == 1
 
 
 def test_a_formula_of_a_planted_model_is_none_in_the_table(copied):
