@@ -8,6 +8,7 @@ import re
 _IN_PYTHON = (
   (r'repeat the command that made it with --resume', 'train with resume=True'),
   (r'^get_hyper: (?:config\.)?', 'grid: '),
+  (r'one of your own needs --import=MODULE', 'import the module of your own'),
   (r'--config\.', ''),
   (r'--(config|workdir|run|baseline)\b', r'\1'),
   (r'--(resume|overwrite)\b', r'\1=True'),

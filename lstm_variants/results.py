@@ -54,20 +54,32 @@ class Results:
 
   Attributes:
     workdir: the run directory.
-    study: what study.json says: name, config, tasks, runs.
   """
 
   @errors.told_in_python()
   def __init__(self, workdir: str | os.PathLike[str]):
     self.workdir = os.fspath(workdir)
-    self.study = sharing.unshared(runs_lib.read_study(self.workdir))
+    runs_lib.read_study(self.workdir)  # refuses what is no study
 
   def __repr__(self) -> str:
-    finished, runs = len(self.runs()), len(self.study['runs'])
+    try:
+      study, finished = self.study, len(self.runs())
+    except errors.Error:
+      return f'Results({self.workdir!r}): its study is gone'
     return (
-      f'Results({self.workdir!r}): {self.study["name"]}, {finished} of {runs} '
-      'runs finished'
+      f'Results({self.workdir!r}): {study["name"]}, {finished} of '
+      f'{len(study["runs"])} runs finished'
     )
+
+  @property
+  @errors.told_in_python()
+  def study(self) -> dict[str, Any]:
+    """What study.json says: name, config, tasks, runs.
+
+    Raises:
+      lv.Error: the directory holds no study any more.
+    """
+    return sharing.unshared(runs_lib.read_study(self.workdir))
 
   @errors.told_in_python()
   def runs(self) -> list[dict[str, Any]]:
@@ -230,13 +242,14 @@ class Comparison:
     self, results: Results, runs: Sequence[Mapping[str, Any]], baseline: str
   ):
     self._results, self._runs, self.baseline = results, runs, baseline
+    self._study = results.study
     self.rows: list[comparison.Row] = comparison.compare(
-      results.study['tasks'], runs, baseline, results.metrics
+      self._study['tasks'], runs, baseline, results.metrics
     )
 
   def __repr__(self) -> str:
     text = io.StringIO()
-    tables.show(self._results.study, self.rows, text)
+    tables.show(self._study, self.rows, text)
     return text.getvalue().rstrip()
 
   def _repr_html_(self) -> str:
@@ -279,7 +292,7 @@ class Comparison:
   def figures(self) -> list['Figure']:
     """Draw, for each task, the losses and who was solved when."""
     drawings = report.draw(
-      self._results.study,
+      self._study,
       self._runs,
       self.rows,
       runs_lib.read_losses(self._results.workdir),

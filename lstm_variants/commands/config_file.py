@@ -19,6 +19,7 @@ _PLATFORM = 'JAX_PLATFORMS'
 # A word that is a flag, and no value of the flag before it, as -1 and -inf are.
 _FLAG = re.compile(r'--[a-z].*|-(?!inf\b)[a-z].*', re.DOTALL | re.IGNORECASE)
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
+_TRUE = ('true', '1', 't', 'y', 'yes')
 
 
 class UsageError(errors.Error):
@@ -53,13 +54,31 @@ def placed(error: Exception, argv: Sequence[str]) -> Exception:
   from lstm_variants.config import schema
 
   row = schema.table().get(error.field)
-  given = {field for field, _ in overrides(argv)}
+  given = dict(overrides(argv))
   of_file = row is None or row.default != error.value
-  if of_file and error.field not in given:
+  if error.field in given:
+    # The grid of the file may have other values than the command line.
+    of_file = not _says(given[error.field], error.value)
+  if of_file:
     error.args = (
       f'--config={path}: {error.field}={error.value!r}: {error.rule}',
     )
   return error
+
+
+def _says(text: str | None, value: Any) -> bool:
+  """Tell whether a value may be what a word of a command line gives."""
+  if text is None or not isinstance(value, int | float | str):
+    return True
+  if isinstance(value, str):
+    return text == value
+  if isinstance(value, bool):
+    return (text.lower() in _TRUE) == value
+  try:
+    given = type(value)(text)
+  except ValueError:
+    return True
+  return given == value or (math.isnan(given) and math.isnan(value))
 
 
 def _resolve(path: str) -> str:

@@ -19,8 +19,8 @@ def define_from() -> Begin:
   source = flags.DEFINE_string(
     'from',
     None,
-    'Begin with the weights of another run, WORKDIR:RUN; the ids of the runs '
-    'are in its runs.jsonl.',
+    'Begin with the weights of another run, WORKDIR:RUN; RUN as of export: its '
+    'id, a beginning of it, fields, or best.',
   )
   return lambda config, workdir, mode: begin(
     source.value, config, workdir, mode

@@ -74,7 +74,8 @@ class Boolean:
     """Refuse what is no Python bool; see `Rule`."""
     del precision
     if not isinstance(value, bool):
-      raise InputError(field, value, 'not true or false; nearest: false')
+      nearest = 'true' if value == 1 else 'false'
+      raise InputError(field, value, f'not true or false; nearest: {nearest}')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +91,9 @@ class Text:
     """Refuse what is no text; see `Rule`."""
     del precision
     if not isinstance(value, str):
-      raise InputError(field, value, f"not text; nearest: '{value}'")
+      parts = value if isinstance(value, list | tuple) else [value]
+      nearest = ','.join(map(str, parts))
+      raise InputError(field, value, f"not text; nearest: '{nearest}'")
     try:
       value.encode()
     except UnicodeEncodeError as error:
@@ -112,7 +115,10 @@ class Integer:
     """Refuse what is no such integer; see `Rule`."""
     del precision
     if not isinstance(value, int) or isinstance(value, bool):
-      raise InputError(field, value, f'not an integer; nearest: {self.least}')
+      nearest = self.least
+      if isinstance(value, float) and math.isfinite(value):
+        nearest = min(max(round(value), self.least), self.most)
+      raise InputError(field, value, f'not an integer; nearest: {nearest}')
     if not self.least <= value <= self.most:
       nearest = self.least if value < self.least else self.most
       raise InputError(

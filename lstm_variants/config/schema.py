@@ -178,6 +178,23 @@ def check(
   return {name: values[name] for name in rows}
 
 
+def not_taken(name: str, value: Any, error: Exception) -> InputError:
+  """Return the refusal of a value that a `ConfigDict` does not take.
+
+  Args:
+    name: the field, dotted.
+    value: of another type than the field's.
+    error: what the `ConfigDict` said, of its own types.
+  """
+  row = table().get(name)
+  if row is not None:
+    try:
+      row.rule.check(name, value, 'float64')
+    except InputError as refusal:
+      return refusal
+  return InputError(name, value, ' '.join(str(error).split()))
+
+
 def _precision(row: Field, dtype: Any) -> str:
   """Return the precision of a number in the program.
 

@@ -192,7 +192,7 @@ def read(
 def _with_fields(changes: Mapping[str, Any]) -> config_dict.ConfigDict:
   """Return the default config with other values of some fields."""
   # Only now: it takes jax, which is slow to start.
-  from lstm_variants.config import default
+  from lstm_variants.config import default, schema
 
   config = default.default_config()
   known = [name for name, _ in fields.flatten(config.to_dict())]
@@ -205,7 +205,7 @@ def _with_fields(changes: Mapping[str, Any]) -> config_dict.ConfigDict:
     try:
       config.update_from_flattened_dict({name: value})
     except (KeyError, AttributeError, TypeError, ValueError) as error:
-      raise rules.InputError(name, value, str(error)) from error
+      raise schema.not_taken(name, value, error) from error
   return config
 
 

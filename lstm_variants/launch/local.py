@@ -410,8 +410,9 @@ class _Changed:
     try:
       place[last] = value
     except (KeyError, AttributeError, TypeError, ValueError) as error:
+      refusal = schema.not_taken(dotted, value, error)
       raise GridError(
-        f'get_hyper: {field}={value!r}: {_one_line(error)}'
+        f'get_hyper: {field}={value!r}: {refusal.rule}'
       ) from error
     taken = place[last]
     if (

@@ -43,6 +43,8 @@ FILES = {
   'prefix.py': GRID + 'return hyper.sweep("seed", [1])\n',
   'type.py': GRID + 'return hyper.sweep("config.seed", ["x"])\n',
   'name.py': GRID + 'return hyper.sweep("config.model.variant", ["npp"])\n',
+  'rate.py': GRID
+  + 'return hyper.sweep("config.optimizer.learning_rate", [-2])\n',
   'twice.py': GRID + 'return hyper.sweep("config.seed", [1, 1])\n',
   'raising_grid.py': GRID + 'return {}["x"]\n',
   'text_width.py': (
@@ -309,7 +311,16 @@ FORKED = [
   _config('sweep', 'no_grid.py', 'get_hyper', 'not iterable'),
   _config('sweep', 'field.py', 'config.model.varient', "'model.variant'"),
   _config('sweep', 'prefix.py', "'seed'", "nearest: 'config.seed'"),
-  _config('sweep', 'type.py', "config.seed='x'"),
+  _config('sweep', 'type.py', "config.seed='x': not an integer; nearest: 0"),
+  # The value is the grid's, whatever the command line says.
+  Case(
+    'sweep',
+    (
+      *('--config={dir}/rate.py', '--workdir={dir}/new'),
+      '--config.optimizer.learning_rate=0.1',
+    ),
+    ('--config={dir}/rate.py: optimizer.learning_rate=-2.0: must be > 0',),
+  ),
   _config('sweep', 'name.py', "name.py: model.variant='npp'", "'np'"),
   _config('sweep', 'twice.py', 'settings 0 and 1', "'config.seed': 1"),
   _config('sweep', 'raising_grid.py', 'get_hyper', 'KeyError'),

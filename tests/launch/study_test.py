@@ -203,6 +203,28 @@ def test_results_are_tables_of_the_finished_runs(results):
   assert '6 of 6 runs finished' in repr(results)
 
 
+def test_results_are_of_the_study_that_is_there_now(results, tmp_path):
+  workdir = tmp_path / 'study'
+  opened = lv.Study({**FIELDS, 'training.updates': 1}).train(
+    workdir, progress=False
+  )
+  table = opened.compare()
+  text = repr(table)
+  shutil.rmtree(workdir)
+  shutil.copytree(results.workdir, workdir)
+  study = json.loads((workdir / 'study.json').read_text())
+  study['tasks'] = {'other': study['tasks'].pop('adding-urnn16-T8')}
+  for path in (workdir / 'populations').glob('*/runs.jsonl'):
+    path.write_text(path.read_text().replace('adding-urnn16-T8"', 'other"'))
+  (workdir / 'study.json').write_text(json.dumps(study))
+  assert '6 of 6 runs finished' in repr(opened)
+  assert {row.task for row in opened.compare().rows} == {'other'}
+  assert 'model.variant' in opened.to_pandas().columns
+  assert repr(table) == text
+  shutil.rmtree(workdir)
+  assert repr(opened).endswith('its study is gone')
+
+
 def test_a_swept_field_has_a_column_before_all_populations_end(
   results, tmp_path
 ):
@@ -340,6 +362,29 @@ def test_what_is_no_study_is_refused_in_a_line(arguments, said):
     lv.Study(*arguments)
   line = str(refusal.value)
   assert said in line and '\n' not in line and '--' not in line
+
+
+@pytest.mark.parametrize(
+  'field, value, rule',
+  [
+    ('seed', 1.6, 'not an integer; nearest: 2'),
+    ('seed', -2.5, 'not an integer; nearest: 0'),
+    ('optimizer.learning_rate', 'x', 'not a number; for example 0.001'),
+    ('model.learned_carry', 1, 'not true or false; nearest: true'),
+    ('model.variant', 3, 'unknown; choices: vanilla'),
+    ('training.trackers', ['csv', 'wandb'], "not text; nearest: 'csv,wandb'"),
+    ('training.trackers', 'mine', 'import the module of your own'),
+  ],
+)
+def test_a_value_of_another_type_is_refused_by_the_rule_of_its_field(
+  field, value, rule
+):
+  for arguments in (({field: value},), ('adding', [{field: value}])):
+    with pytest.raises(lv.Error) as refusal:
+      lv.Study(*arguments)
+    line = str(refusal.value)
+    assert f'{field}={value!r}: ' in line and rule in line
+    assert 'cast' not in line and '--' not in line
 
 
 def test_ctrl_c_waits_for_a_compilation():
