@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from lstm_variants.claims import claim
 from lstm_variants.config import fields
 from lstm_variants.report import tables
-from lstm_variants.runs import grouping
+from lstm_variants.runs import equal_training, grouping
 from lstm_variants.statistics import (
   intervals,
   ratios,
@@ -309,19 +309,7 @@ class _Race(NamedTuple):
 
 def _race(arms: Sequence[Arm], runs: Sequence[Sequence[claim.Run]]) -> _Race:
   longest = max(run['sequences'] for own in runs for run in own)
-  step = grouping.common_step([run for own in runs for run in own])
-  sample, baseline = (
-    {
-      key: (max(time, 1), solved)  # before its first update: as good as at it
-      for key, time, solved in zip(
-        _keys(own),
-        grouping.times_to_success(own, longest, step),
-        _successes(own),
-        strict=True,
-      )
-    }
-    for own in runs
-  )
+  sample, baseline = equal_training.times_by_seed(runs, longest)
   test = speed.compare(sample, baseline)
   medians = (
     f'{each.label} {_sequences(_median(own))}'

@@ -145,8 +145,7 @@ def _against(
   """Return a row with what compares its group with the baseline's."""
   sides = group.runs, other.runs
   longest = max(run['sequences'] for side in sides for run in side)
-  step = grouping.common_step([*group.runs, *other.runs])
-  times = (equal_training.times_by_seed(side, longest, step) for side in sides)
+  times = equal_training.times_by_seed(sides, longest)
   losses = (
     equal_training.losses_by_seed(side, standing.losses) for side in sides
   )

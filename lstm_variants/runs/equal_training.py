@@ -114,20 +114,26 @@ def losses_by_seed(
 
 
 def times_by_seed(
-  runs: Sequence[grouping.Run], longest: int, step: int = 1
-) -> dict[Any, tuple[int, bool]]:
+  sides: Sequence[Sequence[grouping.Run]], longest: int
+) -> list[dict[Any, tuple[float, bool]]]:
   """Return seed -> sequences to success, or at the end, and whether solved.
 
   Args:
-    runs: of a group.
+    sides: runs of the groups that are compared.
     longest: where a run that diverged counts as ended (`times_to_success`).
-    step: in which they are compared (`grouping.common_step`).
+
+  Returns:
+    Of each side; times as of `grouping.middle_times`, 1 or more, as a run that
+    is solved before its first update is as good as solved at it.
   """
-  times = grouping.times_to_success(runs, longest, step)
-  return {
-    name: (time, run['sequences_to_success'] is not None)
-    for (name, run), time in zip(_by_seed(runs).items(), times, strict=True)
-  }
+  times = grouping.middle_times(sides, longest)
+  return [
+    {
+      name: (max(time, 1.0), run['sequences_to_success'] is not None)
+      for (name, run), time in zip(_by_seed(side).items(), own, strict=True)
+    }
+    for side, own in zip(sides, times, strict=True)
+  ]
 
 
 def _by_seed(runs: Sequence[grouping.Run]) -> dict[Any, grouping.Run]:

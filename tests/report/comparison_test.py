@@ -1,5 +1,6 @@
 """Grouping, labels and comparisons on run directories written by hand."""
 
+import itertools
 import math
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 import scipy.stats
 
 from lstm_variants.report import comparison, tables
-from lstm_variants.runs import grouping, results
-from lstm_variants.statistics import intervals
+from lstm_variants.runs import equal_training, grouping, results
+from lstm_variants.statistics import intervals, speed
 from tests.report import study_fixture as fixture
 
 ADDING, COPY = fixture.TASKS
@@ -447,6 +448,42 @@ def test_sides_that_were_looked_at_unequally_often_are_compared_as_equals(
   assert gru.speed.p_value < 0.01
   notes = [heading for heading, _ in tables.at_equal_training([vanilla, gru])]
   assert 'speed' not in notes
+
+
+def test_times_that_were_seldom_looked_for_have_a_ratio_that_covers():
+  """With looks half a median apart; in truth the ratio is 1.5."""
+  rng = np.random.default_rng(0)
+  covered, studies = 0, 150
+  for _ in range(studies):
+    times = 3200 * rng.lognormal(0, 0.5, (2, 20)) * np.array([[1.5], [1]])
+    looked = (1600 * np.ceil(times / 1600)).astype(int)
+    sides = [
+      [
+        {**_looked_at(model, seed, int(time), 0), 'sequences': 64_000}
+        for seed, time in enumerate(side, 100 * first)
+      ]
+      for first, (model, side) in enumerate(zip('xy', looked, strict=True))
+    ]
+    for run in itertools.chain(*sides):
+      run['updates'] = 2000
+    pair = equal_training.times_by_seed(sides, 64_000)
+    ratio = speed.compare(*pair, resamples=199).ratio
+    covered += ratio.low <= 1.5 <= ratio.high
+  assert covered / studies > 0.89
+
+
+def test_times_judged_at_every_update_are_as_they_are():
+  seldom = [_looked_at('gru', 0, 4800, 0), _looked_at('gru', 1, 1600, 0)]
+  between = grouping.middle_times([seldom, seldom[:1]], 6400)
+  assert between == [[4000, 800], [4000]]
+  # Evaluations, every 50 updates, are among the looks; 7 fit 49.
+  both = [_looked_at('gru', seed, 1600 - 32 * seed, 7) for seed in range(2)]
+  assert grouping.middle_times([both], 6400) == [[1600 - 16, 1568 - 112]]
+  every = [*seldom, _looked_at('gru', 2, 1632, 0)]
+  assert grouping.middle_times([seldom, every], 6400) == [
+    [4800, 1600],
+    [4800, 1600, 1632],
+  ]
 
 
 def test_without_an_evaluation_of_all_no_loss_is_compared(tmp_path):

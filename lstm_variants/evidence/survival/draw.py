@@ -155,9 +155,7 @@ def _against(
   sides = group.runs, other.runs
   step = grouping.common_step([*group.runs, *other.runs])
   sooner = improvement.probability_of_improvement(_pair(sides, budget, step))
-  fast = speed.compare(
-    *(equal_training.times_by_seed(side, budget, step) for side in sides)
-  )
+  fast = speed.compare(*equal_training.times_by_seed(sides, budget))
   own, base = (
     equal_training.losses_by_seed(side, standing.losses) for side in sides
   )
