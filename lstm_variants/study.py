@@ -19,8 +19,8 @@ import os
 from typing import Any
 
 from lstm_variants import console, errors, extensions, results
+from lstm_variants.config import fields, populations, rules, schema, source
 from lstm_variants.config import grid as hyper
-from lstm_variants.config import populations, source
 from lstm_variants.launch import local
 from lstm_variants.runs import directory
 from lstm_variants.training import backend, interrupt, watching
@@ -72,7 +72,22 @@ class Study:
     self.config, of_file, file_name = source.read(config)
     self.name = file_name if name is None else _checked(name)
     self._get_hyper = _get_hyper(grid, of_file)
-    self._expanded = local.expand(self.config, self._get_hyper)
+    try:
+      self._expanded = local.expand(self.config, self._get_hyper)
+    except rules.InputError as error:
+      if isinstance(config, str | os.PathLike) and self._is_of_file(
+        error, grid
+      ):
+        error.place(os.fspath(config))
+      raise
+
+  def _is_of_file(self, error: rules.InputError, grid: Any) -> bool:
+    """Tell whether a value that is refused stands in the config file."""
+    row = schema.table().get(error.field)
+    if row is not None and row.default == error.value:
+      return False
+    values = dict(fields.flatten(self.config.to_dict()))
+    return grid is None or values.get(error.field) == error.value
 
   @property
   def runs(self) -> list[dict[str, Any]]:

@@ -60,9 +60,7 @@ def placed(error: Exception, argv: Sequence[str]) -> Exception:
     # The grid of the file may have other values than the command line.
     of_file = not _says(given[error.field], error.value)
   if of_file:
-    error.args = (
-      f'--config={path}: {error.field}={error.value!r}: {error.rule}',
-    )
+    error.place(path)
   return error
 
 

@@ -34,6 +34,10 @@ class InputError(errors.Error, ValueError):
     super().__init__(f'--config.{field}={value!r}: {rule}')
     self.field, self.value, self.rule = field, value, rule
 
+  def place(self, path: str) -> None:
+    """Name the config file in which the value stands, in place of a flag."""
+    self.args = (f'--config={path}: {self.field}={self.value!r}: {self.rule}',)
+
 
 class Rule(Protocol):
   """What a value must be.

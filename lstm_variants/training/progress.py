@@ -176,7 +176,7 @@ class Progress:
     )
     self._done_runs += self._current.runs
     self._clock.end()
-    self._current = None
+    self._current, self._report = None, Report(0, 0, 0, {})
 
   def _say(self, text: str, always: bool = False) -> None:
     """Print a line: above the panel, or where it is time for one."""
@@ -278,7 +278,9 @@ class Progress:
   def _bar(self, frame: str, width: int) -> rich.text.Text | rich.table.Table:
     current = self._current
     if current is None:
-      return rich.text.Text(f'{frame} reading what is there')
+      ended = len(self._begun) == len(self._parts)
+      doing = 'ending' if ended else 'reading what is there'
+      return rich.text.Text(f'{frame} {doing}')
     name, _, updates, _ = current
     if self._compiling:
       seconds = _time(self._clock.seconds())

@@ -387,6 +387,19 @@ def test_a_value_of_another_type_is_refused_by_the_rule_of_its_field(
     assert 'cast' not in line and '--' not in line
 
 
+def test_a_refused_value_of_a_config_file_names_the_file(tmp_path):
+  path = tmp_path / 'mine.py'
+  head, _ = FILE.split('def get_hyper')
+  path.write_text(head.replace("'batch_size': 4", "'batch_size': -4"))
+  line = f'^config={path}: training.batch_size=-4: must be '
+  for grid in (None, {'seed': [0]}):
+    with pytest.raises(lv.Error, match=line):
+      lv.Study(path, grid)
+  # The value is the caller's.
+  with pytest.raises(lv.Error, match='^training.batch_size=-5: must be '):
+    lv.Study(path, {'training.batch_size': [-5]})
+
+
 def test_ctrl_c_waits_for_a_compilation():
   with (
     pytest.raises(KeyboardInterrupt, match='nothing to save yet'),

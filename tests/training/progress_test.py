@@ -83,6 +83,19 @@ def test_the_panel_has_three_lines_that_tell_all(terminal):
   assert len(first) == 2 and len(second) == 3  # no losses at first
 
 
+def test_behind_the_last_population_the_panel_tells_of_none(terminal):
+  parts = _parts(1, 'short')
+  with terminal.study('study', parts) as shown:
+    shown.begin(parts[0].name)
+    shown.start()
+    shown.show(progress.Report(100, 2, 0, {'vanilla': 0.1}))
+    shown.end()
+    _refresh(shown)
+    lines = terminal.screen().lines
+  assert lines[-1].endswith(' ending')
+  assert not any('solved 0/0' in line for line in lines)
+
+
 @pytest.mark.parametrize('update', [0, 7, 100])
 def test_nothing_wraps(terminal, update):
   parts = _parts(3, LONG + '_{}')
