@@ -20,7 +20,7 @@ from lstm_variants.config import fields
 from lstm_variants.plots import theme
 from lstm_variants.report import comparison, tables
 from lstm_variants.report import write as report
-from lstm_variants.runs import choice, grouping, sharing
+from lstm_variants.runs import choice, files, grouping, sharing
 from lstm_variants.runs import results as runs_lib
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ _ALWAYS = ('id', 'population', 'task', 'model', 'status')
 
 class PandasError(errors.Error, ImportError):
   """A table is asked for, and pandas is not installed."""
+
+
+class FormatError(errors.Error, ValueError):
+  """A figure is to be written in a format that it does not have."""
 
 
 def open_results(workdir: str | os.PathLike[str]) -> 'Results':
@@ -322,12 +326,23 @@ class Figure:
     return theme.svg(self.drawing, salt=f'{self.task}-{self.kind}')
 
   def save(self, path: str | os.PathLike[str]) -> None:
-    """Write the figure, as SVG or, where the path ends in .png, as PNG."""
+    """Write the figure, as SVG or, where the path ends in .png, as PNG.
+
+    Raises:
+      lv.Error: the path ends in another format, or cannot be written.
+    """
     path = pathlib.Path(path)
-    if path.suffix == '.png':
-      path.write_bytes(theme.png(self.drawing))
-    else:
-      path.write_text(self._repr_svg_(), 'utf-8')
+    if path.suffix not in ('', '.svg', '.png'):
+      raise FormatError(
+        f'path={path}: figures are .svg or .png; nearest: '
+        f'{path.with_suffix(".svg")}'
+      )
+    with files.refusals(path):
+      path.parent.mkdir(parents=True, exist_ok=True)
+      if path.suffix == '.png':
+        path.write_bytes(theme.png(self.drawing))
+      else:
+        path.write_text(self._repr_svg_(), 'utf-8')
 
 
 def _pandas() -> Any:

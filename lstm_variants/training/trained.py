@@ -292,7 +292,12 @@ def weights(source: str) -> given.Given:
     raise given.GivenError(
       f'--from={source}: must be WORKDIR:RUN; nearest: --from={source}:RUN'
     )
-  saved = read(workdir)
+  try:
+    saved = read(workdir)
+  except results.WorkdirError as error:
+    line = str(error).removeprefix(f'--workdir={workdir}: ')
+    error.args = (f'--from={source}: {line}',)
+    raise
   index = find(saved, name, f'--from={workdir}:')
   leaves = states.named_leaves(load(saved, index).params)
   # Those that its program has for the sake of others are left out.

@@ -275,9 +275,14 @@ def test_figures_show_themselves_and_are_saved(results, tmp_path):
   figures = results.compare().figures()
   assert [figure.kind for figure in figures] == ['loss', 'success']
   assert figures[0]._repr_svg_().rstrip().endswith('</svg>')
-  for name in ('loss.svg', 'loss.png'):
+  for name in ('loss.svg', 'new/loss.png'):
     figures[0].save(tmp_path / name)
     assert (tmp_path / name).stat().st_size > 1000
+  with pytest.raises(lv.Error, match='are .svg or .png; nearest: .*loss.svg'):
+    figures[0].save(tmp_path / 'loss.pdf')
+  with pytest.raises(lv.Error, match='cannot be written'):
+    figures[0].save(tmp_path / 'loss.svg' / 'loss.svg')
+  assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize('run', ['best', 'gru_seed1', 'model=peephole,seed=0'])
