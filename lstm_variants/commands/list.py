@@ -86,7 +86,7 @@ def main() -> None:
   if not chosen:
     known = [entry.name for entry in entries]
     find = names_lib.nearest_field if name == 'fields' else names_lib.nearest
-    near = find(wanted[0], known) if wanted else None
+    near = _elsewhere(wanted) or (find(wanted[0], known) if wanted else None)
     raise config_file.UsageError(
       f'list {name} {" ".join(wanted)}: none of {len(entries)} has these '
       f'words{names_lib.hint_at(near)}'
@@ -94,6 +94,19 @@ def main() -> None:
   width = min(26, max(len(entry.name) for entry in chosen) + 1)
   console.say('\n'.join(_line(entry, width) for entry in chosen))
   console.say(f'next: {_usage(kind, chosen[0])}')
+
+
+def _elsewhere(wanted: list[str]) -> str | None:
+  """Return the list that has an entry of this very name, None if none has."""
+  if len(wanted) != 1:
+    return None
+  (name,) = wanted
+  lists = (
+    f'{console.command_line("list")} {kind} {name}'
+    for kind in KINDS
+    if any(entry.name == name.lower() for entry in KINDS[kind].entries())
+  )
+  return next(lists, None)
 
 
 def _usage(kind: Kind, entry: Entry) -> str:

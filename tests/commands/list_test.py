@@ -88,6 +88,7 @@ def test_fields_are_chosen_by_section_and_by_who_reads_them(fork):
     (('cells', '--section=x'), 'list fields\n'),
     (('cells', '--cell=x'), 'list fields\n'),
     (('cells', 'xyzzy'), ' has these words\n'),
+    (('variants', 'gru'), 'words; nearest: python -m experiments.list cells g'),
   ],
 )
 def test_what_is_not_there_is_refused_in_a_line(fork, arguments, words):
