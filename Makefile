@@ -32,7 +32,7 @@ compare: $(READY)
 	$(BIN)/python -m experiments.compare --workdir=$(WORKDIR)
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(TOOLS)
 	$(BIN)/ruff check .
