@@ -120,7 +120,7 @@ def solves(of: Arm) -> claim.Question:
       return claim.Finding(ours, _YES)
     return unless_short(claim.Finding(ours, _NO), training, own)
 
-  return _question(answer, [of], 'solved')
+  return _question(answer, [of], solved=True)
 
 
 def as_often(of: Arm, successes: int, trials: int) -> claim.Question:
@@ -157,7 +157,7 @@ def as_often(of: Arm, successes: int, trials: int) -> claim.Question:
     )
     return unless_short(finding, training, own)
 
-  return _question(answer, [of], 'solved')
+  return _question(answer, [of], solved=True)
 
 
 def fails(of: Arm) -> claim.Question:
@@ -180,7 +180,7 @@ def fails(of: Arm) -> claim.Question:
       )
     return unless_short(claim.Finding(ours, _YES), training, own)
 
-  return _question(answer, [of], 'solved')
+  return _question(answer, [of], solved=True)
 
 
 def not_tested(question: claim.Question, why: str) -> claim.Question:
@@ -225,7 +225,7 @@ def takes(of: Arm, sequences: float) -> claim.Question:
       return claim.Finding(ours, _NO, 'slower than published')
     return unless_short(claim.Finding(ours, _UNDECIDED, _BOTH), training, own)
 
-  return _question(answer, [of], 'solved')
+  return _question(answer, [of], solved=True)
 
 
 def sooner(of: Arm, than: Arm) -> claim.Question:
@@ -264,7 +264,7 @@ def sooner(of: Arm, than: Arm) -> claim.Question:
     )
     return unless_short(finding, training, (*own, *others))
 
-  return _question(answer, [of, than], 'solved', may_diverge=than)
+  return _question(answer, [of, than], solved=True, may_diverge=than)
 
 
 def no_later(of: Arm, than: Arm) -> claim.Question:
@@ -288,7 +288,7 @@ def no_later(of: Arm, than: Arm) -> claim.Question:
     finding = claim.Finding(ours, _UNDECIDED, _BOTH)
     return unless_short(finding, training, (*own, *others))
 
-  return _question(answer, [of, than], 'solved')
+  return _question(answer, [of, than], solved=True)
 
 
 class _Race(NamedTuple):
@@ -324,16 +324,6 @@ def _race(arms: Sequence[Arm], runs: Sequence[Sequence[claim.Run]]) -> _Race:
   )
 
 
-def _keys(runs: Sequence[claim.Run]) -> Sequence[Any]:
-  """Return the seed of each run, or its place where seeds repeat.
-
-  Runs of two arms are pairs where both have the same seeds: they share initial
-  weights and data.
-  """
-  seeds = [run['config']['seed'] for run in runs]
-  return seeds if len(set(seeds)) == len(seeds) else range(len(seeds))
-
-
 def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
   """Ask whether a metric ends lower in one arm than in another.
 
@@ -358,7 +348,7 @@ def lower(of: Arm, than: Arm, metric: str = 'loss') -> claim.Question:
       for each, end in zip((of, than), ends, strict=True)
     )
     sample, baseline = (
-      dict(zip(_keys(runs), _finals(runs, metric), strict=True))
+      equal_training.by_seed(runs, _finals(runs, metric))
       for runs in (own, others)
     )
     test = ratios.compare(_above_zero(sample), _above_zero(baseline))
@@ -395,18 +385,13 @@ def reaches(of: Arm, limit: float, metric: str = 'wrong') -> claim.Question:
   ) -> claim.Finding:
     end = _end(own, metric)
     ours = _against(of, metric, end, 'at most', limit)
-    if end.lost:
-      return unless_short(
-        claim.Finding(ours, _NO), training, own, solved_ended=False
-      )
-    if end.mean.high <= limit:
+    if end.lost or end.mean.low > limit:
+      finding = claim.Finding(ours, _NO)
+    elif end.mean.high <= limit:
       return claim.Finding(ours, _YES)
-    if end.mean.low > limit:
-      return unless_short(
-        claim.Finding(ours, _NO), training, own, solved_ended=False
-      )
-    both = claim.Finding(ours, _UNDECIDED, _BOTH)
-    return unless_short(both, training, own, solved_ended=False)
+    else:
+      finding = claim.Finding(ours, _UNDECIDED, _BOTH)
+    return unless_short(finding, training, own, solved_ended=False)
 
   return _question(answer, [of], metric=metric)
 
@@ -425,14 +410,14 @@ def stays_above(of: Arm, limit: float, metric: str = 'loss') -> claim.Question:
     ours = _against(of, metric, end, 'at least', limit)
     if end.mean.high < limit:
       return claim.Finding(ours, _NO)
-    if end.mean.low >= limit:
-      if 2 * end.lost >= len(own):
-        return claim.Finding(ours, claim.Answer.NOT_TESTED, _HALF_LOST)
-      return unless_short(
-        claim.Finding(ours, _YES), training, own, solved_ended=False
-      )
-    both = claim.Finding(ours, _UNDECIDED, _BOTH)
-    return unless_short(both, training, own, solved_ended=False)
+    stays = end.mean.low >= limit
+    if stays and 2 * end.lost >= len(own):
+      return claim.Finding(ours, claim.Answer.NOT_TESTED, _HALF_LOST)
+    if stays:
+      finding = claim.Finding(ours, _YES)
+    else:
+      finding = claim.Finding(ours, _UNDECIDED, _BOTH)
+    return unless_short(finding, training, own, solved_ended=False)
 
   return _question(answer, [of], metric=metric)
 
@@ -440,7 +425,7 @@ def stays_above(of: Arm, limit: float, metric: str = 'loss') -> claim.Question:
 def _question(
   answer: Callable[..., claim.Finding],
   arms: Sequence[Arm],
-  about: str = '',
+  solved: bool = False,
   may_diverge: Arm | None = None,
   metric: str = '',
 ) -> claim.Question:
@@ -449,7 +434,7 @@ def _question(
   Args:
     answer: takes the paper's training and the runs of each arm.
     arms: that are asked.
-    about: 'solved' if it matters which rule judged the runs.
+    solved: whether it is about solved runs: which rule judged them matters.
     may_diverge: the arm that answers also where all of its runs diverged.
     metric: that a run of each arm must have.
   """
@@ -458,7 +443,7 @@ def _question(
     chosen = [select(study.runs, each) for each in arms]
     for each, own in zip(arms, chosen, strict=True):
       why = silence(own, each is may_diverge)
-      if not why and about:
+      if not why and solved:
         why = _other_rule(own, study)
       if (
         not why and metric and not any(map(math.isfinite, _finals(own, metric)))

@@ -9,11 +9,12 @@ each of them was evaluated.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from lstm_variants.runs import grouping
 
 Evaluations = Iterable[Mapping[str, Any]]
+_Value = TypeVar('_Value')
 
 
 class Standing(NamedTuple):
@@ -99,24 +100,31 @@ def _stand_earlier(
   return standings
 
 
-def losses_by_seed(
-  runs: Sequence[grouping.Run], losses: Mapping[str, float]
-) -> dict[Any, float]:
-  """Return seed -> loss of the runs of a group, NaN of those that have none.
+def by_seed(
+  runs: Sequence[grouping.Run], values: Iterable[_Value]
+) -> dict[Any, _Value]:
+  """Return seed -> value of the runs of a group.
 
   Where runs share a seed, as the trials of a search may, each has its id in
   place of it, so that they are paired with no other run.
   """
-  return {
-    name: losses.get(run['id'], math.nan)
-    for name, run in _by_seed(runs).items()
-  }
+  keys = [run['config']['seed'] for run in runs]
+  if len(set(keys)) < len(keys):
+    keys = [run['id'] for run in runs]
+  return dict(zip(keys, values, strict=True))
+
+
+def losses_by_seed(
+  runs: Sequence[grouping.Run], losses: Mapping[str, float]
+) -> dict[Any, float]:
+  """Return the losses of a group `by_seed`, NaN of runs that have none."""
+  return by_seed(runs, (losses.get(run['id'], math.nan) for run in runs))
 
 
 def times_by_seed(
   sides: Sequence[Sequence[grouping.Run]], longest: int
 ) -> list[dict[Any, tuple[float, bool]]]:
-  """Return seed -> sequences to success, or at the end, and whether solved.
+  """Return sequences to success, or at the end, and whether solved, `by_seed`.
 
   Args:
     sides: runs of the groups that are compared.
@@ -128,16 +136,12 @@ def times_by_seed(
   """
   times = grouping.middle_times(sides, longest)
   return [
-    {
-      name: (max(time, 1.0), run['sequences_to_success'] is not None)
-      for (name, run), time in zip(_by_seed(side).items(), own, strict=True)
-    }
+    by_seed(
+      side,
+      (
+        (max(time, 1.0), run['sequences_to_success'] is not None)
+        for run, time in zip(side, own, strict=True)
+      ),
+    )
     for side, own in zip(sides, times, strict=True)
   ]
-
-
-def _by_seed(runs: Sequence[grouping.Run]) -> dict[Any, grouping.Run]:
-  by_seed = {run['config']['seed']: run for run in runs}
-  if len(by_seed) == len(runs):
-    return by_seed
-  return {run['id']: run for run in runs}

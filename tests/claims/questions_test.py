@@ -375,3 +375,12 @@ def test_an_arm_is_its_fields():
   row['config']['clip'] = None
   assert questions.select([row], questions.arm('x', clip=math.inf))
   assert not questions.select(runs('vanilla', FAST), questions.model('gru'))
+
+
+def test_runs_that_share_seeds_are_no_pairs():
+  rows = runs('vanilla', [None] * 4, [0.1, 0.2, 0.3, 0.4])
+  rows += runs('simple_rnn', [None] * 4, [0.2, 0.3, 0.5, 0.6])
+  assert 'paired' in ask(questions.lower(LSTM, RNN), rows).ours
+  for number, row in enumerate(rows):
+    row['id'], row['config']['seed'] = str(number), number % 2
+  assert 'Welch' in ask(questions.lower(LSTM, RNN), rows).ours
