@@ -205,12 +205,12 @@ def read_rows(workdir: str) -> list[dict[str, Any]]:
   Raises:
     WorkdirError: they cannot be read.
   """
-  return _read_rows(workdir, *_RUNS)
+  return list(_rows(workdir, *_RUNS, sharing.Sections()))
 
 
 def read_metrics(workdir: str) -> list[dict[str, Any]]:
   """Read the rows of all evaluations of all finished runs."""
-  return _read_rows(workdir, METRICS, _EVALUATION)
+  return list(_rows(workdir, METRICS, _EVALUATION, sharing.Sections()))
 
 
 def read_metrics_in_training(workdir: str) -> list[dict[str, Any]]:
@@ -286,11 +286,7 @@ def read_losses(workdir: str) -> Losses:
   Raises:
     WorkdirError: they cannot be read.
   """
-  return Losses(
-    row
-    for path in _finished(workdir)
-    for row in _rows_of(path, METRICS, _EVALUATION)
-  )
+  return Losses(_rows(workdir, METRICS, _EVALUATION))
 
 
 def read_params(
@@ -338,7 +334,8 @@ def read_population_provenance(workdir: str, population: str) -> dict[str, Any]:
 def is_all_diverged(workdir: str, population: str) -> bool:
   """Tell whether every run of a finished population diverged."""
   path = pathlib.Path(workdir) / 'populations' / population
-  return all(row['status'] == 'diverged' for row in _read_file(path, *_RUNS))
+  rows = list(_rows_of(path, *_RUNS))  # each is checked
+  return all(row['status'] == 'diverged' for row in rows)
 
 
 def populations(workdir: str) -> list[str]:
@@ -423,22 +420,15 @@ def _check_task(task: Any) -> None:
     _check_known(result, _NOTE)
 
 
-def _read_rows(workdir: str, name: str, types: _Types) -> list[dict[str, Any]]:
-  sections = sharing.Sections()
-  return [
-    row
-    for path in _finished(workdir)
-    for row in _read_file(path, name, types, sections)
-  ]
-
-
-def _read_file(
-  path: pathlib.Path,
+def _rows(
+  workdir: str,
   name: str,
   types: _Types,
   sections: sharing.Sections | None = None,
-) -> list[dict[str, Any]]:
-  return list(_rows_of(path, name, types, sections))
+) -> Iterator[dict[str, Any]]:
+  """Yield the rows of a file of all finished populations."""
+  for path in _finished(workdir):
+    yield from _rows_of(path, name, types, sections)
 
 
 def _rows_of(

@@ -16,7 +16,7 @@ class Section(dict[str, Any]):
 
   __slots__ = ()
 
-  def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+  def __hash__(self) -> int:
     return id(self)
 
 

@@ -66,7 +66,7 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
     if (group.task, group.model) in wanted
   ]
   standings = equal_training.stand(
-    study.every_row, functools.partial(results.read_metrics, study.workdir)
+    study.every_row, functools.partial(results.read_losses, study.workdir)
   )
   for task in dict.fromkeys(group.task for group in groups):
     family = [group for group in groups if group.task == task]
@@ -81,14 +81,16 @@ def _draw_task(
 ) -> gallery.Drawing:
   # Groups that differ by other fields too have each its own baseline.
   baselines = {
-    repr(group.others): group for group in family if group.model == baseline
+    grouping.hashable(group.others): group
+    for group in family
+    if group.model == baseline
   }
   # Where the longest of them ended: a run that diverged is as good as unsolved
   # there, wherever its own group stopped.
   budget = max(run['sequences'] for group in family for run in group.runs)
   curves, p_values, rows = {}, {}, []
   for group in family:
-    other = baselines.get(repr(group.others))
+    other = baselines.get(grouping.hashable(group.others))
     other = None if other is group else other
     outcomes = _outcomes(group.runs, budget)
     curves[group.label] = survival.kaplan_meier(*outcomes)
