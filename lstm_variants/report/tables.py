@@ -12,7 +12,7 @@ from rich import text as rich_text
 
 from lstm_variants import console as console_lib
 from lstm_variants.report import comparison
-from lstm_variants.statistics import intervals
+from lstm_variants.statistics import intervals, ratios, speed
 
 MISSING = '—'
 _LABEL_WIDTH = 10  # characters, below which labels are not squeezed
@@ -124,34 +124,11 @@ def _speed_columns() -> list[Column]:
       below=True,
       stack='success',
     ),
-    Column(
-      'ratio to the baseline',
+    *_test_columns(
+      'speed',
       'of sequences',
-      lambda row: number(row.speed.ratio.estimate),
-      lambda row: row.speed.ratio.estimate,
-      wide=False,
-    ),
-    Column(
-      '95 % interval',
-      'of the ratio',
-      lambda row: _interval(row.speed.ratio),
-      lambda row: row.speed.ratio.low,
-      below=True,
-      wide=False,
-    ),
-    Column(
-      'p',
-      'speed',
-      lambda row: p_value(row.speed.p_value),
-      lambda row: row.speed.p_value,
-    ),
-    Column(
-      'p Holm',
-      'speed',
-      lambda row: p_value(row.speed_holm),
+      lambda row: row.speed,
       lambda row: row.speed_holm,
-      stack='p',
-      line='speed',
     ),
   ]
 
@@ -174,34 +151,58 @@ def _loss_columns() -> list[Column]:
       below=True,
       stack='loss',
     ),
+    *_test_columns(
+      'loss',
+      'of losses',
+      lambda row: row.ratio,
+      lambda row: row.loss_holm,
+    ),
+  ]
+
+
+def _test_columns(
+  name: str,
+  unit: str,
+  test: Callable[[comparison.Row], speed.Speed | ratios.Ratio],
+  holm: Callable[[comparison.Row], float],
+) -> list[Column]:
+  """Return the columns of a test against the baseline.
+
+  Args:
+    name: of what is tested.
+    unit: of its ratio.
+    test: of a row.
+    holm: the p value of a row's test, adjusted.
+  """
+  return [
     Column(
       'ratio to the baseline',
-      'of losses',
-      lambda row: number(row.ratio.ratio.estimate),
-      lambda row: row.ratio.ratio.estimate,
+      unit,
+      lambda row: number(test(row).ratio.estimate),
+      lambda row: test(row).ratio.estimate,
       wide=False,
     ),
     Column(
       '95 % interval',
       'of the ratio',
-      lambda row: _interval(row.ratio.ratio),
-      lambda row: row.ratio.ratio.low,
+      lambda row: _interval(test(row).ratio),
+      lambda row: test(row).ratio.low,
       below=True,
       wide=False,
     ),
     Column(
       'p',
-      'loss',
-      lambda row: p_value(row.ratio.p_value),
-      lambda row: row.ratio.p_value,
+      name,
+      lambda row: p_value(test(row).p_value),
+      lambda row: test(row).p_value,
     ),
     Column(
       'p Holm',
-      'loss',
-      lambda row: p_value(row.loss_holm),
-      lambda row: row.loss_holm,
+      name,
+      lambda row: p_value(holm(row)),
+      holm,
       stack='p',
-      line='loss',
+      line=name,
     ),
   ]
 
