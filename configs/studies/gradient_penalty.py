@@ -28,6 +28,8 @@ def get_config() -> config_dict.ConfigDict:
   config.training.updates = 30_000
   config.training.evaluation_interval = 1000
   config.training.evaluation_batches = 50
+  # Sequences to success in steps of 1,000.
+  config.training.success_interval = 50
   return config
 
 

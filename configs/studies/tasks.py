@@ -96,6 +96,8 @@ def get_config() -> config_dict.ConfigDict:
   config = lv.default_config()
   config.optimizer.learning_rate = 5e-3
   config.training.evaluation_batches = 16
+  # Sequences to success in steps of 320.
+  config.training.success_interval = 10
   return config
 
 

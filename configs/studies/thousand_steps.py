@@ -27,6 +27,8 @@ def get_config() -> config_dict.ConfigDict:
   config.training.updates = 2000
   config.training.evaluation_interval = 200
   config.training.evaluation_batches = 16
+  # Sequences to success in steps of 160.
+  config.training.success_interval = 10
   return config
 
 

@@ -21,6 +21,8 @@ def get_config() -> config_dict.ConfigDict:
   config.optimizer.learning_rate = 1e-2
   config.training.updates = 3000
   config.training.evaluation_batches = 16
+  # Sequences to success in steps of 320.
+  config.training.success_interval = 10
   return config
 
 
