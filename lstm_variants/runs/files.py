@@ -70,7 +70,7 @@ def write(path: pathlib.Path, data: bytes) -> None:
   aside = path.with_name(f'{name}.{os.getpid()}-{secrets.token_hex(6)}{ASIDE}')
   with refusals(path, len(data)):
     # A user may keep files here that end in .tmp, too.
-    _remove(path.parent, lambda entry: _is_stale(entry, name))
+    remove_where(path.parent, lambda entry: _is_stale(entry, name))
     try:
       with open(aside, 'xb') as file:  # a link would not be followed
         file.write(data)
@@ -92,7 +92,7 @@ def remove_aside(directory: pathlib.Path, start: str = '') -> None:
     start: of the names of their files; '': whatever they are.
   """
   if not directory.is_symlink():
-    _remove(
+    remove_where(
       directory,
       lambda entry: entry.name.startswith(start) and entry.name.endswith(ASIDE),
     )
@@ -100,16 +100,25 @@ def remove_aside(directory: pathlib.Path, start: str = '') -> None:
 
 def _is_stale(entry: os.DirEntry[str], name: str) -> bool:
   """Tell whether a file is what `write` has left aside, long ago."""
-  if not (
-    entry.name.startswith(name) and _OURS.fullmatch(entry.name, len(name))
-  ):
-    return False
+  is_ours = entry.name.startswith(name) and _OURS.fullmatch(
+    entry.name, len(name)
+  )
+  return bool(is_ours) and is_old(entry)
+
+
+def is_old(entry: os.DirEntry[str]) -> bool:
+  """Tell whether no program can still be about to rename a file.
+
+  Raises:
+    OSError: there is none.
+  """
   return time.time() - entry.stat(follow_symlinks=False).st_mtime >= _STALE
 
 
-def _remove(
+def remove_where(
   directory: pathlib.Path, is_left: Callable[[os.DirEntry[str]], bool]
 ) -> None:
+  """Remove the files of a directory of which `is_left` says so, if it can."""
   with contextlib.suppress(OSError), os.scandir(directory) as entries:
     for entry in entries:
       with contextlib.suppress(OSError):

@@ -286,12 +286,37 @@ def _hold(path: pathlib.Path, notice: Callable[[str], None]) -> Iterator[None]:
     _held[path] = ours
     _check(ours)
     ours.start()
+    _remove_of_ended(path)
     yield
   finally:
     if _held.get(path) is ours:  # it may be of another thread, which goes on
       del _held[path]
     ours.release()
     ours.close()
+
+
+def _remove_of_ended(path: pathlib.Path) -> None:
+  """Remove locks that never got their name: who made them was killed."""
+  ours = re.compile(rf'{re.escape(path.name)}\.{_TOKEN.pattern}{files.ASIDE}')
+  files.remove_where(
+    path.parent,
+    lambda entry: bool(ours.fullmatch(entry.name)) and _is_of_ended(entry),
+  )
+
+
+def _is_of_ended(entry: os.DirEntry[str]) -> bool:
+  """Tell whether the process that made a lock has ended, or must have by now.
+
+  The system is not asked for the lock: that would be to take it for a moment,
+  from a process that makes its own just then.
+
+  Raises:
+    OSError: the system refuses to read it.
+  """
+  seen = _look(pathlib.Path(entry.path), ask=False)
+  if seen and seen.holder and _life(seen) is Life.ENDED:
+    return True
+  return files.is_old(entry)
 
 
 def check(directory: pathlib.Path) -> None:

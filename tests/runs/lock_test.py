@@ -365,3 +365,28 @@ def test_a_report_is_written_by_one_also_where_no_flock_is(tmp_path):
     # Training goes on, and each is given back by itself.
     lock.check(tmp_path)
   assert not list(tmp_path.iterdir())
+
+
+def test_what_killed_processes_left_aside_is_removed_by_the_next(tmp_path):
+  killed = 'lock._take = lambda *unused: os.kill(os.getpid(), 9)\n'
+  for name in ('hold(directory, print)', 'hold_report(directory)'):
+    _run(f'{killed}with lock.{name}: pass', str(tmp_path))
+  assert len(list(tmp_path.iterdir())) == 2
+
+  def aside(token: str, content: bytes) -> pathlib.Path:
+    path = tmp_path / f'{lock.NAME}.{token * 16}{files.ASIDE}'
+    path.write_bytes(content)
+    return path
+
+  lives = aside('1', lock._describe().line())
+  begins, elsewhere = aside('2', b''), aside('3', ELSEWHERE.line())
+  for old in (aside('4', b''), aside('5', ELSEWHERE.line())):
+    os.utime(old, (1e9, 1e9))
+  aside('6', lock._describe()._replace(start='1').line())
+  of_user = tmp_path / f'{lock.NAME}.notes{files.ASIDE}'
+  of_user.touch()
+  link = tmp_path / f'{lock.NAME}.{"7" * 16}{files.ASIDE}'
+  link.symlink_to(of_user)
+  with lock.hold(tmp_path, print), lock.hold_report(tmp_path):
+    pass
+  assert set(tmp_path.iterdir()) == {lives, begins, elsewhere, of_user, link}
