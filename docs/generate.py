@@ -249,6 +249,7 @@ PARTS = {
   'model': 'Model',
   'optimizer': 'Optimizer',
   'training': 'Training',
+  'study': 'Study',
 }
 # Registries that have a page of their own.
 LISTED = {
@@ -279,6 +280,8 @@ def config_page() -> str:
     '- *conduct*: for how long a run trains, and when it is looked at and',
     '  saved. It is no part of what makes two runs the same, and may change',
     '  when a study is gone on with (`--resume`).',
+    '- *grouping*: which runs a study trains together. It is no part of what',
+    '  makes two runs the same; a study that is gone on with keeps it.',
     '',
     '**Read by** are the models, optimizers or schedules that have a use for',
     'a field. Set to anything but its default where the chosen one is none of',

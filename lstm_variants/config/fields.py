@@ -34,14 +34,18 @@ class Role(enum.Enum):
     that differ in it are in different populations, but it is no part of a run's
     identity: it may change when a study is resumed. (Success on held-out data
     is noticed at evaluations, and so depends on their interval.)
+  GROUPING: which of its runs a study trains together. It is no part of a run's
+    identity, and a study that is resumed keeps it.
   """
 
   PROGRAM = 'program'
   RUN = 'run'
   CONDUCT = 'conduct'
+  GROUPING = 'grouping'
 
 
 PROGRAM, RUN, CONDUCT = Role.PROGRAM, Role.RUN, Role.CONDUCT
+GROUPING = Role.GROUPING
 
 
 # Of a field that is not older than its default.
@@ -564,6 +568,18 @@ _TRAINING = (
   ),
 )
 
+_STUDY = (
+  Field(
+    'study.population_size',
+    0,
+    Integer(0, 100_000),
+    GROUPING,
+    'Runs that share a compiled program and are trained together, at most: a '
+    'large grid becomes work for many processes (docs/many-machines.md); 0: as '
+    'many as fit.',
+  ),
+)
+
 # In the order of a config and of docs/config.md; the rows of components come
 # behind those of their part.
 ROWS: tuple[Field, ...] = (
@@ -579,9 +595,14 @@ ROWS: tuple[Field, ...] = (
   *_MODEL,
   *_OPTIMIZER,
   *_TRAINING,
+  *_STUDY,
 )
 _PLAIN = frozenset((bool, int, float, str, type(None)))
 CONDUCT_FIELDS = tuple(row.name for row in ROWS if row.role is CONDUCT)
+# Those that are no part of a run's identity.
+OUTSIDE_IDENTITY = tuple(
+  row.name for row in ROWS if row.role in (CONDUCT, GROUPING)
+)
 
 
 def flatten(config: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:

@@ -40,9 +40,10 @@ def split(
 ) -> list[Population]:
   """Split the runs of a study into populations.
 
-  Runs of equal settings share one. Under an optimizer that looks at whole
-  arrays each setting of the toggles has its own: in the arrays of a shared one
-  are weights that only some of its runs use, and they would count.
+  Runs of equal settings share one, up to `study.population_size` of them.
+  Under an optimizer that looks at whole arrays each setting of the toggles has
+  its own: in the arrays of a shared one are weights that only some of its runs
+  use, and they would count.
 
   Args:
     runs: all runs of the study.
@@ -62,9 +63,10 @@ def split(
     usual, other = [places], _apart(runs, places)
     if not optimizers.OPTIMIZERS[settings.optimizer].elementwise:
       usual, other = other, usual
-    made = [*map(make, usual)]
+    most = settings.population_size
+    made = [*map(make, _capped(usual, most))]
     if existing and usual != other:
-      others = [*map(make, other)]
+      others = [*map(make, _capped(other, most))]
       if not existing.isdisjoint(one.name for one in others):
         made = others
     populations += made
@@ -77,6 +79,15 @@ def _apart(runs: Sequence[Run], places: Sequence[int]) -> list[list[int]]:
   for place in places:
     groups.setdefault(runs[place].hyperparams.toggles, []).append(place)
   return [*groups.values()]
+
+
+def _capped(groups: Sequence[Sequence[int]], most: int) -> list[Sequence[int]]:
+  """Return groups of at most so many, in order; 0: of any number."""
+  return [
+    group[start : start + (most or len(group))]
+    for group in groups
+    for start in range(0, len(group), most or len(group))
+  ]
 
 
 def _population(

@@ -50,7 +50,7 @@ def _table(*registered: Any) -> Mapping[str, Field]:
     *optimizers.own_rows(),
   )
   ordered: dict[str, Field] = {}
-  for part in ('', 'task', 'model', 'optimizer', 'training'):
+  for part in ('', 'task', 'model', 'optimizer', 'training', 'study'):
     for row in rows:
       if _part(row) == part:
         ordered.setdefault(row.name, _resolved(row))
@@ -172,7 +172,7 @@ def check(
     if values[name] is row.default:
       continue  # valid whatever the precision, as most are
     precision = 'float64'
-    if rounded and row.role is not fields.CONDUCT:
+    if rounded and row.name not in fields.OUTSIDE_IDENTITY:
       precision = _precision(row, values['model.dtype'])
     row.rule.check(name, values[name], precision)
   return {name: values[name] for name in rows}

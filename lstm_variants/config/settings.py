@@ -41,7 +41,7 @@ _OF_COMPONENTS = (
   'model.variant',
   'model.recurrence',
 )
-_PARTS = ('model', 'optimizer', 'training')
+_PARTS = ('model', 'optimizer', 'training', 'study')
 # What a held-out set's label has beside its lengths.
 _JUDGED = r'(-below[-+.e\d]+)?(-spread)?'
 
@@ -88,7 +88,7 @@ def _field(values: Mapping[str, Any], attribute: str) -> str:
 class Settings:
   """What is static in a run; runs with equal settings share a program.
 
-  Settings are hashable. Each field with the role PROGRAM or CONDUCT is an
+  Settings are hashable. Each field with another role than RUN is an
   attribute by the last part of its name: `settings.batch_size` is
   `training.batch_size`.
 

@@ -23,7 +23,9 @@ _NOT_IN_LABEL = (
   'task.',
   'model.variant.',
   'model.toggles.',
-  *(f'{name}.' for name in fields.CONDUCT_FIELDS if name != 'training.updates'),
+  *(
+    f'{name}.' for name in fields.OUTSIDE_IDENTITY if name != 'training.updates'
+  ),
 )
 _NO_PART_OF_LABEL = tuple(f'{name.rstrip(".")}.' for name in _NOT_IN_LABEL)
 Run = Mapping[str, Any]

@@ -1,7 +1,8 @@
 """How a run directory records its runs, and what makes two runs the same.
 
 Two runs are the same if their identities are equal. In all formats every field
-is recorded, and a field with the role CONDUCT is no part of the identity.
+is recorded, and one with the role CONDUCT or GROUPING is no part of the
+identity.
 
     format 1   the identity of a run is all its other fields
     format 2   of these the identity leaves out each that has the value that
@@ -48,7 +49,7 @@ class Format(NamedTuple):
     decisive = {
       name: value
       for name, value in fields.flatten(self.record(config))
-      if name not in fields.CONDUCT_FIELDS
+      if name not in fields.OUTSIDE_IDENTITY
     }
     if self.version == 1:
       return decisive

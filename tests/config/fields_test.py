@@ -87,6 +87,7 @@ GOLDEN: dict[str, tuple[Any, str, str]] = {
   'training.keep_checkpoints': (2, '1 to 1,000', 'conduct'),
   'training.tensorboard': (False, 'true or false', 'conduct'),
   'training.trackers': ('', 'text', 'conduct'),
+  'study.population_size': (0, '0 to 100,000', 'grouping'),
 }
 REGISTRIES = (
   *('task.name', 'model.variant', 'model.recurrent_init'),

@@ -396,6 +396,7 @@ OTHERS = {
   'training.keep_checkpoints': (3, {}),
   'training.tensorboard': (True, {}),
   'training.trackers': ('csv', {}),
+  'study.population_size': (3, {}),
   'model.toggles.coupling_shift': (0.5, {'model.toggles.coupled': True}),
   **{
     f'model.toggles.{name}': (not default, {})

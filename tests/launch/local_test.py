@@ -213,6 +213,26 @@ def test_runs_are_split_by_what_is_static():
   assert places == [[0, 2, 6], [1, 4], [3], [5], [7]]
 
 
+def test_populations_are_no_larger_than_is_wanted_and_their_runs_the_same():
+  grid = [
+    *({'config.seed': seed} for seed in range(5)),
+    {'config.model.hidden_features': 8},
+  ]
+
+  def split(size):
+    config = base.get_config()
+    config.study.population_size = size
+    return populations.split(local.expand(config, lambda hyper: grid))
+
+  whole, capped = split(0), split(2)
+  assert [group.places for group in capped] == [(0, 1), (2, 3), (4,), (5,)]
+  assert [group.places for group in split(5)] == [g.places for g in whole]
+  names = [name for group in whole for name in group.run_names]
+  assert [name for group in capped for name in group.run_names] == names
+  assert [group.name for group in split(5)] == [g.name for g in whole]
+  assert len({group.name for group in [*whole, *capped]}) == 5
+
+
 def test_the_quickstart_has_five_seeds_of_four_models_on_two_tasks():
   runs = local.expand(quickstart.get_config(), quickstart.get_hyper)
   kinds = {

@@ -170,6 +170,18 @@ def test_more_updates_and_other_intervals_are_harmless(tmp_path):
   assert results.read_study(str(tmp_path))['runs'] == new
 
 
+def test_a_study_that_is_gone_on_with_keeps_the_size_of_its_populations(
+  tmp_path,
+):
+  def run(size):
+    return {'seed': 0, 'study': {'population_size': size}}
+
+  _open(tmp_path, [run(5)])
+  assert record.NEW.identity(run(5)) == record.NEW.identity(run(7))
+  message = _refusal(tmp_path, [run(0)], Mode.RESUME, directory.ResumeError)
+  assert 'study.population_size: 5 before, 0 now; set them back' in message
+
+
 def _nest(fields):
   return {field.partition('.')[2]: value for field, value in fields.items()}
 

@@ -139,7 +139,8 @@ def _is_searched(
   flat: Sequence[Mapping[str, Any]],
 ) -> bool:
   if any(
-    f'{name}.'.startswith(f'{n}.') for n in (*_LEFT_OUT, *fields.CONDUCT_FIELDS)
+    f'{name}.'.startswith(f'{n}.')
+    for n in (*_LEFT_OUT, *fields.OUTSIDE_IDENTITY)
   ):
     return False
   values: list[Any] = [config.get(name) for config in flat]
