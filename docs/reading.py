@@ -53,7 +53,9 @@ READING = (
   ),
   Part('runs/record.py', ('Format',), 'what makes two runs the same'),
   Part('config/populations.py', (), 'runs that share a program'),
-  Part('launch/local.py', ('check', 'train', '_train_all'), 'a study trains'),
+  Part(
+    'launch/local.py', ('check', 'train', 'train_populations'), 'a study trains'
+  ),
   Part(
     'runs/directory.py',
     ('open_study',),

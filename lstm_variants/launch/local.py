@@ -177,8 +177,8 @@ def train(
   directory.check(workdir, configs, mode, unrecorded)
   existing = () if resumed is None else results.populations(workdir)
   members = populations.split(runs, study_format, existing)
-  _check_machine(workdir, members)
-  tasks = _describe_tasks(runs, study_format)
+  check_machine(workdir, members)
+  tasks = describe_tasks(runs, study_format)
   with directory.open_study(
     workdir,
     name,
@@ -193,7 +193,9 @@ def train(
     console.say(f'{name}: {len(runs)} runs in {len(members)} compiled programs')
     if given is not None:
       given_lib.save(workdir, given)
-    _train_all(workdir, name, members, given, watch)
+    check_diverged(
+      workdir, train_populations(workdir, name, members, given, watch)
+    )
 
 
 def recorded(workdir: str, mode: directory.Mode) -> Sequence[Mapping[str, Any]]:
@@ -253,7 +255,7 @@ def _check_given(
     given_lib.check(given, runs)
 
 
-def _check_machine(
+def check_machine(
   workdir: str, members: Sequence[populations.Population]
 ) -> None:
   """Refuse populations for which this machine is too small."""
@@ -290,24 +292,33 @@ def _check_resumable(
     resume.check_resumable(workdir, population)
 
 
-def _train_all(
+def train_populations(
   workdir: str,
-  name: str,
+  title: str,
   members: Sequence[populations.Population],
-  given: given_lib.Given | None,
-  watch: watching.Watch,
-) -> None:
-  """Train the populations of a study that are not finished.
+  given: given_lib.Given | None = None,
+  watch: watching.Watch = watching.NOBODY,
+  programs: population_lib.Programs | None = None,
+) -> bool:
+  """Train the populations of an open study that are not finished.
 
-  Raises:
-    DivergedError: if every run of every population diverged.
+  Args:
+    workdir: its directory.
+    title: of what is trained, which the progress shows.
+    members: the populations.
+    given: as of `train`.
+    watch: as of `train`.
+    programs: has those that were compiled for others; None: none is shared.
+
+  Returns:
+    Whether every run of every population diverged.
   """
   parts = [progress_lib.part(member) for member in members]
   done = [one for one in members if resume.is_done(workdir, one)]
   diverged = [results.is_all_diverged(workdir, one.name) for one in done]
   finished = {one.name for one in done}
   pending = [one for one in members if one.name not in finished]
-  with progress_lib.Progress(name, parts) as progress:
+  with progress_lib.Progress(title, parts) as progress:
     for member in done:
       progress.skip(member.name)
       tracking.hand_over(workdir, member)
@@ -316,17 +327,26 @@ def _train_all(
       if hint:
         console.say(f'{member.name}: {hint}')
       diverged.append(
-        loop.train_population(workdir, member, given, watch, progress)
+        loop.train_population(workdir, member, given, watch, progress, programs)
       )
       interrupt.check(saved=True)
-  if all(diverged):
+  return all(diverged)
+
+
+def check_diverged(workdir: str, diverged: bool) -> None:
+  """Refuse to call a study a success in which every run diverged.
+
+  Raises:
+    DivergedError: if `diverged`.
+  """
+  if diverged:
     raise DivergedError(
       f'--workdir={workdir}: every run diverged; the results are written; try '
       'a smaller --config.optimizer.learning_rate'
     )
 
 
-def _describe_tasks(
+def describe_tasks(
   runs: Iterable[settings_lib.Run], study_format: record.Format
 ) -> dict[str, dict[str, Any]]:
   """Return what is recorded of each task, by its label.

@@ -45,6 +45,7 @@ def train_population(
   given: given_lib.Given | None,
   watch: watching.Watch,
   progress: progress_lib.Progress,
+  programs: population_lib.Programs | None = None,
 ) -> bool:
   """Train a population and write its results.
 
@@ -56,6 +57,7 @@ def train_population(
     given: the weights with which all runs begin; None: each run draws its own.
     watch: who looks on.
     progress: shows the whole study; it has this population as a part.
+    programs: has those that were compiled for others; None: none is shared.
 
   Returns:
     Whether every run diverged.
@@ -76,7 +78,7 @@ def train_population(
       tracking.Tracking(workdir, population, writer.partial)
     )
     with interrupt.compiling():
-      compiled = _traced(_compile(population, given), watch, stack)
+      compiled = _traced(_compile(population, given, programs), watch, stack)
     progress.start(start.update)
     stack.enter_context(interrupt.deferred())
     saver = _Saver(population, writer, start)
@@ -100,12 +102,15 @@ def train_population(
 
 
 def _compile(
-  population: populations.Population, given: given_lib.Given | None
+  population: populations.Population,
+  given: given_lib.Given | None,
+  programs: population_lib.Programs | None,
 ) -> population_lib.Compiled:
   return population_lib.compile_population(
     population.settings,
     [run.hyperparams for run in population.runs],
     given.arrays if given else None,
+    programs,
   )
 
 

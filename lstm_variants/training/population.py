@@ -15,12 +15,14 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from lstm_variants.cells import lstm, toggles
-from lstm_variants.config import rules
+from lstm_variants.config import fields, rules
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.training import chunk, compiling, step
 
 # From this width on a run is faster with its batch shared by CPU devices.
 _WIDE = 64
+# Conduct on which a program depends: how its loops are written.
+_READ_CONDUCT = 'training.success_interval'
 
 
 class Compiled(NamedTuple):
@@ -44,6 +46,55 @@ class Compiled(NamedTuple):
   place: Any
   compile_seconds: float
   text: Callable[[], str | None]
+
+
+class Programs:
+  """The programs of one study, each compiled once for all equal populations.
+
+  Hyper-parameters are arguments of a program: populations of as many runs, of
+  the same settings and with the same toggles traced, share it. How long they
+  train and when they are saved is no part of it either.
+  """
+
+  def __init__(self):
+    self._chunks: dict[Any, jax.stages.Compiled] = {}
+    self._inits: dict[Any, Any] = {}
+
+  def chunk(
+    self,
+    settings: settings_lib.Settings,
+    static: lstm.Toggles | None,
+    mesh: jax.sharding.Mesh,
+    stacked: settings_lib.Hyperparams,
+    state: step.State,
+  ) -> jax.stages.Compiled:
+    """Return what `_compile_chunk` returns for equal arguments."""
+    settings = _decisive(settings)
+    leaves, structure = jax.tree.flatten((stacked, state))
+    shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+    key = settings, static, mesh, structure, shapes
+    if key not in self._chunks:
+      self._chunks[key] = _compile_chunk(settings, static, mesh, stacked, state)
+    return self._chunks[key]
+
+  def init(
+    self, settings: settings_lib.Settings, static: lstm.Toggles | None
+  ) -> Any:
+    """Return `stacked -> state`, which draws the states of a population."""
+    key = _decisive(settings), static
+    if key not in self._inits:
+      self._inits[key] = _make_init(*key, None)
+    return self._inits[key]
+
+
+def _decisive(settings: settings_lib.Settings) -> settings_lib.Settings:
+  """Return settings whose conduct is the default, where no program reads it."""
+  usual = {
+    row.name.rpartition('.')[2]: row.default
+    for row in fields.ROWS
+    if row.role is fields.CONDUCT and row.name != _READ_CONDUCT
+  }
+  return settings.replace(**usual)
 
 
 def stack(
@@ -81,6 +132,7 @@ def compile_population(
   settings: settings_lib.Settings,
   runs: Sequence[settings_lib.Hyperparams],
   given: Mapping[str, np.ndarray] | None = None,
+  programs: Programs | None = None,
 ) -> Compiled:
   """Compile the training of `runs` and draw their initial states.
 
@@ -92,11 +144,13 @@ def compile_population(
     settings: the settings of all runs.
     runs: the hyper-parameters of each run.
     given: parameters, by path, with which all runs begin.
+    programs: has those that were compiled before; None: nothing is shared.
 
   Raises:
     InputError: if there are fewer devices than are to share a batch.
   """
   check_devices(settings)
+  programs = programs or Programs()
   mesh = _make_mesh(settings, len(runs))
   padding = -len(runs) % mesh.shape[step.POPULATION]
   static, stacked = stack([*runs, *[runs[-1]] * padding])
@@ -104,11 +158,12 @@ def compile_population(
   started = time.monotonic()
   # The states come from the host: to spread an array from one device over many,
   # jax would compile a program for every shape.
-  state = jax.device_put(
-    _init_states(settings, static, stacked, given), sharding
-  )
+  init = programs.init(settings, static)
+  if given is not None:
+    init = _make_init(settings, static, given)
+  state = jax.device_put(jax.tree.map(np.asarray, init(stacked)), sharding)
   stacked = jax.device_put(stacked, sharding)
-  compiled = _compile_chunk(settings, static, mesh, stacked, state)
+  compiled = programs.chunk(settings, static, mesh, stacked, state)
   seconds = time.monotonic() - started
   return Compiled(
     size=len(runs),
@@ -162,12 +217,14 @@ def init_states(
   given: Mapping[str, np.ndarray] | None = None,
 ) -> step.State:
   """Return the states before the first update, `[runs, ...]` on the host."""
-  return _init_states(settings, *stack(runs), given)
+  static, stacked = stack(runs)
+  init = _make_init(settings, static, given)
+  return jax.tree.map(np.asarray, init(stacked))
 
 
-def _init_states(settings, static, stacked, given) -> step.State:
-  init = functools.partial(_init, settings, static, given)
-  return jax.tree.map(np.asarray, jax.jit(jax.vmap(init))(stacked))
+def _make_init(settings, static, given) -> Any:
+  """Return the compiled `stacked -> state` before the first update."""
+  return jax.jit(jax.vmap(functools.partial(_init, settings, static, given)))
 
 
 def _init(settings, static, given, hyperparams) -> step.State:

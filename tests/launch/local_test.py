@@ -303,13 +303,26 @@ def test_a_study_fails_only_where_every_population_diverged(
   config, runs = _two_populations(make_config)
   diverged: dict[str, bool] = {}
 
-  def training(workdir, population, given, watch, progress):
+  def training(workdir, population, *unused):
     _fake_training(workdir, population)
     return diverged.setdefault(population.name, not diverged)
 
   monkeypatch.setattr(loop, 'train_population', training)
   local.train(str(tmp_path), 'two', config, runs)
   assert sorted(diverged.values()) == [False, True]
+
+
+def test_the_parts_of_a_study_that_grows_are_populations_of_their_own(
+  make_config,
+):
+  runs = local.expand(
+    make_config({}), lambda hyper: hyper.sweep('config.seed', range(5))
+  )
+  first, *_ = populations.split(runs[:2], parts=[2])
+  grown = populations.split(runs, parts=[2, 0, 3])
+  assert [population.places for population in grown] == [(0, 1), (2, 3, 4)]
+  assert grown[0].name == first.name
+  assert grown[0].run_names == first.run_names
 
 
 def test_a_finished_population_is_not_trained_again(

@@ -205,6 +205,36 @@ def test_a_diverging_member_leaves_the_others_bit_unchanged(
   assert np.isnan(record['train_loss'][index])
 
 
+def test_populations_of_equal_shapes_share_a_program_whatever_they_train(
+  build, caplog
+):
+  def runs(updates, *rates):
+    return [
+      build({'optimizer.learning_rate': rate, 'training.updates': updates})
+      for rate in rates
+    ]
+
+  def compile_(members, programs):
+    return population.compile_population(
+      members[0].settings, [run.hyperparams for run in members], None, programs
+    )
+
+  programs = population.Programs()
+  compile_(runs(20, 0.1, 0.01), programs)
+  others = runs(40, 0.02, 0.003)
+  with jax.log_compiles(True), caplog.at_level('WARNING'):
+    shared = compile_(others, programs)
+  assert not [line for line in caplog.messages if 'XLA compilation' in line]
+  alone = compile_(others, None)
+  first = jax.tree.map(np.array, alone.state)
+  assert _bytes(_advance(shared, first, 3)) == _bytes(_advance(alone, first, 3))
+  assert _bytes(jax.tree.map(np.array, shared.state)) == _bytes(first)
+  # Other numbers of runs, and what is compiled for success, are others.
+  with jax.log_compiles(True), caplog.at_level('WARNING'):
+    compile_(others[:1], programs)
+  assert [line for line in caplog.messages if 'XLA compilation' in line]
+
+
 def test_every_variant_seed_and_rate_of_the_study_is_one_population():
   runs = local.expand(variants_study.get_config(), variants_study.get_hyper)
   models = {run.model for run in runs}
