@@ -37,6 +37,7 @@ def split(
   runs: Iterable[Run],
   study_format: record.Format | None = None,
   existing: Iterable[str] = (),
+  parts: Sequence[int] | None = None,
 ) -> list[Population]:
   """Split the runs of a study into populations.
 
@@ -51,15 +52,20 @@ def split(
     existing: names of the populations that its directory has. What was trained
       together stays together, and apart what was apart, whatever is known of
       the optimizer today.
+    parts: how many runs, one after the other, are split on their own, as they
+      were not there at once: the study of a search grows. None: all at once.
   """
   runs = list(runs)
   study_format = study_format or record.new(schema.unrecorded())
-  groups: dict[Settings, list[int]] = {}
+  # Nobody knows how many runs a study will have that grows.
+  digits = study_format.digits(None if parts is not None else len(runs))
+  groups: dict[tuple[int, Settings], list[int]] = {}
+  part_of = _parts_of(len(runs), parts)
   for place, run in enumerate(runs):
-    groups.setdefault(run.settings, []).append(place)
-  make = functools.partial(_population, runs, study_format)
+    groups.setdefault((part_of[place], run.settings), []).append(place)
+  make = functools.partial(_population, runs, study_format, digits)
   existing, populations = set(existing), []
-  for settings, places in groups.items():
+  for (_, settings), places in groups.items():
     usual, other = [places], _apart(runs, places)
     if not optimizers.OPTIMIZERS[settings.optimizer].elementwise:
       usual, other = other, usual
@@ -71,6 +77,13 @@ def split(
         made = others
     populations += made
   return populations
+
+
+def _parts_of(runs: int, parts: Sequence[int] | None) -> list[int]:
+  """Return the part in which each run is."""
+  if parts is None:
+    return [0] * runs
+  return [part for part, size in enumerate(parts) for _ in range(size)]
 
 
 def _apart(runs: Sequence[Run], places: Sequence[int]) -> list[list[int]]:
@@ -91,10 +104,12 @@ def _capped(groups: Sequence[Sequence[int]], most: int) -> list[Sequence[int]]:
 
 
 def _population(
-  study: Sequence[Run], study_format: record.Format, places: Sequence[int]
+  study: Sequence[Run],
+  study_format: record.Format,
+  digits: int,
+  places: Sequence[int],
 ) -> Population:
   """Make a population of the runs at some places of a study."""
-  digits = study_format.digits(len(study))
   runs = [
     study[place]._replace(config=study_format.record(study[place].config))
     for place in places
@@ -108,11 +123,18 @@ def _population(
     settings=settings,
     name=f'{name}_{identity[:digits]}',
     identity=identity,
-    run_names=tuple(_run_name(run, study_format, digits) for run in runs),
+    run_names=tuple(run_name(run, study_format, digits) for run in runs),
     format_version=study_format.version,
   )
 
 
-def _run_name(run: Run, study_format: record.Format, digits: int) -> str:
+def run_name(run: Run, study_format: record.Format, digits: int) -> str:
+  """Return the name of a run: model, seed, and a hash of its config.
+
+  Args:
+    run: the run.
+    study_format: how its directory records it.
+    digits: of the hash, as `record.Format.digits` has it.
+  """
   digest = study_format.hash([run.config])[:digits]
   return f'{run.model}_seed{run.hyperparams.seed}_{digest}'

@@ -22,6 +22,8 @@ _BESIDE = (
   'figures',
   results.START,
   results.STAMP,
+  results.GENERATIONS,
+  results.DIVIDED,
   # Of trackers.
   'wandb',
   'mlflow.db',
@@ -111,6 +113,7 @@ def open_study(
   check_resumable: Callable[[], None] = lambda: None,
   study_format: record.Format = record.NEW,
   modules: Sequence[str] = (),
+  more: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> Iterator[None]:
   """Create or resume a study's directory, and lock it until the block ends.
 
@@ -126,6 +129,7 @@ def open_study(
       the populations of the study cannot be resumed.
     study_format: how the directory records the runs.
     modules: the extensions without which the runs cannot be read.
+    more: further entries of study.json, of a study that `grow` makes larger.
 
   Raises:
     WorkdirError: see `check`.
@@ -134,7 +138,7 @@ def open_study(
     StudyError: if study.json would be larger than can be read.
   """
   check(workdir, runs, mode, study_format.unrecorded)
-  study = _describe(name, config, tasks, runs, study_format, modules)
+  study = _describe(name, config, tasks, runs, study_format, modules, more)
   # Before anything is changed: it may refuse.
   data: bytes | None = study_file.encode(study)
   path = pathlib.Path(workdir)
@@ -158,6 +162,7 @@ def _describe(
   runs: Sequence[Mapping[str, Any]],
   study_format: record.Format,
   modules: Sequence[str],
+  more: Mapping[str, Any],
 ) -> dict[str, Any]:
   """Return study.json of a study that begins now; see `open_study`."""
   recorded = [study_format.record(run) for run in runs]
@@ -169,8 +174,40 @@ def _describe(
     'modules': list(modules),
     'config': config,
     'tasks': tasks,
+    **more,
     'runs': recorded,
   }
+
+
+def grow(
+  workdir: str,
+  runs: Sequence[Mapping[str, Any]],
+  study_format: record.Format,
+  changes: Mapping[str, Any],
+) -> None:
+  """Write study.json of an open study again, with other runs.
+
+  Args:
+    workdir: its directory, in which this process may train.
+    runs: the config of every run that it has from now on.
+    study_format: how the directory records the runs.
+    changes: of other entries, `tasks` and those of `open_study`'s `more`.
+
+  Raises:
+    StorageError: if it cannot be written.
+    StudyError: if it would be larger than can be read.
+  """
+  recorded = [study_format.record(run) for run in runs]
+  study = {
+    **results.read_study(workdir),
+    'fingerprint': results.fingerprint(recorded),
+    **changes,
+  }
+  del study['runs']  # they are the last entry
+  path = pathlib.Path(workdir)
+  data = study_file.encode({**study, 'runs': recorded})
+  lock.check(path)
+  files.write(path / files.STUDY, data)
 
 
 def _resumed(workdir: str, study: Mapping[str, Any]) -> bytes | None:

@@ -64,9 +64,14 @@ class Format(NamedTuple):
     """Return a hash of the identities of runs, in their order."""
     return results.fingerprint([self.identity(config) for config in configs])
 
-  def digits(self, runs: int) -> int:
-    """Return how many digits of a hash the names in a study of `runs` have."""
-    return _SHORT if self.version == 1 or runs <= _FEW_RUNS else _LONG
+  def digits(self, runs: int | None) -> int:
+    """Return how many digits of a hash the names in a study of `runs` have.
+
+    Args:
+      runs: how many it has; None: nobody knows yet.
+    """
+    few = runs is not None and runs <= _FEW_RUNS
+    return _SHORT if self.version == 1 or few else _LONG
 
 
 # The format of a new directory where nothing is known of the fields: then a

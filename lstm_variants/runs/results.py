@@ -1,7 +1,9 @@
 """The run directory: what a study leaves on disk, and all that analysis reads.
 
     WORKDIR/
-      study.json                   format, name, modules, config, tasks, runs
+      study.json                   format, name, modules, config, tasks, runs;
+                                   of a search also search and parts
+      generations/0000.json        of a search: the trials that were asked for
       start.safetensors            the weights of --from, where some were given
       populations/NAME/            one per population, there once it is finished
         runs.jsonl                 one row per run: config, status, metrics
@@ -37,6 +39,9 @@ PARTIAL = '.partial'
 METRICS = 'metrics.jsonl'
 # Weights that a study begins with, where it was given some.
 START = 'start.safetensors'
+# Of a search: the trials of each generation, and populations that are divided
+# (`search.generations`, `search.rungs`).
+GENERATIONS, DIVIDED = 'generations', 'divided'
 # Of the study of a claim: how it was made (`claims.budget`).
 STAMP = 'claim.json'
 _Types = dict[str, type | tuple[type, ...]]
@@ -131,6 +136,7 @@ def read_study(workdir: str) -> dict[str, Any]:
     for run in study['runs']:
       _check_types(run, {})
     _check_modules(study)
+    _check_search(study)
   except NotADirectoryError as error:
     place = pathlib.Path(workdir).parent
     raise WorkdirError(
@@ -206,6 +212,30 @@ def read_rows(workdir: str) -> list[dict[str, Any]]:
     WorkdirError: they cannot be read.
   """
   return list(_rows(workdir, *_RUNS, sharing.Sections()))
+
+
+def read_population_rows(workdir: str, population: str) -> list[dict[str, Any]]:
+  """Read the rows of the runs of one finished population.
+
+  Raises:
+    WorkdirError: they cannot be read.
+  """
+  return list(_rows_of(_folder(workdir, population), *_RUNS))
+
+
+def read_population_metrics(
+  workdir: str, population: str
+) -> list[dict[str, Any]]:
+  """Read the rows of all evaluations of one finished population.
+
+  Raises:
+    WorkdirError: they cannot be read.
+  """
+  return list(_rows_of(_folder(workdir, population), METRICS, _EVALUATION))
+
+
+def _folder(workdir: str, population: str) -> pathlib.Path:
+  return pathlib.Path(workdir) / 'populations' / population
 
 
 def read_metrics(workdir: str) -> list[dict[str, Any]]:
@@ -407,6 +437,20 @@ def _check_modules(study: Mapping[str, Any]) -> None:
     isinstance(name, str) and _is_text(name) for name in modules
   ):
     raise files.DamagedError(f'its modules are {ascii(modules)[:40]}')
+
+
+def _check_search(study: Mapping[str, Any]) -> None:
+  """Refuse what is recorded of a search and readers would stumble over."""
+  _check_known(study, {'search': dict, 'parts': list})
+  parts = study.get('parts')
+  if parts is None:
+    return
+  sizes = all(is_whole(part) and part >= 0 for part in parts)
+  if not sizes or sum(parts) != len(study['runs']):
+    raise files.DamagedError('its parts are not those of its runs')
+  searched = study.get('search', {}).get('fields', {})
+  if not isinstance(searched, dict):
+    raise files.DamagedError(f'its search is over {ascii(searched)[:40]}')
 
 
 def _check_task(task: Any) -> None:

@@ -95,7 +95,9 @@ def read(workdir: str) -> Saved:
       f'ours ({type(error).__name__}: {error}); choose another study'
     ) from error
   study_format = record.of_study(study, schema.unrecorded())
-  members = populations.split(runs, study_format, results.populations(workdir))
+  members = populations.split(
+    runs, study_format, results.populations(workdir), study.get('parts')
+  )
   places = [(0, 0)] * len(runs)
   for place, population in enumerate(members):
     for lane, index in enumerate(population.places):

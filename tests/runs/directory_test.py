@@ -42,6 +42,19 @@ def _refusal(
   return str(info.value)
 
 
+def test_an_open_study_grows_and_keeps_what_it_was(tmp_path):
+  more = {'search': {'seed': 1}, 'parts': []}
+  with directory.open_study(str(tmp_path), 's', {'a': 1}, {}, [], more=more):
+    before = results.read_study(str(tmp_path))
+    directory.grow(str(tmp_path), RUNS, record.NEW, {'parts': [2]})
+  study = results.read_study(str(tmp_path))
+  assert study.pop('runs') == [{'seed': 0, 'x': 0.5}, {'seed': 1, 'x': None}]
+  assert before.pop('runs') == [] and before['parts'] == []
+  assert study.pop('fingerprint') != before.pop('fingerprint')
+  assert study == {**before, 'parts': [2]}
+  directory.check(str(tmp_path), RUNS, Mode.RESUME)
+
+
 @pytest.mark.parametrize('place', ['new', 'new/deep/er', '.'])
 def test_a_new_or_empty_directory_is_accepted_and_the_check_writes_nothing(
   tmp_path, place

@@ -261,6 +261,9 @@ def test_names_of_many_runs_are_longer():
   assert len(few[0].run_names[0].rpartition('_')[2]) == 8
   assert len(all_of_them[0].run_names[0].rpartition('_')[2]) == 16
   assert len(set(all_of_them[0].run_names)) == 1001
+  # Of a study that grows nobody knows how many it will have.
+  (growing,) = populations.split(many[:2], parts=[2])
+  assert len(growing.run_names[0].rpartition('_')[2]) == 16
 
 
 @pytest.mark.parametrize(
@@ -273,6 +276,11 @@ def test_names_of_many_runs_are_longer():
     ({'runs': [{'model': {'variant': 'nonsense'}}]}, 'nonsense'),
     ({'runs': [{'optimizer': {'from_tomorrow': 1}}]}, 'from_tomorrow'),
     ({'runs': []}, 'no runs'),
+    ({'parts': [1000]}, 'its parts'),
+    ({'parts': [-1, 'x']}, 'its parts'),
+    ({'parts': {}}, 'its parts'),
+    ({'search': 1}, 'its search'),
+    ({'search': {'fields': 3}, 'parts': []}, 'its'),
   ],
 )
 def test_a_format_too_new_or_damaged_is_told_in_one_line(
