@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from lstm_variants import children
-from lstm_variants.runs import lock
+from lstm_variants.runs import exclusive
 
 # SIGHUP comes when the terminal is closed or the connection to it is lost.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -205,7 +205,7 @@ def _notice(number: int) -> None:
   if _State.drawn:
     _tell(_SHOW_CURSOR)
   _tell(f'{name}: ended at once; what was saved before is whole')
-  lock.release_all()
+  exclusive.release_all()
   os._exit(128 + number)
 
 

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from lstm_variants.runs import files, lock
+from lstm_variants.runs import exclusive, files, holder, lock
 
 TOKEN = '0123456789abcdef'
 # As a process of another place would write it: no flock reaches from there.
@@ -26,7 +26,8 @@ ELSEWHERE = lock.Holder(
 def _run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
   """Run a program that needs no jax, and so starts at once."""
   program = (
-    'import os, pathlib, sys\nfrom lstm_variants.runs import lock\n'
+    'import os, pathlib, sys\n'
+    'from lstm_variants.runs import exclusive, holder, lock\n'
     f'directory = pathlib.Path(sys.argv[1])\n{code}'
   )
   command = [sys.executable, '-c', program, *arguments]
@@ -40,7 +41,7 @@ def no_flock(monkeypatch) -> None:
   def flock(*unused):
     raise OSError(errno.ENOLCK, 'No locks available')
 
-  monkeypatch.setattr(lock.fcntl, 'flock', flock)
+  monkeypatch.setattr(exclusive.fcntl, 'flock', flock)
 
 
 @pytest.fixture
@@ -78,14 +79,15 @@ def test_only_one_process_trains_in_a_directory(tmp_path):
 
 @pytest.mark.parametrize(
   'container',
-  ['', "lock.socket.gethostname = lambda: 'a2f0'\n", None],
+  ['', "holder.socket.gethostname = lambda: 'a2f0'\n", None],
   ids=['at home', 'under another name', 'with numbers of its own'],
 )
 def test_what_a_killed_process_held_is_taken_over_at_once(tmp_path, container):
   """A container that is started again has another name, maybe our number."""
   if container is None:
     container = (
-      'describe = lock._describe\nlock._describe = lambda: describe()._replace('
+      'describe = holder.describe\n'
+      'holder.describe = lambda: describe()._replace('
       f"host='a2f0', space='pid:[7]', process={os.getpid()})\n"
     )
   ended = _run(
@@ -103,7 +105,7 @@ def test_what_a_killed_process_held_is_taken_over_at_once(tmp_path, container):
 
 @pytest.mark.usefixtures('no_flock')
 def test_where_no_flock_is_the_number_and_the_start_of_a_process_tell(tmp_path):
-  here = lock._describe()
+  here = holder.describe()
   _put(tmp_path, here._replace(start='1'))  # another one had the number
   assert lock.holder(tmp_path)[1] is lock.Life.ENDED
   with lock.hold(tmp_path, print):
@@ -113,7 +115,7 @@ def test_where_no_flock_is_the_number_and_the_start_of_a_process_tell(tmp_path):
 
 def test_a_process_that_nobody_has_waited_for_has_ended(tmp_path):
   ended = subprocess.Popen([sys.executable, '-c', ''])
-  here = lock._describe()
+  here = holder.describe()
   start = ''
   while not start:  # until it is a zombie
     path = pathlib.Path(f'/proc/{ended.pid}/stat')
@@ -143,7 +145,7 @@ def test_what_shows_no_life_elsewhere_is_taken_over_after_its_lease(tmp_path):
 def test_what_lives_elsewhere_is_left_to_it(tmp_path, monkeypatch):
   with contextlib.ExitStack() as elsewhere:
     with monkeypatch.context() as patch:
-      patch.setattr(lock, '_describe', lambda: ELSEWHERE)
+      patch.setattr(holder, 'describe', lambda: ELSEWHERE)
       elsewhere.enter_context(lock.hold(tmp_path, print))
     assert '123 on elsewhere, since 2026' in _refused(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
@@ -187,10 +189,10 @@ def link(*unused):
   raise OSError(errno.EPERM, 'Operation not permitted')
 
 if kind != 'flock':
-  lock.fcntl.flock = flock
+  exclusive.fcntl.flock = flock
 if kind == 'no links':
   os.link = link
-dead = lock._describe()._replace(start='1', token='0123456789abcdef')
+dead = holder.describe()._replace(start='1', token='0123456789abcdef')
 
 def take(place, start, end, ends):
   for number in range(ROUNDS):
@@ -248,12 +250,12 @@ def test_who_comes_too_late_to_take_over_leaves_the_new_lock(
   tmp_path, monkeypatch, ends
 ):
   """It has seen that the process has ended; before it acts another one does."""
-  _put(tmp_path, lock._describe()._replace(start='1', token=TOKEN))
+  _put(tmp_path, holder.describe()._replace(start='1', token=TOKEN))
   has_ended, first = lock._has_ended, itertools.count()
   other = contextlib.ExitStack()
 
-  def late(path, seen, notice):
-    result = has_ended(path, seen, notice)
+  def late(notice, path, seen):
+    result = has_ended(notice, path, seen)
     if not next(first):
       other.enter_context(lock.hold(tmp_path, print))
       if ends:
@@ -310,7 +312,7 @@ def test_locks_of_earlier_versions_are_read(tmp_path):
     pass
   # And they read ours: three words.
   assert len(ELSEWHERE.line().split()) == 3
-  assert lock._parse(ELSEWHERE.line()) == ELSEWHERE
+  assert holder.parse(ELSEWHERE.line()) == ELSEWHERE
 
 
 @pytest.mark.parametrize(
@@ -368,7 +370,7 @@ def test_a_report_is_written_by_one_also_where_no_flock_is(tmp_path):
 
 
 def test_what_killed_processes_left_aside_is_removed_by_the_next(tmp_path):
-  killed = 'lock._take = lambda *unused: os.kill(os.getpid(), 9)\n'
+  killed = 'exclusive.take = lambda *unused: os.kill(os.getpid(), 9)\n'
   for name in ('hold(directory, print)', 'hold_report(directory)'):
     _run(f'{killed}with lock.{name}: pass', str(tmp_path))
   assert len(list(tmp_path.iterdir())) == 2
@@ -378,11 +380,11 @@ def test_what_killed_processes_left_aside_is_removed_by_the_next(tmp_path):
     path.write_bytes(content)
     return path
 
-  lives = aside('1', lock._describe().line())
+  lives = aside('1', holder.describe().line())
   begins, elsewhere = aside('2', b''), aside('3', ELSEWHERE.line())
   for old in (aside('4', b''), aside('5', ELSEWHERE.line())):
     os.utime(old, (1e9, 1e9))
-  aside('6', lock._describe()._replace(start='1').line())
+  aside('6', holder.describe()._replace(start='1').line())
   of_user = tmp_path / f'{lock.NAME}.notes{files.ASIDE}'
   of_user.touch()
   link = tmp_path / f'{lock.NAME}.{"7" * 16}{files.ASIDE}'
