@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from lstm_variants import children, console
 from lstm_variants.claims import claim
 from lstm_variants.config import builtin
-from lstm_variants.runs import files, lock, provenance, results
+from lstm_variants.runs import files, lock, partial, provenance, results
 
 # What tells how a finished study was made.
 STAMP = results.STAMP
@@ -195,7 +195,7 @@ def is_finished(wanted: claim.Claim, workdir: pathlib.Path) -> bool:
       return False
   except (OSError, files.DamagedError):
     return False
-  return not any(workdir.glob(f'populations/*{results.PARTIAL}'))
+  return not partial.begun(workdir)
 
 
 def _stamp(wanted: claim.Claim) -> Mapping[str, str]:

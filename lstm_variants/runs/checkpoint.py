@@ -165,6 +165,12 @@ def load_all(
   return restored[::-1]
 
 
+def newest_update(directory: pathlib.Path) -> int:
+  """Return the update of the newest checkpoint, -1 where there is none."""
+  paths = _newest_first(directory) if directory.is_dir() else []
+  return _update_of(paths[0]) if paths else -1
+
+
 def _newest_first(directory: pathlib.Path) -> list[pathlib.Path]:
   """Return what has the name of a checkpoint; other files are not ours."""
   paths = [p for p in directory.iterdir() if _NAME.fullmatch(p.name)]

@@ -12,7 +12,14 @@ from typing import Any
 
 from lstm_variants import console
 from lstm_variants.config import fields
-from lstm_variants.runs import files, lock, record, results, study_file
+from lstm_variants.runs import (
+  files,
+  lease,
+  lock,
+  record,
+  results,
+  study_file,
+)
 from lstm_variants.runs.results import WorkdirError
 
 # What a study leaves beside its directory of populations.
@@ -28,6 +35,9 @@ _BESIDE = (
   'wandb',
   'mlflow.db',
   'mlflow',
+  # Of those who share it.
+  lease.LEASES,
+  lease.WORKERS,
 )
 # Populations on their way out: half removed, they must not count as finished.
 _OUT = '.overwritten'
@@ -39,6 +49,8 @@ class Mode(enum.Enum):
   NEW = 'refuse'
   RESUME = '--resume'
   OVERWRITE = '--overwrite'
+  # Begin it, or train it together with others.
+  SHARE = '--share'
 
 
 class ExistsError(WorkdirError):
@@ -72,7 +84,8 @@ def check(
     WorkdirError: if `workdir` is '', a file, not writable, or holds other
       files.
     ExistsError: if it holds a study, and `mode` is NEW.
-    ResumeError: if `mode` is RESUME, and it holds no study, or other runs.
+    ResumeError: if `mode` is RESUME, and it holds no study; or if it is that or
+      SHARE, and it holds other runs.
   """
   path = pathlib.Path(workdir)
   _check_place(workdir)
@@ -91,9 +104,10 @@ def check(
   study = results.read_study(workdir)  # whatever the mode: is it one of ours?
   if mode is Mode.OVERWRITE:
     return
-  if mode is Mode.RESUME:
+  if mode in (Mode.RESUME, Mode.SHARE):
     now = files.jsonable(list(runs))
-    _check_same(workdir, study['runs'], now, files.jsonable(unrecorded))
+    before, unrecorded = study['runs'], files.jsonable(unrecorded)
+    _check_same(workdir, mode, before, now, unrecorded)
     return
   raise ExistsError(
     f'--workdir={workdir}: holds a study ({study["name"]}, '
@@ -133,7 +147,7 @@ def open_study(
 
   Raises:
     WorkdirError: see `check`.
-    BusyError: if another process trains there.
+    BusyError: if other processes train there.
     StorageError: if something cannot be written.
     StudyError: if study.json would be larger than can be read.
   """
@@ -145,6 +159,7 @@ def open_study(
   with files.refusals(path):
     path.mkdir(parents=True, exist_ok=True)
   with lock.hold(path, console.warn):
+    lease.refuse_workers(path)
     # Again: another process may have created or changed it in between.
     check(workdir, runs, mode, study_format.unrecorded)
     files.remove_aside(path, files.STUDY)
@@ -153,6 +168,68 @@ def open_study(
       data = _resumed(workdir, study)
     _begin(path, mode, data)
     yield
+
+
+@contextlib.contextmanager
+def join_study(
+  workdir: str,
+  name: str,
+  config: Mapping[str, Any],
+  tasks: Mapping[str, Mapping[str, Any]],
+  runs: Sequence[Mapping[str, Any]],
+  check_kept: Callable[[], None] = lambda: None,
+  study_format: record.Format = record.NEW,
+  modules: Sequence[str] = (),
+) -> Iterator[lease.Worker]:
+  """Create a study's directory, or join those who train there.
+
+  It is locked only while it is looked at and study.json is written.
+
+  Args:
+    workdir, name, config, tasks, runs, study_format, modules: see `open_study`.
+    check_kept: called where there is a study, before anything is changed;
+      raises if it cannot be gone on with.
+
+  Yields:
+    This process as a worker, until the block ends.
+
+  Raises:
+    WorkdirError: see `check`.
+    BusyError: if a process trains there that does not share it.
+    ResumeError: if others train it for longer, or look at it at other times.
+    StorageError: if something cannot be written.
+    StudyError: if study.json would be larger than can be read.
+  """
+  check(workdir, runs, Mode.SHARE, study_format.unrecorded)
+  study = _describe(name, config, tasks, runs, study_format, modules)
+  data: bytes | None = study_file.encode(study)
+  path = pathlib.Path(workdir)
+  with files.refusals(path):
+    path.mkdir(parents=True, exist_ok=True)
+  with contextlib.ExitStack() as stack:
+    with lock.hold_join(path), lock.hold(path, console.warn):
+      check(workdir, runs, Mode.SHARE, study_format.unrecorded)
+      files.remove_aside(path, files.STUDY)
+      if (path / files.STUDY).is_file():
+        check_kept()
+        data = _resumed(workdir, study)
+        if data is not None and lease.is_shared(path):
+          _refuse_conduct(workdir, runs, study_format.unrecorded)
+      _begin(path, Mode.SHARE, data)
+      worker = stack.enter_context(lease.join(path))
+    yield worker
+
+
+def _refuse_conduct(
+  workdir: str, runs: Sequence[Mapping[str, Any]], unrecorded: Mapping[str, Any]
+) -> None:
+  """Refuse to train a study in another way than those who train it now."""
+  before = results.read_study(workdir)['runs']
+  named = _differences(before, files.jsonable(list(runs)), unrecorded)
+  raise ResumeError(
+    f'--workdir={workdir}: others train it now, in another way; {named}; set '
+    'them back, or wait for the others'
+  )
 
 
 def _describe(
@@ -253,14 +330,14 @@ def _check_place(workdir: str) -> None:
 
 def _is_fresh(path: pathlib.Path) -> bool:
   """Tell whether a directory is empty, except for files of a killed start."""
-  leftovers = {'populations', _OUT}
+  leftovers = {'populations', _OUT, lease.LEASES, lease.WORKERS}
   names = {
     entry.name
     for entry in path.iterdir()
     if not (
       entry.name.startswith(files.STUDY) and entry.name.endswith(files.ASIDE)
     )
-    and not entry.name.startswith((lock.NAME, lock.REPORT))
+    and not entry.name.startswith((lock.NAME, lock.REPORT, lock.JOIN))
   }
   populations = path / 'populations'
   return names <= leftovers and not (
@@ -270,6 +347,7 @@ def _is_fresh(path: pathlib.Path) -> bool:
 
 def _check_same(
   workdir: str,
+  mode: Mode,
   old: Sequence[Any],
   new: Sequence[Any],
   unrecorded: Mapping[str, Any],
@@ -278,6 +356,21 @@ def _check_same(
 
   A field that an older directory does not record had its unrecorded value.
   """
+  named = _differences(old, new, unrecorded, fields.CONDUCT_FIELDS)
+  if named:
+    raise ResumeError(
+      f'--workdir={workdir}: {mode.value} needs the same runs; {named}; '
+      f'set them back, or choose {workdir}_2'
+    )
+
+
+def _differences(
+  old: Sequence[Any],
+  new: Sequence[Any],
+  unrecorded: Mapping[str, Any],
+  harmless: Sequence[str] = (),
+) -> str:
+  """Name the fields in which runs differ, each once, with their values."""
   differences: dict[str, str] = {}
   if len(old) != len(new):
     differences['runs'] = f'{len(old)} before, {len(new)} now'
@@ -287,14 +380,9 @@ def _check_same(
     for field in dict.fromkeys((*one, *two)):
       default = unrecorded.get(field)
       was, now = one.get(field, default), two.get(field, default)
-      if was != now and field not in fields.CONDUCT_FIELDS:
+      if was != now and field not in harmless:
         differences.setdefault(field, f'{was} before, {now} now')
-  if differences:
-    named = '; '.join(f'{field}: {text}' for field, text in differences.items())
-    raise ResumeError(
-      f'--workdir={workdir}: --resume needs the same runs; {named}; '
-      f'set them back, or choose {workdir}_2'
-    )
+  return '; '.join(f'{field}: {text}' for field, text in differences.items())
 
 
 def _clear(path: pathlib.Path) -> None:

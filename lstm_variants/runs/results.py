@@ -12,7 +12,9 @@
         provenance.json            command, commit, versions, device, wall time
         checkpoints/               what `runs.checkpoint` reads
         trackers.json              the trackers that have all of it, if any
-      populations/NAME.partial/    a population in training
+      populations/NAME.partial/    a population in training, or with a TOKEN
+                                   between the two (`runs.partial`)
+      leases/ workers/             who trains, where several do (`runs.lease`)
 
 A population is written aside and renamed when it is whole, a single file
 likewise. Plain JSON and arrays: no jax is needed to read them, nothing is
@@ -30,12 +32,12 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from lstm_variants import console, errors, opening
-from lstm_variants.runs import arrays, files, sharing, study_file
+from lstm_variants.runs import arrays, files, partial, sharing, study_file
 
 FORMAT = 2
 # Those that can be read; `record` tells how they differ.
 FORMATS = (1, 2)
-PARTIAL = '.partial'
+PARTIAL = partial.SUFFIX
 METRICS = 'metrics.jsonl'
 # Weights that a study begins with, where it was given some.
 START = 'start.safetensors'
@@ -248,9 +250,8 @@ def read_metrics_in_training(workdir: str) -> list[dict[str, Any]]:
 
   What is written just now, or was torn by a kill, is left out.
   """
-  folders = pathlib.Path(workdir).glob(f'populations/*{PARTIAL}')
   rows = []
-  for folder in sorted(folders):
+  for folder in partial.begun(workdir).values():
     try:
       with opening.open_file(folder / METRICS) as file:
         lines = file.read().split(b'\n')[:-1]
@@ -374,7 +375,7 @@ def populations(workdir: str) -> list[str]:
   if not directory.is_dir():
     return []
   entries = [path for path in directory.iterdir() if path.is_dir()]
-  return sorted({path.name.removesuffix(PARTIAL) for path in entries})
+  return sorted({partial.population(path) for path in entries})
 
 
 def _finished(workdir: str) -> list[pathlib.Path]:

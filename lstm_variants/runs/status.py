@@ -15,7 +15,7 @@ import numpy as np
 import safetensors
 
 from lstm_variants import opening
-from lstm_variants.runs import files, lock, results
+from lstm_variants.runs import files, lock, partial, results
 
 # Of the end of metrics.jsonl, in which the last rows are; a row is about 200.
 _TAIL = 2**21
@@ -91,8 +91,7 @@ def read(workdir: str) -> Status:
   ]
   done = results.read_runs(workdir) if finished else []
   training = [
-    _read_training(folder)
-    for folder in sorted(path.glob(f'populations/*{results.PARTIAL}'))
+    _read_training(folder) for folder in partial.begun(workdir).values()
   ]
   status = Status(
     name=study['name'],
@@ -125,7 +124,7 @@ def _read_training(folder: pathlib.Path) -> Training:
     losses.setdefault(row['run'].rpartition('_seed')[0], []).append(value)
   saved, rate = _saved(folder)
   return Training(
-    name=folder.name.removesuffix(results.PARTIAL),
+    name=partial.population(folder),
     runs=len(rows),
     update=rows[-1]['update'] if rows else 0,
     saved=saved,

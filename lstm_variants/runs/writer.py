@@ -13,6 +13,8 @@ import numpy as np
 
 from lstm_variants import opening
 from lstm_variants.runs import files, lock, results
+from lstm_variants.runs import lease as lease_lib
+from lstm_variants.runs import partial as partial_lib
 
 
 class PopulationWriter:
@@ -32,9 +34,24 @@ class PopulationWriter:
     metrics_bytes: the length of metrics.jsonl.
   """
 
-  def __init__(self, workdir: str, population: str):
-    self.final = pathlib.Path(workdir) / 'populations' / population
-    self.partial = self.final.with_name(population + results.PARTIAL)
+  def __init__(
+    self,
+    workdir: str,
+    population: str,
+    lease: lease_lib.Lease | None = None,
+  ):
+    """Write nothing yet.
+
+    Args:
+      workdir: of the study.
+      population: its name.
+      lease: of the population; None: this process has the whole study.
+    """
+    self._workdir, self._lease = pathlib.Path(workdir), lease
+    self.final = self._workdir / partial_lib.POPULATIONS / population
+    self.partial = partial_lib.place(
+      workdir, population, lease.token if lease else ''
+    )
     self.metrics_bytes = 0
     self._hash = hashlib.sha256()
     self._metrics: Any = None
@@ -52,12 +69,36 @@ class PopulationWriter:
     """The SHA-256 of metrics.jsonl so far."""
     return self._hash.hexdigest()
 
+  def check(self) -> None:
+    """Check that this process may still write.
+
+    Raises:
+      LostError: others have taken its lease over.
+      StorageError: or the study.
+    """
+    if self._lease is None:
+      lock.check(self._workdir)
+    else:
+      self._lease.check()
+
+  def begun(self) -> pathlib.Path:
+    """Return the directory of what is trained of the population."""
+    if self.final.exists():
+      return self.final
+    return partial_lib.find(self._workdir, self.final.name) or self.partial
+
+  def adopt(self) -> None:
+    """Have what was trained before in `partial`; see `partial.adopt`."""
+    self.check()
+    partial_lib.adopt(self.partial)
+
   def start(self) -> None:
     """Begin a population; remove what an interrupted one left.
 
     Raises:
       StorageError: if the directory cannot be made.
     """
+    self.check()
     shutil.rmtree(self.partial, ignore_errors=True)
     with files.refusals(self.partial):
       self.partial.mkdir(parents=True)
@@ -87,17 +128,31 @@ class PopulationWriter:
     return dropped
 
   def reopen(self) -> None:
-    """Rename a finished population back, to train it longer."""
+    """Rename a finished population back, to train it longer.
+
+    Raises:
+      LostError: others have taken the lease over, and may have finished it.
+      StorageError: the system refuses.
+    """
+    self.check()
     with files.refusals(self.final):
       os.replace(self.final, self.partial)
       files.sync_directory(self.final.parent)
+    try:
+      self.check()  # this process may have slept between the two
+    except lease_lib.LostError:
+      with contextlib.suppress(OSError):
+        os.rename(self.partial, self.final)
+      raise
 
   def append_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
     """Append rows to metrics.jsonl, and flush them for whoever follows it.
 
     Raises:
+      LostError: others have taken the lease over.
       StorageError: if they cannot be written.
     """
+    self.check()
     lines = b''.join(files.json_line(row) for row in rows)
     with files.refusals(self.partial / results.METRICS, len(lines)):
       self._metrics.write(lines)
@@ -107,7 +162,7 @@ class PopulationWriter:
 
   def sync(self) -> None:
     """Force metrics.jsonl to the disk, before a checkpoint relies on it."""
-    lock.check(self.final.parents[1])
+    self.check()
     with files.refusals(self.partial / results.METRICS):
       files.sync(self._metrics)
 
@@ -122,7 +177,7 @@ class PopulationWriter:
     Raises:
       StorageError: if something cannot be written.
     """
-    lock.check(self.final.parents[1])
+    self.check()
     rows = b''.join(files.json_line(row) for row in runs)
     files.write(self.partial / 'runs.jsonl', rows)
     arrays = io.BytesIO()

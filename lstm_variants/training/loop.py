@@ -13,6 +13,7 @@ import numpy as np
 from lstm_variants.config import populations
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import checkpoint, provenance, results
+from lstm_variants.runs import lease as lease_lib
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.tasks import base
 from lstm_variants.training import given as given_lib
@@ -46,6 +47,7 @@ def train_population(
   watch: watching.Watch,
   progress: progress_lib.Progress,
   programs: population_lib.Programs | None = None,
+  lease: lease_lib.Lease | None = None,
 ) -> bool:
   """Train a population and write its results.
 
@@ -58,6 +60,7 @@ def train_population(
     watch: who looks on.
     progress: shows the whole study; it has this population as a part.
     programs: has those that were compiled for others; None: none is shared.
+    lease: of the population, where other processes train others of the study.
 
   Returns:
     Whether every run diverged.
@@ -65,12 +68,15 @@ def train_population(
   Raises:
     CheckpointError: if there are checkpoints, and none can be used.
     StorageError: if something cannot be written.
+    LostError: if the lease was taken over; nothing was written since.
     Interrupted: if a signal asked for the end; everything is saved.
   """
   settings, name = population.settings, population.name
   started = _now()
   with contextlib.ExitStack() as stack:
-    writer = stack.enter_context(writer_lib.PopulationWriter(workdir, name))
+    writer = stack.enter_context(
+      writer_lib.PopulationWriter(workdir, name, lease)
+    )
     stack.enter_context(jax.enable_x64(settings.dtype == 'float64'))
     start = resume.begin(writer, population)
     progress.begin(name)

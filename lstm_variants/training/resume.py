@@ -1,6 +1,6 @@
 """Resume a population: is it finished, and from which state does it go on.
 
-A killed process leaves `populations/NAME.partial` with checkpoints and
+A killed process leaves a directory (`runs.partial`) with checkpoints and
 metrics.jsonl. Training goes on from the newest whole checkpoint, and rows of
 metrics.jsonl that were written after it are dropped: they are computed again.
 """
@@ -14,11 +14,18 @@ import numpy as np
 
 from lstm_variants import console
 from lstm_variants.config import populations
-from lstm_variants.runs import checkpoint, directory, files, provenance, results
+from lstm_variants.runs import (
+  checkpoint,
+  directory,
+  files,
+  partial,
+  provenance,
+  results,
+)
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.training import states, step
 
-CHECKPOINTS = 'checkpoints'
+CHECKPOINTS = partial.CHECKPOINTS
 
 
 class Start(NamedTuple):
@@ -85,7 +92,7 @@ def _load(
 ) -> tuple[step.State, checkpoint.Progress] | None:
   """Read and check the newest checkpoint of a population, finished or not."""
   settings = population.settings
-  place = writer.final if writer.final.exists() else writer.partial
+  place = writer.begun()
   saved = states.load(place / CHECKPOINTS, population, warn)
   if saved is None:
     return None
@@ -118,6 +125,7 @@ def begin(
     writer: the writer of its results, which is started here.
     population: the population.
   """
+  writer.adopt()
   saved = _load(writer, population, console.warn)
   if saved is None:
     writer.start()

@@ -141,16 +141,23 @@ class Tracking:
         _end_quietly(of_runs.values())
 
 
+def lack(workdir: str, population: populations.Population) -> list[str]:
+  """Return the wanted trackers that lack some of a finished population."""
+  place = pathlib.Path(workdir) / 'populations' / population.name
+  complete = _read_record(place / RECORD)
+  return [name for name in _wanted(population) if name not in complete]
+
+
 def hand_over(workdir: str, population: populations.Population) -> None:
   """Hand a finished population to the wanted trackers that lack some of it.
 
   One that failed while it trained, or was not wanted then.
   """
-  place = pathlib.Path(workdir) / 'populations' / population.name
-  complete = _read_record(place / RECORD)
-  lacking = [name for name in _wanted(population) if name not in complete]
+  lacking = lack(workdir, population)
   if not lacking:
     return
+  place = pathlib.Path(workdir) / 'populations' / population.name
+  complete = _read_record(place / RECORD)
   console.say(
     f'{population.name}: what {", ".join(lacking)} lacks is handed over'
   )

@@ -22,6 +22,7 @@ from lstm_variants.runs import (
   choice,
   files,
   grouping,
+  partial,
   record,
   results,
 )
@@ -262,7 +263,9 @@ def _newest(
   """Return some runs of one population as they were last saved."""
   if results.is_finished(workdir, population.name):
     return _finished(workdir, population, lanes)
-  directory = _checkpoints(workdir, population.name + results.PARTIAL)
+  name = population.name
+  begun = partial.find(workdir, name) or partial.place(workdir, name, '')
+  directory = _checkpoints(workdir, begun.name)
   try:
     newest = states.load(directory, population)
   except checkpoint.CheckpointError as error:

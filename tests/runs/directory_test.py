@@ -310,7 +310,7 @@ def test_what_is_half_overwritten_does_not_count_as_finished(
   assert set(_snapshot(tmp_path)) == {'study.json', 'populations'}
 
 
-@pytest.mark.parametrize('renamed', range(11))
+@pytest.mark.parametrize('renamed', range(13))
 def test_what_shows_a_study_does_not_outlive_it_when_overwriting_is_killed(
   tmp_path, monkeypatch, renamed
 ):
@@ -336,7 +336,7 @@ def test_what_shows_a_study_does_not_outlive_it_when_overwriting_is_killed(
   there = set(os.listdir(tmp_path))
   if renamed == 0:  # nothing has happened
     assert there >= {*shows, 'figures', 'populations'}
-  if renamed == 10:  # the last one: all is put aside
+  if renamed == 12:  # the last one: all is put aside
     assert not results.is_finished(str(tmp_path), 'p')
   if not results.is_finished(str(tmp_path), 'p'):
     assert not there & {*shows, 'figures'}

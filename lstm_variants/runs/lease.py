@@ -1,0 +1,313 @@
+"""One process trains a population; who sleeps too long loses it, harmlessly.
+
+    leases/POPULATION     there while a process trains it
+    workers/NAME.lease    there while a process shares the study
+    workers/NAME.log      what it says, where it was started by another one
+
+Both are files that one process has (`exclusive`), made anew and renewed; the
+system's locks are not asked, as they do not reach from one host to another
+everywhere. A second line tells for how many seconds the lease holds without
+being renewed. It has ended at once if its process has, as far as that can be
+seen from here: same boot, same space of numbers. Else it has when its file is
+older than these seconds, by the clock of the file system, which is that of the
+file server: a probe file that is made now tells it. So clocks of hosts that
+differ do not matter.
+
+Whoever takes a population over also takes the directory in which it is trained:
+the name of that directory has the lease's token (`partial`), and is changed by
+one rename. A process that slept through its lease and wakes writes under a name
+that is no more; `check` tells it why.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import json
+import os
+import pathlib
+import secrets
+import time
+from typing import Any, NamedTuple
+
+from lstm_variants.runs import exclusive, files
+from lstm_variants.runs import holder as holder_lib
+from lstm_variants.runs.holder import Holder, Life
+
+LEASES = 'leases'
+WORKERS = 'workers'
+LOG = '.log'
+SUFFIX = '.lease'
+# In the environment: the file with what this process says, where whoever
+# started it made one; and the seconds that its leases hold, which tests change.
+LOG_VARIABLE = 'LSTM_VARIANTS_LOG'
+SECONDS_VARIABLE = 'LSTM_VARIANTS_LEASE'
+# Seconds that a lease holds without being renewed.
+_SECONDS = 120.0
+_LONGEST = 1e6
+# Renewals in that time.
+_BEATS = 6
+# Seconds for which a look at the clock of a file system is good.
+_LOOK = 5.0
+# Directory -> the time of its file system, and ours when that was looked at.
+_clocks: dict[pathlib.Path, tuple[float, float]] = {}
+
+
+class TakenError(files.BusyError):
+  """Another process trains a population; the message is one line."""
+
+
+class LostError(files.BusyError):
+  """This process has lost its lease; the message is one line."""
+
+
+class Lease:
+  """The right to train a population, or to be counted as a worker.
+
+  Attributes:
+    token: a part of the name of the directory in which it trains.
+  """
+
+  def __init__(self, own: exclusive.Own):
+    self._own = own
+    self.token = own.holder.token
+
+  def check(self) -> None:
+    """Check that nobody has taken it over.
+
+    Raises:
+      LostError: somebody has.
+    """
+    path = self._own.path
+    with contextlib.suppress(OSError):
+      if self._own.is_at(path):
+        return
+    seen = _look(path)
+    by = f' by {seen.holder}' if seen and seen.holder else ''
+    raise LostError(
+      f'{path.name.removesuffix(SUFFIX)}: taken over{by}: this process had not '
+      f'renewed its lease for {length():g} s; what it did since does not count'
+    )
+
+
+class Worker:
+  """A process that shares a study, and takes leases of its populations.
+
+  Attributes:
+    rank: how many others are there whose names come before its own.
+  """
+
+  def __init__(self, workdir: pathlib.Path, lease: Lease, rank: int):
+    self._workdir, self._lease, self.rank = workdir, lease, rank
+
+  @contextlib.contextmanager
+  def claim(self, population: str) -> Iterator[Lease]:
+    """Have a population for oneself until the block ends.
+
+    Raises:
+      TakenError: another process trains it.
+      LostError: this one slept for so long that it is counted out.
+      StorageError: the system refuses.
+    """
+    with _have(self._workdir / LEASES / population) as lease:
+      # Only now: who counts the workers looks at the leases after that.
+      self._lease.check()
+      yield lease
+
+
+class Known(NamedTuple):
+  """A lease as another process sees it.
+
+  Attributes:
+    name: of the population, or of the worker.
+    holder: who has it.
+    seconds: that it holds without being renewed.
+    age: seconds since it was renewed.
+    log: the file with what its process says; '': none is told.
+  """
+
+  name: str
+  holder: Holder
+  seconds: float
+  age: float
+  log: str
+
+  @property
+  def has_ended(self) -> bool:
+    """Whether it can be taken over."""
+    return holder_lib.life(self.holder) is Life.ENDED or self.has_expired
+
+  @property
+  def has_expired(self) -> bool:
+    """Whether it was not renewed in time."""
+    # One of the future is of before a clock was set back.
+    return abs(self.age) > self.seconds
+
+
+@contextlib.contextmanager
+def join(workdir: pathlib.Path) -> Iterator[Worker]:
+  """Be counted as a worker until the block ends.
+
+  Args:
+    workdir: of the study, whose lock this process has at the beginning.
+
+  Raises:
+    StorageError: the system refuses.
+  """
+  for folder in (workdir / LEASES, workdir / WORKERS):
+    with files.refusals(folder):
+      folder.mkdir(exist_ok=True)
+    exclusive.remove_of_ended(folder)
+  _remove_ended(workdir / WORKERS)
+  who = holder_lib.describe()
+  name = f'{who.host}-{who.process}-{who.token[:8]}{SUFFIX}'
+  with _have(workdir / WORKERS / name) as lease:
+    rank = _names(workdir / WORKERS).index(name)
+    yield Worker(workdir, lease, rank)
+
+
+def refuse_workers(workdir: pathlib.Path) -> None:
+  """Refuse a study that others share; remove what is left of ended ones.
+
+  Args:
+    workdir: of the study, whose lock this process has.
+
+  Raises:
+    BusyError: others share it.
+  """
+  # Workers first: one that was counted out takes no lease after that.
+  alive = _remove_ended(workdir / WORKERS)
+  leases = _remove_ended(workdir / LEASES)
+  if alive or leases:
+    first, *more = alive or leases
+    others = f' and {len(more)} more' if more else ''
+    raise files.BusyError(
+      f'{workdir}: {first.holder},{others} train here with --share; join them '
+      'with --share, or wait for them'
+    )
+
+
+def is_shared(workdir: pathlib.Path) -> bool:
+  """Tell whether there is a worker or a lease that has not ended."""
+  return any(
+    not known.has_ended for known in (*workers(workdir), *leases(workdir))
+  )
+
+
+def leases(workdir: pathlib.Path) -> list[Known]:
+  """Return the leases of populations, as the clock of this host has them.
+
+  Nothing is written, so that the clock of the file system is not asked.
+  """
+  return _list(workdir / LEASES, time.time())
+
+
+def workers(workdir: pathlib.Path) -> list[Known]:
+  """Return the leases of workers; see `leases`."""
+  return [
+    known._replace(name=known.name.removesuffix(SUFFIX))
+    for known in _list(workdir / WORKERS, time.time())
+  ]
+
+
+def length() -> float:
+  """Return the seconds that a lease of this process holds."""
+  try:
+    seconds = float(os.environ.get(SECONDS_VARIABLE, _SECONDS))
+  except ValueError:
+    return _SECONDS
+  return seconds if 0 < seconds < _LONGEST else _SECONDS
+
+
+@contextlib.contextmanager
+def _have(path: pathlib.Path) -> Iterator[Lease]:
+  """Have the lease at a path until the block ends."""
+  facts = {'seconds': length(), 'log': os.environ.get(LOG_VARIABLE, '')}
+  more = json.dumps(facts).encode() + b'\n'
+  with files.refusals(path):
+    own = exclusive.Own(path, length() / _BEATS, more)
+  with exclusive.have(own, _has_ended):
+    yield Lease(own)
+
+
+def _has_ended(path: pathlib.Path, seen: exclusive.Seen) -> bool:
+  """Tell that a lease can be taken over.
+
+  Raises:
+    TakenError: it cannot.
+  """
+  if seen.holder and holder_lib.life(seen.holder) is Life.ENDED:
+    return True
+  known = _known(path, seen, _now(path.parent))
+  if known.has_expired:
+    return True
+  raise TakenError(f'{path.name}: is trained by {known.holder}')
+
+
+def _now(folder: pathlib.Path) -> float:
+  """Return the time of a file system, by a file that is made now.
+
+  Raises:
+    OSError: the system refuses.
+  """
+  known, clock = _clocks.get(folder), time.monotonic()
+  if known and clock - known[1] < _LOOK:
+    return known[0] + clock - known[1]
+  probe = folder / f'clock.{secrets.token_hex(8)}{files.ASIDE}'
+  descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+  try:
+    now = os.fstat(descriptor).st_mtime
+  finally:
+    os.close(descriptor)
+    probe.unlink()
+  _clocks[folder] = now, clock
+  return now
+
+
+def _look(path: pathlib.Path) -> exclusive.Seen | None:
+  """Return what is in the place of a lease, None for what is none."""
+  try:
+    return exclusive.look(path)
+  except OSError:
+    return None
+
+
+def _known(path: pathlib.Path, seen: exclusive.Seen, now: float) -> Known:
+  """Return what a lease tells; of one that is not whole nobody is told."""
+  try:
+    facts: Any = json.loads(seen.more)
+    seconds, log = float(facts['seconds']), str(facts['log'])
+  except (ValueError, TypeError, LookupError):
+    seconds, log = _SECONDS, ''
+  if not 0 < seconds < _LONGEST:
+    seconds = _SECONDS
+  nobody = Holder('an unknown host', 0, 'a moment ago')
+  who = seen.holder or nobody
+  return Known(path.name, who, seconds, now - seen.renewed_at, log)
+
+
+def _names(folder: pathlib.Path) -> list[str]:
+  """Return the names of the leases in a directory, none where it is missing."""
+  try:
+    names = sorted(os.listdir(folder))
+  except OSError:
+    return []
+  return [name for name in names if not name.endswith((files.ASIDE, LOG))]
+
+
+def _list(folder: pathlib.Path, now: float) -> list[Known]:
+  paths = [folder / name for name in _names(folder)]
+  seen = [(path, _look(path)) for path in paths]
+  return [_known(path, each, now) for path, each in seen if each]
+
+
+def _remove_ended(folder: pathlib.Path) -> list[Known]:
+  """Remove the leases that have ended; return the others."""
+  if not _names(folder):
+    return []
+  with files.refusals(folder):
+    alive = []
+    for known in _list(folder, _now(folder)):
+      if known.has_ended:
+        (folder / known.name).unlink(missing_ok=True)
+      else:
+        alive.append(known)
+  return alive

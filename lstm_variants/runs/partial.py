@@ -1,0 +1,111 @@
+"""Populations that are begun and not finished: where they lie, who has them.
+
+    populations/NAME.partial          of a process that trains the whole study
+    populations/NAME.TOKEN.partial    of one that has a lease with this token
+
+Who goes on with a population gives its directory a name of its own, by one
+rename: of two who do so one succeeds, and whoever had it before writes under a
+name that is no more. What he has open, which a rename does not take from him,
+is replaced by copies.
+
+There may be several of one population: one that slept may make an empty one
+anew when it wakes. The one with the newest checkpoint counts; all of them are
+of the same runs, and whatever was saved is what any other would have saved.
+"""
+
+import collections
+import os
+import pathlib
+import re
+import shutil
+
+from lstm_variants.runs import checkpoint, files
+from lstm_variants.runs import holder as holder_lib
+
+SUFFIX = '.partial'
+POPULATIONS = 'populations'
+CHECKPOINTS = 'checkpoints'
+_END = re.compile(rf'(\.{holder_lib.TOKEN.pattern})?{re.escape(SUFFIX)}\Z')
+
+
+def place(workdir: str | pathlib.Path, name: str, token: str) -> pathlib.Path:
+  """Return where a population is trained; token: of the lease, '' without."""
+  end = f'.{token}{SUFFIX}' if token else SUFFIX
+  return pathlib.Path(workdir) / POPULATIONS / f'{name}{end}'
+
+
+def population(folder: pathlib.Path) -> str:
+  """Return the population of a directory, finished or not."""
+  match = _END.search(folder.name)
+  return folder.name[: match.start()] if match else folder.name
+
+
+def begun(workdir: str | pathlib.Path) -> dict[str, pathlib.Path]:
+  """Return the populations that are begun and not finished: name -> place."""
+  places = collections.defaultdict(list)
+  for folder in (pathlib.Path(workdir) / POPULATIONS).glob(f'*{SUFFIX}'):
+    if not folder.with_name(population(folder)).is_dir():
+      places[population(folder)].append(folder)
+  return {name: _best(places[name]) for name in sorted(places)}
+
+
+def find(workdir: str | pathlib.Path, name: str) -> pathlib.Path | None:
+  """Return where a population was trained before, None: nowhere."""
+  folders = _all(pathlib.Path(workdir) / POPULATIONS / name)
+  return _best(folders) if folders else None
+
+
+def adopt(own: pathlib.Path) -> None:
+  """Go on with what was trained of a population, in a directory of one's own.
+
+  Whenever this is killed, what counts is there as a whole.
+
+  Args:
+    own: what `place` returns; afterwards it is there if anything was begun.
+
+  Raises:
+    StorageError: the system refuses.
+  """
+  final = own.with_name(population(own))
+  folders = _all(final)
+  if folders in ([], [own]) and not final.is_dir():
+    return
+  with files.refusals(own):
+    # What is finished counts.
+    best = None if final.is_dir() else _best(folders)
+    for folder in folders:
+      if folder != best:
+        shutil.rmtree(folder, ignore_errors=True)
+    if best is not None and best != own:
+      os.rename(best, own)
+      _part(own)
+    files.sync_directory(own.parent)
+
+
+def _part(folder: pathlib.Path) -> None:
+  """Replace what may be open elsewhere by copies; no checkpoint ever is."""
+  for path in sorted(folder.rglob('*')):
+    is_saved = CHECKPOINTS in path.relative_to(folder).parts
+    if path.is_symlink() or not path.is_file():
+      continue
+    if path.name.endswith(files.ASIDE):
+      path.unlink(missing_ok=True)
+    elif not is_saved:
+      files.write(path, path.read_bytes())
+
+
+def _all(final: pathlib.Path) -> list[pathlib.Path]:
+  """Return the directories of a population that is not finished."""
+  if not final.parent.is_dir():
+    return []
+  return [
+    folder
+    for folder in sorted(final.parent.glob(f'*{SUFFIX}'))
+    if population(folder) == final.name and folder.is_dir()
+  ]
+
+
+def _best(folders: list[pathlib.Path]) -> pathlib.Path:
+  return max(
+    folders, key=lambda one: checkpoint.newest_update(one / CHECKPOINTS)
+  )
