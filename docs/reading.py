@@ -52,7 +52,11 @@ READING = (
     'a config becomes what is static and what is traced',
   ),
   Part('runs/record.py', ('Format',), 'what makes two runs the same'),
-  Part('config/populations.py', (), 'runs that share a program'),
+  Part(
+    'config/populations.py',
+    ('Population', 'split'),
+    'runs that share a program',
+  ),
   Part(
     'launch/local.py', ('check', 'train', 'train_populations'), 'a study trains'
   ),

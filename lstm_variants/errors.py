@@ -11,7 +11,7 @@ _IN_PYTHON = (
   (r'one of your own needs --import=MODULE', 'import the module of your own'),
   (r'--config\.', ''),
   (r'--(config|workdir|run|baseline)\b', r'\1'),
-  (r'--(resume|overwrite)\b', r'\1=True'),
+  (r'--(resume|overwrite|share|wait)\b', r'\1=True'),
 )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from lstm_variants import console, errors, extensions, results
 from lstm_variants.config import fields, populations, rules, schema, source
 from lstm_variants.config import grid as hyper
-from lstm_variants.launch import local
+from lstm_variants.launch import local, shared
 from lstm_variants.runs import directory
 from lstm_variants.training import backend, interrupt, watching
 
@@ -121,6 +121,8 @@ class Study:
     resume: bool = False,
     *,
     overwrite: bool = False,
+    share: bool = False,
+    wait: bool = False,
     callback: Callback | None = None,
     progress: bool = True,
   ) -> results.Results:
@@ -134,6 +136,10 @@ class Study:
       workdir: the run directory.
       resume: go on with the study that is there.
       overwrite: remove the study that is there, and begin anew.
+      share: begin the study, or train it together with the processes, here or
+        on other machines, that were started so too.
+      wait: with `share`, stay until nothing is left; else this returns when
+        nothing is left that others do not train.
       callback: called after each evaluation of a population, with a dict for
         each of its runs, as in metrics.jsonl. What it raises ends the training
         and goes to the caller; `resume=True` goes on from the newest
@@ -149,16 +155,17 @@ class Study:
         every run diverged.
       KeyboardInterrupt: training was interrupted.
     """
-    mode, watch = _mode(resume, overwrite), _watch(callback)
+    mode, watch = _mode(resume, overwrite, share, wait), _watch(callback)
     workdir = os.fspath(workdir)
-    runs = self._expanded
-    if mode is directory.Mode.RESUME:
-      records = local.recorded(workdir, mode)
+    runs, records = self._expanded, local.recorded(workdir, mode)
+    if records:
       runs = local.expand(self.config, self._get_hyper, records)
     backend.check()
     quiet = contextlib.nullcontext() if progress else console.quiet()
     with quiet, interrupt.heard():
-      local.train(workdir, self.name, self.config, runs, mode, watch=watch)
+      shared.train_as(
+        *(workdir, self.name, self.config, runs, mode), watch=watch, wait=wait
+      )
     return results.open_results(workdir)
 
 
@@ -173,12 +180,24 @@ def _checked(name: Any) -> str:
   raise local.GridError(f"name={name!r}: is no name; nearest: name='study'")
 
 
-def _mode(resume: bool, overwrite: bool) -> directory.Mode:
+def _mode(
+  resume: bool, overwrite: bool, share: bool, wait: bool
+) -> directory.Mode:
   if resume and overwrite:
     raise local.GridError(
       'resume and overwrite: one goes on, the other begins anew; nearest: '
       'resume'
     )
+  if share and overwrite:
+    raise local.GridError(
+      'share and overwrite: would remove what others train; nearest: share'
+    )
+  if wait and not share:
+    raise local.GridError(
+      'wait: waits for others of share; nearest: share=True, wait=True'
+    )
+  if share:
+    return directory.Mode.SHARE
   if resume:
     return directory.Mode.RESUME
   return directory.Mode.OVERWRITE if overwrite else directory.Mode.NEW

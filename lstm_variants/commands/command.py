@@ -93,12 +93,19 @@ def define_workdir() -> flags.FlagHolder[str]:
 
 
 def define_mode() -> Callable[[], directory.Mode]:
-  """Define --resume and --overwrite; the result tells which was given."""
+  """Define --resume, --overwrite and --share; the result tells which."""
   resume = flags.DEFINE_bool(
     'resume', False, 'Go on with the study in --workdir where it stopped.'
   )
   overwrite = flags.DEFINE_bool(
     'overwrite', False, 'Remove the study in --workdir and begin anew.'
+  )
+  share = flags.DEFINE_bool(
+    'share',
+    False,
+    'Begin the study in --workdir, or train it together with the processes, '
+    'here or on other machines, that were started so too '
+    '(docs/many-machines.md).',
   )
 
   def mode() -> directory.Mode:
@@ -107,11 +114,36 @@ def define_mode() -> Callable[[], directory.Mode]:
         '--resume --overwrite: one goes on, the other begins anew; nearest: '
         '--resume'
       )
+    if share.value and overwrite.value:
+      raise config_file.UsageError(
+        '--share --overwrite: would remove what others train; nearest: --share'
+      )
+    if share.value:
+      return directory.Mode.SHARE
     if resume.value:
       return directory.Mode.RESUME
     return directory.Mode.OVERWRITE if overwrite.value else directory.Mode.NEW
 
   return mode
+
+
+def define_wait() -> Callable[[], bool]:
+  """Define --wait, of --share."""
+  wait = flags.DEFINE_bool(
+    'wait',
+    False,
+    'With --share: stay until nothing is left, and take over what processes '
+    'that end leave.',
+  )
+
+  def is_given() -> bool:
+    if wait.value and not flags.FLAGS.share:
+      raise config_file.UsageError(
+        '--wait: waits for others of --share; nearest: --share --wait'
+      )
+    return bool(wait.value)
+
+  return is_given
 
 
 def define_profile() -> Callable[[], str | None]:
@@ -299,9 +331,8 @@ def _check_resumed(argv: Sequence[str]) -> None:
   Before the config is read, which would be refused for an unknown name.
   """
   workdir = config_file.value_of('--workdir', argv)
-  if workdir is None or not {'-resume', '--resume', '--resume=true'} & set(
-    argv
-  ):
+  goes_on = {'resume', 'resume=true', 'share', 'share=true'}
+  if workdir is None or not goes_on & {word.lstrip('-') for word in argv}:
     return
   try:
     study = results.read_study(workdir)
@@ -359,6 +390,19 @@ def say_results(workdir: str) -> None:
     console.note(f'note: {come_to.note}')
   console.end(
     workdir, f'{console.command_line("compare")} {workdir_flags(workdir)}'
+  )
+
+
+def say_taken(workdir: str, others: int) -> None:
+  """Say how many populations others train, and where to see how far."""
+  one = others == 1
+  console.say(
+    '1 population is trained by others'
+    if one
+    else f'{others} populations are trained by others'
+  )
+  console.say_next(
+    f'{console.command_line("status")} --workdir={shlex.quote(workdir)}'
   )
 
 

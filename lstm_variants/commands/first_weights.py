@@ -45,7 +45,8 @@ def begin(
   Raises:
     GivenError: no such run, or the study began with another.
   """
-  weights = given.read(workdir) if mode is directory.Mode.RESUME else None
+  goes_on = mode in (directory.Mode.RESUME, directory.Mode.SHARE)
+  weights = given.read(workdir) if goes_on else None
   if weights and source not in (None, weights.source):
     raise given.GivenError(
       f'--from={source}: the study in {workdir} began from {weights.source}; '

@@ -20,19 +20,20 @@ from typing import Any
 from lstm_variants import console
 from lstm_variants.commands import command, config_file, first_weights
 from lstm_variants.config import source
-from lstm_variants.launch import local
+from lstm_variants.launch import local, shared
 from lstm_variants.training import backend, profiling, watching
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
 _MODE = command.define_mode()
+_WAIT = command.define_wait()
 _PROFILE = command.define_profile()
 _FIRST_WEIGHTS = first_weights.define_from()
 
 
 def main() -> None:
   """Check every run, then train them."""
-  mode, traced = _MODE(), _PROFILE()
+  mode, wait, traced = _MODE(), _WAIT(), _PROFILE()
   backend.use_every_core()
   path = config_file.value_of('--config', sys.argv) or ''
   weights = _FIRST_WEIGHTS(_CONFIG.value, _WORKDIR.value, mode)
@@ -42,10 +43,16 @@ def main() -> None:
   backend.check()
   profile = profiling.Profile(traced) if traced else None
   watch = watching.Watch(profile=profile)
-  local.train(_WORKDIR.value, name, _CONFIG.value, runs, mode, weights, watch)
+  others = shared.train_as(
+    *(_WORKDIR.value, name, _CONFIG.value, runs, mode, weights, watch),
+    wait=wait,
+  )
   if profile:
     profile.tell()
-  command.say_results(_WORKDIR.value)
+  if others:
+    command.say_taken(_WORKDIR.value, others)
+  else:
+    command.say_results(_WORKDIR.value)
 
 
 def _load_grid(path: str) -> Callable[[Any], Iterable[Any]]:

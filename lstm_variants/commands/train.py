@@ -23,19 +23,20 @@ import sys
 from lstm_variants import console
 from lstm_variants.commands import command, config_file, first_weights
 from lstm_variants.config import source
-from lstm_variants.launch import local
+from lstm_variants.launch import local, shared
 from lstm_variants.training import backend, profiling, watching
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
 _MODE = command.define_mode()
+_WAIT = command.define_wait()
 _PROFILE = command.define_profile()
 _FIRST_WEIGHTS = first_weights.define_from()
 
 
 def main() -> None:
   """Check everything, then train."""
-  mode, traced = _MODE(), _PROFILE()
+  mode, wait, traced = _MODE(), _WAIT(), _PROFILE()
   backend.use_every_core()
   weights = _FIRST_WEIGHTS(_CONFIG.value, _WORKDIR.value, mode)
   records = local.recorded(_WORKDIR.value, mode)  # with --resume
@@ -47,10 +48,16 @@ def main() -> None:
   profile = profiling.Profile(traced) if traced else None
   watch = watching.Watch(profile=profile)
   name = pathlib.Path(source.split_argument(path)[0]).stem
-  local.train(_WORKDIR.value, name, _CONFIG.value, [run], mode, weights, watch)
+  others = shared.train_as(
+    *(_WORKDIR.value, name, _CONFIG.value, [run], mode, weights, watch),
+    wait=wait,
+  )
   if profile:
     profile.tell()
-  command.say_results(_WORKDIR.value)
+  if others:
+    command.say_taken(_WORKDIR.value, others)
+  else:
+    command.say_results(_WORKDIR.value)
 
 
 def _tell_of_grid(path: str) -> None:

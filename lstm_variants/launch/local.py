@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import copy
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import config_dict
 
@@ -166,6 +166,66 @@ def train(
     Interrupted: if a signal asked for the end; everything is saved.
     DivergedError: if every run diverged; the results are written.
   """
+  plan = make_plan(workdir, runs, mode, given)
+  check_machine(workdir, plan.members)
+  with directory.open_study(
+    workdir,
+    name,
+    config.to_dict(),
+    plan.tasks,
+    plan.configs,
+    mode,
+    functools.partial(_check_resumable, workdir, plan),
+    plan.study_format,
+    plan.modules,
+  ):
+    say_plan(name, plan)
+    if given is not None:
+      given_lib.save(workdir, given)
+    members, programs = plan.members, programs_of(plan.members)
+    check_diverged(
+      workdir,
+      train_populations(workdir, name, members, given, watch, programs),
+    )
+
+
+class Plan(NamedTuple):
+  """What there is to train of a study, as its directory records it.
+
+  Attributes:
+    configs: of every run.
+    members: the populations.
+    tasks: what is recorded of each task, by its label.
+    study_format: how the directory records runs.
+    modules: the extensions without which the runs cannot be read.
+  """
+
+  configs: Sequence[Mapping[str, Any]]
+  members: Sequence[populations.Population]
+  tasks: Mapping[str, Mapping[str, Any]]
+  study_format: record.Format
+  modules: Sequence[str]
+
+  @property
+  def fingerprint(self) -> str:
+    """The fingerprint that its study.json has."""
+    return results.fingerprint([*map(self.study_format.record, self.configs)])
+
+
+def make_plan(
+  workdir: str,
+  runs: Sequence[settings_lib.Run],
+  mode: directory.Mode,
+  given: given_lib.Given | None = None,
+) -> Plan:
+  """Return what there is to train, after a look at what is there.
+
+  Args:
+    workdir, runs, mode, given: as of `train`.
+
+  Raises:
+    GivenError, WorkdirError: as `train`.
+  """
   unrecorded = schema.unrecorded()
   study_format = record.new(unrecorded)
   resumed = _read_resumed(workdir, mode)
@@ -176,45 +236,39 @@ def train(
   configs = [run.config for run in runs]
   directory.check(workdir, configs, mode, unrecorded)
   existing = () if resumed is None else results.populations(workdir)
-  members = populations.split(runs, study_format, existing)
-  check_machine(workdir, members)
-  tasks = describe_tasks(runs, study_format)
-  with directory.open_study(
-    workdir,
-    name,
-    config.to_dict(),
-    tasks,
-    configs,
-    mode,
-    functools.partial(_check_resumable, workdir, members, tasks),
-    study_format,
-    extensions.needed_by(*components.of_runs(configs)),
-  ):
-    console.say(f'{name}: {len(runs)} runs in {len(members)} compiled programs')
-    if given is not None:
-      given_lib.save(workdir, given)
-    check_diverged(
-      workdir, train_populations(workdir, name, members, given, watch)
-    )
+  return Plan(
+    configs=configs,
+    members=populations.split(runs, study_format, existing),
+    tasks=describe_tasks(runs, study_format),
+    study_format=study_format,
+    modules=extensions.needed_by(*components.of_runs(configs)),
+  )
+
+
+def say_plan(name: str, plan: Plan) -> None:
+  """Say how much there is to train of a study."""
+  console.say(
+    f'{name}: {len(plan.configs)} runs in {len(plan.members)} compiled programs'
+  )
 
 
 def recorded(workdir: str, mode: directory.Mode) -> Sequence[Mapping[str, Any]]:
-  """Return the recorded configs of the runs of a study to be resumed.
+  """Return the recorded configs of the runs of a study to be gone on with.
 
-  Without --resume there are none.
+  Without --resume or --share there are none.
   """
   resumed = _read_resumed(workdir, mode)
   return () if resumed is None else resumed['runs']
 
 
 def _read_resumed(workdir: str, mode: directory.Mode) -> dict[str, Any] | None:
-  """Return the study.json of a study to be resumed, None if there is none."""
-  if mode is not directory.Mode.RESUME:
+  """Return the study to be gone on with, None if there is none."""
+  if mode not in (directory.Mode.RESUME, directory.Mode.SHARE):
     return None
   try:
     return results.read_study(workdir)
   except results.WorkdirError:
-    return None  # `directory.check` refuses it
+    return None  # it is not begun, or `directory.check` refuses it
 
 
 def _as_recorded(
@@ -265,22 +319,29 @@ def check_machine(
       population_lib.check_devices(population.settings)
 
 
-def _check_resumable(
-  workdir: str,
-  members: Sequence[populations.Population],
-  tasks: Mapping[str, Any],
-) -> None:
+def _check_resumable(workdir: str, plan: Plan) -> None:
   """Check that a study can be resumed, before anything is changed."""
+  check_kept(workdir, plan)
+  for population in plan.members:
+    resume.check_resumable(workdir, population)
+
+
+def check_kept(workdir: str, plan: Plan) -> None:
+  """Check that a study has the same tasks and populations as before.
+
+  Raises:
+    ResumeError: it has not.
+  """
   before = results.read_study(workdir)['tasks']
-  for task in tasks:
+  for task in plan.tasks:
     if task not in before:
-      paths = [config.get('path') for config in tasks[task]['configs']]
+      paths = [config.get('path') for config in plan.tasks[task]['configs']]
       raise directory.ResumeError(
         f'--workdir={workdir}: is of {", ".join(before)}; {task} is of other '
         f'data: {paths[0] or "the package that brings them"} has others now; '
         f'choose {workdir}_2'
       )
-  ours = {population.name for population in members}
+  ours = {population.name for population in plan.members}
   for name in results.populations(workdir):
     if name not in ours:
       raise directory.ResumeError(
@@ -288,8 +349,6 @@ def _check_resumable(
         'does not make: its runs were together with others; choose '
         f'{workdir}_2'
       )
-  for population in members:
-    resume.check_resumable(workdir, population)
 
 
 def train_populations(
@@ -323,9 +382,7 @@ def train_populations(
       progress.skip(member.name)
       tracking.hand_over(workdir, member)
     for member in pending:
-      hint = population_lib.idle_devices_hint(member.settings, len(member.runs))
-      if hint:
-        console.say(f'{member.name}: {hint}')
+      say_hint(member)
       diverged.append(
         loop.train_population(workdir, member, given, watch, progress, programs)
       )
@@ -344,6 +401,22 @@ def check_diverged(workdir: str, diverged: bool) -> None:
       f'--workdir={workdir}: every run diverged; the results are written; try '
       'a smaller --config.optimizer.learning_rate'
     )
+
+
+def programs_of(
+  members: Sequence[populations.Population],
+) -> population_lib.Programs | None:
+  """Return where populations share programs, None where none are equal."""
+  capped = any(member.settings.population_size for member in members)
+  return population_lib.Programs() if capped else None
+
+
+def say_hint(population: populations.Population) -> None:
+  """Say how devices that a population leaves idle could be used."""
+  settings, runs = population.settings, len(population.runs)
+  hint = population_lib.idle_devices_hint(settings, runs)
+  if hint:
+    console.say(f'{population.name}: {hint}')
 
 
 def describe_tasks(

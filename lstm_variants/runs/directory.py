@@ -239,7 +239,7 @@ def _describe(
   runs: Sequence[Mapping[str, Any]],
   study_format: record.Format,
   modules: Sequence[str],
-  more: Mapping[str, Any],
+  more: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> dict[str, Any]:
   """Return study.json of a study that begins now; see `open_study`."""
   recorded = [study_format.record(run) for run in runs]

@@ -27,7 +27,7 @@ from typing import Any, IO, NamedTuple
 import jax
 
 from lstm_variants import evidence
-from lstm_variants.launch import local
+from lstm_variants.launch import shared
 
 # What the programs import, so that the forks need not.
 import lstm_variants.report.write  # noqa: F401
@@ -57,10 +57,11 @@ def _count(event: str, duration_secs: float, **unused: str | int) -> None:
     _compilations.append(duration_secs)
 
 
-def _plan(workdir, name, config, runs, mode, given=None, watch=None) -> None:
+def _plan(workdir, name, config, runs, *more, **options) -> int:
   """Print what would be trained."""
-  del workdir, name, config, mode, given, watch
+  del workdir, name, config, more, options
   print(json.dumps([run.config for run in runs][0]))
+  return 0
 
 
 def _run(program: str, arguments: list[str], child: _Child) -> int:
@@ -71,7 +72,7 @@ def _run(program: str, arguments: list[str], child: _Child) -> int:
   status = 0
   if program == 'plan':
     program = sys.argv[0] = 'train'
-    local.train = _plan  # pyrefly: ignore[bad-assignment]
+    shared.train_as = _plan
     # After the fork: it defines flags.
     command: Any = importlib.import_module('lstm_variants.commands.command')
     command.say_results = lambda workdir: None

@@ -1,0 +1,196 @@
+"""A study that several processes train: each takes what nobody else has.
+
+The run directory is all that they have in common. Whoever comes first begins
+the study, the others join it; each takes the lease of a population, trains it,
+and looks for the next (`runs.lease`). What is started how often and where, by a
+shell, by `local_workers` or by an engine of a cluster, does not matter to the
+results, nor does it matter when a process ends.
+"""
+
+from collections.abc import Sequence
+import functools
+import time
+
+from ml_collections import config_dict
+
+from lstm_variants import console
+from lstm_variants.config import populations
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.launch import local
+from lstm_variants.runs import directory, results
+from lstm_variants.runs import lease as lease_lib
+from lstm_variants.training import given as given_lib
+from lstm_variants.training import interrupt, loop, resume, tracking, watching
+from lstm_variants.training import population as population_lib
+from lstm_variants.training import progress as progress_lib
+
+# Seconds between two looks at what others train.
+_PAUSE = 2.0
+
+
+def train_as(
+  workdir: str,
+  name: str,
+  config: config_dict.ConfigDict,
+  runs: Sequence[settings_lib.Run],
+  mode: directory.Mode,
+  given: given_lib.Given | None = None,
+  watch: watching.Watch = watching.NOBODY,
+  *,
+  wait: bool = False,
+) -> int:
+  """Train a study alone, or with others where `mode` is SHARE.
+
+  Args, returns, raises: as of `local.train` and `train`.
+  """
+  if mode is directory.Mode.SHARE:
+    return train(workdir, name, config, runs, given, watch, wait)
+  local.train(workdir, name, config, runs, mode, given, watch)
+  return 0
+
+
+def train(
+  workdir: str,
+  name: str,
+  config: config_dict.ConfigDict,
+  runs: Sequence[settings_lib.Run],
+  given: given_lib.Given | None = None,
+  watch: watching.Watch = watching.NOBODY,
+  wait: bool = False,
+) -> int:
+  """Begin a study, or join those who train it.
+
+  Args:
+    workdir, name, config, runs, given, watch: as of `local.train`.
+    wait: stay until nothing is left, and take over from whoever ends.
+
+  Returns:
+    How many populations others train; 0: the study is finished.
+
+  Raises:
+    LostError: others took over what this process trained; it had slept.
+    Other errors: as `local.train`; BusyError: a process trains there that does
+      not share the study.
+  """
+  mode = directory.Mode.SHARE
+  plan = local.make_plan(workdir, runs, mode, given)
+  local.check_machine(workdir, plan.members)
+  with directory.join_study(
+    workdir,
+    name,
+    config.to_dict(),
+    plan.tasks,
+    plan.configs,
+    functools.partial(local.check_kept, workdir, plan),
+    plan.study_format,
+    plan.modules,
+  ) as worker:
+    if results.read_study(workdir)['fingerprint'] != plan.fingerprint:
+      # Another version has begun it meanwhile, and records other fields.
+      plan = local.make_plan(workdir, runs, mode, given)
+    local.say_plan(name, plan)
+    if given is not None:
+      given_lib.save(workdir, given)
+    parts = [progress_lib.part(member) for member in plan.members]
+    with progress_lib.Progress(name, parts) as progress:
+      others = train_left(
+        workdir, worker, plan.members, given, watch, progress, wait
+      )
+  if not others:
+    diverged = (
+      results.is_all_diverged(workdir, member.name) for member in plan.members
+    )
+    local.check_diverged(workdir, all(diverged))
+  return len(others)
+
+
+def train_left(
+  workdir: str,
+  worker: lease_lib.Worker,
+  members: Sequence[populations.Population],
+  given: given_lib.Given | None,
+  watch: watching.Watch,
+  progress: progress_lib.Progress,
+  wait: bool = False,
+) -> Sequence[populations.Population]:
+  """Train what is left of a study, each population under its lease.
+
+  The longest come first, so that the last ones to end are short; each process
+  begins at a place of its own, so that not all try the same.
+
+  Args:
+    workdir: of a study that this process has joined.
+    worker: what `directory.join_study` yields.
+    members: the populations of the study, all of them.
+    given, watch, progress: as of `loop.train_population`.
+    wait: stay until nothing is left.
+
+  Returns:
+    The populations that others train, none if `wait`.
+  """
+  programs = local.programs_of(members)
+  pending = sorted(members, key=_cost, reverse=True)
+  first = worker.rank % len(pending)
+  pending = [*pending[first:], *pending[:first]]
+  is_told = False
+  while pending:
+    taken = []
+    for member in pending:
+      is_settled = _train_one(
+        *(workdir, worker, member, given, watch, progress, programs)
+      )
+      if not is_settled:
+        taken.append(member)
+      interrupt.check(saved=True)
+    if len(taken) == len(pending):
+      if not wait:
+        return taken
+      if not is_told:
+        console.say(f'waiting for {len(taken)} populations of others')
+        is_told = True
+      time.sleep(_PAUSE)
+    pending = taken
+  return []
+
+
+def _cost(population: populations.Population) -> float:
+  part = progress_lib.part(population)
+  return part.work * part.updates
+
+
+def _train_one(
+  workdir: str,
+  worker: lease_lib.Worker,
+  population: populations.Population,
+  given: given_lib.Given | None,
+  watch: watching.Watch,
+  progress: progress_lib.Progress,
+  programs: population_lib.Programs | None,
+) -> bool:
+  """Train a population that is not finished; False: another process does."""
+  name = population.name
+  if _is_done(workdir, population) and not tracking.lack(workdir, population):
+    progress.skip(name)
+    return True
+  try:
+    with worker.claim(name) as lease:
+      # Again: it may have been finished, or reopened, until just now.
+      if resume.is_done(workdir, population):
+        progress.skip(name)
+        tracking.hand_over(workdir, population)
+      else:
+        local.say_hint(population)
+        loop.train_population(
+          *(workdir, population, given, watch, progress, programs), lease
+        )
+  except lease_lib.TakenError:
+    return False
+  return True
+
+
+def _is_done(workdir: str, population: populations.Population) -> bool:
+  """Tell whether a population is finished, as far as one sees without it."""
+  try:
+    return resume.is_done(workdir, population)
+  except results.WorkdirError:
+    return False  # whoever has it tells why, or reopens it just now

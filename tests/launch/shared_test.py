@@ -1,0 +1,237 @@
+"""A study that several processes train: who takes what, and what is said."""
+
+import contextlib
+import os
+import pathlib
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from lstm_variants.config import populations
+from lstm_variants.launch import local, shared
+from lstm_variants.runs import directory, files, lease, partial, results
+from lstm_variants.runs import writer as writer_lib
+from lstm_variants.study import Study
+from lstm_variants.training import loop, watching
+from tests import conftest
+
+SHARE = directory.Mode.SHARE
+TOKEN = re.compile(rf'\.[0-9a-f]{{16}}{partial.SUFFIX}')
+
+
+def _study(changes=None) -> Study:
+  """Three populations: of one run, of two, and of one that is longer."""
+  config = conftest.tiny_config({'study.population_size': 2, **(changes or {})})
+  grid = [
+    {'config.model.variant': 'gru'},
+    *({'config.seed': seed} for seed in (1, 2)),
+    {'config.model.variant': 'mgu', 'config.training.updates': 90},
+  ]
+  return Study(config, grid, name='three')
+
+
+def _members(study: Study) -> list[populations.Population]:
+  return populations.split(study._expanded)
+
+
+def _row(name: str, member: populations.Population, status: str):
+  return {
+    'id': name,
+    'population': member.name,
+    'task': member.settings.task_label,
+    'model': 'm',
+    'config': {'seed': 0},
+    'status': status,
+    'sequences_to_success': None,
+    'sequences': 4,
+    'updates': 1,
+    'final': {},
+    'params_in_use': 1,
+    'params': 1,
+    'seconds_per_update': 0.5,
+  }
+
+
+class Trained(NamedTuple):
+  """What was trained, and how all of it ends."""
+
+  names: list[str]
+  status: list[str]
+
+
+@pytest.fixture
+def trained(monkeypatch) -> Trained:
+  """Populations as they are trained, which takes no time here."""
+  names, status = [], ['unsolved']
+
+  def train(workdir, member, given, watch, progress, programs, its_lease):
+    names.append(member.name)
+    progress.begin(member.name)
+    with writer_lib.PopulationWriter(workdir, member.name, its_lease) as writer:
+      writer.start()
+      rows = [_row(name, member, status[0]) for name in member.run_names]
+      provenance = {'updates_at_most': member.settings.updates, 'patience': 0}
+      writer.finish(rows, {'w': np.zeros(1)}, provenance)
+    progress.end()
+    return False
+
+  monkeypatch.setattr(loop, 'train_population', train)
+  return Trained(names, status)
+
+
+def test_the_longest_come_first_and_each_worker_begins_elsewhere(
+  tmp_path, trained
+):
+  study = _study()
+  of_one, of_two, longest = (member.name for member in _members(study))
+  study.train(tmp_path / 'a', share=True)
+  assert trained.names == [longest, of_two, of_one]
+  del trained.names[:]
+  with contextlib.ExitStack() as stack:
+    runs = study._expanded
+    plan = local.make_plan(str(tmp_path / 'b'), runs, SHARE)
+    for _ in range(2):
+      open_study = directory.join_study(
+        *(str(tmp_path / 'b'), 'x', {}, plan.tasks, plan.configs),
+        study_format=plan.study_format,
+      )
+      worker = stack.enter_context(open_study)
+      # Their names are drawn: whichever comes second.
+      path = next((tmp_path / 'b' / lease.WORKERS).iterdir())
+    assert {worker.rank} <= {0, 1} and path.name.endswith(lease.SUFFIX)
+    worker.rank = 4  # of three
+    silent: Any = _Silent()
+    shared.train_left(
+      *(str(tmp_path / 'b'), worker, plan.members),
+      *(None, watching.NOBODY, silent),
+    )
+  assert trained.names == [of_two, of_one, longest]
+
+
+class _Silent:
+  """A progress that nobody sees."""
+
+  def begin(self, name):
+    del name
+
+  skip = begin
+
+  def end(self):
+    pass
+
+
+def test_what_others_train_is_left_to_them_and_said(tmp_path, trained, capsys):
+  study = _study()
+  name = _members(study)[1].name
+  runs, workdir = study._expanded, str(tmp_path)
+  with _joined(study, workdir) as worker, worker.claim(name):
+    assert shared.train(workdir, 'three', study.config, runs) == 1
+    assert len(trained.names) == 2 and name not in trained.names
+    assert len(results.read_runs(workdir)) == 2
+    with pytest.raises(files.BusyError, match='train here with share=True'):
+      study.train(tmp_path, overwrite=True)
+  assert shared.train(workdir, 'three', study.config, runs) == 0
+  assert trained.names[2:] == [name]
+  assert shared.train(workdir, 'three', study.config, runs) == 0
+  assert len(trained.names) == 3
+  assert capsys.readouterr().out.count('already finished') == 5
+
+
+@contextlib.contextmanager
+def _joined(study, workdir):
+  """Be another worker of the study."""
+  plan = local.make_plan(workdir, study._expanded, SHARE)
+  with directory.join_study(
+    *(workdir, 'three', {}, plan.tasks, plan.configs),
+    study_format=plan.study_format,
+  ) as worker:
+    yield worker
+
+
+def test_who_waits_takes_over_what_ends(tmp_path, trained, monkeypatch):
+  study = _study()
+  name = _members(study)[0].name
+  with _joined(study, str(tmp_path)) as worker:
+    with contextlib.ExitStack() as stack:
+      stack.enter_context(worker.claim(name))
+      # When one waits, it ends.
+      monkeypatch.setattr(shared.time, 'sleep', lambda _: stack.close())
+      read = study.train(tmp_path, share=True, wait=True)
+  assert trained.names[-1] == name and len(read.runs()) == 4
+
+
+def test_a_study_that_diverged_altogether_is_told_by_who_comes_last(
+  tmp_path, trained
+):
+  study = _study()
+  trained.status[0] = 'diverged'
+  with _joined(study, str(tmp_path)) as worker:
+    with worker.claim(_members(study)[0].name):
+      study.train(tmp_path, share=True)
+  with pytest.raises(local.DivergedError, match='every run diverged'):
+    study.train(tmp_path, share=True)
+
+
+def test_a_damaged_population_is_told_by_who_takes_it(tmp_path, trained):
+  study = _study()
+  name = _members(study)[0].name
+  study.train(tmp_path, share=True)
+  path = tmp_path / 'populations' / name / 'provenance.json'
+  path.write_text('{"updates_at_most": 99}')
+  with pytest.raises(directory.ResumeError, match='was trained for 99'):
+    study.train(tmp_path, share=True)
+  assert not os.listdir(tmp_path / lease.LEASES)
+
+
+def test_a_lease_that_is_lost_ends_the_worker(tmp_path, monkeypatch):
+  study = _study()
+
+  def train(workdir, member, given, watch, progress, programs, its_lease):
+    os.utime(pathlib.Path(workdir) / lease.LEASES / member.name, (1e9, 1e9))
+    with _joined(study, workdir) as other, other.claim(member.name):
+      its_lease.check()
+    raise AssertionError
+
+  monkeypatch.setattr(loop, 'train_population', train)
+  with pytest.raises(lease.LostError, match='taken over by process'):
+    study.train(tmp_path, share=True)
+
+
+@pytest.mark.parametrize(
+  'given, line',
+  [
+    ({'share': True, 'overwrite': True}, 'share and overwrite: would remove'),
+    ({'wait': True}, 'wait: waits for others of share'),
+  ],
+)
+def test_what_contradicts_itself_is_refused(tmp_path, given, line):
+  with pytest.raises(local.GridError, match=line):
+    _study().train(tmp_path / 'study', **given)
+  assert not (tmp_path / 'study').exists()
+
+
+def test_a_study_goes_on_alone_or_shared_with_the_same_results(tmp_path):
+  study = Study(conftest.tiny_config({'training.save_interval': 8}))
+  alone = study.train(tmp_path / 'alone')
+  workdir, seen = tmp_path / 'shared', []
+
+  def stop(rows):
+    seen.append(rows[0]['update'])
+    if len(seen) in (3, 5):
+      raise ZeroDivisionError
+
+  with pytest.raises(ZeroDivisionError):
+    study.train(workdir, share=True, callback=stop)
+  (folder,) = (workdir / 'populations').iterdir()
+  assert TOKEN.search(folder.name)
+  with pytest.raises(ZeroDivisionError):
+    study.train(workdir, resume=True, callback=stop)
+  (folder,) = (workdir / 'populations').iterdir()
+  assert not TOKEN.search(folder.name)
+  read = study.train(workdir, share=True, callback=stop)
+  assert seen == [0, 8, 16, 16, 20, 20]
+  (one,), (two,) = alone.runs(), read.runs()
+  assert one['final'] == two['final'] and one['id'] == two['id']
+  assert alone.metrics(one['id']) == read.metrics(one['id'])
