@@ -248,7 +248,11 @@ class Comparison:
     self._results, self._runs, self.baseline = results, runs, baseline
     self._study = results.study
     self.rows: list[comparison.Row] = comparison.compare(
-      self._study['tasks'], runs, baseline, results.metrics
+      self._study['tasks'],
+      runs,
+      baseline,
+      results.metrics,
+      grouping.searched_fields(self._study),
     )
 
   def __repr__(self) -> str:

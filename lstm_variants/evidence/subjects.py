@@ -36,6 +36,7 @@ class Study(NamedTuple):
     every_row: of all of them.
     saved: all of its runs, finished or not.
     subjects: its models, task by task.
+    searched: the fields of a search that says so, else None.
   """
 
   workdir: str
@@ -44,6 +45,7 @@ class Study(NamedTuple):
   every_row: Sequence[Mapping[str, Any]]
   saved: trained.Saved
   subjects: list['Subject']
+  searched: Sequence[str] | None = None
 
 
 class Subject(NamedTuple):
@@ -128,7 +130,8 @@ def read(
     if _is_wanted(group, tasks, models)
     for row in group.runs
   ]
-  return Study(workdir, study['tasks'], wanted, rows, saved, subjects)
+  searched = grouping.searched_fields(study)
+  return Study(workdir, study['tasks'], wanted, rows, saved, subjects, searched)
 
 
 def _is_wanted(

@@ -78,6 +78,7 @@ def compare(
   runs: Sequence[grouping.Run],
   baseline: str,
   read_evaluations: Callable[[], equal_training.Evaluations] = tuple,
+  searched: Sequence[str] | None = None,
 ) -> list[Row]:
   """Compare every group with the baseline's group of equal other fields.
 
@@ -87,6 +88,7 @@ def compare(
     baseline: the model to compare with.
     read_evaluations: returns rows as `results.read_metrics`; asked where runs
       of a task were not trained equally long.
+    searched: as of `grouping.group_runs`.
 
   Returns:
     Rows in the order of `tasks`, within a task the baseline's groups first.
@@ -97,7 +99,7 @@ def compare(
   grouping.check_baseline(runs, baseline)
   standings = equal_training.stand(runs, read_evaluations)
   families: dict[str, list[grouping.Group]] = {}
-  for group in grouping.group_runs(tasks, runs):
+  for group in grouping.group_runs(tasks, runs, searched=searched):
     families.setdefault(group.task, []).append(group)
   rows = []
   for task, family in families.items():

@@ -96,7 +96,13 @@ def write(
   study, runs = finished
   baseline = grouping.choose_baseline(runs, baseline, say)
   read_losses = functools.cache(lambda: results.read_losses(workdir))
-  rows = comparison.compare(study['tasks'], runs, baseline, read_losses)
+  rows = comparison.compare(
+    study['tasks'],
+    runs,
+    baseline,
+    read_losses,
+    grouping.searched_fields(study),
+  )
   show(finished, rows)
   drawings = draw(study, runs, rows, read_losses())
   images = {
@@ -215,7 +221,9 @@ def draw(
   """Draw both figures of each task, keyed by task and kind."""
   groups = {
     (group.task, group.label): group
-    for group in grouping.group_runs(study['tasks'], runs)
+    for group in grouping.group_runs(
+      study['tasks'], runs, searched=grouping.searched_fields(study)
+    )
   }
   drawings = {}
   for task in dict.fromkeys(row.task for row in rows):

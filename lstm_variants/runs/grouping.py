@@ -66,8 +66,26 @@ class Group(NamedTuple):
   runs: Sequence[Run]
 
 
+def searched_fields(study: Mapping[str, Any]) -> Sequence[str] | None:
+  """Return the fields over which a study searched, None where it is no search.
+
+  Args:
+    study: of `results.read_study`. In one of halving trials end at several
+      numbers of updates.
+  """
+  search = study.get('search')
+  if search is None:
+    return None
+  more = ('training.updates',) if search.get('halving') else ()
+  return (*search.get('fields', {}), *more)
+
+
 def group_runs(
-  tasks: Iterable[str], runs: Sequence[Run], *, pooled: bool = True
+  tasks: Iterable[str],
+  runs: Sequence[Run],
+  *,
+  pooled: bool = True,
+  searched: Sequence[str] | None = None,
 ) -> list[Group]:
   """Group the runs of each task by all that varies within it but the seed.
 
@@ -75,8 +93,10 @@ def group_runs(
     tasks: labels in the order wanted; tasks without runs are left out, and
       runs of other tasks follow.
     runs: rows of `results.read_runs`.
-    pooled: the trials of a random search are one group of each model, else
-      each is its own.
+    pooled: the trials of a search are one group of each model, else each is
+      its own.
+    searched: the fields of a search that says so (`searched_fields`); None:
+      those of a random search are recognised by their values.
 
   Returns:
     Groups in the order of their tasks and of their first runs.
@@ -85,11 +105,16 @@ def group_runs(
   groups = []
   for task in labels:
     of_task = [run for run in runs if run['task'] == task]
-    groups += _group_task(task, of_task, pooled)
+    groups += _group_task(task, of_task, pooled, searched)
   return groups
 
 
-def _group_task(task: str, runs: Sequence[Run], pooled: bool) -> list[Group]:
+def _group_task(
+  task: str,
+  runs: Sequence[Run],
+  pooled: bool,
+  recorded: Sequence[str] | None,
+) -> list[Group]:
   # Name -> the value of each run; _ABSENT where it does not have the field.
   columns = {
     name: _column(runs, name)
@@ -98,9 +123,15 @@ def _group_task(task: str, runs: Sequence[Run], pooled: bool) -> list[Group]:
   names = _short_names(list(columns))
   searched = ''
   if pooled:
-    drawn = _searched([run['model'] for run in runs], columns)
+    drawn = recorded
+    if drawn is None:
+      drawn = _searched([run['model'] for run in runs], columns)
+    drawn = [name for name in columns if name in drawn]
     columns = {k: v for k, v in columns.items() if k not in drawn}
-    searched = _search_in_words([names[name] for name in drawn])
+    # How long trials train no search draws: halving decides it.
+    searched = _search_in_words(
+      [names[name] for name in drawn if name not in fields.CONDUCT_FIELDS]
+    )
   groups: dict[Hashable, Group] = {}
   for place, run in enumerate(runs):
     values = [column[place] for column in columns.values()]

@@ -324,6 +324,35 @@ def test_a_random_search_over_one_field_is_a_row():
   assert len(grouping.group_runs([], runs, pooled=False)) == len(runs)
 
 
+def test_the_trials_of_a_search_that_says_so_are_a_row_however_few():
+  runs = _rates([0.1, 0.2, 0.4], seeds=2)
+  study: dict[str, Any] = {
+    'search': {'fields': {'optimizer.learning_rate': {}}}
+  }
+  searched = grouping.searched_fields(study)
+  label = '{}, momentum={} (search over learning_rate)'
+  rows = [
+    (label.format(model, momentum), 6)
+    for momentum in (0.5, 0.9)
+    for model in ('vanilla', 'peephole')
+  ]
+  groups = grouping.group_runs([], runs, searched=searched)
+  assert [(group.label, len(group.runs)) for group in groups] == rows
+  apart = grouping.group_runs([], runs, pooled=False, searched=searched)
+  assert len(apart) == 3 * len(groups)
+  # Without a record few values by hand are a grid.
+  assert grouping.searched_fields({}) is None
+  assert len(grouping.group_runs([], runs)) == 3 * len(groups)
+  # Halving decides how long a trial trains.
+  study['search']['halving'] = {'first': 8, 'eta': 2}
+  for run in runs:
+    rate = run['config']['optimizer']['learning_rate']
+    run['config']['training'] = {'updates': 8 if rate < 0.3 else 16}
+  searched = grouping.searched_fields(study)
+  groups = grouping.group_runs([], runs, searched=searched)
+  assert [(group.label, len(group.runs)) for group in groups] == rows
+
+
 @pytest.mark.parametrize(
   'values',
   [

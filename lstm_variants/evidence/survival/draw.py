@@ -62,7 +62,9 @@ def draw(study: subjects.Study, baseline: str) -> Iterator[gallery.Drawing]:
   wanted |= {(task, baseline) for task, _ in wanted}
   groups = [
     group
-    for group in grouping.group_runs(study.tasks, study.every_row)
+    for group in grouping.group_runs(
+      study.tasks, study.every_row, searched=study.searched
+    )
     if (group.task, group.model) in wanted
   ]
   standings = equal_training.stand(
