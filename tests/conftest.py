@@ -93,6 +93,7 @@ HASTY = (
   'tests/launch/',
   'tests/models/',
   'tests/runs/',
+  'tests/search/',
   'tests/tasks/',
   'tests/tour/',
   'tests/training/',

@@ -32,6 +32,9 @@ def _lines(read: status.Status, workdir: str) -> Iterator[str]:
     f'{ends.count(end)} {end}' for end in ('solved', 'unsolved', 'diverged')
   )
   yield f'{read.name}: {read.runs} runs, begun {read.created}'
+  if read.search:
+    asked, wanted = read.search
+    yield f'search: {asked} of {wanted} trials asked for'
   yield f'done: {len(ends)} runs in {read.populations} populations ({counts})'
   state = 'in training' if read.holder else 'interrupted'
   for each in read.training[:_MOST]:
@@ -69,7 +72,8 @@ def _training(each: status.Training, read: status.Status) -> str:
 
 
 def _next(read: status.Status, workdir: str) -> str:
-  if not read.training and not read.pending:
+  begun, wanted = read.search or (0, 0)
+  if not read.training and not read.pending and begun == wanted:
     return f'{console.command_line("compare")} --workdir={workdir}'
   if read.holder:
     return f'{console.command_line("status")} --workdir={workdir}, later'

@@ -145,20 +145,47 @@ def load_grid(path: str) -> Callable[[Any], Iterable[Any]] | None:
   return _grid_of(load_module(split_argument(path)[0]), path)
 
 
+def load_search(path: str) -> Callable[[Any], Any] | None:
+  """Return the `get_search` of a config file, None where it states no search.
+
+  Args:
+    path: as of `load_config`; of FILE:ARGUMENT it has the argument already.
+
+  Raises:
+    SourceError: it takes no argument.
+  """
+  module = load_module(split_argument(path)[0])
+  return _stated(module, 'get_search', 'search', path)
+
+
 def _grid_of(
   module: types.ModuleType, path: str
 ) -> Callable[[Any], Iterable[Any]] | None:
   """Return the grid of a module; see `load_grid`."""
+  return _stated(module, 'get_hyper', 'hyper', path)
+
+
+def _stated(
+  module: types.ModuleType, name: str, what: str, path: str
+) -> Callable[[Any], Any] | None:
+  """Return a function of a config that takes a module of ours.
+
+  Args:
+    module: the config.
+    name: of the function.
+    what: it takes, and perhaps the argument behind it.
+    path: of the config, perhaps with an argument.
+  """
   file, argument = split_argument(path)
-  get_hyper = getattr(module, 'get_hyper', None)
-  if get_hyper is None or not argument:
-    return get_hyper
-  if not takes(get_hyper, None, argument):
+  function = getattr(module, name, None)
+  if function is None or not argument:
+    return function
+  if not takes(function, None, argument):
     raise SourceError(
-      f'--config={path}: its get_hyper(hyper) takes no argument; nearest: '
+      f'--config={path}: its {name}({what}) takes no argument; nearest: '
       f'--config={file}'
     )
-  return lambda hyper: get_hyper(hyper, argument)
+  return lambda given: function(given, argument)
 
 
 def read(

@@ -5,6 +5,7 @@ process writes meanwhile is seen as it is at some moment.
 """
 
 from collections.abc import Mapping, Sequence
+import contextlib
 import datetime
 import os
 import pathlib
@@ -19,6 +20,8 @@ from lstm_variants.runs import files, lock, partial, results
 
 # Of the end of metrics.jsonl, in which the last rows are; a row is about 200.
 _TAIL = 2**21
+# Bytes of a file of generations/.
+_LARGEST_GENERATION = 2**26
 # Seconds, which are 30,000 years: nothing has taken what adds up to more.
 _LONGEST = 1e12
 
@@ -58,6 +61,8 @@ class Status(NamedTuple):
     updates: that a run makes at most.
     holder: who trains there, in words; '': nobody does.
     seconds_left: that the rest takes without compiling, None: nothing tells.
+    search: of a search, how many trials it has asked for and will; None: it is
+      none. `runs` are those of the trials that it has asked for.
   """
 
   name: str
@@ -69,6 +74,7 @@ class Status(NamedTuple):
   updates: int
   holder: str
   seconds_left: float | None
+  search: tuple[int, int] | None = None
 
   @property
   def pending(self) -> int:
@@ -103,8 +109,24 @@ def read(workdir: str) -> Status:
     updates=max((_updates(run) for run in study['runs']), default=0),
     holder=holder(path),
     seconds_left=None,
+    search=_search(path, study),
   )
   return status._replace(seconds_left=_seconds_left(status))
+
+
+def _search(
+  path: pathlib.Path, study: Mapping[str, Any]
+) -> tuple[int, int] | None:
+  """Return how many trials a search has asked for, and will."""
+  search = study.get('search')
+  if search is None:
+    return None
+  asked = 0
+  for generation in sorted((path / results.GENERATIONS).glob('*.json')):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+      asked += len(files.read_json(generation, _LARGEST_GENERATION)['trials'])
+  wanted = search.get('trials')
+  return asked, max(wanted if results.is_whole(wanted) else 0, asked)
 
 
 def _updates(run: Mapping[str, Any]) -> int:

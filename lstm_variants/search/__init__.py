@@ -1,0 +1,1 @@
+"""Searches: Optuna asks a generation, which trains as a population."""

@@ -1,0 +1,156 @@
+"""A study of Optuna that follows a search, for its dashboard.
+
+    lstm-variants search … --mirror=runs/search/optuna.log
+    optuna-dashboard runs/search/optuna.log
+
+It is written after the fact and never read back: what is missing there, also
+all of it, is written again when the search goes on. A file is a journal, a URL
+(sqlite:///…, postgresql://…) a database. The study in it is named after the
+search and when it began; others that are there stay as they are.
+"""
+
+from collections.abc import Sequence
+import math
+import pathlib
+from typing import Any, Protocol
+import urllib.parse
+
+from lstm_variants import console, errors
+from lstm_variants.runs import files, results
+from lstm_variants.search import ask, check, generations, space
+
+Trials = Sequence[tuple[generations.Trial, ask.Known]]
+
+
+class MirrorError(errors.Error, ValueError):
+  """A mirror that cannot be; the message is one line."""
+
+
+class Follower(Protocol):
+  """Who follows a search."""
+
+  def follow(self, workdir: str, search: space.Search, trials: Trials) -> None:
+    """See the trials whose end is known, in the order of their numbers."""
+    ...
+
+
+class Nobody:
+  """Follows nothing."""
+
+  def follow(self, workdir: str, search: space.Search, trials: Trials) -> None:
+    """See nothing."""
+
+
+class Mirror:
+  """A storage of Optuna; one that fails is left out, with a line."""
+
+  def __init__(self, place: str, storage: Any):
+    self._place, self._storage = place, storage
+    self._fails = False
+
+  def follow(self, workdir: str, search: space.Search, trials: Trials) -> None:
+    """Write the trials that the storage lacks."""
+    if self._fails:
+      return
+    try:
+      with ask.quiet() as optuna:
+        _write(optuna, self._storage, workdir, search, trials)
+    except Exception as error:  # of a database, or of a disk
+      self._fails = True
+      console.warn(
+        f'--mirror={self._place}: is left out, training goes on: '
+        f'{type(error).__name__}: {" ".join(str(error).split())[:200]}; '
+        '--resume writes what it lacks'
+      )
+
+
+def open_mirror(place: str | None) -> Follower:
+  """Return a mirror, and nobody where none is wanted.
+
+  Args:
+    place: a file, or a URL of a database.
+
+  Raises:
+    MirrorError: it cannot be opened.
+    MissingError: Optuna is not installed.
+  """
+  if place is None:
+    return Nobody()
+  check.require('optuna')
+  if not place:
+    raise MirrorError(
+      '--mirror=: names no file; nearest: --mirror=optuna.log, or a URL'
+    )
+  try:
+    return Mirror(place, _open(place))
+  except Exception as error:  # whatever Optuna and SQLAlchemy raise
+    if isinstance(error, errors.Error):
+      raise
+    raise MirrorError(
+      f'--mirror={place}: cannot be opened: {type(error).__name__}: '
+      f'{" ".join(str(error).split())[:200]}'
+    ) from error
+
+
+def _open(place: str) -> Any:
+  """Return a storage of Optuna."""
+  with ask.quiet() as optuna:
+    if '://' not in place:
+      path = pathlib.Path(place)
+      with files.refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+      backend = optuna.storages.journal.JournalFileBackend(place)
+      return optuna.storages.JournalStorage(backend)
+    parts = urllib.parse.urlsplit(place)
+    if parts.password:
+      without = place.replace(f':{parts.password}@', '@', 1)
+      raise MirrorError(
+        '--mirror: has a password, which would stand in provenance.json; '
+        f'nearest: PGPASSWORD=… before the command, and --mirror={without}'
+      )
+    return optuna.storages.RDBStorage(place)
+
+
+def _write(
+  optuna: Any,
+  storage: Any,
+  workdir: str,
+  search: space.Search,
+  trials: Trials,
+) -> None:
+  """Write the trials that a storage lacks, in the order of their numbers."""
+  recorded = results.read_study(workdir)
+  study = optuna.create_study(
+    storage=storage,
+    study_name=f'{recorded["name"]} {recorded["created"]}',
+    directions=ask.directions(search),
+    load_if_exists=True,
+  )
+  if not study.metric_names:
+    study.set_metric_names([one.name for one in search.objectives])
+  there = {
+    trial.user_attrs.get('number') for trial in study.get_trials(deepcopy=False)
+  }
+  for trial, known in trials:
+    if trial.number not in there:
+      study.add_trial(_trial(optuna, search, trial, known))
+
+
+def _trial(
+  optuna: Any, search: space.Search, trial: generations.Trial, known: ask.Known
+) -> Any:
+  """Return a trial for the dashboard: one without a number has failed."""
+  attributes: dict[str, Any] = {
+    'number': trial.number,
+    'runs': list(trial.runs),
+  }
+  if trial.refusal:
+    attributes['refusal'] = trial.refusal
+  if not all(map(math.isfinite, known.values or ())):
+    return optuna.trial.create_trial(
+      state=optuna.trial.TrialState.FAIL,
+      params=known.params,
+      distributions=ask.distributions(search),
+      user_attrs=attributes,
+    )
+  return ask.trial_of(search, known, **attributes)
