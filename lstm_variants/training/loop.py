@@ -49,9 +49,7 @@ def train_population(
   programs: population_lib.Programs | None = None,
   lease: lease_lib.Lease | None = None,
 ) -> bool:
-  """Train a population and write its results.
-
-  A population that was interrupted is resumed from its newest checkpoint.
+  """Train a population, from its newest checkpoint on, and write its results.
 
   Args:
     workdir: the directory of an open study (`directory.open_study`).
@@ -74,21 +72,18 @@ def train_population(
   settings, name = population.settings, population.name
   started = _now()
   with contextlib.ExitStack() as stack:
-    writer = stack.enter_context(
-      writer_lib.PopulationWriter(workdir, name, lease)
-    )
+    writer = writer_lib.PopulationWriter(workdir, name, lease)
+    stack.enter_context(writer)
     stack.enter_context(jax.enable_x64(settings.dtype == 'float64'))
     start = resume.begin(writer, population)
     progress.begin(name)
-    trackers = stack.enter_context(
-      tracking.Tracking(workdir, population, writer.partial)
-    )
+    trackers = tracking.Tracking(workdir, population, writer.partial)
+    stack.enter_context(trackers)
     with interrupt.compiling():
       compiled = _traced(_compile(population, given, programs), watch, stack)
     progress.start(start.update)
     stack.enter_context(interrupt.deferred())
     saver = _Saver(population, writer, start)
-
     observe = functools.partial(
       _observe, population, writer, trackers, progress, watch
     )

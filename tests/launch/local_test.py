@@ -285,9 +285,9 @@ def _two_populations(make_config):
   return config, runs
 
 
-def _fake_training(workdir, population, given=None, watch=None, progress=None):
+def _fake_training(workdir, population, *unused):
   """Stand in for the training of a population."""
-  del given, watch, progress
+  del unused
   name = population.name
   with writer_lib.PopulationWriter(workdir, name) as writer:
     writer.start()
@@ -347,7 +347,7 @@ def test_an_interrupted_population_is_trained_again_from_its_start(
   config, runs = _two_populations(make_config)
   names = [populations.split([run])[0].name for run in runs]
 
-  def interrupted(workdir, population, given, watch, progress):
+  def interrupted(workdir, population, *unused):
     if population.name == names[0]:
       return _fake_training(workdir, population)
     with writer_lib.PopulationWriter(workdir, names[1]) as writer:
