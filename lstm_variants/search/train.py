@@ -92,6 +92,10 @@ def train(
     Interrupted: if a signal asked for the end; everything is saved.
     DivergedError: if every run diverged; the results are written.
   """
+  if mode is directory.Mode.SHARE:
+    raise space.SpaceError(
+      'one process trains a search, as yet; nearest: --resume'
+    )
   base = check.check(config, search)
   follower = mirror.open_mirror(mirror_to)
   state = _begin(workdir, name, config, search, base, mode)
