@@ -2,7 +2,6 @@
 
 import functools
 import os
-import pathlib
 from typing import Any
 
 import jax
@@ -127,7 +126,7 @@ class Model:
       lv.Error: other tools have no such model, or it cannot be written.
     """
     onnx_lib.check_zoneout(self._run.hyperparams)
-    parent = pathlib.Path(path).parent
+    parent = onnx_lib.weights_lib.file_path(path).parent
     with files.refusals(parent):
       parent.mkdir(parents=True, exist_ok=True)
     onnx_lib.export_onnx(

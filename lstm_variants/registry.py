@@ -12,6 +12,7 @@ import sys
 from typing import Any, TypeVar
 
 from lstm_variants import errors
+from lstm_variants import names as names_lib
 
 T = TypeVar('T')
 # A name goes into file names, labels and flags.
@@ -22,6 +23,10 @@ HOUSE = 'lstm_variants'
 
 class RegistryError(errors.Error, ValueError):
   """Something cannot be registered; the message is one line."""
+
+
+class UnknownError(errors.Error, KeyError, ValueError):
+  """Nothing is registered under a name; the message is one line."""
 
 
 class _Same:
@@ -119,7 +124,15 @@ class Registry(Mapping[str, T]):
     return self._modules[name]
 
   def __getitem__(self, name: str) -> T:
+    if name not in self:
+      raise UnknownError(
+        f'{self.kind} {name!r} is not one of {", ".join(self._entries)}'
+        + names_lib.hint(name, self._entries, repr)
+      )
     return self._entries[name]
+
+  def __contains__(self, name: object) -> bool:
+    return isinstance(name, str) and name in self._entries
 
   def __iter__(self) -> Iterator[str]:
     return iter(self._entries)

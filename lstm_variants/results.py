@@ -15,7 +15,7 @@ import os
 import pathlib
 from typing import Any, TYPE_CHECKING
 
-from lstm_variants import errors
+from lstm_variants import arguments, errors
 from lstm_variants.config import fields
 from lstm_variants.plots import theme
 from lstm_variants.report import comparison, tables
@@ -62,7 +62,7 @@ class Results:
 
   @errors.told_in_python()
   def __init__(self, workdir: str | os.PathLike[str]):
-    self.workdir = os.fspath(workdir)
+    self.workdir = arguments.path('workdir', workdir, 'runs/study')
     runs_lib.read_study(self.workdir)  # refuses what is no study
 
   def __repr__(self) -> str:
@@ -172,6 +172,7 @@ class Results:
     Raises:
       lv.Error: pandas is not installed.
     """
+    arguments.flag('every_field', every_field)
     pandas = _pandas()
     training = runs_lib.read_metrics_in_training(self.workdir)
     rows = [*self.runs(), *self._in_training(training)]
@@ -335,7 +336,7 @@ class Figure:
     Raises:
       lv.Error: the path ends in another format, or cannot be written.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(arguments.path('path', path, 'figure.svg'))
     if path.suffix not in ('', '.svg', '.png'):
       raise FormatError(
         f'path={path}: figures are .svg or .png; nearest: '

@@ -18,7 +18,7 @@ import contextlib
 import os
 from typing import Any
 
-from lstm_variants import console, errors, extensions, results
+from lstm_variants import arguments, console, errors, extensions, results
 from lstm_variants.config import fields, populations, rules, schema, source
 from lstm_variants.config import grid as hyper
 from lstm_variants.launch import local, shared
@@ -156,7 +156,8 @@ class Study:
       KeyboardInterrupt: training was interrupted.
     """
     mode, watch = _mode(resume, overwrite, share, wait), _watch(callback)
-    workdir = os.fspath(workdir)
+    workdir = arguments.path('workdir', workdir, 'runs/study')
+    arguments.flag('progress', progress)
     runs, records = self._expanded, local.recorded(workdir, mode)
     if records:
       runs = local.expand(self.config, self._get_hyper, records)
@@ -183,6 +184,9 @@ def _checked(name: Any) -> str:
 def _mode(
   resume: bool, overwrite: bool, share: bool, wait: bool
 ) -> directory.Mode:
+  given = {'resume': resume, 'overwrite': overwrite}
+  for name, value in {**given, 'share': share, 'wait': wait}.items():
+    arguments.flag(name, value)
   if resume and overwrite:
     raise local.GridError(
       'resume and overwrite: one goes on, the other begins anew; nearest: '

@@ -225,6 +225,11 @@ def _first(
 
 def _stack(params: Any) -> Sequence[Any]:
   """Return layers, given them or the parameters of one cell."""
+  if not hasattr(params, '_fields') and not isinstance(params, tuple | list):
+    raise ExportError(
+      f'params: a {type(params).__name__}, must be lv.Params, layers of them, '
+      'or a lv.SequenceModel'
+    )
   layers = (params,) if hasattr(params, '_fields') else tuple(params)
   if not layers:
     raise ExportError('layers: none; nearest: one')

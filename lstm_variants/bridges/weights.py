@@ -10,7 +10,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from lstm_variants import errors, opening
+from lstm_variants import arguments, errors, opening
 from lstm_variants import names as names_lib
 from lstm_variants.cells import lstm
 from lstm_variants.config import fields
@@ -67,10 +67,11 @@ def file_path(path: str | os.PathLike[str]) -> pathlib.Path:
   """Return a path that can name a file.
 
   Raises:
+    ArgumentError: it is no path.
     ExportError: it cannot.
   """
-  place = pathlib.Path(path)
-  if not place.name or '\0' in str(place):
+  place = pathlib.Path(arguments.path('path', path, 'a/file'))
+  if not place.name:
     raise ExportError(f'path={str(path)!r}: names no file; nearest: a/file')
   return place
 

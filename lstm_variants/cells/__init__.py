@@ -10,8 +10,7 @@ from typing import Any
 
 import jax
 
-from lstm_variants import names as names_lib
-from lstm_variants import registry
+from lstm_variants import arguments, registry
 from lstm_variants.cells import (
   check_cell,
   clockwork,
@@ -90,14 +89,14 @@ def _check_new(
   and a field holds values of one type.
 
   Raises:
-    ValueError: what the cell gets wrong; one line.
+    ArgumentError: what the cell gets wrong; one line.
   """
   check_cell.check_cell(cell)
   for setting, known in cell.ranges.items():
     for other, another in others.items():
       kind = another.ranges.get(setting, known).kind
       if known.kind is not kind:
-        raise ValueError(
+        raise arguments.ArgumentError(
           f'setting {setting!r}: {known.kind.__name__} here, '
           f'{kind.__name__} in {other}, and one field holds both; nearest: '
           f'my_{setting}'
@@ -133,13 +132,8 @@ def find(name: str) -> contract.Cell:
   """Return the cell of a name.
 
   Raises:
-    ValueError: there is none, with the nearest.
+    UnknownError: there is none, with the nearest.
   """
-  if name not in CELLS:
-    raise ValueError(
-      f'cell {name!r} is not one of {", ".join(CELLS)}'
-      + names_lib.hint(name, CELLS, repr)
-    )
   return CELLS[name]
 
 
@@ -152,12 +146,12 @@ def check_settings(name: str, settings: Any, hidden_features: int) -> None:
     hidden_features: H.
 
   Raises:
-    ValueError: settings of another cell.
+    ArgumentError: settings of another cell.
     SettingError: a value out of its range, or values that contradict others.
   """
   cell = CELLS[name]
   if type(settings) is not type(cell.settings):
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'cell_settings={settings!r} are not those of {name}; nearest: '
       f'{cell.settings}'
     )

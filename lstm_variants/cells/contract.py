@@ -5,12 +5,11 @@ import dataclasses
 import functools
 from typing import Any, NamedTuple
 
-import chex
 import jax
 from jax import lax
 import jax.numpy as jnp
 
-from lstm_variants import errors
+from lstm_variants import arguments, errors
 from lstm_variants.cells import stacks
 from lstm_variants.cells import unroll as unroll_lib
 
@@ -483,21 +482,40 @@ def start(
     carry: None for that of `init_carry`.
 
   Raises:
-    AssertionError: a carry whose shapes are not those of `init_carry`.
+    ShapeError: a carry whose shapes are not those of `init_carry`.
   """
   dtype = _dtype(inputs, params, carry)
   zero = init_carry(settings, inputs.shape[1:2], size, dtype)
   if carry is None:
     return zero
   leaves, wanted = jax.tree.leaves(carry), jax.tree.leaves(zero)
-  chex.assert_equal(len(leaves), len(wanted))
+  if len(leaves) != len(wanted):
+    raise arguments.ShapeError(
+      f'carry: has {len(leaves)} arrays, must have {len(wanted)}'
+    )
   # What is no float, as a count of steps, stays what it is.
   leaves = [
     jnp.asarray(leaf, like.dtype)
     for leaf, like in zip(leaves, wanted, strict=True)
   ]
-  chex.assert_trees_all_equal_shapes(leaves, wanted)
+  for leaf, like in zip(leaves, wanted, strict=True):
+    arguments.shape('carry', leaf.shape, like.shape)
   return jax.tree.unflatten(jax.tree.structure(zero), leaves)
+
+
+def check_key(key: Any) -> None:
+  """Refuse what is no PRNG key, of the new style or the old.
+
+  Raises:
+    ArgumentError: it is none.
+  """
+  try:
+    jax.eval_shape(lambda: jax.random.fold_in(key, 0))
+  except (TypeError, ValueError) as error:
+    raise arguments.ArgumentError(
+      f'key: a {type(key).__name__}, must be a PRNG key; nearest: '
+      'jax.random.key(0)'
+    ) from error
 
 
 # Batch, F and H at which a cell is looked at.
@@ -546,6 +564,6 @@ def _find_size(cell: Cell, params: Any, in_features: int) -> int:
       continue
     if [leaf.shape for leaf in jax.tree.leaves(shapes)] == wanted:
       return size
-  raise ValueError(
+  raise arguments.ArgumentError(
     'the hidden size does not follow from the parameters; give Cell(size=…)'
   )

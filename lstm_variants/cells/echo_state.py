@@ -22,6 +22,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_variants import arguments
 from lstm_variants.cells import contract
 from lstm_variants.cells.simple_rnn import Carry, init_carry
 
@@ -159,8 +160,8 @@ def ridge_readout(
     that are as good, the smallest.
 
   Raises:
-    ValueError: shapes that do not fit, a negative penalty or weight, or no step
-      that counts.
+    ArgumentError: shapes that do not fit, a negative penalty or weight, or no
+      step that counts.
 
   Reference:
     Lukoševičius 2012, A practical guide to applying echo state networks.
@@ -169,12 +170,12 @@ def ridge_readout(
   steps = h.shape[:-1]
   weights = np.ones(steps) if mask is None else np.asarray(mask, np.float64)
   if y.shape[:-1] != steps or weights.shape != steps:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'hiddens {h.shape}, targets {y.shape} and mask {weights.shape} differ '
       'in their steps'
     )
   if penalty < 0 or (weights < 0).any() or not weights.sum() > 0:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'penalty={penalty} or a weight of a step is negative, or no step counts'
     )
   h, y, weights = (

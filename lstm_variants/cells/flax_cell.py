@@ -18,6 +18,7 @@ from flax import nnx
 import jax
 import jax.numpy as jnp
 
+from lstm_variants import arguments
 from lstm_variants.cells import contract
 
 
@@ -81,7 +82,7 @@ def cell_from_flax(
     **options: of the class. `param_dtype` follows from the run.
 
   Raises:
-    ValueError: a class that cannot be made so, or whose step has a state
+    ArgumentError: a class that cannot be made so, or whose step has a state
       beside its carry, as statistics of batches, or draws random numbers; one
       line.
   """
@@ -103,17 +104,17 @@ def _modules(cell_class: Any, options: Mapping[str, Any]) -> _Modules:
   """Return the modules of a class, of which one is tried on shapes.
 
   Raises:
-    ValueError: see `cell_from_flax`.
+    ArgumentError: see `cell_from_flax`.
   """
   if not (
     isinstance(cell_class, type) and issubclass(cell_class, nnx.RNNCellBase)
   ):
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'{cell_class!r} is no subclass of nnx.RNNCellBase; nearest: nnx.GRUCell'
     )
   name = cell_class.__name__
   if 'param_dtype' in options:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'{name}: param_dtype is that of the run (model.dtype); leave it out'
     )
   make = functools.partial(cell_class, **options)
@@ -122,7 +123,7 @@ def _modules(cell_class: Any, options: Mapping[str, Any]) -> _Modules:
   try:
     parts = parts_of(features, size)
   except Exception as error:  # whatever someone else's class raises
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'{name}({features}, {size}, rngs=…) fails: {type(error).__name__}: '
       f'{(str(error).splitlines() or [""])[0]}'
     ) from error
@@ -228,7 +229,7 @@ def _check_state(name: str, parts: _Parts) -> None:
   for path, variable in nnx.to_flat_state(parts.rest):
     if not isinstance(variable, nnx.RngState):
       kind, where = type(variable).__name__, '.'.join(map(str, path))
-      raise ValueError(
+      raise arguments.ArgumentError(
         f'{name} holds a {kind} ({where}): a cell has parameters and its '
         'carry, no other state; nearest: an nnx.Param'
       )
@@ -255,8 +256,8 @@ def _find_form(name: str, parts: _Parts) -> _Form:
   """Return how the module carries its state, tried on shapes.
 
   Raises:
-    ValueError: a start or a step that fails, a start that reads parameters, a
-      step that draws, a carry of no known size.
+    ArgumentError: a start or a step that fails, a start that reads parameters,
+      a step that draws, a carry of no known size.
   """
   batch, features, size = contract.TRIED
 
@@ -269,11 +270,13 @@ def _find_form(name: str, parts: _Parts) -> _Form:
   try:
     carry = jax.eval_shape(lambda: _first_carry(parts, (batch,)))
   except Exception as error:  # whatever someone else's class raises
-    raise ValueError(f'{name}: {_no_carry(parts, error)}') from error
+    raise arguments.ArgumentError(
+      f'{name}: {_no_carry(parts, error)}'
+    ) from error
   try:
     made = jax.make_jaxpr(run)(parts.params, parts.rest, carry, inputs)
   except Exception as error:  # whatever someone else's class raises
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'{name}: a step fails: {type(error).__name__}: '
       f'{(str(error).splitlines() or [""])[0]}'
     ) from error
@@ -282,14 +285,14 @@ def _find_form(name: str, parts: _Parts) -> _Form:
   streams = made.jaxpr.invars[len(jax.tree.leaves(parts.params)) :][:drawn]
   ends, states = made.jaxpr.outvars[:drawn], made.jaxpr.outvars[drawn:-1]
   if any(end is not start for start, end in zip(streams, ends, strict=True)):
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'{name} draws random numbers in its step, as dropout does; nearest: an '
       'option that switches it off, and model.recurrent_dropout or '
       'model.zoneout_h in its place'
     )
   sized = [n for n, leaf in enumerate(leaves) if leaf.shape[-1:] == (size,)]
   if not sized:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'{name}: no array of its carry is [..., hidden_features]; nearest: '
       'carry the hidden state'
     )

@@ -6,6 +6,7 @@ from flax import nnx
 import jax
 import jax.numpy as jnp
 
+from lstm_variants import arguments
 from lstm_variants import names as names_lib
 
 Initializer = Callable[..., jax.Array]
@@ -65,10 +66,10 @@ def find(name: str) -> tuple[Initializer, Initializer]:
   """Return the pair of initialisers called `name` in `RECURRENT`.
 
   Raises:
-    ValueError: there is none of that name.
+    ArgumentError: there is none of that name.
   """
   if name not in RECURRENT:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'recurrent_init={name!r} is not one of {", ".join(RECURRENT)}'
       + names_lib.hint(name, RECURRENT, repr)
     )
@@ -100,7 +101,7 @@ def blocks(
     from `fold_in(key, 0)` and `fold_in(key, 1)`.
 
   Raises:
-    ValueError: an unknown `recurrent_init`.
+    ArgumentError: an unknown `recurrent_init`.
   """
 
   def draw(initializer: Initializer, leaf: int, rows: int) -> jax.Array:
@@ -154,7 +155,7 @@ def gate_bias(
     b, `[4H]`.
 
   Raises:
-    ValueError: a static `chrono_t_max` that is neither 0 nor at least 3.
+    ArgumentError: a static `chrono_t_max` that is neither 0 nor at least 3.
 
   Reference:
     Tallec & Ollivier, ICLR 2018, arXiv:1804.11188, eq. 16.
@@ -162,7 +163,9 @@ def gate_bias(
   if isinstance(chrono_t_max, (int, float)) and not (
     chrono_t_max == 0 or chrono_t_max >= 3
   ):
-    raise ValueError(f'chrono_t_max={chrono_t_max} is neither 0 nor at least 3')
+    raise arguments.ArgumentError(
+      f'chrono_t_max={chrono_t_max} is neither 0 nor at least 3'
+    )
   chrono = jnp.asarray(chrono_t_max, jnp.result_type(float)) > 0
   longest = jnp.maximum(chrono_t_max - 1.0, 1.0)
   spread = jax.random.uniform(key, (hidden_features,)) * (longest - 1.0) + 1.0

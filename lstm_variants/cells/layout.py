@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from lstm_variants import arguments
 from lstm_variants.cells.toggles import (
   check_toggles,
   is_possible,
@@ -144,11 +145,13 @@ def count(
   """Count the parameters in use under static toggles.
 
   Raises:
-    ValueError: contradicting or traced toggles.
+    ArgumentError: contradicting or traced toggles.
   """
   check_toggles(toggles)
   if not all(map(is_static, toggles)):
-    raise ValueError('count_params needs static toggles, Python bools')
+    raise arguments.ArgumentError(
+      'count_params needs static toggles, Python bools'
+    )
   wanted = shapes(form, in_use(toggles), in_features, hidden_features)
   return sum(math.prod(shape) for shape in wanted.values() if shape is not None)
 
@@ -175,14 +178,14 @@ def check_shapes(form: Form, params: Any, toggles: Toggles) -> None:
   """Refuse weights that are not those of a cell with these toggles.
 
   Raises:
-    AssertionError: naming the leaf, its shape and the shapes that it may have.
+    ShapeError: naming the leaf, its shape and the shapes that it may have.
   """
   size = hidden_features(form, params.recurrent_kernel)
   allowed = choices(form, toggles, params.kernel.shape[0], size)
   for leaf, array in params._asdict().items():
     shape = None if array is None else array.shape
     if shape not in allowed[leaf]:
-      raise AssertionError(
+      raise arguments.ShapeError(
         f'{leaf}: has shape {shape}, not one of {allowed[leaf]}; nearest: '
         'weights drawn with these toggles, lv.init_params(…, toggles=…)'
       )
@@ -208,7 +211,7 @@ def take_apart(
     array: None, the blocks in use, or all; leading axes, as of runs, are free.
 
   Raises:
-    ValueError: any other number of blocks.
+    ArgumentError: any other number of blocks.
   """
   used, axis = in_use(toggles)[leaf], form.axes[leaf]
   if array is None:
@@ -221,7 +224,7 @@ def take_apart(
       return dict(zip(gates, parts, strict=True))
   if not used:  # nothing of it is read
     return {}
-  raise ValueError(
+  raise arguments.ArgumentError(
     f'{leaf}: has shape {list(array.shape)}, must have the blocks of '
     f'{", ".join(used)}, or of all; nearest: prune or expand the weights'
   )
@@ -271,7 +274,7 @@ def prune(tree: Any, toggles: Toggles) -> Any:
     toggles: whose weights are kept.
 
   Raises:
-    ValueError: weights that are in use are missing.
+    ArgumentError: weights that are in use are missing.
   """
   return _map(tree, lambda form, leaves: _keep(form, leaves, toggles))
 
@@ -331,7 +334,7 @@ def _keep(
     parts = take_apart(form, toggles, size, leaf, array)
     missing = [gate for gate in gates if gate not in parts]
     if missing:
-      raise ValueError(
+      raise arguments.ArgumentError(
         f'{leaf}: has no weights of {", ".join(missing)}; nearest: those of '
         'the toggles with which they were drawn'
       )

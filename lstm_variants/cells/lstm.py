@@ -6,12 +6,13 @@ Gates are ordered i, f, g, o (flax, torch) wherever four of them are stacked.
 
 from collections.abc import Callable, Mapping
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from lstm_variants import arguments
 from lstm_variants.cells import contract, initializers, layout, remedies
 from lstm_variants.cells import gates as gates_lib
 from lstm_variants.cells import unroll as unroll_lib
@@ -79,13 +80,16 @@ def init_params(
     dtype: of every leaf.
 
   Raises:
-    ValueError: what is no toggle, contradicting static toggles, or an unknown
-      name.
+    lv.Error: what is no key, no size, no toggle, contradicting static toggles,
+      or an unknown name.
 
   Reference:
     Jozefowicz et al., ICML 2015 (forget bias 1); Tallec & Ollivier, ICLR 2018,
     arXiv:1804.11188, eq. 16 (chrono).
   """
+  contract.check_key(key)
+  arguments.integer('in_features', in_features)
+  arguments.integer('hidden_features', hidden_features)
   options = contract.Init(forget_bias, chrono_t_max, recurrent_init, dtype)
   return init(key, in_features, hidden_features, toggles, options)
 
@@ -161,13 +165,12 @@ def step(
     The new `Carry` and the hidden state h, `[..., H]`.
 
   Raises:
-    ValueError: what is no toggle, contradicting static toggles, an unknown
-      name.
-    AssertionError: shapes that do not fit the toggles or each other.
+    lv.Error: what is no toggle, contradicting static toggles, an unknown
+      name, what is no array, shapes that do not fit the toggles or each other.
   """
   toggles = find_toggles(toggles)
-  operands = (params, Carry(*carry), inputs)
-  params, state, inputs = jax.tree.map(jnp.asarray, operands)  # NumPy's too
+  params, state = _as_params(params), _as_carry(carry)
+  inputs = unroll_lib.as_array('inputs', inputs)
   _check_shapes(params, toggles, state, inputs)
   return advance(params, toggles, fit_carry(toggles, state), inputs)
 
@@ -316,18 +319,18 @@ def unroll(
     The `Carry` after the last step and the hidden states, `[batch, time, H]`.
 
   Raises:
-    ValueError: as in `step`; or if `gradient` is unknown, or the inputs are
-      sharded over explicit mesh axes (axes of type Auto are accepted).
-    AssertionError: if shapes do not fit, or the mask is not boolean.
+    lv.Error: as in `step`; or if the mask is not boolean, `gradient` is
+      unknown, or the inputs are sharded over explicit mesh axes (axes of type
+      Auto are accepted).
   """
   toggles = find_toggles(toggles)
-  params = jax.tree.map(jnp.asarray, params)  # NumPy's too
+  params = _as_params(params)
   inputs, mask = unroll_lib.time_first(inputs, mask, time_major)
   if carry is None:
     size = len(params.recurrent_kernel)
     dtype = jnp.result_type(inputs, params.bias)
     carry = init_carry(toggles, inputs.shape[1:2], size, dtype)
-  state: Carry = jax.tree.map(jnp.asarray, Carry(*carry))
+  state = _as_carry(carry)
   x_t = jax.ShapeDtypeStruct(inputs.shape[1:], inputs.dtype)
   _check_shapes(params, toggles, state, x_t)
   carry, hiddens = gates_lib.scan(
@@ -346,6 +349,27 @@ def _gate(toggle: Switch, z: jax.Array) -> jax.Array:
   )
 
 
+def _as_params(params: Any) -> Params:
+  """Return parameters, NumPy's too, as arrays."""
+  if not isinstance(params, Params):
+    raise arguments.ArgumentError(
+      f'params: a {type(params).__name__}, must be lv.Params; nearest: '
+      'lv.init_params(key, in_features, hidden_features)'
+    )
+  return jax.tree.map(jnp.asarray, params)
+
+
+def _as_carry(carry: Any) -> Carry:
+  """Return a carry, or a plain tuple of NumPy's arrays, as a `Carry`."""
+  if not isinstance(carry, tuple | list) or len(carry) not in (2, 3):
+    raise arguments.ArgumentError(
+      f'carry: a {type(carry).__name__}, must be the pair (c, h), or (c, h, '
+      'gates); nearest: lv.Carry(c, h)'
+    )
+  state = Carry(*carry)
+  return jax.tree.map(functools.partial(unroll_lib.as_array, 'carry'), state)
+
+
 def _check_shapes(
   params: Params,
   toggles: Toggles,
@@ -355,10 +379,12 @@ def _check_shapes(
   layout.check_shapes(layout.DENSE, params, toggles)
   features, size = params.kernel.shape[0], len(params.recurrent_kernel)
   batch = inputs.shape[:-1]
-  chex.assert_shape(inputs, (*batch, features))
-  chex.assert_shape([carry.c, carry.h], (*batch, size))
+  arguments.shape('inputs', inputs.shape, (*batch, features))
+  arguments.shape('c of the carry', carry.c.shape, (*batch, size))
+  arguments.shape('h of the carry', carry.h.shape, (*batch, size))
   if carry.gates is not None:
-    chex.assert_shape(carry.gates, (*batch, 3 * size))
+    gates = (*batch, 3 * size)
+    arguments.shape('gates of the carry', carry.gates.shape, gates)
 
 
 def count_params(

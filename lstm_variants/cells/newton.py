@@ -26,6 +26,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from lstm_variants import arguments
 from lstm_variants.cells import contract
 from lstm_variants.cells import unroll as unroll_lib
 
@@ -81,7 +82,7 @@ def unroll(
     `Report`.
 
   Raises:
-    ValueError: a cell whose units mix, tolerance or iterations not above 0.
+    ArgumentError: a cell whose units mix, tolerance or iterations not above 0.
     AssertionError: shapes that do not fit, a mask that is not boolean.
   """
   _check(cell, tolerance, iterations)
@@ -111,14 +112,18 @@ def unroll(
 
 def _check(cell: contract.Cell, tolerance: float, iterations: int) -> None:
   if not cell.diagonal:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'the units of the cell ({cell.summary}) see each other; nearest: '
       'diagonal_lstm'
     )
   if not tolerance > 0:
-    raise ValueError(f'tolerance={tolerance}: must be above 0; nearest: 1e-6')
+    raise arguments.ArgumentError(
+      f'tolerance={tolerance}: must be above 0; nearest: 1e-6'
+    )
   if iterations < 1:
-    raise ValueError(f'iterations={iterations}: must be at least 1; nearest: 1')
+    raise arguments.ArgumentError(
+      f'iterations={iterations}: must be at least 1; nearest: 1'
+    )
 
 
 def _as_array(carry: Any) -> jax.Array:

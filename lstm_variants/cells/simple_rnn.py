@@ -10,6 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from lstm_variants import arguments
 from lstm_variants.cells import contract, initializers, remedies
 from lstm_variants.cells import gradient as gradient_lib
 from lstm_variants.cells import unroll as unroll_lib
@@ -45,7 +46,7 @@ def init(
   """Draw the parameters of a cell; see `contract.Init`.
 
   Raises:
-    ValueError: an unknown `recurrent_init`.
+    ArgumentError: an unknown `recurrent_init`.
   """
   del settings
   dtype = options.dtype
@@ -111,11 +112,13 @@ def unroll(
   """Run the cell over `[batch, time, F]`; see `lstm.unroll`.
 
   Raises:
-    ValueError: toggles, an unknown `gradient`.
+    ArgumentError: toggles, an unknown `gradient`.
     AssertionError: shapes that do not fit, a mask that is not boolean.
   """
   if toggles is not None:
-    raise ValueError(f'toggles={toggles}: this cell has none; leave them out')
+    raise arguments.ArgumentError(
+      f'toggles={toggles}: this cell has none; leave them out'
+    )
   return scan(_POINTWISE, params, inputs, carry, mask, time_major, gradient)
 
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_variants import arguments
+
 Switch = bool | jax.Array
 
 
@@ -128,10 +130,10 @@ def check_toggles(toggles: Toggles) -> None:
   toggles can contradict each other; traced ones pass.
 
   Raises:
-    ValueError: a message that names the toggle, the rule and a valid choice.
+    ArgumentError: a message that names the toggle, the rule and a valid choice.
   """
   if not isinstance(toggles, Toggles):
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'toggles={toggles!r}: must be Toggles; nearest: '
       "lv.VARIANTS['vanilla'].toggles"
     )
@@ -150,9 +152,11 @@ def _check_switch(name: str, value: Any) -> None:
   if not _is_array(value):
     default = Toggles._field_defaults[name]
     nearest = bool(value) if isinstance(value, (int, float)) else default
-    raise ValueError(f'{name}={value!r}: not True or False; nearest: {nearest}')
+    raise arguments.ArgumentError(
+      f'{name}={value!r}: not True or False; nearest: {nearest}'
+    )
   if value.dtype != bool:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'{name}: an array of {value.dtype}, not of booleans; nearest: True'
     )
   _check_scalar(name, value)
@@ -165,15 +169,19 @@ def _check_shift(value: Any) -> None:
     value, float
   ):  # NumPy's float64 is one
     if not jnp.issubdtype(value.dtype, jnp.number):
-      raise ValueError(
+      raise arguments.ArgumentError(
         f'{name}: an array of {value.dtype}, not of numbers; nearest: 0.0'
       )
     _check_scalar(name, value)
     return
   if isinstance(value, bool) or not isinstance(value, (int, float)):
-    raise ValueError(f'{name}={value!r}: not a number; nearest: 0.0')
+    raise arguments.ArgumentError(
+      f'{name}={value!r}: not a number; nearest: 0.0'
+    )
   if not math.isfinite(value):
-    raise ValueError(f'{name}={value}: must be finite; nearest: 0.0')
+    raise arguments.ArgumentError(
+      f'{name}={value}: must be finite; nearest: 0.0'
+    )
 
 
 def _is_array(value: Any) -> bool:
@@ -184,7 +192,7 @@ def _is_array(value: Any) -> bool:
 def _check_scalar(name: str, value: Any) -> None:
   """Refuse an array of several values."""
   if value.shape:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'{name}: an array {list(value.shape)}, must be one value; nearest: '
       f'{name}[0], or a value a run by jax.vmap'
     )
@@ -200,7 +208,7 @@ def _check_together(toggles: Toggles) -> None:
     ('peephole_o', 'output_gate'),
   ):
     if on[peephole] and off[gate]:
-      raise ValueError(
+      raise arguments.ArgumentError(
         f'{peephole}=True needs {gate}=True: there is no gate to feed; set '
         f'{peephole}=False'
       )
@@ -228,4 +236,4 @@ def _check_together(toggles: Toggles) -> None:
   )
   for broken, message in rules:
     if broken:
-      raise ValueError(message)
+      raise arguments.ArgumentError(message)

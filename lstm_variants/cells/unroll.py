@@ -4,14 +4,28 @@ from collections.abc import Callable
 import operator
 from typing import Any, get_args, Literal
 
-import chex
 import jax
 from jax import lax
 import jax.numpy as jnp
 
+from lstm_variants import arguments
 from lstm_variants.cells import gradient as gradient_lib
 
 Gradient = Literal['fused', 'autodiff']
+
+
+def as_array(name: str, value: Any) -> jax.Array:
+  """Return an argument as an array.
+
+  Raises:
+    ArgumentError: it is none of numbers.
+  """
+  try:
+    return jnp.asarray(value)
+  except (TypeError, ValueError) as error:
+    raise arguments.ArgumentError(
+      f'{name}: a {type(value).__name__}, must be an array of numbers'
+    ) from error
 
 
 def time_first(
@@ -20,30 +34,36 @@ def time_first(
   """Return inputs and mask as arrays `[time, batch, ...]`, checked.
 
   Raises:
-    AssertionError: shapes that do not fit, a mask that is not boolean.
-    ValueError: inputs sharded over explicit mesh axes.
+    ArgumentError: what is no array, shapes that do not fit, a mask that is not
+      boolean, inputs sharded over explicit mesh axes.
   """
-  inputs = jnp.asarray(inputs)
-  mask = None if mask is None else jnp.asarray(mask)
-  chex.assert_rank(inputs, 3)
+  inputs = as_array('inputs', inputs)
+  arguments.shape('inputs', inputs.shape, (None, None, None))
+  if mask is not None:
+    mask = as_array('mask', mask)
+    arguments.shape('mask', mask.shape, inputs.shape[:2])
+    if mask.dtype != bool:
+      raise arguments.ShapeError(
+        f'mask: an array of {mask.dtype}, must be of booleans; nearest: '
+        'mask > 0'
+      )
   spec = jax.typeof(inputs).sharding.spec
   if any(axis is not None for axis in spec):
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'inputs are sharded as {spec} over explicit mesh axes; use axes of '
       'AxisType.Auto, or jax.shard_map'
     )
   if not time_major:
     inputs, mask = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (inputs, mask))
-  if mask is not None:
-    chex.assert_shape(mask, inputs.shape[:2])
-    chex.assert_type(mask, bool)
   return inputs, mask
 
 
 def check_gradient(gradient: str) -> None:
   """Refuse an unknown `gradient`."""
   if gradient not in get_args(Gradient):
-    raise ValueError(f'gradient={gradient!r} must be fused or autodiff')
+    raise arguments.ArgumentError(
+      f'gradient={gradient!r} must be fused or autodiff'
+    )
 
 
 def clean(inputs: jax.Array, mask: jax.Array | None) -> jax.Array:
@@ -77,7 +97,7 @@ def scan(
     `[time, batch, signal]`.
 
   Raises:
-    ValueError: an unknown `gradient`.
+    ArgumentError: an unknown `gradient`.
   """
   check_gradient(gradient)
   operands = operands._replace(inputs=clean(operands.inputs, operands.mask))
@@ -126,12 +146,12 @@ def in_segments(
     What `run` returns for all the inputs.
 
   Raises:
-    ValueError: `segment` is not an integer of at least 1.
+    ArgumentError: `segment` is not an integer of at least 1.
   """
   if isinstance(segment, bool) or not hasattr(segment, '__index__'):
-    raise ValueError(f'segment={segment!r} must be an integer')
+    raise arguments.ArgumentError(f'segment={segment!r} must be an integer')
   if segment < 1:
-    raise ValueError(f'segment={segment} must be at least 1 step')
+    raise arguments.ArgumentError(f'segment={segment} must be at least 1 step')
   # No step at all: it makes of the carry, which may be a plain pair or of
   # another dtype, what a segment hands on to the next.
   carry, _ = run(carry, jax.tree.map(lambda x: x[:0], inputs))

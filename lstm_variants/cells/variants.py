@@ -7,8 +7,7 @@ registry.
 
 from typing import NamedTuple
 
-from lstm_variants import names as names_lib
-from lstm_variants import registry
+from lstm_variants import arguments, registry
 from lstm_variants.cells.toggles import check_toggles, is_static, Toggles
 
 
@@ -138,12 +137,16 @@ def check_variant(variant: Variant) -> None:
   """Refuse what is no setting of the LSTM's toggles, known before tracing.
 
   Raises:
-    ValueError: what is wrong, one line.
+    ArgumentError: what is wrong, one line.
   """
   if not isinstance(variant, Variant):
-    raise ValueError(f'{variant!r} is no lv.Variant(toggles, summary, …)')
+    raise arguments.ArgumentError(
+      f'{variant!r} is no lv.Variant(toggles, summary, …)'
+    )
   if not isinstance(variant.toggles, Toggles):
-    raise ValueError(f'toggles={variant.toggles!r} are no lv.Toggles(…)')
+    raise arguments.ArgumentError(
+      f'toggles={variant.toggles!r} are no lv.Toggles(…)'
+    )
   check_toggles(variant.toggles)
   check_static(variant.toggles)
 
@@ -152,11 +155,11 @@ def check_static(toggles: Toggles) -> None:
   """Refuse toggles that are arrays, for a program of their own.
 
   Raises:
-    ValueError: which toggle; one line.
+    ArgumentError: which toggle; one line.
   """
   for toggle, value in toggles._asdict().items():
     if not is_static(value):
-      raise ValueError(
+      raise arguments.ArgumentError(
         f'{toggle}: an array, must be a Python value; nearest: bool({toggle})'
       )
 
@@ -165,14 +168,10 @@ def find_toggles(toggles: Toggles | str) -> Toggles:
   """Return checked toggles, given them or the name of a variant.
 
   Raises:
-    ValueError: an unknown variant, what is no toggle, contradicting toggles.
+    UnknownError: an unknown variant.
+    ArgumentError: what is no toggle, contradicting toggles.
   """
   if isinstance(toggles, str):
-    if toggles not in VARIANTS:
-      raise ValueError(
-        f'variant {toggles!r} is not one of {", ".join(VARIANTS)}'
-        + names_lib.hint(toggles, VARIANTS, repr)
-      )
     toggles = VARIANTS[toggles].toggles
   check_toggles(toggles)
   return toggles

@@ -5,6 +5,7 @@ clone, of `lstm_variants/configs/` where the package was installed from a wheel.
 """
 
 import ast
+import contextlib
 import pathlib
 
 from lstm_variants import names as names_lib
@@ -35,8 +36,9 @@ def find(path: str) -> pathlib.Path | None:
     path: of a file, or the name of a config of the house.
   """
   own = pathlib.Path(path)
-  if own.is_file():
-    return own
+  with contextlib.suppress(OSError):  # as of a name that is too long
+    if own.is_file():
+      return own
   return folder() / f'{path}.py' if path in names() else None
 
 

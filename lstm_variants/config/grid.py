@@ -16,6 +16,8 @@ from collections.abc import Iterable, Sequence
 import itertools
 from typing import Any
 
+from lstm_variants import arguments
+
 Setting = dict[str, Any]
 
 
@@ -41,7 +43,7 @@ def product(grids: Sequence[Iterable[Setting]]) -> list[Setting]:
   grids there are no settings.
 
   Raises:
-    ValueError: two grids set the same field.
+    ArgumentError: two grids set the same field.
   """
   if not grids:
     return []
@@ -52,12 +54,14 @@ def zipit(grids: Sequence[Iterable[Setting]]) -> list[Setting]:
   """Combine the first settings of all grids, then the second ones, and so on.
 
   Raises:
-    ValueError: the grids differ in length, or set the same field.
+    ArgumentError: the grids differ in length, or set the same field.
   """
   lists = [list(grid) for grid in grids]
   if len({len(grid) for grid in lists}) > 1:
     lengths = ', '.join(str(len(grid)) for grid in lists)
-    raise ValueError(f'zipit needs grids of equal length, got {lengths}')
+    raise arguments.ArgumentError(
+      f'zipit needs grids of equal length, got {lengths}'
+    )
   return [_join(parts) for parts in zip(*lists, strict=True)]
 
 
@@ -71,6 +75,6 @@ def _join(parts: Iterable[Setting]) -> Setting:
   for part in parts:
     twice = joined.keys() & part.keys()
     if twice:
-      raise ValueError(f'two grids set {", ".join(sorted(twice))}')
+      raise arguments.ArgumentError(f'two grids set {", ".join(sorted(twice))}')
     joined.update(part)
   return joined

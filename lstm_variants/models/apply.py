@@ -8,12 +8,11 @@ from collections.abc import Sequence
 import functools
 from typing import Any, NamedTuple
 
-import chex
 from flax import nnx
 import jax
 import jax.numpy as jnp
 
-from lstm_variants import cells
+from lstm_variants import arguments, cells
 from lstm_variants.cells import contract, remedies, unroll
 from lstm_variants.models.architecture import Architecture as Architecture
 from lstm_variants.models.architecture import (
@@ -178,12 +177,13 @@ def apply_model(
     direction; and the outputs, `[batch, time, out_features]`.
 
   Raises:
-    AssertionError: if inputs or mask do not fit the architecture.
-    ValueError: if there are more or fewer carries than layers; if `segment` is
-      no integer of at least 1, or is given for a bidirectional model; if
-      `gradient` is unknown.
+    ArgumentError: if inputs or mask do not fit the architecture; if there are
+      more or fewer carries than layers; if `segment` is no integer of at least
+      1, or is given for a bidirectional model; if `gradient` is unknown.
   """
-  chex.assert_shape(inputs, (None, None, architecture.in_features))
+  inputs = unroll.as_array('inputs', inputs)
+  wanted = (None, None, architecture.in_features)
+  arguments.shape('inputs', inputs.shape, wanted)
   settings = settings_of(architecture, toggles)
   x, mask = unroll.time_first(inputs, mask, time_major=False)
   if carries is None:
@@ -204,7 +204,7 @@ def apply_model(
 def _check_carries(architecture: Architecture, carries: Sequence[Any]) -> None:
   """Refuse another number of carries than there are layers."""
   if len(carries) != architecture.num_layers:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'{len(carries)} carries for num_layers={architecture.num_layers}; '
       'give one for each layer, or None'
     )
@@ -213,7 +213,7 @@ def _check_carries(architecture: Architecture, carries: Sequence[Any]) -> None:
 def _check_segment(architecture: Architecture, segment: int) -> None:
   """Refuse segments of a model that also runs backwards."""
   if architecture.bidirectional:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'segment={segment}: a bidirectional model has none; nearest: None'
     )
 

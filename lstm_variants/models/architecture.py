@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from lstm_variants import cells
+from lstm_variants import arguments, cells
 from lstm_variants.cells import layout, remedies
 from lstm_variants.cells.toggles import Toggles
 
@@ -51,20 +51,17 @@ def check_architecture(architecture: Architecture) -> None:
   """Refuse what a stack of so many layers of the cell cannot have.
 
   Raises:
-    ValueError: what, the value, the rule.
+    ArgumentError: what, the value, the rule.
   """
   sizes = architecture
   cell = cells.find(sizes.cell)
   if sizes.cell_settings is not None:
     cells.check_settings(sizes.cell, sizes.cell_settings, sizes.hidden_features)
-  if sizes.num_layers < 1:
-    raise ValueError(f'num_layers={sizes.num_layers} is below 1')
-  if sizes.embedding_features < 0:
-    raise ValueError(
-      f'embedding_features={sizes.embedding_features} is below 0'
-    )
+  for name in ('num_layers', 'in_features', 'hidden_features', 'out_features'):
+    arguments.integer(name, getattr(sizes, name))
+  arguments.integer('embedding_features', sizes.embedding_features, least=0)
   if sizes.residual and sizes.num_layers < 2:
-    raise ValueError(
+    raise arguments.ArgumentError(
       'residual=True needs num_layers of 2 or more: the first layer has inputs '
       'of another size'
     )
@@ -73,7 +70,9 @@ def check_architecture(architecture: Architecture) -> None:
     ('learned_carry', bool(cell.zones)),
   ):
     if getattr(sizes, name) and not possible:
-      raise ValueError(f'{name}=True: {sizes.cell} has no place for it')
+      raise arguments.ArgumentError(
+        f'{name}=True: {sizes.cell} has no place for it'
+      )
 
 
 def settings_of(architecture: Architecture, toggles: Any) -> Any:

@@ -6,7 +6,7 @@ from flax import nnx
 import jax
 import jax.numpy as jnp
 
-from lstm_variants import cells, models
+from lstm_variants import arguments, cells, models
 from lstm_variants.cells import contract, lstm, remedies, unroll
 from lstm_variants.cells.variants import check_static, find_toggles
 
@@ -15,7 +15,7 @@ def find_settings(name: str, settings: Any, hidden_features: int) -> Any:
   """Return the checked settings of a cell, given them, a variant or None.
 
   Raises:
-    ValueError: settings that the cell does not have, that contradict each
+    ArgumentError: settings that the cell does not have, that contradict each
       other, or toggles that are arrays: those of a module are static.
   """
   cell = cells.CELLS[name]
@@ -32,8 +32,18 @@ def _toggles_of(cell: str, toggles: Any) -> lstm.Toggles | None:
   if cells.CELLS[cell].toggled:
     return _find_static(toggles)
   if toggles is not None:
-    raise ValueError(f'cell {cell!r} has no toggles; leave them out')
+    raise arguments.ArgumentError(
+      f'cell {cell!r} has no toggles; leave them out'
+    )
   return None
+
+
+def _check_rngs(rngs: Any) -> None:
+  """Refuse what has no stream that gives a key for the parameters."""
+  if not callable(getattr(rngs, 'params', None)):
+    raise arguments.ArgumentError(
+      f'rngs: a {type(rngs).__name__}, must be nnx.Rngs; nearest: nnx.Rngs(0)'
+    )
 
 
 def _find_static(toggles: Any) -> lstm.Toggles:
@@ -85,7 +95,10 @@ class RNNCell(nnx.RNNCellBase):
       ValueError: an unknown name, settings that the cell does not have or that
         contradict each other.
     """
+    _check_rngs(rngs)
     self.cell = cells.find(name)
+    arguments.integer('in_features', in_features)
+    arguments.integer('hidden_features', hidden_features)
     self.in_features = in_features
     self.hidden_features = hidden_features
     self.settings = find_settings(name, settings, hidden_features)
@@ -146,12 +159,12 @@ class RNNCell(nnx.RNNCellBase):
     if carry_init is None:
       return carry
     if not self.cell.zones:
-      raise ValueError(
+      raise arguments.ArgumentError(
         f'carry_init: the carry of this cell ({self.cell.summary}) does not '
         'name its states; leave it out'
       )
     if rngs is None:
-      raise ValueError('carry_init needs rngs to draw from')
+      raise arguments.ArgumentError('carry_init needs rngs to draw from')
     stream = rngs.carry if isinstance(rngs, nnx.Rngs) else rngs
     drawn = {n: carry_init(stream(), shape, dtype) for n in self.cell.zones}
     return remedies.replace(carry, **drawn)
@@ -281,7 +294,8 @@ class SequenceModel(nnx.Module):
     Raises:
       ValueError: an unknown name; toggles that clash, or are arrays.
     """
-    self.architecture = models.Architecture(
+    _check_rngs(rngs)
+    architecture = models.Architecture(
       cell,
       num_layers,
       in_features,
@@ -290,7 +304,8 @@ class SequenceModel(nnx.Module):
       recurrent_init,
       **others,
     )
-    models.check_architecture(self.architecture)
+    models.check_architecture(architecture)
+    self.architecture = architecture
     self.toggles = _toggles_of(cell, toggles)
     params = models.init_model(
       rngs.params(),

@@ -13,7 +13,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from lstm_variants import cells
+from lstm_variants import arguments, cells
 from lstm_variants.cells import contract, remedies, stacks
 from lstm_variants.models.architecture import Architecture, embed, read_out
 
@@ -42,10 +42,10 @@ def check_named(cell: contract.Cell) -> None:
   """Refuse a cell whose carry does not name its states, h among them.
 
   Raises:
-    ValueError: what, the rule, the nearest choice.
+    ArgumentError: what, the rule, the nearest choice.
   """
   if 'h' not in cell.zones:
-    raise ValueError(
+    raise arguments.ArgumentError(
       f'the carry of this cell ({cell.summary}) does not name its states; '
       'nearest: a NamedTuple with the field h that step returns'
     )
@@ -55,12 +55,13 @@ def check_followed(cell: contract.Cell, carries: Sequence[Any]) -> None:
   """Refuse carries through which no gradient can be followed.
 
   Raises:
-    ValueError: a cell whose carry does not name its states, or holds integers.
+    ArgumentError: a cell whose carry does not name its states, or holds
+      integers.
   """
   check_named(cell)
   for path, leaf in jax.tree_util.tree_leaves_with_path(carries[0]):
     if not jnp.issubdtype(leaf.dtype, jnp.floating):
-      raise ValueError(
+      raise arguments.ArgumentError(
         f'{jax.tree_util.keystr(path, simple=True)} in the carry of this cell '
         f'({cell.summary}) is {leaf.dtype}, which has no gradient; nearest: '
         'the dtype that init_carry is given'
@@ -71,7 +72,7 @@ def states_of(cell: contract.Cell, carry: Any) -> dict[str, Any]:
   """Return name -> state: the fields of a carry but counters and empty ones.
 
   Raises:
-    ValueError: a carry that does not name its states.
+    ArgumentError: a carry that does not name its states.
   """
   check_named(cell)
   named = {
@@ -116,7 +117,7 @@ def run(
     The outputs, `[time, batch, out_features]`, and what each layer did.
 
   Raises:
-    ValueError: see `check_followed`.
+    ArgumentError: see `check_followed`.
   """
   check_followed(cells.CELLS[architecture.cell], carries)
   numbers = jnp.arange(len(inputs))

@@ -61,7 +61,7 @@ def choose(
     RunError: none is meant, or more than one; the first of them.
   """
   ids = list(runs)
-  if not wanted:
+  if wanted is None or (isinstance(wanted, str | Mapping) and not wanted):
     raise RunError(
       f'{flag.rstrip("=")}: missing; nearest: {flag}{BEST}; choices: '
       f'{names_lib.some(ids)}'

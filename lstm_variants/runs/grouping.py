@@ -322,7 +322,7 @@ def check_baseline(runs: Sequence[Run], baseline: str) -> None:
     BaselineError: the nearest model, and all.
   """
   models = list(dict.fromkeys(run['model'] for run in runs))
-  if baseline in models:
+  if isinstance(baseline, str) and baseline in models:
     return
   raise BaselineError(
     f'--baseline={baseline!r}: no runs of that model'

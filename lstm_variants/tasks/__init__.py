@@ -12,8 +12,9 @@ import os
 import types
 from typing import Any
 
+from lstm_variants import arguments
 from lstm_variants import names as names_lib
-from lstm_variants.registry import Registry, RegistryError
+from lstm_variants.registry import Registry, RegistryError, UnknownError
 from lstm_variants.tasks import (
   adding,
   base,
@@ -76,6 +77,8 @@ DIALECTS: Registry[Mapping[str, base.Dialect]] = Registry(
     for name, dialects in module.TASKS.items()
   },
 )
+# Of the names that a refusal lists.
+_LISTED = 8
 # What was registered from outside, as it was given.
 _given: dict[str, from_outside.Entry] = {}
 
@@ -106,7 +109,7 @@ def register_task(name: str, dialects: from_outside.Entry) -> None:
     RegistryError: a name that is taken, or a task that cannot be trained: its
       batch is not of the shapes that it states, its loss no scalar, ….
   """
-  if name in _given and _given[name] is dialects:
+  if name in DIALECTS and _given.get(name) is dialects:
     return  # its module is imported again
   try:
     entry = from_outside.dialects(name, dialects)
@@ -152,14 +155,15 @@ def make_task(
     spread: as a held-out set it has every T, or every sequence of a list,
       equally often; see `held_out`.
     success_limit: what the metric of the rule of success must be below in place
-      of the dialect's limit; 0: not one mistake is allowed.
+      of the dialect's limit; 0: below 1e-9, that is where it is the share of
+      wrong answers not one mistake.
     **options: those of the dialect (`Dialect.options`); 0 or '' is the paper's.
 
   Returns:
     A `Task`.
 
   Raises:
-    ValueError: an unknown name or dialect; as `SpecError`, a choice that the
+    lv.Error: an unknown name or dialect; as `SpecError`, a choice that the
       dialect does not have, or a value out of its range.
   """
   kinds = {'spread': spread, 'success_limit': success_limit}
@@ -186,17 +190,13 @@ def find_dialect(name: str, dialect: str | None = None) -> base.Dialect:
   """Return how a task is built.
 
   Raises:
-    ValueError: an unknown name or dialect, with the nearest known one.
+    lv.Error: an unknown name or dialect, with the nearest known one.
   """
-  if name not in DIALECTS:
-    raise ValueError(
-      f'task {name!r} is not one of {", ".join(DIALECTS)}'
-      + names_lib.hint(name, DIALECTS, repr)
-    )
   dialects = DIALECTS[name]
-  dialect = dialect or next(iter(dialects))
-  if dialect not in dialects:
-    raise ValueError(
+  if dialect is None or (isinstance(dialect, str) and not dialect):
+    dialect = next(iter(dialects))
+  if not isinstance(dialect, str) or dialect not in dialects:
+    raise arguments.ArgumentError(
       f'dialect {dialect!r} of {name} is not one of {", ".join(dialects)}'
       + names_lib.hint(dialect, dialects, repr)
     )
@@ -223,6 +223,7 @@ def _make(
   label = f'{name} in dialect {dialect_name}'
   _check_lengths(label, dialect, length, shortest)
   chosen = _check_options(label, dialect, options)
+  _check_limit(kinds['success_limit'])
   given: dict[str, Any] = {'length': length, 'shortest': shortest}
   spec = base.Spec(**given, held_out=held_out, **kinds, **chosen)
   return _build(name, dialect_name, spec, data.identity(spec.path))
@@ -320,7 +321,7 @@ def _check_options(
     if option not in base.OPTIONS:
       tail = names_lib.tail(option, base.OPTIONS)
       raise base.SpecError(option, value, f'unknown{tail}')
-    if not value:
+    if value is None or (isinstance(value, str | int) and not value):
       continue
     if option not in dialect.options:
       usable = ', '.join(dialect.options) or 'none'
@@ -350,6 +351,15 @@ def _check_integer(field: str, value: Any, usual: int) -> int:
   if isinstance(value, numbers.Integral) and not isinstance(value, bool):
     return int(value)
   raise base.SpecError(field, value, f'not an integer; nearest: {usual}')
+
+
+def _check_limit(limit: Any) -> None:
+  """Refuse what no metric can be below."""
+  is_number = isinstance(limit, numbers.Real) and not isinstance(limit, bool)
+  if limit is not None and not (is_number and float(limit) >= 0):
+    raise base.SpecError(
+      'success_limit', limit, 'not a number of at least 0; nearest: None'
+    )
 
 
 def _check_text(field: str, value: Any) -> str:
@@ -384,7 +394,9 @@ class _Tasks(Mapping[str, base.Task]):
 
   def __getitem__(self, key: str) -> base.Task:
     if key not in self:
-      raise KeyError(key)
+      raise UnknownError(
+        f'task {key!r}: unknown{names_lib.tail(key, self, repr, _LISTED)}'
+      )
     return make_task(*self.choice(key))
 
   def __iter__(self) -> Iterator[str]:
@@ -396,7 +408,7 @@ class _Tasks(Mapping[str, base.Task]):
     return sum(1 for _ in self)
 
   def __contains__(self, key: object) -> bool:
-    return key in set(self)
+    return isinstance(key, str) and key in set(self)
 
   def __repr__(self) -> str:
     return f'TASKS({", ".join(self)})'

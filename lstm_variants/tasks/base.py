@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_variants import errors
+from lstm_variants import arguments, errors
 from lstm_variants.tasks.published import Published as Published
 
 # T in steps; traced where it is drawn for each batch.
@@ -69,6 +69,9 @@ def symbols(*names: str | int) -> Features:
 
   Args:
     *names: of the classes; or how many there are, which are then numbered.
+
+  Raises:
+    ArgumentError: other names, or none.
   """
   return Features(_named(names), one_hot=True)
 
@@ -78,6 +81,9 @@ def channels(*names: str | int) -> Features:
 
   Args:
     *names: of the channels; or how many there are, which are then numbered.
+
+  Raises:
+    ArgumentError: other names, or none.
   """
   return Features(_named(names), one_hot=False)
 
@@ -86,7 +92,11 @@ def _named(names: tuple[str | int, ...]) -> tuple[str, ...]:
   """Return names; one number stands for as many."""
   match names:
     case (int(count),):
-      return tuple(map(str, range(count)))
+      return tuple(map(str, range(arguments.integer('names', count))))
+  if not names or not all(isinstance(name, str | int) for name in names):
+    raise arguments.ArgumentError(
+      f'names={names}: must be texts, or how many there are; nearest: 2'
+    )
   return tuple(map(str, names))
 
 

@@ -187,7 +187,7 @@ def test_a_path_that_names_no_file_is_refused(path):
     lambda: onnx_lib.export_onnx(P, None, path),
     lambda: bridges.save(path, {}),
   ):
-    with pytest.raises(onnx_lib.ExportError, match='names no file') as info:
+    with pytest.raises(lv.Error, match='names no file|is no path') as info:
       write()
     assert '\n' not in str(info.value)
 

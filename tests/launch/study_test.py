@@ -434,6 +434,19 @@ def test_a_callback_that_is_none_is_refused_before_anything_is_done(tmp_path):
   assert not list(tmp_path.iterdir())
 
 
+def test_what_is_asked_of_results_is_refused_in_a_line(results, tmp_path):
+  model, figure = results.load(), results.compare().figures()[0]
+  values: tuple[Any, ...] = (3, [], {}, b'x', 'gur', 'a\0b', np.zeros(3))
+  for ask in (results.metrics, results.load, results.compare, model.predict):
+    for value in values:
+      with pytest.raises(lv.Error):
+        ask(value)
+  for write in (figure.save, model.export_onnx):
+    for value in (None, '', *values[:4], *values[5:]):
+      with pytest.raises(lv.Error):
+        write(value)
+
+
 def test_a_study_that_is_there_is_not_mixed_up(results):
   study = lv.Study(FIELDS, GRID)
   with pytest.raises(lv.Error, match='holds a study.*resume=True'):

@@ -66,7 +66,7 @@ def test_the_parameters_of_an_embedding_are_counted():
   counted = models.count_params(EMBEDDED, TOGGLES)
   assert counted - models.count_params(ABOVE, TOGGLES) == sizes - unused
   assert sizes - unused == SYMBOLS * E
-  with pytest.raises(ValueError, match='embedding_features=-1 is below 0'):
+  with pytest.raises(ValueError, match='embedding_features=-1: must be'):
     models.check_architecture(PLAIN._replace(embedding_features=-1))
 
 
