@@ -9,7 +9,14 @@ from ml_collections import config_dict
 
 from lstm_variants import console, errors, extensions, trackers
 from lstm_variants import names as names_lib
-from lstm_variants.config import components, fields, populations, rules, schema
+from lstm_variants.config import (
+  components,
+  fields,
+  populations,
+  rules,
+  schema,
+  source,
+)
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import directory, files, record, results, study_file
@@ -60,11 +67,7 @@ def expand(
       of the wrong type, or a run that is there twice.
     InputError: a setting that is refused (`settings.from_config`).
   """
-  try:
-    grid = list(get_hyper(hyper))
-  except Exception as error:  # whatever a config's own code raises
-    name = type(error).__name__
-    raise GridError(f'get_hyper: {name}: {_one_line(error)}') from error
+  grid = _settings_of(get_hyper)
   if not grid:
     raise GridError('get_hyper: the grid is empty; give every sweep a value')
   if len(grid) > MOST_RUNS:
@@ -87,6 +90,31 @@ def expand(
     seen[key] = number
     runs.append(run)
   return runs
+
+
+def _settings_of(get_hyper: Callable[[Any], Iterable[Any]]) -> list[Any]:
+  """Return the settings of a grid.
+
+  Raises:
+    GridError: it is no function of `hyper`, fails, or returns none.
+  """
+  if not source.takes(get_hyper, hyper):
+    raise GridError(
+      'get_hyper: takes other arguments than hyper; nearest: def '
+      'get_hyper(hyper):'
+    )
+  try:
+    grid = get_hyper(hyper)
+    if isinstance(grid, Iterable) and not isinstance(grid, str | Mapping):
+      return list(grid)
+  except Exception as error:  # whatever a config's own code raises
+    name = type(error).__name__
+    raise GridError(f'get_hyper: {name}: {_one_line(error)}') from error
+  given = 'None' if grid is None else f'a {type(grid).__name__}'
+  raise GridError(
+    f'get_hyper: returns {given}, must return a list of settings; nearest: '
+    "return hyper.sweep('config.seed', range(3))"
+  )
 
 
 def check(

@@ -133,6 +133,23 @@ def test_what_is_no_grid_is_refused(grid):
 
 
 @pytest.mark.parametrize(
+  'grid, given',
+  [(None, 'None'), (3, 'a int'), ('seed', 'a str'), ({'seed': [1]}, 'a dict')],
+)
+def test_a_get_hyper_that_returns_no_list_is_told_what_to_return(grid, given):
+  message = _refusal(lambda hyper: grid)
+  assert message.startswith(f'get_hyper: returns {given}, must return a list')
+  assert 'nearest: return hyper.sweep(' in message
+
+
+@pytest.mark.parametrize('get_hyper', [lambda: [{}], lambda hyper, other: [{}]])
+def test_a_get_hyper_of_other_arguments_is_told_which_it_is_given(get_hyper):
+  message = _refusal(get_hyper)
+  assert message.startswith('get_hyper: takes other arguments than hyper')
+  assert message.endswith('nearest: def get_hyper(hyper):')
+
+
+@pytest.mark.parametrize(
   'error', [ValueError, TypeError, AttributeError, KeyError, ZeroDivisionError]
 )
 def test_an_error_inside_get_hyper_is_one_line(error):
