@@ -57,7 +57,8 @@ MARGINS = (
   f'by runs with less than {100 * claim.SHARE:.0f} % of the training of the '
   'paper is out of budget, also a failure that the claim is about. An arm with '
   f'fewer than {claim.LEAST_RUNS} runs, without training, all diverged, or '
-  'judged by another rule of success than the claim asks for is not tested.'
+  'judged by another rule of success than the claim asks for is not tested, '
+  'nor is a success that comes before any training.'
 )
 
 _YES, _NO = claim.Answer.YES, claim.Answer.NO
@@ -243,9 +244,7 @@ def sooner(of: Arm, than: Arm) -> claim.Question:
   ) -> claim.Finding:
     race = _race((of, than), (own, others))
     if race.p_value is None:
-      solved = any(_successes((*own, *others)))
-      why = 'solved at the same time' if solved else 'no run is solved'
-      nobody = claim.Finding(race.ours, _UNDECIDED, why)
+      nobody = claim.Finding(race.ours, _UNDECIDED, _untold((*own, *others)))
       return unless_short(nobody, training, (*own, *others))
     if race.p_value < claim.ALPHA:
       ahead = race.lead > 0
@@ -281,6 +280,9 @@ def no_later(of: Arm, than: Arm) -> claim.Question:
   ) -> claim.Finding:
     race = _race((of, than), (own, others))
     ours = f'{race.ours}; asked: a ratio of {LATER:g} at most'
+    if race.p_value is None:
+      nobody = claim.Finding(ours, _UNDECIDED, _untold((*own, *others)))
+      return unless_short(nobody, training, (*own, *others))
     if race.ratio.high <= LATER:
       return claim.Finding(ours, _YES)
     if race.ratio.low > LATER:
@@ -289,6 +291,12 @@ def no_later(of: Arm, than: Arm) -> claim.Question:
     return unless_short(finding, training, (*own, *others))
 
   return _question(answer, [of, than], solved=True)
+
+
+def _untold(runs: Sequence[claim.Run]) -> str:
+  """Return why the times of runs tell nothing of who is sooner."""
+  solved = any(_successes(runs))
+  return 'solved at the same time' if solved else 'no run is solved'
 
 
 class _Race(NamedTuple):
@@ -444,7 +452,7 @@ def _question(
     for each, own in zip(arms, chosen, strict=True):
       why = silence(own, each is may_diverge)
       if not why and solved:
-        why = _other_rule(own, study)
+        why = _other_rule(own, study) or _untaught(own)
       if (
         not why and metric and not any(map(math.isfinite, _finals(own, metric)))
       ):
@@ -482,6 +490,17 @@ def _other_rule(runs: Sequence[claim.Run], study: claim.Study) -> str:
     f'judged by another rule: {" / ".join(sorted(rules)) or "none"}; asked: '
     f'{study.rule}'
   )
+
+
+def _untaught(runs: Sequence[claim.Run]) -> str:
+  """Return that runs met the rule before any training; '' if none did.
+
+  Such a rule tells nothing of learning, nor is there a time that it took.
+  """
+  first = sum(run['sequences_to_success'] == 0 for run in runs)
+  if not first:
+    return ''
+  return f'{first} of {len(runs)} runs meet the rule before any training'
 
 
 def unless_short(

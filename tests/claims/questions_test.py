@@ -195,7 +195,30 @@ def test_no_later_needs_an_interval_within_the_margin():
   same = runs('vanilla', many) + runs('simple_rnn', many, first=50)
   assert ask(questions.no_later(LSTM, RNN), same).answer is YES
   never = runs('vanilla', [None] * 3) + runs('simple_rnn', [None] * 3)
-  assert ask(questions.no_later(LSTM, RNN), never).answer is UNDECIDED
+  finding = ask(questions.no_later(LSTM, RNN), never)
+  assert finding.answer is UNDECIDED and finding.why == 'no run is solved'
+
+
+SOLVED = [
+  questions.solves(LSTM),
+  questions.as_often(LSTM, 6, 6),
+  questions.fails(LSTM),
+  questions.takes(LSTM, 100),
+  questions.sooner(LSTM, RNN),
+  questions.no_later(LSTM, RNN),
+]
+
+
+@pytest.mark.parametrize('question', SOLVED)
+@pytest.mark.parametrize('first', [[0] * 6, [0, 0, 0, 0, 100, None]])
+def test_a_rule_that_is_met_before_any_training_answers_nothing(
+  question, first
+):
+  """Its times are no times: no_later was yes, with a ratio of 1 [0.01, 1]."""
+  rows = runs('vanilla', first) + runs('simple_rnn', [0, 0, 0, 0, 0, 100])
+  finding = ask(question, rows)
+  assert finding.answer is NOT_TESTED, finding
+  assert 'runs meet the rule before any training' in finding.why
 
 
 UNSOLVED = [None] * 4
