@@ -17,6 +17,7 @@ from lstm_variants import console
 from lstm_variants import names as names_lib
 from lstm_variants.commands import command, config_file
 from lstm_variants.evidence import subjects
+from lstm_variants.runs import files
 from lstm_variants.training import backend
 
 _WORKDIR = flags.DEFINE_string('workdir', 'runs/tour', 'The run directory.')
@@ -36,7 +37,11 @@ def main() -> None:
     return
   study = subjects.read(_WORKDIR.value)
   backend.check()
-  out = pathlib.Path(_OUT.value or f'{_WORKDIR.value}/figures/tour')
+  out = pathlib.Path(_OUT.value or '')
+  if not _OUT.value:
+    out = pathlib.Path(_WORKDIR.value) / 'figures' / 'tour'
+    for folder in (out.parent, out):
+      files.make_directory(folder)
   for path in tour.write(study, names, out):
     console.say(f'{path.stem}: {path}')
   console.end(

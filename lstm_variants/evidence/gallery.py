@@ -112,8 +112,7 @@ def write(
       'csv': files.encode(files.csv_text(drawing.columns, drawing.rows)),
     }
     with lock.hold_report(directory.parent):
-      with files.refusals(directory):
-        directory.mkdir(exist_ok=True)
+      files.make_directory(directory)
       for end, content in contents.items():
         files.write(directory / f'{name}.{end}', content)
     entries.append({'name': name, **_texts(drawing)})

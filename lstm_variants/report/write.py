@@ -134,8 +134,7 @@ def _write_figures(
 ) -> list[pathlib.Path]:
   """Write the figures of a report, by task and kind."""
   folder = path / 'figures'
-  with files.refusals(folder):
-    folder.mkdir(exist_ok=True)
+  files.make_directory(folder)
   # Nobody else writes there now: these are of programs that were killed.
   for place, start in ((folder, ''), (path, 'report.'), (path, 'compare.')):
     files.remove_aside(place, start)

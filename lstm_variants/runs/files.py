@@ -83,6 +83,22 @@ def write(path: pathlib.Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def make_directory(path: pathlib.Path) -> None:
+  """Make a directory of a study, unless it is there; none above it.
+
+  Raises:
+    StorageError: it cannot be made, or is a link: what that leads to may be
+      anybody's, as in a run directory that came from elsewhere.
+  """
+  with refusals(path):
+    path.mkdir(exist_ok=True)
+  if path.is_symlink():
+    raise StorageError(
+      f'{path}: is a link to {os.readlink(path)}, nothing is written through '
+      'it; remove the link'
+    )
+
+
 def remove_aside(directory: pathlib.Path, start: str = '') -> None:
   """Remove what killed programs have left aside where none of them writes.
 

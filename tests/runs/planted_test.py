@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+from matplotlib import figure
 import numpy as np
 import pytest
 
@@ -318,3 +319,22 @@ def test_params_are_bounded_by_what_the_model_has(copied):
   assert results.read_params(str(copied), 'more')['w'].shape == (2**21,)
   with pytest.raises(OSError, match='larger than'):
     results.read_params(str(copied), 'more', 2**10)
+
+
+def test_figures_are_not_written_through_a_link(copied, tmp_path):
+  elsewhere = tmp_path / 'elsewhere'
+  elsewhere.mkdir()
+  (elsewhere / 'kept.tmp').touch()
+  shutil.rmtree(copied / 'figures', ignore_errors=True)
+  (copied / 'figures').symlink_to(elsewhere)
+  before = sorted(copied.iterdir())
+  drawn = figure.Figure()
+  drawing = gallery.Drawing('survival', ADDING, '', '', '', drawn, ('x',), ())
+  for write in (
+    lambda: report.write(str(copied), 'vanilla'),
+    lambda: gallery.write(str(copied), [drawing], []),
+  ):
+    with pytest.raises(files.StorageError, match='is a link to .*else'):
+      write()
+  assert sorted(copied.iterdir()) == before
+  assert [path.name for path in elsewhere.iterdir()] == ['kept.tmp']
