@@ -9,6 +9,7 @@ Reads the run directory; jax is imported by `Results.load` alone.
 """
 
 from collections.abc import Mapping, Sequence
+import contextlib
 import html
 import io
 import os
@@ -20,7 +21,7 @@ from lstm_variants.config import fields
 from lstm_variants.plots import theme
 from lstm_variants.report import comparison, tables
 from lstm_variants.report import write as report
-from lstm_variants.runs import choice, files, grouping, sharing
+from lstm_variants.runs import choice, files, grouping, sharing, status
 from lstm_variants.runs import results as runs_lib
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Results:
       `sequences`, and the metrics: `loss`, `train_loss`, ….
 
     Raises:
-      lv.Error: there is no such run, or more than one.
+      lv.Error: there is no such run, or more than one; or it has not begun.
     """
     training = runs_lib.read_metrics_in_training(self.workdir)
     rows = [*runs_lib.read_metrics(self.workdir), *training]
@@ -131,7 +132,26 @@ class Results:
       row['id']: choice.facts(row['config'], row['model'], row['task'])
       for row in [*rows, *self._in_training(training)]
     }
-    return choice.choose(wanted, facts, grouping.final_losses(rows))
+    try:
+      return choice.choose(wanted, facts, grouping.final_losses(rows))
+    except choice.RunError as error:
+      self._refuse_not_begun(wanted, error)
+      raise
+
+  def _refuse_not_begun(
+    self, wanted: choice.Wanted, error: choice.RunError
+  ) -> None:
+    """Refuse a run of which there is nothing yet, if such a one is meant."""
+    from lstm_variants import model
+
+    with contextlib.suppress(errors.Error):
+      planned = model.planned(self.workdir)
+      facts = {
+        name: choice.facts(run['config'], run['model'], run['task'])
+        for name, run in planned.items()
+      }
+      name = choice.choose(wanted, facts, {})
+      error.args = (f'--run={name}: has not begun, so it has no evaluations',)
 
   def _in_training(
     self, evaluations: Sequence[Mapping[str, Any]]
@@ -142,10 +162,11 @@ class Results:
     from lstm_variants import model
 
     last = {row['run']: row for row in evaluations}
+    state = status.state(pathlib.Path(self.workdir))
     return [
       {
         **run,
-        'status': 'training',
+        'status': state,
         'sequences': last[name]['sequences'],
         'updates': last[name]['update'],
         'final': {k: v for k, v in last[name].items() if k not in _PLACE},
@@ -158,8 +179,9 @@ class Results:
   def to_pandas(self, every_field: bool = False) -> Any:
     """Return the runs as a pandas DataFrame, a row for each.
 
-    Those in training are there with the status 'training' and their newest
-    metrics; those that are not begun are not.
+    Those in training are there with the status 'training', or 'interrupted'
+    where no process trains them any more, and their newest metrics; those that
+    are not begun are not.
 
     Args:
       every_field: with all fields of the configs; else with those that differ

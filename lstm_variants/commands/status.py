@@ -36,7 +36,7 @@ def _lines(read: status.Status, workdir: str) -> Iterator[str]:
     asked, wanted = read.search
     yield f'search: {asked} of {wanted} trials asked for'
   yield f'done: {len(ends)} runs in {read.populations} populations ({counts})'
-  state = 'in training' if read.holder else 'interrupted'
+  state = 'in training' if read.holder else status.INTERRUPTED
   for each in read.training[:_MOST]:
     yield f'{state}: {each.name}: {_training(each, read)}'
   if len(read.training) > _MOST:

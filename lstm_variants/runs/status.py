@@ -16,8 +16,11 @@ import numpy as np
 import safetensors
 
 from lstm_variants import opening
-from lstm_variants.runs import files, lock, partial, results
+from lstm_variants.runs import files, lease, lock, partial, results
 
+# What a population is that is begun and not finished, or a run of it.
+TRAINING = 'training'
+INTERRUPTED = 'interrupted'
 # Of the end of metrics.jsonl, in which the last rows are; a row is about 200.
 _TAIL = 2**21
 # Bytes of a file of generations/.
@@ -214,6 +217,16 @@ def holder(directory: pathlib.Path) -> str:
   """Return who trains in a directory, in words; '' where nobody does."""
   who, life = lock.holder(directory)
   return '' if life is lock.Life.ENDED else str(who)
+
+
+def state(directory: pathlib.Path) -> str:
+  """Return what populations that are begun and not finished are, in a word.
+
+  Returns:
+    `TRAINING`; `INTERRUPTED` where no process trains in the directory.
+  """
+  is_trained = holder(directory) or lease.is_shared(directory)
+  return TRAINING if is_trained else INTERRUPTED
 
 
 def _seconds_left(status: Status) -> float | None:

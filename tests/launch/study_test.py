@@ -115,6 +115,18 @@ def _stop(rows: list[dict[str, Any]]) -> None:
     raise Stop
 
 
+def _look_and_stop(rows: list[dict[str, Any]]) -> None:
+  """Look at the results, as another process may, and stop."""
+  results = lv.open_results('run')
+  if rows[0]['update'] > 0:
+    assert set(results.to_pandas()['status']) == {'training'}
+    with pytest.raises(lv.Error, match='run=gru_seed0_.*: has not begun'):
+      results.metrics('gru_seed0')
+    with pytest.raises(lv.Error, match='run=lstm_seed0: unknown'):
+      results.metrics('lstm_seed0')
+    raise Stop
+
+
 def _press_ctrl_c(rows: list[dict[str, Any]]) -> None:
   if rows[0]['update'] == 8:
     signal.raise_signal(signal.SIGINT)
@@ -136,7 +148,7 @@ def test_what_ends_early_is_gone_on_with(
   half = lv.open_results(tmp_path / 'run')
   assert half.runs() == []
   table, rows = half.to_pandas(), half.metrics()
-  assert set(table['status']) == {'training'}
+  assert set(table['status']) == {'interrupted'}  # nobody trains them now
   assert {*table['id']} == {row['run'] for row in rows}
   assert table['final.loss'].tolist() == [
     half.metrics(name)[-1]['loss'] for name in table['id']
@@ -144,6 +156,15 @@ def test_what_ends_early_is_gone_on_with(
   assert set(table['model.variant']) < set(GRID['model.variant'])
   study.train(tmp_path / 'run', resume=True, progress=False)
   assert _left(tmp_path / 'run') == _left(results.workdir)
+
+
+def test_results_tell_what_trains_and_what_has_not_begun(
+  place, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  study = lv.Study(place / 'tiny.py')
+  with pytest.raises(Stop):
+    study.train('run', callback=_look_and_stop, progress=False)
 
 
 def test_a_callback_sees_every_row_that_is_written(place, results, tmp_path):
