@@ -29,14 +29,14 @@ class UnknownError(errors.Error, KeyError, ValueError):
   """Nothing is registered under a name; the message is one line."""
 
 
-class _Same:
+class Same:
   """Holds a value, and equals what holds the same one."""
 
   def __init__(self, value: Any):
     self.value = value
 
   def __eq__(self, other: object) -> bool:
-    return isinstance(other, _Same) and other.value is self.value
+    return isinstance(other, Same) and other.value is self.value
 
   def __hash__(self) -> int:
     return id(self.value)
@@ -55,7 +55,7 @@ class Registry(Mapping[str, T]):
     self.kind = kind
     self._entries = dict(house)
     self._modules = dict.fromkeys(house, HOUSE)
-    self._known = _Same({})
+    self._known = Same({})
 
   def register(
     self,
@@ -116,7 +116,7 @@ class Registry(Mapping[str, T]):
       or not all(map(operator.is_, known.values(), now.values()))
       or list(known) != list(now)
     ):
-      self._known = _Same(dict(now))
+      self._known = Same(dict(now))
     return self._known
 
   def module_of(self, name: str) -> str:

@@ -24,11 +24,14 @@ def models() -> tuple[str, ...]:
 
 def table() -> Mapping[str, Field]:
   """Return dotted name -> field for all fields, in the order of a config."""
-  return _table(*_registered())
+  return _table(*registered())
 
 
-def _registered() -> tuple[Any, ...]:
-  """Return the states of the registries; the table depends on these alone."""
+def registered() -> tuple[Any, ...]:
+  """Return the states of the registries, hashable.
+
+  The table, and what settings mean, depend on these alone.
+  """
   registries = (
     tasks.DIALECTS,
     cells.CELLS,
@@ -63,7 +66,7 @@ def extension_fields() -> frozenset[str]:
   The record of a run that uses none of these components leaves them out, so
   that it can be read where the extension is not installed.
   """
-  return _extension_fields(*_registered())
+  return _extension_fields(*registered())
 
 
 @functools.lru_cache(maxsize=4)

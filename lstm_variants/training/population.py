@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 import numpy as np
 
+from lstm_variants import registry
 from lstm_variants.cells import lstm, toggles
-from lstm_variants.config import fields, rules
+from lstm_variants.config import fields, rules, schema
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.training import chunk, compiling, step
 
@@ -54,9 +55,13 @@ class Programs:
   Hyper-parameters are arguments of a program: populations of as many runs, of
   the same settings and with the same toggles traced, share it. How long they
   train and when they are saved is no part of it either.
+
+  Args:
+    most: so many of the newest are kept; None: all.
   """
 
-  def __init__(self):
+  def __init__(self, most: int | None = None):
+    self._most = most
     self._chunks: dict[Any, jax.stages.Compiled] = {}
     self._inits: dict[Any, Any] = {}
 
@@ -72,19 +77,47 @@ class Programs:
     settings = _decisive(settings)
     leaves, structure = jax.tree.flatten((stacked, state))
     shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
-    key = settings, static, mesh, structure, shapes
-    if key not in self._chunks:
-      self._chunks[key] = _compile_chunk(settings, static, mesh, stacked, state)
-    return self._chunks[key]
+    switches = (
+      jax.config.jax_enable_x64,
+      jax.config.jax_disable_most_optimizations,
+    )
+    key = settings, static, mesh, structure, shapes, switches
+    return self._keep(
+      self._chunks,
+      (key, _meaning(settings)),
+      lambda: _compile_chunk(settings, static, mesh, stacked, state),
+    )
 
   def init(
     self, settings: settings_lib.Settings, static: lstm.Toggles | None
   ) -> Any:
     """Return `stacked -> state`, which draws the states of a population."""
-    key = _decisive(settings), static
-    if key not in self._inits:
-      self._inits[key] = _make_init(*key, None)
-    return self._inits[key]
+    settings = _decisive(settings)
+    return self._keep(
+      self._inits,
+      (settings, static, _meaning(settings)),
+      lambda: _make_init(settings, static, None),
+    )
+
+  def _keep(
+    self, kept: dict[Any, Any], key: Any, make: Callable[[], Any]
+  ) -> Any:
+    """Return what is kept under a key, or make it; it is the newest then."""
+    kept[key] = kept.pop(key, None) or make()
+    while self._most is not None and len(kept) > self._most:
+      del kept[next(iter(kept))]
+    return kept[key]
+
+
+# Whoever trains a population again in one process finds its programs here: a
+# notebook, which resumes, or a test.
+RECENT = Programs(most=4)
+
+
+def _meaning(settings: settings_lib.Settings) -> tuple[Any, ...]:
+  """Return what the names and the files of settings stand for, hashable."""
+  tasks = settings.task, settings.held_out_task
+  return *map(registry.Same, tasks), schema.registered()
 
 
 def _decisive(settings: settings_lib.Settings) -> settings_lib.Settings:
@@ -144,13 +177,13 @@ def compile_population(
     settings: the settings of all runs.
     runs: the hyper-parameters of each run.
     given: parameters, by path, with which all runs begin.
-    programs: has those that were compiled before; None: nothing is shared.
+    programs: has those that were compiled before; None: `RECENT`.
 
   Raises:
     InputError: if there are fewer devices than are to share a batch.
   """
   check_devices(settings)
-  programs = programs or Programs()
+  programs = programs or RECENT
   mesh = _make_mesh(settings, len(runs))
   padding = -len(runs) % mesh.shape[step.POPULATION]
   static, stacked = stack([*runs, *[runs[-1]] * padding])
@@ -218,7 +251,9 @@ def init_states(
 ) -> step.State:
   """Return the states before the first update, `[runs, ...]` on the host."""
   static, stacked = stack(runs)
-  init = _make_init(settings, static, given)
+  init = RECENT.init(settings, static)
+  if given is not None:
+    init = _make_init(settings, static, given)
   return jax.tree.map(np.asarray, init(stacked))
 
 
@@ -338,8 +373,7 @@ def describe_state(
 ) -> step.State:
   """Return shapes and dtypes of the state of `runs`, without padding."""
   static, stacked = stack(runs)
-  init = functools.partial(_init, settings, static, None)
-  return jax.eval_shape(jax.vmap(init), stacked)
+  return RECENT.init(settings, static).eval_shape(stacked)
 
 
 def merge(

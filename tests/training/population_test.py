@@ -1,5 +1,6 @@
 """Populations: members equal single runs and do not disturb each other."""
 
+import dataclasses
 import math
 import pathlib
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from configs import base
 from configs.studies import variants as variants_study
+from lstm_variants import cells
 from lstm_variants.cells import layout, lstm, variants
 from lstm_variants.config import populations, rules
 from lstm_variants.config import settings as settings_lib
@@ -142,16 +144,44 @@ def test_members_differ_and_learn(mixed):
   assert np.all(np.isfinite(record['train_loss']))
 
 
-def test_the_same_population_twice_is_bit_equal(build, mixed):
+def test_the_same_population_twice_is_bit_equal_and_compiled_once(
+  build, mixed, caplog
+):
   once = _advance(*mixed, 8, 12)
   assert _bytes(once) == _bytes(_advance(*mixed, 8, 12))
   runs = [build(changes) for changes in MEMBERS]
-  again = population.compile_population(
-    runs[0].settings, [run.hyperparams for run in runs]
-  )
+  with jax.log_compiles(True), caplog.at_level('WARNING'):
+    again = population.compile_population(
+      runs[0].settings, [run.hyperparams for run in runs]
+    )
+  assert not _compilations(caplog)
   first = jax.tree.map(np.array, again.state)
   assert _bytes(first) == _bytes(mixed[1])
   assert _bytes(_advance(again, first, 8, 12)) == _bytes(once)
+
+
+def test_what_a_name_stands_for_belongs_to_a_program_that_is_kept(
+  build, monkeypatch
+):
+  """The data of a task, and the cell, may change while the names stay."""
+  settings = build().settings
+
+  def program():
+    return population.RECENT.init(settings, None)
+
+  first = program()
+  assert program() is first
+  task = settings.task
+  for name in ('task', 'held_out_task'):
+    with monkeypatch.context() as patch:
+      patch.setattr(
+        settings_lib.Settings, name, dataclasses.replace(task, summary='other')
+      )
+      assert program() is not first
+  entries = dict(cells.CELLS)
+  entries['gru'] = dataclasses.replace(entries['gru'])
+  monkeypatch.setattr(cells.CELLS, '_entries', entries)
+  assert program() is not first
 
 
 def test_how_updates_are_cut_into_chunks_does_not_matter(mixed):
