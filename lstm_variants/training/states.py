@@ -45,6 +45,8 @@ def load(
   warn: Callable[[str], None] = console.warn,
 ) -> tuple[step.State, checkpoint.Progress] | None:
   """Read the newest checkpoint that is whole; see `checkpoint.load`."""
+  if checkpoint.newest_update(directory) < 0:
+    return None  # Before the state is traced for its shapes.
   template = describe(population)
   saved = checkpoint.load(
     directory, population.identity, expected(template, population), warn

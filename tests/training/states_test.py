@@ -47,6 +47,14 @@ def test_a_state_of_any_optimizer_comes_back(tmp_path, optimizer, models):
       np.testing.assert_array_equal(one, other)
 
 
+def test_without_a_checkpoint_no_state_is_traced(tmp_path, monkeypatch):
+  (members,) = populations.split([_run({})])
+  monkeypatch.setattr(states, 'describe', lambda population: 1 / 0)
+  assert states.load(tmp_path / 'none', members) is None
+  (tmp_path / 'notes.txt').touch()
+  assert states.load(tmp_path, members) is None
+
+
 def test_what_nothing_read_is_kept_when_a_study_goes_on(tmp_path, capsys):
   """Before, sgd took b2, which is part of the names of its directories."""
   config = conftest.tiny_config({'optimizer.name': 'sgd'})
