@@ -106,9 +106,10 @@ def write(
   entries, paths = [], []
   for drawing in drawings:
     name = file_name(drawing.task, drawing.kind, drawing.part)
+    svg, png = theme.pictures(drawing.figure, salt=name)
     contents = {
-      'svg': files.encode(theme.svg(drawing.figure, salt=name)),
-      'png': theme.png(drawing.figure),
+      'svg': files.encode(svg),
+      'png': png,
       'csv': files.encode(files.csv_text(drawing.columns, drawing.rows)),
     }
     with lock.hold_report(directory.parent):

@@ -1,6 +1,6 @@
 """The look of every figure: colours, lines, titles, legends, and their files.
 
-Whatever draws begins with `page`, and writes with `svg` and `png`.
+Whatever draws begins with `page`, and writes with `svg`, `png` or `pictures`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -194,6 +194,18 @@ def svg(drawing: figure.Figure, salt: str) -> str:
       metadata=dict.fromkeys(('Date', 'Creator', 'Format', 'Type')),
     )
   return text.getvalue()
+
+
+def pictures(drawing: figure.Figure, salt: str) -> tuple[str, bytes]:
+  """Return a figure as SVG text and as PNG bytes, laid out once for both.
+
+  The figure keeps this layout: what is drawn into it later has its place.
+  """
+  text = svg(drawing, salt)
+  with style.context(['default', STYLE]):
+    # To lay out takes longer than to draw.
+    drawing.set_layout_engine(None)
+  return text, png(drawing)
 
 
 def png(drawing: figure.Figure) -> bytes:

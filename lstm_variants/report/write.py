@@ -106,7 +106,7 @@ def write(
   show(finished, rows)
   drawings = draw(study, runs, rows, read_losses())
   images = {
-    (task, kind): _images(gallery.file_name(task, kind), drawing)
+    (task, kind): theme.pictures(drawing, gallery.file_name(task, kind))
     for (task, kind), drawing in drawings.items()
   }
   provenance = results.read_provenance(workdir)
@@ -121,11 +121,6 @@ def write(
     )
     html_path = _replace(path / 'report.html', files.encode(html))
   return Report(html_path, table, figures, rows)
-
-
-def _images(name: str, drawing: Any) -> tuple[str, bytes]:
-  """Return a figure as SVG and as PNG."""
-  return theme.svg(drawing, salt=name), theme.png(drawing)
 
 
 def _write_figures(

@@ -1,0 +1,30 @@
+"""The files of figures."""
+
+from matplotlib import layout_engine
+
+from lstm_variants.plots import theme
+
+
+def _drawing():
+  with theme.page(2, 'title') as drawing:
+    axes = drawing.subplots()
+    axes.plot([0, 1], label='line')
+    theme.add_legend(drawing, *axes.get_legend_handles_labels())
+  return drawing
+
+
+def test_a_figure_is_laid_out_once_for_both_files(monkeypatch):
+  engine = layout_engine.ConstrainedLayoutEngine
+  execute, laid_out = engine.execute, []
+
+  def counted(self, drawing):
+    laid_out.append(drawing)
+    return execute(self, drawing)
+
+  monkeypatch.setattr(engine, 'execute', counted)
+  drawing = _drawing()
+  svg, png = theme.pictures(drawing, 'salt')
+  assert laid_out == [drawing]
+  assert svg == theme.svg(_drawing(), 'salt')
+  assert png.startswith(b'\x89PNG')
+  assert theme.pictures(_drawing(), 'salt') == (svg, png)
