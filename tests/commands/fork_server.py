@@ -15,6 +15,7 @@ it is imported is that of the server. STREAMS in the environment of a start, as
 "1=full 2=closed", has it begin with such streams: see `_disturb`.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -158,6 +159,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == '__main__':
+  # What is imported is no garbage: no fork looks through it, nor copies it.
+  gc.collect()
+  gc.freeze()
   jax.monitoring.register_event_duration_secs_listener(_count)
   print('ready', flush=True)
   for line in sys.stdin:

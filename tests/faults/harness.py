@@ -1,7 +1,7 @@
 """Starts the real programs, disturbs them, and compares what they leave."""
 
 import atexit
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import functools
 import hashlib
 import json
@@ -117,6 +117,36 @@ def seconds_alone(workdir) -> float:
   return timed(('experiments.sweep', *_arguments(workdir)))
 
 
+def session(workdir, seconds: float) -> tuple[int, str, str]:
+  """Start the study or go on with it, as a process that is killed.
+
+  Args:
+    workdir: of the study.
+    seconds: the process is killed so long after its start, if it still runs.
+
+  Returns:
+    Its exit status, negative for a signal, and what it said.
+  """
+  process = spawn(workdir, *resume_flags(workdir))
+  try:
+    process.wait(seconds)
+  except subprocess.TimeoutExpired:
+    process.send_signal(signal.SIGKILL)
+  out, err = process.communicate()
+  return process.returncode, out, err
+
+
+def forked_session(workdir, seconds: float) -> tuple[int, str, str]:
+  """Do as `session` in a fork, which is never killed in its imports."""
+  program = start(workdir, *resume_flags(workdir))
+  try:
+    done = program.wait(seconds)
+  except TimeoutError:
+    os.kill(program.pid, signal.SIGKILL)
+    done = program.wait(_PATIENCE)
+  return done['status'], done['stdout'], done['stderr']
+
+
 def wait(program: forks.Fork, workdir) -> Ended:
   """Wait for the end of a program."""
   done = program.wait(_PATIENCE)
@@ -163,7 +193,11 @@ class Kill(NamedTuple):
 
 
 def kill_until_done(
-  workdir, latest: float, most: int, randomness: random.Random
+  workdir,
+  latest: float,
+  most: int,
+  randomness: random.Random,
+  run_session: Callable[..., tuple[int, str, str]] = session,
 ) -> list[Kill]:
   """Kill the study at random moments, go on with it, until it comes through.
 
@@ -172,6 +206,7 @@ def kill_until_done(
     latest: a session is killed within so many seconds, or it ends before.
     most: so many times; then it is left alone.
     randomness: where the moments come from.
+    run_session: `session`, or `forked_session`.
 
   Raises:
     AssertionError: a session ends with anything but success.
@@ -179,18 +214,13 @@ def kill_until_done(
   kills = []
   while True:
     before = set(pathlib.Path(workdir).rglob('*.tmp'))
-    process = spawn(workdir, *resume_flags(workdir))
     seconds = randomness.uniform(0, latest)
     if len(kills) == most:
       seconds = _PATIENCE
-    try:
-      process.wait(seconds)
-    except subprocess.TimeoutExpired:
-      process.send_signal(signal.SIGKILL)
-    out, err = process.communicate()
-    if process.returncode == 0:
+    status, out, err = run_session(workdir, seconds)
+    if status == 0:
       return kills
-    assert process.returncode == -signal.SIGKILL, (out, err)
+    assert status == -signal.SIGKILL, (out, err)
     kills.append(Kill(seconds, _phase(workdir, out, before)))
 
 

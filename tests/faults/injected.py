@@ -70,6 +70,8 @@ def _around(point: str):
     sender.join()  # these are short
     time.sleep(_DELAY)
   yield
+  if point in ('chunk', 'evaluation'):
+    sender.join()  # however short it is, the signal came inside of it
   _log('left')
 
 

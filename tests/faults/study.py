@@ -2,9 +2,16 @@
 
 from configs import base
 
+# A chunk takes about 0.06 s, so that what comes at random finds it.
+_BATCHES = 300
 
-def get_config():
-  """Return the base config; chunks are short, and each is saved."""
+
+def get_config(name: str = ''):
+  """Return the base config; chunks are short, and each is saved.
+
+  Args:
+    name: 'brief' has chunks of no length, for faults that wait inside of one.
+  """
   config = base.get_config()
   config.update_from_flattened_dict(
     {
@@ -15,8 +22,7 @@ def get_config():
       'training.batch_size': 8,
       'training.updates': 120,
       'training.evaluation_interval': 20,
-      # A chunk takes about 0.06 s, so that signals find it.
-      'training.evaluation_batches': 300,
+      'training.evaluation_batches': 2 if name == 'brief' else _BATCHES,
       'training.save_interval': 20,
       'training.stop_when_solved': False,
     }
@@ -24,8 +30,9 @@ def get_config():
   return config
 
 
-def get_hyper(hyper):
+def get_hyper(hyper, name: str = ''):
   """Return three variants of one width, and one of another."""
+  del name
   mixed = hyper.sweep(
     'config.model.variant', ['vanilla', 'peephole', 'coupled']
   )
