@@ -76,7 +76,7 @@ READING = (
   Part(
     'training/population.py',
     (
-      *('Compiled', 'stack', 'compile_population', '_compile_chunk'),
+      *('Compiled', 'stack', 'compile_population', '_make_chunk'),
       '_over_runs',
     ),
     'the compiled program: many runs, many updates',

@@ -62,7 +62,7 @@ class Programs:
 
   def __init__(self, most: int | None = None):
     self._most = most
-    self._chunks: dict[Any, jax.stages.Compiled] = {}
+    self._chunks: dict[Any, Any] = {}
     self._inits: dict[Any, Any] = {}
 
   def chunk(
@@ -73,20 +73,15 @@ class Programs:
     stacked: settings_lib.Hyperparams,
     state: step.State,
   ) -> jax.stages.Compiled:
-    """Return what `_compile_chunk` returns for equal arguments."""
+    """Return the compiled `_make_chunk` for these arguments."""
     settings = _decisive(settings)
-    leaves, structure = jax.tree.flatten((stacked, state))
-    shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
-    switches = (
-      jax.config.jax_enable_x64,
-      jax.config.jax_disable_most_optimizations,
-    )
-    key = settings, static, mesh, structure, shapes, switches
-    return self._keep(
+    program = self._keep(
       self._chunks,
-      (key, _meaning(settings)),
-      lambda: _compile_chunk(settings, static, mesh, stacked, state),
+      (settings, static, mesh, _meaning(settings)),
+      lambda: _make_chunk(settings, static, mesh),
     )
+    # Of a function that is kept jax keeps what it compiled.
+    return program.lower(stacked, state, jnp.int32(0)).compile()
 
   def init(
     self, settings: settings_lib.Settings, static: lstm.Toggles | None
@@ -208,14 +203,12 @@ def compile_population(
   )
 
 
-def _compile_chunk(
+def _make_chunk(
   settings: settings_lib.Settings,
   static: lstm.Toggles | None,
   mesh: jax.sharding.Mesh,
-  stacked: settings_lib.Hyperparams,
-  state: step.State,
-) -> jax.stages.Compiled:
-  """Compile `(stacked, state, updates) -> (state, record)`, spread over a mesh.
+) -> Any:
+  """Return `(stacked, state, updates) -> (state, record)`, spread over a mesh.
 
   Runs are independent. With `shard_map`, unlike with a sharded `jit`, XLA
   cannot insert communication between them; that between the devices that share
@@ -237,10 +230,8 @@ def _compile_chunk(
     out_specs=PartitionSpec(step.POPULATION),
     check_vma=False,
   )
-  return (
-    jax.jit(program, donate_argnums=1, compiler_options=compiling.options())
-    .lower(stacked, state, jnp.int32(0))
-    .compile()
+  return jax.jit(
+    program, donate_argnums=1, compiler_options=compiling.options()
   )
 
 
