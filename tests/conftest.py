@@ -1,6 +1,8 @@
 """Shared by all tests: two CPU devices, one compilation cache, the programs."""
 
+import contextlib
 import gc
+import importlib
 import os
 import pathlib
 import shutil
@@ -61,6 +63,8 @@ def pytest_configure(config: pytest.Config) -> None:
   Only XLA's output is shared: tracing, and whether something is compiled at
   all, is as it would be without.
   """
+  # All that is imported and collected stays; see `pytest_collection_finish`.
+  gc.disable()
   hear_sigint()
   compile_quickly()
   if _CACHE not in os.environ:
@@ -112,6 +116,28 @@ LONG = (
 )
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+  """Have each worker import the tests from another file on.
+
+  In a new clone each would else rewrite the asserts of all files beside the
+  others, which write the same at the same time.
+  """
+  worker = getattr(session.config, 'workerinput', None)
+  if not worker or session.config.args != session.config.getini('testpaths'):
+    return
+  paths = sorted(
+    path.relative_to(REPOSITORY).with_suffix('')
+    for place in session.config.args
+    for path in (REPOSITORY / place).rglob('*_test.py')
+  )
+  number = int(worker['workerid'].removeprefix('gw'))
+  first = number * len(paths) // worker['workercount']
+  for path in paths[first:] + paths[:first]:
+    # What fails is told where it is collected.
+    with contextlib.suppress(Exception):
+      importlib.import_module('.'.join(path.parts))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
   """Put the longest tests first; files stay together."""
   items.sort(key=lambda item: not item.nodeid.startswith(LONG))
@@ -122,6 +148,7 @@ def pytest_collection_finish() -> None:
   gc.collect()
   gc.freeze()
   gc.set_threshold(50_000, 20, 20)
+  gc.enable()
 
 
 def run_quickly(
