@@ -126,7 +126,7 @@ class Model:
       lv.Error: other tools have no such model, or it cannot be written.
     """
     onnx_lib.check_zoneout(self._run.hyperparams)
-    parent = onnx_lib.weights_lib.file_path(path).parent
+    parent = onnx_lib.file_path(path).parent
     with files.refusals(parent):
       parent.mkdir(parents=True, exist_ok=True)
     onnx_lib.export_onnx(

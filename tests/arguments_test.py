@@ -42,7 +42,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
   'export_onnx(toggles)': (lambda v: lv.export_onnx(PARAMS, v, None), (None,)),
   'export_onnx(path)': (
     lambda v: lv.export_onnx(PARAMS, None, v),
-    (None, 'ading', 'x' * 300),
+    (None,),
   ),
   'export_onnx(backward)': (
     lambda v: lv.export_onnx(PARAMS, None, None, backward=v),

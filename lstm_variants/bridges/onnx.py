@@ -18,6 +18,7 @@ undefined by onnxruntime; a length may be 0.
 """
 
 import os
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ from lstm_variants.bridges.weights import ExportError as ExportError
 from lstm_variants.cells import lstm
 from lstm_variants.runs import files
 
+# Of a file's name, by which other programs know it.
+SUFFIX = '.onnx'
 # Of each state its name, for what is given and what is returned.
 _Names = dict[str, str]
 
@@ -54,7 +57,8 @@ def export_onnx(
       fewer.
     toggles: of an LSTM, or the name of a variant, None is vanilla; of another
       cell None.
-    path: of the file; one that is there is replaced. None: nothing is written.
+    path: of the file, which ends in .onnx; one that is there is replaced. None:
+      nothing is written.
     cell: the name of one that has a `Cell.operator`.
     backward: of layers that run backwards beside them, unless `params` hold
       them: the parameters of one cell, or of each layer.
@@ -68,18 +72,34 @@ def export_onnx(
 
   Raises:
     ExportError: what ONNX cannot express, arrays that do not fit each other,
-      weights beyond `graph.LARGEST`, no onnx, a path that names no file.
+      weights beyond `graph.LARGEST`, no onnx, a path that does not end in
+      .onnx.
     StorageError: the file cannot be written.
 
   Reference:
     https://onnx.ai/onnx/operators/onnx__LSTM.html
   """
-  place = None if path is None else weights_lib.file_path(path)
+  place = None if path is None else file_path(path)
   model = stacks.translate(params, toggles, cell, backward, residual)
   proto = _build(graph_lib.start(), model, carry, lengths)
   if place is not None:
     files.write(place, proto.SerializeToString())
   return proto
+
+
+def file_path(path: str | os.PathLike[str]) -> pathlib.Path:
+  """Return the path of an ONNX file.
+
+  Raises:
+    ExportError: its name is that of a file of another kind.
+  """
+  place = weights_lib.file_path(path)
+  if place.suffix != SUFFIX:
+    raise ExportError(
+      f'path={str(place)!r}: an ONNX file ends in {SUFFIX}; nearest: '
+      f'{str(place.with_suffix(SUFFIX))!r}'
+    )
+  return place
 
 
 def check_zoneout(hyperparams: Any) -> None:

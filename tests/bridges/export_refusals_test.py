@@ -192,6 +192,14 @@ def test_a_path_that_names_no_file_is_refused(path):
     assert '\n' not in str(info.value)
 
 
+@pytest.mark.parametrize('name', ['model', 'model.txt', 'model.safetensors'])
+def test_an_onnx_file_has_no_other_name(name, tmp_path):
+  nearest = "path=.*: an ONNX file ends in .onnx; nearest: .*model.onnx'"
+  with pytest.raises(onnx_lib.ExportError, match=nearest):
+    onnx_lib.export_onnx(P, None, tmp_path / name)
+  assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize('name', lv.Toggles._fields)
 def test_a_toggle_is_in_the_file_or_refused(name):
   """One that the bridges do not know must not be left out in silence."""
