@@ -156,8 +156,8 @@ _TASK = (
     rules.Open(Real(0.1, least=0)),
     PROGRAM,
     'What the metric of the rule of success must be below on the held-out set; '
-    '0: below 1e-9, that is where it is the share of wrong answers not one '
-    "mistake; open: the dialect's limit.",
+    '0: not one mistake, where it is a share of wrong answers; open: the '
+    "dialect's limit.",
   ),
   Field(
     'task.symbols',

@@ -252,6 +252,7 @@ def from_config(config: Any) -> Run:
   run, chosen = _make(values)
   schema.check_read(values, rows, chosen, readers)
   task_fields.check_set(values['task.evaluation_set'], run.config['task'])
+  task_fields.check_limit(run.config['task'])
   return run
 
 

@@ -79,6 +79,27 @@ def check_set(wanted: str | None, task: dict[str, Any]) -> None:
     )
 
 
+def check_limit(task: dict[str, Any]) -> None:
+  """Refuse to allow no mistake where it is a loss that is judged.
+
+  Args:
+    task: the fields of `config.task`, resolved.
+
+  Raises:
+    InputError: the limit is 0, which no loss of real numbers comes to.
+  """
+  if task['success_limit'] != 0:
+    return
+  usual = make_task({**task, 'success_limit': None}, held_out=True).success
+  if isinstance(usual, base.HeldOut) and usual.metric == 'loss':
+    raise InputError(
+      'task.success_limit',
+      task['success_limit'],
+      f'{task["name"]} ({task["dialect"]}) is judged by its loss, which has no '
+      f'mistakes to count and is never 0; nearest: {usual.below:g}',
+    )
+
+
 def _first_judged(
   dialect: base.Dialect, length: int, shortest: int, longest: int
 ) -> int:

@@ -155,8 +155,8 @@ def make_task(
     spread: as a held-out set it has every T, or every sequence of a list,
       equally often; see `held_out`.
     success_limit: what the metric of the rule of success must be below in place
-      of the dialect's limit; 0: below 1e-9, that is where it is the share of
-      wrong answers not one mistake.
+      of the dialect's limit; 0: below 1e-9, which is not one mistake where it
+      is the share of wrong answers.
     **options: those of the dialect (`Dialect.options`); 0 or '' is the paper's.
 
   Returns:

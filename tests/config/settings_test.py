@@ -445,10 +445,10 @@ def test_every_field_changes_what_is_trained(field):
       'adding-urnn16-T100-from30',
     ),
     (
-      {'task.success_limit': 0.0},
+      {'task.success_limit': 0.001},
       (100, 100),
       (100, 100),
-      'adding-urnn16-T100-below0',
+      'adding-urnn16-T100-below0.001',
     ),
     (
       {'task.name': 'parity', 'task.success_limit': 1e-5},

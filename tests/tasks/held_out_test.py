@@ -180,6 +180,18 @@ def test_what_is_spread_is_another_run_and_what_cannot_be_is_not(make_config):
   assert identity(again.config) == identity(old.config)
 
 
+def test_a_loss_without_mistakes_is_refused_but_read_where_it_was_trained(
+  make_config,
+):
+  wanted = make_config({'task.success_limit': 0.0})
+  words = r'success_limit=0.0: adding .urnn16. is judged by its loss.*: 0.0\d+'
+  with pytest.raises(ValueError, match=words):
+    settings.from_config(wanted)
+  read = settings.from_record(wanted.to_dict())
+  rule = read.settings.held_out_task.success
+  assert isinstance(rule, base.HeldOut) and rule.below == 1e-9
+
+
 @pytest.mark.parametrize(
   ('changes', 'words'),
   [
