@@ -143,7 +143,6 @@ PLANTED = """<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)">
 
 def test_a_planted_figure_is_an_image_and_no_part_of_the_page(tmp_path):
   # An image of SVG runs no script, loads nothing, leads nowhere (SVG 2, 2.7).
-  # No browser is at hand: the page is read by a parser, as one would.
   workdir = tmp_path / 'study'
   fixture.write(workdir, fixture.example()[:2])
   runs = results.read_runs(str(workdir))
