@@ -112,6 +112,7 @@ def train_left(
   watch: watching.Watch,
   progress: progress_lib.Progress,
   wait: bool = False,
+  programs: population_lib.Programs | None = None,
 ) -> Sequence[populations.Population]:
   """Train what is left of a study, each population under its lease.
 
@@ -124,11 +125,13 @@ def train_left(
     members: the populations of the study, all of them.
     given, watch, progress: as of `loop.train_population`.
     wait: stay until nothing is left.
+    programs: has those that were compiled for others; None: those of `members`
+      alone are shared.
 
   Returns:
     The populations that others train, none if `wait`.
   """
-  programs = local.programs_of(members)
+  programs = programs or local.programs_of(members)
   pending = sorted(members, key=_cost, reverse=True)
   first = worker.rank % len(pending)
   pending = [*pending[first:], *pending[:first]]

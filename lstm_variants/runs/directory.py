@@ -67,7 +67,7 @@ class ResumeError(WorkdirError):
 
 def check(
   workdir: str,
-  runs: Sequence[Mapping[str, Any]],
+  runs: Sequence[Mapping[str, Any]] | None,
   mode: Mode = Mode.NEW,
   unrecorded: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> None:
@@ -75,7 +75,7 @@ def check(
 
   Args:
     workdir: the directory; it need not exist.
-    runs: the config of every run.
+    runs: the config of every run; None: of a study that grows, whatever it has.
     mode: what to do with a study that exists.
     unrecorded: by dotted name, what fields had that an older directory does
       not record.
@@ -105,6 +105,8 @@ def check(
   if mode is Mode.OVERWRITE:
     return
   if mode in (Mode.RESUME, Mode.SHARE):
+    if runs is None:
+      return
     now = files.jsonable(list(runs))
     before, unrecorded = study['runs'], files.jsonable(unrecorded)
     _check_same(workdir, mode, before, now, unrecorded)
@@ -180,13 +182,15 @@ def join_study(
   check_kept: Callable[[], None] = lambda: None,
   study_format: record.Format = record.NEW,
   modules: Sequence[str] = (),
+  more: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> Iterator[lease.Worker]:
   """Create a study's directory, or join those who train there.
 
   It is locked only while it is looked at and study.json is written.
 
   Args:
-    workdir, name, config, tasks, runs, study_format, modules: see `open_study`.
+    workdir, name, config, tasks, runs, study_format, modules, more: see
+      `open_study`; with `more` the study grows, and `runs` are its first.
     check_kept: called where there is a study, before anything is changed;
       raises if it cannot be gone on with.
 
@@ -200,19 +204,20 @@ def join_study(
     StorageError: if something cannot be written.
     StudyError: if study.json would be larger than can be read.
   """
-  check(workdir, runs, Mode.SHARE, study_format.unrecorded)
-  study = _describe(name, config, tasks, runs, study_format, modules)
+  known = None if more else runs
+  check(workdir, known, Mode.SHARE, study_format.unrecorded)
+  study = _describe(name, config, tasks, runs, study_format, modules, more)
   data: bytes | None = study_file.encode(study)
   path = pathlib.Path(workdir)
   with files.refusals(path):
     path.mkdir(parents=True, exist_ok=True)
   with contextlib.ExitStack() as stack:
     with lock.hold_join(path), lock.hold(path, console.warn):
-      check(workdir, runs, Mode.SHARE, study_format.unrecorded)
+      check(workdir, known, Mode.SHARE, study_format.unrecorded)
       files.remove_aside(path, files.STUDY)
       if (path / files.STUDY).is_file():
         check_kept()
-        data = _resumed(workdir, study)
+        data = None if more else _resumed(workdir, study)
         if data is not None and lease.is_shared(path):
           _refuse_conduct(workdir, runs, study_format.unrecorded)
       _begin(path, Mode.SHARE, data)

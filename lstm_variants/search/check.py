@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import jax
-import numpy as np
 
 from lstm_variants import errors
 from lstm_variants import names as names_lib
@@ -19,6 +18,8 @@ from lstm_variants.training import memory, step
 
 # Packages of samplers; the others need none.
 _PACKAGES = {'tpe': 'optuna', 'cmaes': 'cmaes'}
+# Beside an end of a distribution, as a share of all draws.
+_NEAR = 1e-6
 # Fields that are the same in all trials, and why.
 _FIXED = {
   'seed': 'is what seeds=N repeats a trial with',
@@ -136,8 +137,8 @@ def _ends(distribution: space.Distribution) -> Iterator[Any]:
   if isinstance(distribution, space.Integer):
     yield distribution.at(0.5)
   else:
-    yield float(np.nextafter(np.float32(low), np.float32(high)))
-    yield float(np.nextafter(np.float32(high), np.float32(low)))
+    # Not the nearest of all: beside 0 those are too small for 32 bits.
+    yield from (distribution.at(_NEAR), distribution.at(1 - _NEAR))
 
 
 def _check_objective(one: space.Objective, run: settings_lib.Run) -> None:

@@ -3,20 +3,26 @@
 The study of a search grows: study.json has the runs of all generations that
 were asked for, in parts that are split into populations each on its own. All
 that decides what comes next is in the directory (`generations`, and the rows of
-finished runs), so a search goes on as if nobody had disturbed it.
+finished runs), so a search goes on as if nobody had disturbed it, and several
+processes may train it: whoever comes by does what needs no training, having the
+directory for a moment, and takes the lease of a population that is left.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
+import functools
 import importlib.metadata
 import itertools
 import math
+import pathlib
+import time
 from typing import Any, NamedTuple
 
 from lstm_variants import console, extensions
 from lstm_variants.config import components, fields, populations, rules, schema
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.launch import local
-from lstm_variants.runs import directory, files, record, results
+from lstm_variants.launch import local, shared
+from lstm_variants.runs import directory, files, lease, lock, record, results
 from lstm_variants.search import (
   ask,
   check,
@@ -27,7 +33,8 @@ from lstm_variants.search import (
   space,
 )
 from lstm_variants.training import population as population_lib
-from lstm_variants.training import watching
+from lstm_variants.training import progress as progress_lib
+from lstm_variants.training import resume, tracking, watching
 
 # Conduct that a search may go on with: what a trial comes to does not depend
 # on it.
@@ -38,6 +45,11 @@ _FREE = (
   'training.tensorboard',
   'training.trackers',
 )
+
+
+# Seconds between two looks at what others train; for which one waits for a
+# directory that somebody has for a moment.
+_PAUSE, _PATIENCE = 2.0, 180.0
 
 
 class Searched(NamedTuple):
@@ -92,38 +104,77 @@ def train(
     Interrupted: if a signal asked for the end; everything is saved.
     DivergedError: if every run diverged; the results are written.
   """
-  if mode is directory.Mode.SHARE:
-    raise space.SpaceError(
-      'one process trains a search, as yet; nearest: --resume'
-    )
   base = check.check(config, search)
   follower = mirror.open_mirror(mirror_to)
   state = _begin(workdir, name, config, search, base, mode)
-  with directory.open_study(
-    workdir,
-    name,
-    config.to_dict(),
-    local.describe_tasks([base], state.study_format),
-    local.recorded(workdir, mode),
-    mode,
-    study_format=state.study_format,
-    modules=_modules(state),
-    more={'search': search.record(), 'parts': []},
-  ):
-    programs = population_lib.Programs()
-    for number in itertools.count():
-      if number == len(state.generations):
-        if _asked(state) >= search.trials:
-          break
-        _ask(state)
-      _grow(state)
-      _train_generation(state, number, watch, programs)
-      _know(state, number)
-      follower.follow(workdir, search, _trials(state))
+  programs = population_lib.Programs()
+  with _opened(state, mode) as worker:
+    while True:
+      with _alone(workdir, worker):
+        left = _advance(state, follower)
+      if not left:
+        break
+      trained = [
+        train_populations(workdir, worker, title, members, watch, programs)
+        for _, title, members in left
+      ]
+      if not any(trained):
+        time.sleep(_PAUSE)
     everything = results.read_rows(workdir)
     local.check_diverged(
       workdir, all(row['status'] == 'diverged' for row in everything)
     )
+
+
+@contextlib.contextmanager
+def _opened(
+  state: Searched, mode: directory.Mode
+) -> Iterator[lease.Worker | None]:
+  """Open the study of a search, alone or with others, until the block ends.
+
+  Yields:
+    This process as a worker; None: it has the whole study.
+  """
+  place = (
+    *(state.workdir, state.name, state.config.to_dict()),
+    local.describe_tasks([state.base], state.study_format),
+  )
+  check_same = functools.partial(
+    _check_same, state.workdir, state.config, state.search
+  )
+  facts: dict[str, Any] = {
+    'study_format': state.study_format,
+    'modules': _modules(state),
+    'more': {'search': state.search.record(), 'parts': []},
+  }
+  if mode is directory.Mode.SHARE:
+    with directory.join_study(*place, [], check_same, **facts) as worker:
+      yield worker
+    return
+  recorded = local.recorded(state.workdir, mode)
+  with directory.open_study(*place, recorded, mode, check_same, **facts):
+    yield None
+
+
+@contextlib.contextmanager
+def _alone(workdir: str, worker: lease.Worker | None) -> Iterator[None]:
+  """Have a search for oneself, to look at it and to say what comes next."""
+  if worker is None:
+    yield
+    return
+  path = pathlib.Path(workdir)
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(lock.hold_join(path))
+    end = time.monotonic() + _PATIENCE
+    while True:
+      try:
+        stack.enter_context(lock.hold(path, console.warn))
+        break
+      except files.BusyError:  # somebody asks whether he may have it alone
+        if time.monotonic() > end:
+          raise
+      time.sleep(_PAUSE)
+    yield
 
 
 def _begin(
@@ -142,10 +193,13 @@ def _begin(
   unrecorded = schema.unrecorded()
   study_format = record.new(unrecorded)
   begun: list[generations.Generation] = []
-  if mode is directory.Mode.RESUME:
-    directory.check(workdir, local.recorded(workdir, mode), mode, unrecorded)
+  directory.check(workdir, None, mode, unrecorded)
+  if (
+    mode in (directory.Mode.RESUME, directory.Mode.SHARE)
+    and (pathlib.Path(workdir) / files.STUDY).exists()
+  ):
+    _check_same(workdir, config, search)
     study = results.read_study(workdir)
-    _check_same(workdir, study, config, search, unrecorded)
     if study['runs']:
       study_format = record.of_study(study, unrecorded)
     begun = generations.read_all(workdir, search)
@@ -156,14 +210,9 @@ def _begin(
   return state
 
 
-def _check_same(
-  workdir: str,
-  study: Mapping[str, Any],
-  config: Any,
-  search: space.Search,
-  unrecorded: Mapping[str, Any],
-) -> None:
+def _check_same(workdir: str, config: Any, search: space.Search) -> None:
   """Refuse to go on with another search; name every difference."""
+  study, unrecorded = results.read_study(workdir), schema.unrecorded()
   before = study.get('search')
   if before is None:
     raise directory.ResumeError(
@@ -206,6 +255,7 @@ def _expand_again(state: Searched) -> None:
     trial
     for number in range(len(state.generations))
     for trial in generations.own_trials(state.generations, number)
+    if trial.runs[0] not in state.runs
   ]
   if not trials:
     return
@@ -298,6 +348,20 @@ def _made_by(search: space.Search) -> str:
   return f'{package} {importlib.metadata.version(package)}'
 
 
+class _Left(NamedTuple):
+  """What is left to be trained of a generation that was asked for.
+
+  Attributes:
+    number: of the generation.
+    title: for the progress.
+    members: populations that are not finished.
+  """
+
+  number: int
+  title: str
+  members: Sequence[populations.Population]
+
+
 class _Stage(NamedTuple):
   """Runs of a generation that are trained side by side.
 
@@ -382,54 +446,115 @@ def _modules(state: Searched) -> Sequence[str]:
   return extensions.needed_by(*components.of_runs(configs))
 
 
-def _train_generation(
-  state: Searched,
-  number: int,
-  watch: watching.Watch,
-  programs: population_lib.Programs,
-) -> None:
-  """Train the trials of a generation, from rung to rung."""
-  while True:
+def _advance(state: Searched, follower: mirror.Follower) -> list[_Left]:
+  """Do all that needs no training, and return what does.
+
+  What of a generation has ended is looked at, populations are divided at their
+  rungs, and the next generation is asked for as soon as it may be.
+  """
+  state.generations[:] = generations.read_all(state.workdir, state.search)
+  _expand_again(state)
+  left: list[_Left] = []
+  known = len(state.values)
+  for number in itertools.count():
+    if number == len(state.generations):
+      waits = number - state.search.ahead
+      is_open = len(left) > 0 and left[0].number < waits
+      if is_open or _asked(state) >= state.search.trials:
+        break
+      _ask(state)
+      _grow(state)
+    title, members = _settle(state, number)
+    if members:
+      left.append(_Left(number, title, members))
+  _grow(state)
+  if len(state.values) > known:
+    follower.follow(state.workdir, state.search, _trials(state))
+  return left
+
+
+def _settle(
+  state: Searched, number: int
+) -> tuple[str, list[populations.Population]]:
+  """Bring a generation from rung to rung as far as it is trained.
+
+  Returns:
+    For the progress, which generation it is; and the populations that are left
+    to be trained, none where it has ended.
+  """
+  while not _is_known(state, number):
     stages = _stages(state, number)
-    parts = _parts(stages)
     for place, (stage, following) in enumerate(itertools.pairwise(stages)):
-      smaller = [*_split(state, parts[place]), *_split(state, following)]
+      smaller = [*_split(state, _parts(stages)[place])]
+      smaller += _split(state, following)
       rungs.divide(state.workdir, _split(state, stage), smaller, stage.updates)
     last = stages[-1]
-    title = (
-      f'{state.name}, generation {number + 1}/{state.search.generations}, '
-      f'to update {last.updates}'
-    )
-    train_populations(
-      state.workdir, title, _split(state, last), watch, programs
-    )
-    if not last.names or len(stages) > len(_rungs(state)):
-      return
-    _decide(state, number, last)
-    _grow(state)
+    pending = [
+      one for one in _split(state, last) if not _is_done(state.workdir, one)
+    ]
+    if pending:
+      title = (
+        f'{state.name}, generation {number + 1}/{state.search.generations}, '
+        f'to update {last.updates}'
+      )
+      return title, pending
+    if last.names and len(stages) <= len(_rungs(state)):
+      _decide(state, number, last)
+      _grow(state)
+    else:
+      _know(state, number)
+  return '', []
+
+
+def _is_known(state: Searched, number: int) -> bool:
+  """Tell whether it was looked at what came of a generation."""
+  return all(
+    trial.number in state.values for trial in state.generations[number].trials
+  )
+
+
+def _is_done(workdir: str, population: populations.Population) -> bool:
+  try:
+    return resume.is_done(workdir, population)
+  except results.WorkdirError:
+    if results.is_finished(workdir, population.name):
+      raise
+    return False  # somebody goes on with it just now
 
 
 def train_populations(
   workdir: str,
+  worker: lease.Worker | None,
   title: str,
   members: Sequence[populations.Population],
   watch: watching.Watch,
   programs: population_lib.Programs,
-) -> None:
-  """Train the populations of a generation: all that trains in a search.
+) -> bool:
+  """Train what nobody else has of a generation: all that trains in a search.
 
   Args:
     workdir: the directory of an open study.
+    worker: this process; None: it has the whole study.
     title: which generation, for the progress.
-    members: the populations; those that are finished are passed over.
+    members: populations that are not finished.
     watch: who looks on.
     programs: those that were compiled for generations before.
+
+  Returns:
+    Whether there was any.
   """
-  if members:
-    local.check_machine(workdir, members)
+  local.check_machine(workdir, members)
+  if worker is None:
     local.train_populations(
       workdir, title, members, watch=watch, programs=programs
     )
+    return True
+  parts = [progress_lib.part(member) for member in members]
+  with progress_lib.Progress(title, parts) as progress:
+    others = shared.train_left(
+      *(workdir, worker, members, None, watch, progress), programs=programs
+    )
+  return len(others) < len(members)
 
 
 def _decide(state: Searched, number: int, stage: _Stage) -> None:
@@ -467,6 +592,8 @@ def _know(state: Searched, number: int) -> None:
   retired: dict[str, int] = {}
   for place, part in enumerate(parts):
     rows.update(_rows(state, part))
+    for population in _split(state, part):
+      tracking.hand_over(state.workdir, population)
     if place < len(parts) - 1:
       retired.update(dict.fromkeys(part.names, part.updates))
   before = {

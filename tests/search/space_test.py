@@ -186,6 +186,11 @@ def test_what_could_not_be_judged_is_refused(options, changes, words):
   assert words in _refusal(None, changes, **options)
 
 
+def test_a_range_may_begin_at_zero_where_the_field_takes_it():
+  fields = {'config.model.forget_bias': space.uniform(0.0, 2.0)}
+  check.check(_config(), space.space(fields, sampler='random'))
+
+
 def test_success_stops_a_generation_that_is_judged_by_it():
   search = space.space(RATE, objective='sequences_to_success', sampler='qmc')
   check.check(_config({'training.stop_when_solved': True}), search)
