@@ -11,7 +11,7 @@ import shlex
 
 from lstm_variants import console
 from lstm_variants.commands import command
-from lstm_variants.runs import status
+from lstm_variants.runs import lease, status
 
 _WORKDIR = command.define_workdir()
 # Of populations in training, so many are listed.
@@ -36,12 +36,14 @@ def _lines(read: status.Status, workdir: str) -> Iterator[str]:
     asked, wanted = read.search
     yield f'search: {asked} of {wanted} trials asked for'
   yield f'done: {len(ends)} runs in {read.populations} populations ({counts})'
-  state = 'in training' if read.holder else status.INTERRUPTED
   for each in read.training[:_MOST]:
-    yield f'{state}: {each.name}: {_training(each, read)}'
-  if len(read.training) > _MOST:
-    yield f'{state}: {len(read.training) - _MOST} populations more'
-  compiling = read.holder and not all(each.runs for each in read.training)
+    yield f'{read.state(each)}: {each.name}: {_training(each, read)}'
+    if each.lease is not None:
+      yield f'  by {_who(each.lease)}'
+  states = [read.state(each) for each in read.training[_MOST:]]
+  for state in dict.fromkeys(states):
+    yield f'{state}: {states.count(state)} populations more'
+  compiling = read.is_trained and not all(each.runs for each in read.training)
   begun = 'not begun, or compiling' if compiling else 'not begun'
   yield f'{begun}: {read.pending} runs'
   if read.training or read.pending:
@@ -49,8 +51,19 @@ def _lines(read: status.Status, workdir: str) -> Iterator[str]:
     if read.seconds_left is not None:
       left = f'{status.duration(read.seconds_left)}, compiling not counted'
     yield f'time left: {left}'
-    yield f'trained by: {read.holder or "nobody"}'
+    alive = [one for one in read.workers if not one.has_ended]
+    shared = f'{len(alive)} processes that share it' if alive else 'nobody'
+    yield f'trained by: {read.holder or shared}'
+    for one in alive[:_MOST]:
+      yield f'  {_who(one)}'
   yield f'next: {_next(read, shlex.quote(workdir))}'
+
+
+def _who(known: lease.Known) -> str:
+  """Return who has a lease, and where to read what it says."""
+  renewed = f'renewed {status.duration(max(known.age, 0))} ago'
+  log = f', {known.log}' if known.log else ''
+  return f'{known.holder}, {renewed}{log}'
 
 
 def _training(each: status.Training, read: status.Status) -> str:
@@ -58,7 +71,8 @@ def _training(each: status.Training, read: status.Status) -> str:
     f'{model} {loss:.4g}' for model, loss in each.losses.items()
   )
   if not each.runs:
-    compiling = 'compiling, or ended ' if read.holder else ''
+    is_trained = read.state(each) == 'in training'
+    compiling = 'compiling, or ended ' if is_trained else ''
     return f'{compiling}before its first row'
   saved = 'nothing saved' if each.saved is None else f'saved at {each.saved}'
   parts = (
@@ -75,6 +89,6 @@ def _next(read: status.Status, workdir: str) -> str:
   begun, wanted = read.search or (0, 0)
   if not read.training and not read.pending and begun == wanted:
     return f'{console.command_line("compare")} --workdir={workdir}'
-  if read.holder:
+  if read.is_trained:
     return f'{console.command_line("status")} --workdir={workdir}, later'
   return 'repeat the command that made it with --resume'

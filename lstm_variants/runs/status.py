@@ -16,7 +16,8 @@ import numpy as np
 import safetensors
 
 from lstm_variants import opening
-from lstm_variants.runs import files, lease, lock, partial, results
+from lstm_variants.runs import files, lock, partial, results
+from lstm_variants.runs import lease as lease_lib
 
 # What a population is that is begun and not finished, or a run of it.
 TRAINING = 'training'
@@ -40,6 +41,7 @@ class Training(NamedTuple):
     losses: model -> the median held-out loss of its runs.
     age: seconds since something was written.
     seconds_per_update: as the newest checkpoint tells it, else None.
+    lease: that a process has or had of it, None where there is none.
   """
 
   name: str
@@ -49,6 +51,7 @@ class Training(NamedTuple):
   losses: Mapping[str, float]
   age: float
   seconds_per_update: float | None
+  lease: lease_lib.Known | None = None
 
 
 class Status(NamedTuple):
@@ -62,7 +65,8 @@ class Status(NamedTuple):
     populations: finished ones.
     training: populations that are begun and not finished.
     updates: that a run makes at most.
-    holder: who trains there, in words; '': nobody does.
+    holder: who trains all of it, in words; '': nobody does.
+    workers: the leases of those who share it.
     seconds_left: that the rest takes without compiling, None: nothing tells.
     search: of a search, how many trials it has asked for and will; None: it is
       none. `runs` are those of the trials that it has asked for.
@@ -78,6 +82,18 @@ class Status(NamedTuple):
   holder: str
   seconds_left: float | None
   search: tuple[int, int] | None = None
+  workers: Sequence[lease_lib.Known] = ()
+
+  @property
+  def is_trained(self) -> bool:
+    """Whether somebody trains there, as far as it can be seen."""
+    return bool(self.holder) or any(not one.has_ended for one in self.workers)
+
+  def state(self, each: Training) -> str:
+    """Return in a word whether a population is trained just now."""
+    if each.lease is not None:
+      return 'stale' if each.lease.has_ended else 'in training'
+    return 'in training' if self.holder else INTERRUPTED
 
   @property
   def pending(self) -> int:
@@ -99,9 +115,10 @@ def read(workdir: str) -> Status:
     if results.is_finished(workdir, name)
   ]
   done = results.read_runs(workdir) if finished else []
-  training = [
-    _read_training(folder) for folder in partial.begun(workdir).values()
-  ]
+  begun = partial.begun(workdir)
+  leases = {one.name: one for one in lease_lib.leases(path)}
+  names = sorted({*begun, *leases} - {*finished})
+  training = [_read_training(n, begun.get(n), leases.get(n)) for n in names]
   status = Status(
     name=study['name'],
     created=study['created'],
@@ -113,6 +130,7 @@ def read(workdir: str) -> Status:
     holder=holder(path),
     seconds_left=None,
     search=_search(path, study),
+    workers=lease_lib.workers(path),
   )
   return status._replace(seconds_left=_seconds_left(status))
 
@@ -138,8 +156,12 @@ def _updates(run: Mapping[str, Any]) -> int:
   return updates if results.is_whole(updates) else 0
 
 
-def _read_training(folder: pathlib.Path) -> Training:
-  """Read what is there of a population in training."""
+def _read_training(
+  name: str, folder: pathlib.Path | None, lease: lease_lib.Known | None
+) -> Training:
+  """Read what is there of a population in training; None: nothing yet."""
+  if folder is None:
+    return Training(name, 0, 0, None, {}, 0.0, None, lease)
   rows, age = _last_rows(folder / results.METRICS)
   losses: dict[str, list[float]] = {}
   for row in rows:
@@ -149,13 +171,14 @@ def _read_training(folder: pathlib.Path) -> Training:
     losses.setdefault(row['run'].rpartition('_seed')[0], []).append(value)
   saved, rate = _saved(folder)
   return Training(
-    name=partial.population(folder),
+    name=name,
     runs=len(rows),
     update=rows[-1]['update'] if rows else 0,
     saved=saved,
     losses={model: float(np.median(each)) for model, each in losses.items()},
     age=age,
     seconds_per_update=rate,
+    lease=lease,
   )
 
 
@@ -225,7 +248,7 @@ def state(directory: pathlib.Path) -> str:
   Returns:
     `TRAINING`; `INTERRUPTED` where no process trains in the directory.
   """
-  is_trained = holder(directory) or lease.is_shared(directory)
+  is_trained = holder(directory) or lease_lib.is_shared(directory)
   return TRAINING if is_trained else INTERRUPTED
 
 

@@ -12,6 +12,7 @@ from lstm_variants.runs import (
   checkpoint,
   directory,
   files,
+  lease,
   lock,
   results,
   status,
@@ -240,6 +241,32 @@ def test_a_population_that_compiles_is_not_said_to_be_begun(workdir, tmp_path):
   assert f'in training: {compiling}' in lines
   assert 'not begun, or compiling: 3 runs' in lines
   assert not [line for line in lines if line.startswith('interrupted')]
+
+
+def test_who_shares_a_study_is_told_with_what_it_trains_and_says(
+  workdir, tmp_path, monkeypatch
+):
+  monkeypatch.setenv(lease.LOG_VARIABLE, 'workers/me.log')
+  with lease.join(workdir) as worker, worker.claim('next'):
+    stale = worker.claim('now')
+    with stale:
+      os.utime(workdir / 'leases/now', (1e9, 1e9))
+      read = status.read(str(workdir))
+      lines = _status(workdir, tmp_path)
+    assert {e.name: read.state(e) for e in read.training} == {
+      'next': 'in training',
+      'now': 'stale',
+    }
+  me = f'process {os.getpid()} on {os.uname().nodename}, since 20'
+  compiling = 'in training: next: compiling, or ended before its first row'
+  begun = lines.index(compiling)
+  assert lines[begun + 1].startswith(f'  by {me}')
+  assert lines[begun + 1].endswith(', workers/me.log')
+  assert lines[begun + 2].startswith('stale: now: 4 runs, update 40/100')
+  told = lines.index('trained by: 1 processes that share it')
+  assert lines[told + 1].startswith(f'  {me}')
+  assert 'status' in lines[-1]
+  assert not status.read(str(workdir)).is_trained
 
 
 def test_what_a_terminal_would_obey_is_not_printed(workdir, tmp_path):
