@@ -73,7 +73,9 @@ def split(
     made = [*map(make, _capped(usual, most))]
     if existing and usual != other:
       others = [*map(make, _capped(other, most))]
-      if not existing.isdisjoint(one.name for one in others):
+      # Of those that are capped some may be the same in both.
+      names = {one.name for one in others} - {one.name for one in made}
+      if not existing.isdisjoint(names):
         made = others
     populations += made
   return populations

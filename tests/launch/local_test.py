@@ -250,6 +250,23 @@ def test_populations_are_no_larger_than_is_wanted_and_their_runs_the_same():
   assert len({group.name for group in [*whole, *capped]}) == 5
 
 
+def test_a_capped_study_that_is_gone_on_with_has_the_same_populations():
+  """Also where its first one would be the same if toggles were apart."""
+  config = base.get_config()
+  config.study.population_size = 2
+  grid = [
+    {'config.model.variant': variant, 'config.seed': seed}
+    for variant in ('vanilla', 'peephole')
+    for seed in range(3)
+  ]
+  runs = local.expand(config, lambda hyper: grid)
+  names = [group.name for group in populations.split(runs)]
+  assert len(names) == 3
+  for name in names:
+    again = populations.split(runs, existing=[name])
+    assert [group.name for group in again] == names
+
+
 def test_the_quickstart_has_five_seeds_of_four_models_on_two_tasks():
   runs = local.expand(quickstart.get_config(), quickstart.get_hyper)
   kinds = {
