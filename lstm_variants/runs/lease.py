@@ -223,6 +223,9 @@ def _have(path: pathlib.Path) -> Iterator[Lease]:
   facts = {'seconds': length(), 'log': os.environ.get(LOG_VARIABLE, '')}
   more = json.dumps(facts).encode() + b'\n'
   with files.refusals(path):
+    seen = exclusive.look(path)
+    if seen is not None:  # else a file would be made and synced to be refused
+      _has_ended(path, seen)
     own = exclusive.Own(path, length() / _BEATS, more)
   with exclusive.have(own, _has_ended):
     yield Lease(own)
