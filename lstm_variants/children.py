@@ -5,12 +5,13 @@ parent alone, and the system closes it when that ends, by whatever: also by
 SIGKILL, which nothing can pass on, and on every system that has pipes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import os
 import pathlib
 import subprocess
 import sys
 import threading
+import types
 from typing import IO
 
 # Set for a child, whose stdin is the pipe; not for what a child starts.
@@ -21,13 +22,16 @@ _ROOT = pathlib.Path(__file__).parents[1]
 
 
 def start(
-  arguments: Sequence[str], output: IO[bytes]
+  arguments: Sequence[str],
+  output: IO[bytes],
+  environ: Mapping[str, str] = types.MappingProxyType({}),
 ) -> subprocess.Popen[bytes]:
   """Start `lstm-variants` with arguments; when this process ends, it does.
 
   Args:
     arguments: the name of a command and its flags.
     output: gets what it writes to stdout and stderr.
+    environ: variables that it has beside those of this process.
 
   Returns:
     The child; used as a context, it is waited for, and its pipe closed.
@@ -40,7 +44,7 @@ def start(
     stdin=subprocess.PIPE,
     stdout=output,
     stderr=subprocess.STDOUT,
-    env={**os.environ, _IS_CHILD: 'yes'},
+    env={**os.environ, **environ, _IS_CHILD: 'yes'},
     # A session of its own: a Ctrl-C is passed on once, by the parent.
     start_new_session=True,
   )

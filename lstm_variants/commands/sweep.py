@@ -18,9 +18,15 @@ import sys
 from typing import Any
 
 from lstm_variants import console
-from lstm_variants.commands import command, config_file, first_weights
+from lstm_variants.commands import (
+  command,
+  config_file,
+  first_weights,
+  launching,
+)
 from lstm_variants.config import source
 from lstm_variants.launch import local, shared
+from lstm_variants.runs import directory
 from lstm_variants.training import backend, profiling, watching
 
 _CONFIG = command.define_config()
@@ -29,17 +35,24 @@ _MODE = command.define_mode()
 _WAIT = command.define_wait()
 _PROFILE = command.define_profile()
 _FIRST_WEIGHTS = first_weights.define_from()
+_LAUNCH = launching.define_launch()
 
 
 def main() -> None:
   """Check every run, then train them."""
-  mode, wait, traced = _MODE(), _WAIT(), _PROFILE()
+  mode, wait, traced, launch = _MODE(), _WAIT(), _PROFILE(), _LAUNCH()
+  if launch is not None:  # what it starts joins the study
+    mode = directory.Mode.SHARE
   backend.use_every_core()
   path = config_file.value_of('--config', sys.argv) or ''
   weights = _FIRST_WEIGHTS(_CONFIG.value, _WORKDIR.value, mode)
   records = local.recorded(_WORKDIR.value, mode)
   runs = local.expand(_CONFIG.value, _load_grid(path), records)
   name = pathlib.Path(source.split_argument(path)[0]).stem
+  if launch is not None:
+    local.make_plan(_WORKDIR.value, runs, mode, weights)  # it may refuse
+    launch(_WORKDIR.value)
+    return
   backend.check()
   profile = profiling.Profile(traced) if traced else None
   watch = watching.Watch(profile=profile)
