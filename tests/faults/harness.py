@@ -20,6 +20,8 @@ from tests.commands import forks
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 STUDY = '--config=tests/faults/study.py'
+# For several processes.
+MANY = '--config=tests/faults/many.py'
 # Of a session of the study, far more than it takes.
 _PATIENCE = 300
 
@@ -68,12 +70,25 @@ def _arguments(workdir, *arguments: str) -> tuple[str, ...]:
 
 def start(workdir, *arguments: str, fault: dict | None = None) -> forks.Fork:
   """Start a sweep, with a fault planted if there is one."""
-  given = _arguments(workdir, *arguments)
-  log = _log_path(workdir)
-  log.unlink(missing_ok=True)
+  _log_path(workdir).unlink(missing_ok=True)
+  return _start(workdir, _arguments(workdir, *arguments), fault)
+
+
+def share(
+  workdir, *arguments: str, fault: dict | None = None, lease: float = 60
+) -> forks.Fork:
+  """Start a worker of the study for several, whose leases hold so long."""
+  given = (MANY, f'--workdir={workdir}', '--share', *arguments)
+  return _start(workdir, given, fault, LSTM_VARIANTS_LEASE=str(lease))
+
+
+def _start(
+  workdir, given: Sequence[str], fault: dict | None, **environ: str
+) -> forks.Fork:
   if not fault:
-    return _server().start('sweep', *given)
-  environ = {'FAULT': json.dumps(fault), 'FAULT_LOG': str(log)}
+    return _server().start('sweep', *given, **environ)
+  log = str(_log_path(workdir))
+  environ = {**environ, 'FAULT': json.dumps(fault), 'FAULT_LOG': log}
   return _server().start('tests.faults.injected', 'sweep', *given, **environ)
 
 
@@ -222,6 +237,42 @@ def kill_until_done(
       return kills
     assert status == -signal.SIGKILL, (out, err)
     kills.append(Kill(seconds, _phase(workdir, out, before)))
+
+
+def kill_workers(
+  workdir, count: int, most: int, randomness: random.Random
+) -> int:
+  """Share a study among workers, and kill some of them at random moments.
+
+  Args:
+    workdir: of the study for several.
+    count: workers at a time: where one is killed, another is started.
+    most: so many are killed, if the study is not trained before.
+    randomness: where the moments come from.
+
+  Returns:
+    How many were killed.
+
+  Raises:
+    AssertionError: one ends with anything but success.
+  """
+  words = ('experiments.sweep', MANY, f'--workdir={workdir}', '--share')
+  running = [begin((*words, '--wait')) for _ in range(count)]
+  killed = 0
+  while running:
+    index = randomness.randrange(len(running))
+    worker = running[index]
+    if killed < most:
+      time.sleep(randomness.uniform(0, 4))
+      worker.kill()
+    out, err = worker.communicate(timeout=_PATIENCE)
+    if worker.returncode == -signal.SIGKILL:
+      killed += 1
+      running[index] = begin((*words, '--wait'))
+    else:
+      assert worker.returncode == 0, (out, err)
+      del running[index]
+  return killed
 
 
 def _phase(workdir, out: str, before: set[pathlib.Path]) -> str:

@@ -3,7 +3,7 @@
 The environment's FAULT says where and what, as JSON:
 
     at       compile, evaluation (the first), chunk, save, finish: inside of it;
-             fsync, replace, open: that call of the system
+             fsync, replace, rename, link, open: that call of the system
     number   which of these calls, from 0 on
     signals  to be sent to the process inside of it
     gap      the seconds between them
@@ -33,6 +33,7 @@ from lstm_variants.training import population
 
 # Into a chunk or a compilation, in seconds.
 _DELAY = 0.01
+_CALLS = ('fsync', 'replace', 'rename', 'link', 'open')
 _FAULT = json.loads(os.environ['FAULT'])
 _counts: dict[str, int] = {}
 
@@ -66,7 +67,7 @@ def _around(point: str):
   signals = _FAULT.get('signals', [])
   sender = threading.Thread(target=_send, args=(signals,))
   sender.start()
-  if point in ('fsync', 'replace', 'open', 'save', 'finish'):
+  if point in (*_CALLS, 'save', 'finish'):
     sender.join()  # these are short
     time.sleep(_DELAY)
   yield
@@ -114,6 +115,8 @@ def _plant() -> None:
   homes: dict[str, Any] = {
     'fsync': (os, os.fsync),
     'replace': (os, os.replace),
+    'rename': (os, os.rename),
+    'link': (os, os.link),
     'open': (files, open),
   }
   for name, (home, function) in homes.items():

@@ -39,6 +39,8 @@ INTRODUCTION = pathlib.Path(__file__).parent / 'introduction.md'
 KILLS = 2 if QUICK else 300
 # Of one study, which then comes through.
 MOST = 20
+# Of workers that share one.
+WORKERS_KILLED = 20
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 
 
@@ -65,6 +67,7 @@ def main() -> None:
       refusals,
       damage,
       writers,
+      workers,
       *(
         functools.partial(part, quick=QUICK)
         for part in (
@@ -258,6 +261,30 @@ def writers(folder: pathlib.Path, digest: str) -> list[str]:
     f'{_count(_survive(folder, digest, killed))} went on bit-identical.'
   )
   return ['### One writer', '', *lines]
+
+
+def workers(folder: pathlib.Path, digest: str) -> list[str]:
+  """Kill workers that share a study, at random moments."""
+  del digest
+  alone = folder / 'alone'
+  flags = (harness.MANY, f'--workdir={alone}')
+  assert harness.fork('sweep', *flags)['status'] == 0
+  whole = harness.digest(alone)
+  most, randomness = (2 if QUICK else WORKERS_KILLED), random.Random(0)
+  killed = same = studies = 0
+  while killed < most:
+    workdir = folder / f'many{studies}'
+    killed += harness.kill_workers(workdir, 4, most - killed, randomness)
+    studies += 1
+    same += harness.digest(workdir) == whole
+  return [
+    '### Many workers',
+    '',
+    f'- 4 workers share a study of 6 populations; {killed} of them killed '
+    f'(`kill -9`) at random moments, in {studies} studies, and others started: '
+    f'{same} of {studies} studies ended with the parameters, metrics and rows '
+    'of one process, bit for bit.',
+  ]
 
 
 def growth(folder: pathlib.Path, digest: str) -> list[str]:
