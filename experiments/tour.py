@@ -1,7 +1,8 @@
 """Draw the ten pictures of docs/tour.md, from the simple RNN to the LSTM."""
 
-from docs.tour import command as program
-from lstm_variants.commands import command
+import sys
+
+from lstm_variants import __main__ as program
 
 if __name__ == '__main__':
-  command.start(program)
+  program.run('tour', sys.argv[1:], 'docs.tour.command')

@@ -63,8 +63,14 @@ def _listed(known: dict[str, str]) -> str:
   )
 
 
-def run(name: str, arguments: list[str]) -> None:
-  """Start a command with its arguments."""
+def run(name: str, arguments: list[str], module: str = '') -> None:
+  """Start a command with its arguments.
+
+  Args:
+    name: of the command.
+    arguments: of its command line.
+    module: has its `main`; nothing: that of the house.
+  """
   # A config may import what is beside it, as by `python -m`; last, so that a
   # file copy.py or types.py there hides nothing of Python's own.
   if os.getcwd() not in sys.path:
@@ -75,7 +81,9 @@ def run(name: str, arguments: list[str]) -> None:
     try:
       environment.prepare()
       command = importlib.import_module('lstm_variants.commands.command')
-      program = importlib.import_module(f'lstm_variants.commands.{name}')
+      program = importlib.import_module(
+        module or f'lstm_variants.commands.{name}'
+      )
     except errors.Error as error:
       console.refuse(error)
     except Exception as error:  # of jax, when it is imported

@@ -233,7 +233,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
     console.refuse(config_file.placed(error, sys.argv))
   except Exception as error:  # a config file may raise anything
     console.refuse(
-      config_file.UsageError(f'--config: {type(error).__name__}: {error}')
+      environment.refusal(error)
+      or config_file.UsageError(f'--config: {type(error).__name__}: {error}')
     )
 
 

@@ -6,9 +6,10 @@ matplotlib its own; each ends in a traceback where it cannot follow.
 
 import os
 import resource
+import stat
 import sys
 
-from lstm_variants import errors
+from lstm_variants import errors, opening
 
 # Bytes of addresses that Python and what every command imports take; with less
 # they are ended by the system, in the middle of something.
@@ -23,7 +24,8 @@ def prepare() -> None:
   """Make the environment one in which a program can be imported.
 
   Raises:
-    RefusedError: the limit of addresses is too small.
+    RefusedError: the limit of addresses is too small, or matplotlib would wait
+      for its settings.
   """
   # Figures are files here; with another backend matplotlib looks for windows.
   os.environ['MPLBACKEND'] = 'agg'
@@ -33,6 +35,25 @@ def prepare() -> None:
       f'ulimit -v {limit // 1024}: a command takes {_LEAST // 1024} at least; '
       'nearest: ulimit -v unlimited'
     )
+  _check_settings_of_figures()
+
+
+def _check_settings_of_figures() -> None:
+  """Refuse what matplotlib would read its settings from, and read for ever."""
+  named = os.environ.get('MATPLOTLIBRC')
+  if named is None:
+    return
+  for path in (named, os.path.join(named, 'matplotlibrc')):
+    try:
+      mode = os.stat(path).st_mode
+      if not stat.S_ISDIR(mode) and not os.path.samefile(path, os.devnull):
+        opening.check_kind(mode)
+    except opening.RefusedError as error:
+      raise RefusedError(
+        f'MATPLOTLIBRC={named}: {error}; nearest: unset MATPLOTLIBRC'
+      ) from error
+    except (OSError, ValueError):
+      continue  # as matplotlib does
 
 
 def refusal(error: Exception) -> errors.Error | None:
@@ -45,6 +66,15 @@ def refusal(error: Exception) -> errors.Error | None:
     None where it comes from nothing of that.
   """
   text = ' '.join(str(error).split())
+  if isinstance(error, Warning) and sys.warnoptions:
+    # Libraries warn of what is theirs to mend.
+    asked = os.environ.get('PYTHONWARNINGS')
+    name = '-W' if asked is None else 'PYTHONWARNINGS'
+    value = ','.join(sys.warnoptions) if asked is None else asked
+    return RefusedError(
+      f'{name}={value}: {type(error).__name__}: {text}; nearest: '
+      f'{"leave out" if asked is None else "unset"} {name}'
+    )
   for name, value in os.environ.items():
     if name.startswith(('JAX_', 'XLA_')) and name.lower() in text.lower():
       return RefusedError(f'{name}={value}: {text}; nearest: unset {name}')

@@ -25,6 +25,7 @@ _REFUSING = {
   'JAX_NUMPY_RANK_PROMOTION': ('raise',),
   'JAX_TRANSFER_GUARD': ('disallow', 'disallow_explicit'),
 }
+_DEVICES = 'JAX_NUM_CPU_DEVICES'
 # Bytes of addresses, most of them never used, for XLA and its threads.
 _LEAST_ADDRESSES = 2 * 2**30
 
@@ -45,9 +46,8 @@ def use_every_core(
   Args:
     why: something may have been computed.
   """
-  if (
-    'JAX_NUM_CPU_DEVICES' in os.environ
-    or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
+  if _DEVICES in os.environ or 'host_platform_device_count' in os.environ.get(
+    'XLA_FLAGS', ''
   ):
     return
   cores = memory.cores()
@@ -57,7 +57,7 @@ def use_every_core(
     if jax.device_count() < cores:
       console.warn(
         f'{why}: {jax.device_count()} of {cores} CPU cores are used; nearest: '
-        f'JAX_NUM_CPU_DEVICES={cores}'
+        f'{_DEVICES}={cores}'
       )
 
 
@@ -96,6 +96,10 @@ def check() -> None:
     console.warn(f'XLA_FLAGS={_DEAD}: ignored by this version')
   _check_modes()
   _check_addresses()
+  if getattr(jax.config, _DEVICES.lower(), None) == 0:
+    raise BackendError(
+      f'{_DEVICES}=0: jax computes on one at least; nearest: {_DEVICES}=1'
+    )
   try:
     jax.devices()
   # Of a platform whose plugin is missing jax asserts that it is there.

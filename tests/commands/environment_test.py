@@ -8,6 +8,7 @@ import sys
 import jax
 import pytest
 
+from lstm_variants.commands import environment
 from lstm_variants.training import backend
 from tests import conftest
 
@@ -35,6 +36,8 @@ def _start(folder: pathlib.Path, words, limit: str = 'unlimited', **environ):
   [
     (TRAIN, 'JAX_PLATFORMS', 'cuda', 'JAX_PLATFORMS=cpu'),
     (TRAIN, 'JAX_ENABLE_X64', 'maybe', 'unset JAX_ENABLE_X64'),
+    (TRAIN, 'JAX_NUM_CPU_DEVICES', '0', 'JAX_NUM_CPU_DEVICES=1'),
+    (TRAIN, 'PYTHONWARNINGS', 'error', 'unset PYTHONWARNINGS'),
   ],
 )
 def test_a_variable_that_jax_cannot_follow_is_named(
@@ -45,6 +48,21 @@ def test_a_variable_that_jax_cannot_follow_is_named(
   assert done.stderr.startswith(f'error: {name}={value}: ')
   assert done.stderr.endswith(f'; nearest: {nearest}\n')
   assert not (tmp_path / 's').exists()
+
+
+def test_settings_of_figures_are_not_waited_for(tmp_path, monkeypatch):
+  pipe = tmp_path / 'matplotlibrc'
+  os.mkfifo(pipe)
+  for named in (pipe, tmp_path):
+    monkeypatch.setenv('MATPLOTLIBRC', str(named))
+    with pytest.raises(environment.RefusedError) as refused:
+      environment.prepare()
+    assert str(refused.value) == (
+      f'MATPLOTLIBRC={named}: is a pipe, not a regular file; nearest: unset MATPLOTLIBRC'
+    )
+  for named in (os.devnull, tmp_path / 'none'):
+    monkeypatch.setenv('MATPLOTLIBRC', str(named))
+    environment.prepare()
 
 
 def test_figures_are_drawn_into_files_whatever_windows_are_asked_for(tmp_path):
