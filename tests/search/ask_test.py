@@ -50,6 +50,7 @@ def test_a_generation_depends_on_the_seed_and_on_what_is_known_alone(sampler):
   assert _run(search) == known
   others = _run(search._replace(seed=1))
   assert [one.params for one in others[0]] != [one.params for one in known[0]]
+  assert [one.params for one in known[1]] != [one.params for one in known[0]]
   # Later trials do not hang on a state that is kept from one to the next.
   again = ask.ask(search, 2, known[:2], 8)
   assert again == [one.params for one in known[2]]
