@@ -209,9 +209,10 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 class _State:
-  """State of the process: whether progress is shown."""
+  """State of the process: whether progress is shown, whether anything is."""
 
   quiet = False
+  silent = False
 
 
 @contextlib.contextmanager
@@ -222,6 +223,17 @@ def quiet() -> Iterator[None]:
     yield
   finally:
     _State.quiet = before
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+  """Show nothing until the block ends, no warnings either: another says it."""
+  before, _State.silent = _State.silent, True
+  try:
+    with quiet():
+      yield
+  finally:
+    _State.silent = before
 
 
 def is_quiet() -> bool:
@@ -280,6 +292,8 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
   """Print a sentence that asks for attention, folded on a terminal."""
+  if _State.silent:
+    return
   try:
     print(clean(_folded(text, sys.stderr)), file=sys.stderr, flush=True)
   except OSError:

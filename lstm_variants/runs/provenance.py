@@ -19,21 +19,26 @@ _TRAINS = ('cells', 'config', 'models', 'tasks', 'training')
 def describe() -> dict[str, Any]:
   """Describe the program and the machine: command, code, versions, host."""
   changes = _git('status', '--porcelain')
-  packages = {}
-  for name in ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'lstm-variants'):
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-      packages[name] = importlib.metadata.version(name)
   return {
     'command': _command(sys.orig_argv),
     'commit': _git('rev-parse', 'HEAD'),
     'uncommitted_changes': None if changes is None else bool(changes),
     'source': source(),
     'python': platform.python_version(),
-    'packages': packages,
+    'packages': packages(),
     'machine': platform.machine(),
     'system': platform.system(),
     'cpus': os.cpu_count(),
   }
+
+
+def packages() -> dict[str, str]:
+  """Return the versions of what trains, ours last."""
+  versions = {}
+  for name in ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'lstm-variants'):
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+      versions[name] = importlib.metadata.version(name)
+  return versions
 
 
 def source() -> str:

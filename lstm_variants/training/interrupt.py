@@ -86,12 +86,12 @@ def install() -> None:
 def deferred() -> Iterator[None]:
   """Within the block, let the first signal wait until `check` is called."""
   with _State.lock:
-    _State.deferred = True
+    before, _State.deferred = _State.deferred, True
   try:
     yield
   finally:
     with _State.lock:
-      _State.deferred = False
+      _State.deferred = before
 
 
 @contextlib.contextmanager
@@ -151,6 +151,11 @@ def heard() -> Iterator[None]:
 def requested() -> bool:
   """Tell whether a signal is waiting for `check`."""
   return _State.requested is not None
+
+
+def requested_number() -> int | None:
+  """Return the number of the signal that waits, None if none does."""
+  return _State.requested
 
 
 def requested_name() -> str:
