@@ -62,9 +62,11 @@ class Results:
   """
 
   @errors.told_in_python()
-  def __init__(self, workdir: str | os.PathLike[str]):
+  def __init__(self, workdir: str | os.PathLike[str], here: bool = True):
+    """Refuse what is no study; here=False: it may be on another host's disk."""
     self.workdir = arguments.path('workdir', workdir, 'runs/study')
-    runs_lib.read_study(self.workdir)  # refuses what is no study
+    if here:
+      runs_lib.read_study(self.workdir)
 
   def __repr__(self) -> str:
     try:

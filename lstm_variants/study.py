@@ -23,7 +23,7 @@ from lstm_variants.config import fields, populations, rules, schema, source
 from lstm_variants.config import grid as hyper
 from lstm_variants.launch import local, shared
 from lstm_variants.runs import directory
-from lstm_variants.training import backend, interrupt, watching
+from lstm_variants.training import agreement, backend, interrupt, watching
 
 # What the rows of an evaluation go to.
 Callback = Callable[[list[dict[str, Any]]], object]
@@ -158,16 +158,16 @@ class Study:
     mode, watch = _mode(resume, overwrite, share, wait), _watch(callback)
     workdir = arguments.path('workdir', workdir, 'runs/study')
     arguments.flag('progress', progress)
-    runs, records = self._expanded, local.recorded(workdir, mode)
-    if records:
-      runs = local.expand(self.config, self._get_hyper, records)
     backend.check()
     quiet = contextlib.nullcontext() if progress else console.quiet()
-    with quiet, interrupt.heard():
+    with quiet, interrupt.heard(), agreement.together():
+      runs, records = self._expanded, local.recorded(workdir, mode)
+      if records:
+        runs = local.expand(self.config, self._get_hyper, records)
       shared.train_as(
         *(workdir, self.name, self.config, runs, mode), watch=watch, wait=wait
       )
-    return results.open_results(workdir)
+    return results.Results(workdir, here=agreement.is_first())
 
 
 def _checked(name: Any) -> str:

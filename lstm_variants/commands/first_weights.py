@@ -6,7 +6,7 @@ from typing import Any
 from absl import flags
 
 from lstm_variants.runs import directory
-from lstm_variants.training import given, trained
+from lstm_variants.training import agreement, given, trained
 
 flags.disclaim_key_flags()
 
@@ -45,6 +45,16 @@ def begin(
   Raises:
     GivenError: no such run, or the study began with another.
   """
+  weights = _of_first(lambda: _find(source, workdir, mode))
+  if weights is not None:
+    config.training.start = weights.digest
+  return weights
+
+
+def _find(
+  source: str | None, workdir: str, mode: directory.Mode
+) -> given.Given | None:
+  """Return the weights of a study that exists, or of a run; see `begin`."""
   goes_on = mode in (directory.Mode.RESUME, directory.Mode.SHARE)
   weights = given.read(workdir) if goes_on else None
   if weights and source not in (None, weights.source):
@@ -54,6 +64,16 @@ def begin(
     )
   if weights is None and source is not None:
     weights = trained.weights(source)
-  if weights is not None:
-    config.training.start = weights.digest
   return weights
+
+
+def _of_first(find: Callable[[], given.Given | None]) -> given.Given | None:
+  """Return what the first of several processes finds, on its disk."""
+  if agreement.count() == 1:
+    return find()
+  weights = find() if agreement.is_first() else None
+  source = agreement.value_of_first(lambda: weights.source if weights else '')
+  arrays = agreement.arrays_of_first(
+    lambda: weights.arrays if weights else None
+  )
+  return None if arrays is None else given.Given(source, dict(arrays))

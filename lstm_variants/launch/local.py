@@ -19,17 +19,18 @@ from lstm_variants.config import (
 )
 from lstm_variants.config import grid as hyper
 from lstm_variants.config import settings as settings_lib
+from lstm_variants.launch import hosts
 from lstm_variants.runs import directory, files, record, results, study_file
 from lstm_variants.tasks import recorded as recorded_tasks
-from lstm_variants.training import given as given_lib
 from lstm_variants.training import (
-  interrupt,
+  agreement,
   loop,
   memory,
   resume,
   tracking,
   watching,
 )
+from lstm_variants.training import given as given_lib
 from lstm_variants.training import population as population_lib
 from lstm_variants.training import progress as progress_lib
 
@@ -194,8 +195,14 @@ def train(
     Interrupted: if a signal asked for the end; everything is saved.
     DivergedError: if every run diverged; the results are written.
   """
+  hosts.check_same_study(name, mode.value, runs, given.digest if given else '')
   plan = make_plan(workdir, runs, mode, given)
   check_machine(workdir, plan.members)
+  if not agreement.is_first():
+    train_populations(
+      workdir, name, plan.members, given, watch, programs_of(plan.members)
+    )
+    return
   with directory.open_study(
     workdir,
     name,
@@ -262,8 +269,11 @@ def make_plan(
     runs = _as_recorded(runs, resumed['runs'])
   _check_given(runs, given)
   configs = [run.config for run in runs]
-  directory.check(workdir, configs, mode, unrecorded)
-  existing = () if resumed is None else results.populations(workdir)
+  if agreement.is_first():
+    directory.check(workdir, configs, mode, unrecorded)
+  existing = ()
+  if resumed is not None:
+    existing = agreement.value_of_first(lambda: results.populations(workdir))
   return Plan(
     configs=configs,
     members=populations.split(runs, study_format, existing),
@@ -293,10 +303,14 @@ def _read_resumed(workdir: str, mode: directory.Mode) -> dict[str, Any] | None:
   """Return the study to be gone on with, None if there is none."""
   if mode not in (directory.Mode.RESUME, directory.Mode.SHARE):
     return None
-  try:
-    return results.read_study(workdir)
-  except results.WorkdirError:
-    return None  # it is not begun, or `directory.check` refuses it
+
+  def read() -> dict[str, Any] | None:
+    try:
+      return results.read_study(workdir)
+    except results.WorkdirError:
+      return None  # it is not begun, or `directory.check` refuses it
+
+  return agreement.value_of_first(read)
 
 
 def _as_recorded(
@@ -343,7 +357,9 @@ def check_machine(
   """Refuse populations for which this machine is too small."""
   for population in members:
     memory.check_memory([run.settings for run in population.runs])
-    if not results.is_finished(workdir, population.name):
+    if agreement.is_first() and not results.is_finished(
+      workdir, population.name
+    ):
       population_lib.check_devices(population.settings)
 
 
@@ -401,20 +417,21 @@ def train_populations(
     Whether every run of every population diverged.
   """
   parts = [progress_lib.part(member) for member in members]
-  done = [one for one in members if resume.is_done(workdir, one)]
-  diverged = [results.is_all_diverged(workdir, one.name) for one in done]
-  finished = {one.name for one in done}
+  finished = agreement.value_of_first(lambda: _finished(workdir, members))
+  diverged = list(finished.values())
   pending = [one for one in members if one.name not in finished]
   with progress_lib.Progress(title, parts) as progress:
-    for member in done:
-      progress.skip(member.name)
-      tracking.hand_over(workdir, member)
+    for member in members:
+      if member.name in finished:
+        progress.skip(member.name)
+        if agreement.is_first():
+          tracking.hand_over(workdir, member)
     for member in pending:
       say_hint(member)
       diverged.append(
         loop.train_population(workdir, member, given, watch, progress, programs)
       )
-      interrupt.check(saved=True)
+      agreement.check(saved=True)
   return all(diverged)
 
 
@@ -445,6 +462,17 @@ def say_hint(population: populations.Population) -> None:
   hint = population_lib.idle_devices_hint(settings, runs)
   if hint:
     console.say(f'{population.name}: {hint}')
+
+
+def _finished(
+  workdir: str, members: Sequence[populations.Population]
+) -> dict[str, bool]:
+  """Return the name of each finished population: did all its runs diverge."""
+  return {
+    one.name: results.is_all_diverged(workdir, one.name)
+    for one in members
+    if resume.is_done(workdir, one)
+  }
 
 
 def describe_tasks(

@@ -16,7 +16,7 @@ from ml_collections import config_dict
 from lstm_variants import console
 from lstm_variants.config import populations
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.launch import local
+from lstm_variants.launch import hosts, local
 from lstm_variants.runs import directory, results
 from lstm_variants.runs import lease as lease_lib
 from lstm_variants.training import given as given_lib
@@ -72,6 +72,7 @@ def train(
     Other errors: as `local.train`; BusyError: a process trains there that does
       not share the study.
   """
+  hosts.check_alone('--share')
   mode = directory.Mode.SHARE
   plan = local.make_plan(workdir, runs, mode, given)
   local.check_machine(workdir, plan.members)

@@ -191,6 +191,43 @@ class PopulationWriter:
       files.sync_directory(self.final.parent)
 
 
+class SilentWriter(PopulationWriter):
+  """Writes nothing: of a process that trains along with the one that writes."""
+
+  def check(self) -> None:
+    """Check nothing."""
+
+  def adopt(self) -> None:
+    """Adopt nothing."""
+
+  def start(self) -> None:
+    """Begin nothing."""
+
+  def resume(self, size: int, sha256: str) -> int:
+    """Resume nothing."""
+    del size, sha256
+    return 0
+
+  def reopen(self) -> None:
+    """Rename nothing."""
+
+  def append_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Append nothing."""
+    del rows
+
+  def sync(self) -> None:
+    """Sync nothing."""
+
+  def finish(
+    self,
+    runs: Iterable[Mapping[str, Any]],
+    params: Mapping[str, np.ndarray],
+    provenance: Mapping[str, Any],
+  ) -> None:
+    """Write nothing."""
+    del runs, params, provenance
+
+
 def check_metrics(path: pathlib.Path, size: int, sha256: str) -> int:
   """Check the first `size` bytes of a file; return how many come after them.
 

@@ -16,8 +16,8 @@ from lstm_variants.runs import checkpoint, provenance, results
 from lstm_variants.runs import lease as lease_lib
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.tasks import base
-from lstm_variants.training import given as given_lib
 from lstm_variants.training import (
+  agreement,
   interrupt,
   records,
   resume,
@@ -26,6 +26,7 @@ from lstm_variants.training import (
   tracking,
   watching,
 )
+from lstm_variants.training import given as given_lib
 from lstm_variants.training import (
   patience as patience_lib,
 )
@@ -72,13 +73,11 @@ def train_population(
   settings, name = population.settings, population.name
   started = _now()
   with contextlib.ExitStack() as stack:
-    writer = writer_lib.PopulationWriter(workdir, name, lease)
-    stack.enter_context(writer)
+    writer = stack.enter_context(_writer(workdir, name, lease))
     stack.enter_context(jax.enable_x64(settings.dtype == 'float64'))
     start = resume.begin(writer, population)
     progress.begin(name)
-    trackers = tracking.Tracking(workdir, population, writer.partial)
-    stack.enter_context(trackers)
+    trackers = stack.enter_context(_trackers(workdir, population, writer))
     with interrupt.compiling():
       compiled = _traced(_compile(population, given, programs), watch, stack)
     progress.start(start.update)
@@ -99,7 +98,28 @@ def train_population(
       states.named_leaves(state.params),
       _describe(compiled, saver, settings, patience, started),
     )
+    agreement.meet()
   return bool(np.all(state.diverged_at >= 0))
+
+
+def _writer(
+  workdir: str, name: str, lease: lease_lib.Lease | None
+) -> writer_lib.PopulationWriter:
+  """Return a writer that writes in the first process alone."""
+  if agreement.is_first():
+    return writer_lib.PopulationWriter(workdir, name, lease)
+  return writer_lib.SilentWriter(workdir, name)
+
+
+def _trackers(
+  workdir: str,
+  population: populations.Population,
+  writer: writer_lib.PopulationWriter,
+) -> tracking.Tracking:
+  """Return trackers that are told of the runs by the first process alone."""
+  if agreement.is_first():
+    return tracking.Tracking(workdir, population, writer.partial)
+  return tracking.Untracked()
 
 
 def _compile(
@@ -142,7 +162,8 @@ def _observe(
   trackers.log(rows)
   progress.show(records.report(population, state, record))
   update, updates = int(state.update[0]), population.settings.updates
-  watch.see(watching.Evaluation(population.name, update, updates, rows))
+  if agreement.is_first():
+    watch.see(watching.Evaluation(population.name, update, updates, rows))
 
 
 def _patience_at(
@@ -154,8 +175,14 @@ def _patience_at(
   limit = population.settings.patience
   if start.state is None:
     return patience_lib.begin(limit, len(population.runs))
-  path = writer.partial / results.METRICS
-  return patience_lib.read(limit, path, population.run_names)
+
+  def read() -> tuple[list[float], int, int]:
+    path = writer.partial / results.METRICS
+    patience = patience_lib.read(limit, path, population.run_names)
+    return patience.best.tolist(), patience.improved, patience.update
+
+  best, improved, update = agreement.value_of_first(read)
+  return patience_lib.Patience(limit, np.asarray(best), improved, update)
 
 
 class _Saver:
@@ -192,10 +219,17 @@ class _Saver:
     return bool(minutes) and time.monotonic() - self._saved_at >= 60 * minutes
 
   def save(self, on_device: _State) -> None:
-    """Save the state of all runs."""
+    """Save the state of all runs; of several processes the first one does."""
     started = time.monotonic()
-    state = _to_host(on_device, len(self._population.runs))
+    state = _whole(on_device, len(self._population.runs))
     update = int(state.update[0])
+    if agreement.is_first():
+      self._write(state, update)
+    agreement.meet()
+    self._saved_at, self.saved_update = time.monotonic(), update
+    self.save_seconds += self._saved_at - started
+
+  def _write(self, state: _State, update: int) -> None:
     self._writer.sync()
     checkpoint.save(
       self._writer.partial / resume.CHECKPOINTS,
@@ -210,8 +244,6 @@ class _Saver:
       ),
       self._settings.keep_checkpoints,
     )
-    self._saved_at, self.saved_update = time.monotonic(), update
-    self.save_seconds += self._saved_at - started
 
 
 def _train(
@@ -246,7 +278,8 @@ def _train(
   if start.state is None:
     observe(status, record)
     patience = patience_lib.see(patience, done, record['loss'])
-  interrupt.check(saver.saved_update > 0)
+  agreement.meet()
+  agreement.check(saver.saved_update > 0)
   while not (
     done >= settings.updates
     or patience.is_over
@@ -258,12 +291,12 @@ def _train(
     status, record = _status(on_device, record, compiled.size)
     observe(status, record)
     patience = patience_lib.see(patience, done, record['loss'])
-    if interrupt.requested() or saver.is_due(done):
+    if agreement.wants_saving(saver.is_due(done)):
       saver.save(on_device)
-    interrupt.check(saver.saved_update > 0)
+    agreement.check(saver.saved_update > 0)
   if saver.saved_update != done:
     saver.save(on_device)
-  return _to_host(on_device, compiled.size), record, patience
+  return _whole(on_device, compiled.size), record, patience
 
 
 def _updates_to_evaluation(settings: settings_lib.Settings, done: int) -> int:
@@ -284,12 +317,17 @@ def _status(
   return _to_host((small, record), size)
 
 
+def _whole(on_device: _State, size: int) -> _State:
+  """Copy a state to the host, one leaf after the other: they may be large."""
+  return jax.tree.map(lambda leaf: _to_host(leaf, size), on_device)
+
+
 def _to_host(tree: Any, size: int) -> Any:
   """Copy a tree to the host, without the padding of its leading axis.
 
   It is a copy, no view: the next chunk reuses the memory of the state.
   """
-  return jax.tree.map(lambda leaf: np.array(leaf)[:size], tree)
+  return jax.tree.map(lambda leaf: leaf[:size], agreement.to_host(tree))
 
 
 def _is_decided(settings: settings_lib.Settings, status: _State) -> bool:
@@ -310,6 +348,7 @@ def _describe(
   """Return the part of provenance.json that tells how training went."""
   return {
     **provenance.describe(),
+    'processes': agreement.count(),
     'devices': [device.device_kind for device in jax.devices()],
     'platform': jax.default_backend(),
     'compile_seconds': compiled.compile_seconds,

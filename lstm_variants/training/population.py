@@ -4,7 +4,7 @@ The devices form a mesh of two axes: each row of it trains some of the runs, and
 the devices of a row share the batches (`training.batch_devices`, mostly 1).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
 import time
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from lstm_variants import registry
 from lstm_variants.cells import lstm, toggles
 from lstm_variants.config import fields, rules, schema
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.training import chunk, compiling, step
+from lstm_variants.training import agreement, chunk, compiling, step
 
 # From this width on a run is faster with its batch shared by CPU devices.
 _WIDE = 64
@@ -189,14 +189,19 @@ def compile_population(
   init = programs.init(settings, static)
   if given is not None:
     init = _make_init(settings, static, given)
-  state = jax.device_put(jax.tree.map(np.asarray, init(stacked)), sharding)
-  stacked = jax.device_put(stacked, sharding)
+  state = agreement.spread(jax.tree.map(np.asarray, init(stacked)), sharding)
+  stacked = agreement.spread(stacked, sharding)
   compiled = programs.chunk(settings, static, mesh, stacked, state)
   seconds = time.monotonic() - started
+
+  def advance(state: step.State, updates: int) -> tuple[step.State, Any]:
+    with agreement.communicating():
+      return compiled(stacked, state, jnp.int32(updates))
+
   return Compiled(
     size=len(runs),
     state=state,
-    advance=lambda state, updates: compiled(stacked, state, jnp.int32(updates)),
+    advance=advance,
     place=functools.partial(_place, padding, sharding),
     compile_seconds=seconds,
     text=compiled.as_text,
@@ -258,16 +263,25 @@ def _init(settings, static, given, hyperparams) -> step.State:
 
 
 def check_devices(settings: settings_lib.Settings) -> None:
-  """Refuse a batch that is to be shared by more devices than there are."""
+  """Refuse a batch that is to be shared by more devices than there are.
+
+  Of several processes each is to have a device that trains.
+  """
   wanted, available = settings.batch_devices, jax.device_count()
-  if wanted <= available:
-    return
-  raise rules.InputError(
-    'training.batch_devices',
-    wanted,
-    f'only {available} device(s) are there (JAX_NUM_CPU_DEVICES makes more of '
-    f'a CPU); nearest: {_divisor(settings, available)}',
-  )
+  if wanted > available:
+    raise rules.InputError(
+      'training.batch_devices',
+      wanted,
+      f'only {available} device(s) are there (JAX_NUM_CPU_DEVICES makes more '
+      f'of a CPU); nearest: {_divisor(settings, available)}',
+    )
+  if len(_processes(_rows(settings))) < jax.process_count():
+    raise rules.InputError(
+      'training.batch_devices',
+      wanted,
+      f'leaves one of {jax.process_count()} processes without a device; '
+      f'nearest: {_divisor(settings, jax.local_device_count())}',
+    )
 
 
 def idle_devices_hint(settings: settings_lib.Settings, runs: int) -> str | None:
@@ -290,14 +304,43 @@ def _divisor(settings: settings_lib.Settings, most: int) -> int:
 
 def _make_mesh(settings: settings_lib.Settings, runs: int) -> jax.sharding.Mesh:
   """Lay out the devices: a row for each run, or for many that take turns."""
-  devices = jax.devices()
-  rows = min(runs, len(devices) // settings.batch_devices)
+  rows = _rows_at_work(_rows(settings), runs)
   return jax.make_mesh(
-    (rows, settings.batch_devices),
+    (len(rows), settings.batch_devices),
     (step.POPULATION, step.BATCH),
     axis_types=(jax.sharding.AxisType.Auto,) * 2,
-    devices=devices[: rows * settings.batch_devices],
+    devices=[one for row in rows for one in row],
   )
+
+
+def _rows(settings: settings_lib.Settings) -> list[Sequence[jax.Device]]:
+  """Return all devices by rows that share batches; few may be left over."""
+  devices, width = jax.devices(), settings.batch_devices
+  return [
+    devices[start : start + width]
+    for start in range(0, len(devices) - width + 1, width)
+  ]
+
+
+def _rows_at_work(
+  rows: Sequence[Sequence[jax.Device]], runs: int
+) -> list[Sequence[jax.Device]]:
+  """Return the rows for so many runs: as many of each process.
+
+  A process without any could not call the program; so there may be more rows
+  than runs.
+  """
+  of_process: dict[int, list[Sequence[jax.Device]]] = {}
+  for row in rows:
+    of_process.setdefault(row[0].process_index, []).append(row)
+  each = -(-runs // len(of_process))
+  some = [row for own in of_process.values() for row in own[:each]]
+  return some if len(_processes(some)) == jax.process_count() else [*rows]
+
+
+def _processes(rows: Iterable[Iterable[jax.Device]]) -> set[int]:
+  """Return the processes that have a device in rows."""
+  return {one.process_index for row in rows for one in row}
 
 
 def _place(padding: int, sharding: jax.sharding.Sharding, state: step.State):
@@ -306,7 +349,7 @@ def _place(padding: int, sharding: jax.sharding.Sharding, state: step.State):
   def pad(leaf):
     return np.concatenate((leaf, *[leaf[-1:]] * padding))
 
-  return jax.device_put(jax.tree.map(pad, state), sharding)
+  return agreement.spread(jax.tree.map(pad, state), sharding)
 
 
 def _over_runs(advance: Any, lanes: int, hyperparams, state, updates):

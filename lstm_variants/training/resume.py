@@ -23,7 +23,7 @@ from lstm_variants.runs import (
   results,
 )
 from lstm_variants.runs import writer as writer_lib
-from lstm_variants.training import states, step
+from lstm_variants.training import agreement, states, step
 
 CHECKPOINTS = partial.CHECKPOINTS
 
@@ -121,10 +121,31 @@ def begin(
 ) -> Start:
   """Begin a population, or resume it if it has a checkpoint.
 
+  Of several processes the first one reads it, for all of them.
+
   Args:
     writer: the writer of its results, which is started here.
     population: the population.
   """
+  start = Start(None, 0, 0.0)
+  if agreement.is_first():
+    start = _begin(writer, population)
+  state, (update, seconds) = (
+    start.state,
+    agreement.value_of_first(lambda: (start.update, start.seconds)),
+  )
+  arrays = agreement.arrays_of_first(
+    lambda: None if state is None else states.named_leaves(state)
+  )
+  if agreement.is_first() or arrays is None:
+    return Start(state, update, seconds)
+  template = states.describe(population)
+  return Start(states.restore(template, dict(arrays)), update, seconds)
+
+
+def _begin(
+  writer: writer_lib.PopulationWriter, population: populations.Population
+) -> Start:
   writer.adopt()
   saved = _load(writer, population, console.warn)
   if saved is None:

@@ -141,6 +141,16 @@ class Tracking:
         _end_quietly(of_runs.values())
 
 
+class Untracked(Tracking):
+  """Hands nothing over: of a process that trains along with the one that does.
+
+  It reads and writes no file.
+  """
+
+  def __init__(self):
+    self._tracked, self._complete = {}, []
+
+
 def lack(workdir: str, population: populations.Population) -> list[str]:
   """Return the wanted trackers that lack some of a finished population."""
   place = pathlib.Path(workdir) / 'populations' / population.name
