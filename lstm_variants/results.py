@@ -64,6 +64,7 @@ class Results:
   @errors.told_in_python()
   def __init__(self, workdir: str | os.PathLike[str], here: bool = True):
     """Refuse what is no study; here=False: it may be on another host's disk."""
+    arguments.flag('here', here)
     self.workdir = arguments.path('workdir', workdir, 'runs/study')
     if here:
       runs_lib.read_study(self.workdir)

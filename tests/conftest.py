@@ -215,14 +215,20 @@ def run_command():
 
 
 @pytest.fixture(scope='session')
-def fork():
-  """`fork('train', '--workdir=…')` runs a program in a fork, quickly.
+def fork_server():
+  """Start what quick programs are forks of; ends with the session.
 
-  Its numbers are those of a compiler in a hurry; see `QUICK`.
+  Their numbers are those of a compiler in a hurry; see `QUICK`.
   """
   server = forks.Server(QUICK)
-  yield server.run
+  yield server
   server.close()
+
+
+@pytest.fixture(scope='session')
+def fork(fork_server):
+  """`fork('train', '--workdir=…')` runs a program in a fork, quickly."""
+  return fork_server.run
 
 
 @pytest.fixture

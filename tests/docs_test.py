@@ -30,6 +30,7 @@ HAND_WRITTEN = (
   'docs/architecture.md',
   'docs/bridges.md',
   'docs/extending.md',
+  'docs/hosts.md',
   'docs/many-machines.md',
   'docs/performance.md',
   'docs/reliability.md',

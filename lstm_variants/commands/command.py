@@ -14,9 +14,11 @@ Exit status, each but 0 with one line on stderr that tells why:
     130  SIGINT, and
     143  SIGTERM: saved after the chunk of updates; a second one, half a second
          later or more, ends at once
+    134  one of several joined processes is gone; what was saved before is whole
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+import functools
 import io
 import logging
 import re
@@ -31,7 +33,12 @@ from ml_collections import config_flags
 
 from lstm_variants import console, errors, extensions
 from lstm_variants import names as names_lib
-from lstm_variants.commands import config_file, environment, flag_files
+from lstm_variants.commands import (
+  config_file,
+  distributed,
+  environment,
+  flag_files,
+)
 from lstm_variants.runs import directory, outcome, results
 from lstm_variants.training import interrupt
 
@@ -211,18 +218,19 @@ def run(main: Callable[[], None]) -> None:
     try:
       main()
     except (errors.Error, interrupt.Interrupted) as error:
-      console.refuse(config_file.placed(error, sys.argv))
+      distributed.refuse(config_file.placed(error, sys.argv))
     except Exception as error:
       refusal = environment.refusal(error)
       if refusal is None:
         raise
-      console.refuse(refusal)
+      distributed.refuse(refusal)
 
   interrupt.install()
   # Without this, jax logs which platforms it does not have.
   logging.getLogger('jax').setLevel(logging.WARNING)
+  program = functools.partial(app.run, guarded, flags_parser=_parse)
   with console.guarded():
-    app.run(guarded, flags_parser=_parse)
+    distributed.run(program, sys.argv)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -230,9 +238,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
   try:
     return _parse_strictly(argv)
   except (flags.Error, errors.Error) as error:
-    console.refuse(config_file.placed(error, sys.argv))
+    distributed.refuse(config_file.placed(error, sys.argv))
   except Exception as error:  # a config file may raise anything
-    console.refuse(
+    distributed.refuse(
       environment.refusal(error)
       or config_file.UsageError(f'--config: {type(error).__name__}: {error}')
     )
@@ -383,7 +391,12 @@ def _fields_help() -> Iterator[str]:
 
 
 def say_results(workdir: str) -> None:
-  """Warn of runs that came to nothing; say where results are, what is next."""
+  """Warn of runs that came to nothing; say where results are, what is next.
+
+  Of several processes the first one does, which has them.
+  """
+  if not distributed.is_first():
+    return
   come_to = outcome.read(workdir)
   if come_to.warning:
     console.warn(come_to.warning)

@@ -21,6 +21,7 @@ from lstm_variants import console
 from lstm_variants.commands import (
   command,
   config_file,
+  distributed,
   first_weights,
   launching,
 )
@@ -36,12 +37,16 @@ _WAIT = command.define_wait()
 _PROFILE = command.define_profile()
 _FIRST_WEIGHTS = first_weights.define_from()
 _LAUNCH = launching.define_launch()
+_CHECK_PROCESSES = distributed.define()
 
 
 def main() -> None:
   """Check every run, then train them."""
-  mode, wait, traced, launch = _MODE(), _WAIT(), _PROFILE(), _LAUNCH()
+  _CHECK_PROCESSES()
+  mode, wait, launch = _MODE(), _WAIT(), _LAUNCH()
+  traced = _PROFILE() if distributed.is_first() else None
   if launch is not None:  # what it starts joins the study
+    distributed.check_alone('--launch')
     mode = directory.Mode.SHARE
   backend.use_every_core()
   path = config_file.value_of('--config', sys.argv) or ''

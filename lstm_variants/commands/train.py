@@ -21,7 +21,12 @@ import pathlib
 import sys
 
 from lstm_variants import console
-from lstm_variants.commands import command, config_file, first_weights
+from lstm_variants.commands import (
+  command,
+  config_file,
+  distributed,
+  first_weights,
+)
 from lstm_variants.config import source
 from lstm_variants.launch import local, shared
 from lstm_variants.training import backend, profiling, watching
@@ -32,11 +37,14 @@ _MODE = command.define_mode()
 _WAIT = command.define_wait()
 _PROFILE = command.define_profile()
 _FIRST_WEIGHTS = first_weights.define_from()
+_CHECK_PROCESSES = distributed.define()
 
 
 def main() -> None:
   """Check everything, then train."""
-  mode, wait, traced = _MODE(), _WAIT(), _PROFILE()
+  _CHECK_PROCESSES()
+  mode, wait = _MODE(), _WAIT()
+  traced = _PROFILE() if distributed.is_first() else None
   backend.use_every_core()
   weights = _FIRST_WEIGHTS(_CONFIG.value, _WORKDIR.value, mode)
   records = local.recorded(_WORKDIR.value, mode)  # with --resume
