@@ -21,6 +21,18 @@ _STDIN = 0
 _ROOT = pathlib.Path(__file__).parents[1]
 
 
+def command(arguments: Sequence[str]) -> list[str]:
+  """Return the command line by which this Python starts `lstm-variants`.
+
+  Args:
+    arguments: the name of a command and its flags.
+  """
+  # A file copy.py where this process works hides nothing of Python's own; only
+  # in a clone the package itself may have to be found there.
+  safely = () if pathlib.Path.cwd() == _ROOT else ('-P',)
+  return [sys.executable, *safely, '-m', 'lstm_variants', *arguments]
+
+
 def start(
   arguments: Sequence[str],
   output: IO[bytes],
@@ -36,11 +48,8 @@ def start(
   Returns:
     The child; used as a context, it is waited for, and its pipe closed.
   """
-  # A file copy.py where this process works hides nothing of Python's own; only
-  # in a clone the package itself may have to be found there.
-  safely = () if pathlib.Path.cwd() == _ROOT else ('-P',)
   return subprocess.Popen(
-    [sys.executable, *safely, '-m', 'lstm_variants', *arguments],
+    command(arguments),
     stdin=subprocess.PIPE,
     stdout=output,
     stderr=subprocess.STDOUT,

@@ -1,0 +1,130 @@
+"""What an engine is given: it starts workers, and they share the directory."""
+
+from collections.abc import Sequence
+import pathlib
+import re
+from typing import NamedTuple
+
+from lstm_variants import children, errors
+from lstm_variants import names as names_lib
+from lstm_variants.runs import lease, status
+from lstm_variants.training import interrupt
+
+# As programs have them: lower case, and no sign that a shell or a file of
+# options reads as anything else.
+_NAME = re.compile('[a-z][a-z0-9_-]*')
+
+
+class EngineError(errors.Error):
+  """An engine cannot start workers; the message is one line."""
+
+
+class UntrainedError(errors.Error):
+  """All workers have ended, and not all is trained; the message is one line.
+
+  Attributes:
+    exit_status: of a worker that refused; else 1.
+  """
+
+  def __init__(self, job: 'Job', exit_status: int = 1):
+    super().__init__(
+      f'--workdir={job.workdir}: its workers have ended, and it is not trained '
+      f'to the end; {job.logs} tells why; the same command goes on'
+    )
+    self.exit_status = exit_status
+
+
+class StoppedError(errors.Error):
+  """A signal asked for the end."""
+
+  def __init__(self, exit_status: int):
+    super().__init__(
+      'stopped; the workers save what they trained; the same command goes on'
+    )
+    self.exit_status = exit_status
+
+
+class Job(NamedTuple):
+  """What an engine is to start.
+
+  Attributes:
+    arguments: of `lstm-variants`, for a worker that ends when nothing is left
+      to begin; with --wait it stays until all is trained.
+    workdir: that the workers share.
+    workers: how many.
+    options: of the engine, as NAME or NAME=VALUE.
+    dry_run: only tell what would be started.
+    wait: until all is trained.
+  """
+
+  arguments: Sequence[str]
+  workdir: str
+  workers: int
+  options: Sequence[str] = ()
+  dry_run: bool = False
+  wait: bool = False
+
+  @property
+  def logs(self) -> pathlib.Path:
+    """The directory of what the workers print."""
+    return pathlib.Path(self.workdir).absolute() / lease.WORKERS
+
+  @property
+  def command(self) -> list[str]:
+    """The command line of a worker."""
+    return children.command(self.arguments)
+
+
+def options(job: Job, known: Sequence[str] = ()) -> dict[str, str]:
+  """Return the options of a job by name, '' where one has no value.
+
+  Args:
+    job: whose options are checked.
+    known: all names that there are; none: the engine itself refuses others.
+
+  Raises:
+    EngineError: one has no name, is not known, or is given twice.
+  """
+  given: dict[str, str] = {}
+  for option in job.options:
+    name, _, value = option.partition('=')
+    name = name.lstrip('-')
+    if not _NAME.fullmatch(name) or not value.isprintable():
+      raise EngineError(
+        f'--launch_option={option}: is no NAME=VALUE; nearest: '
+        '--launch_option=time=1:00:00'
+      )
+    if known and name not in known:
+      raise EngineError(
+        f'--launch_option={option}: unknown'
+        + names_lib.tail(name, known, '--launch_option={}=…'.format)
+      )
+    if name in given:
+      raise EngineError(
+        f'--launch_option={name}: is given twice; leave one out'
+      )
+    given[name] = value
+  return given
+
+
+def is_trained(workdir: str) -> bool:
+  """Tell whether a study is trained to its end, by what its directory has."""
+  if lease.is_shared(pathlib.Path(workdir)):
+    return False  # whoever trains there ends when nothing is left
+  try:
+    read = status.read(workdir)
+  except errors.Error:  # not begun yet
+    return False
+  return not read.training and not read.pending
+
+
+def check() -> None:
+  """End the launcher if a signal is waiting; its workers are told to end.
+
+  Raises:
+    StoppedError: a signal is waiting.
+  """
+  try:
+    interrupt.check(saved=True)
+  except interrupt.Interrupted as error:
+    raise StoppedError(error.exit_status) from error

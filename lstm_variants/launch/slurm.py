@@ -1,0 +1,129 @@
+"""SLURM trains a study: an array job, each element of it one worker.
+
+Needs SLURM's commands, nothing of Python. Where the time of an element is up,
+or another job is to have its node, its worker saves, and the element is queued
+again; so it is where the worker was killed. Who cancels it ends it for good.
+"""
+
+import pathlib
+import shlex
+import shutil
+import subprocess
+import time
+
+from lstm_variants import console
+from lstm_variants.launch import engine
+from lstm_variants.runs import files, lease
+from lstm_variants.training import interrupt
+
+# What a user may give otherwise; a worker is told to save two minutes before
+# its time is up.
+_DEFAULTS = {'job-name': 'lstm-variants', 'requeue': '', 'signal': 'TERM@120'}
+# SLURM signals steps, so that the worker is one, with all that its element has.
+# What was killed, or asked to save, is queued again; crashes not for ever; what
+# was cancelled, and so runs no longer, not at all. It is named by its element:
+# SLURM_JOB_ID may be that of the whole array. Begun again, a worker waits for
+# what it held when its node died, which is free after a while.
+_SCRIPT = """\
+#!/bin/bash
+{options}
+element=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
+export {log_variable}={logs}/slurm-$element.log
+export JAX_NUM_CPU_DEVICES=${{JAX_NUM_CPU_DEVICES:-$SLURM_CPUS_ON_NODE}}
+srun --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" \\
+  {worker} ${{SLURM_RESTART_COUNT:+--wait}}
+status=$?
+[ $status -gt 128 ] &&
+  {{ [ $status = 143 ] || [ "${{SLURM_RESTART_COUNT:-0}}" -lt 5 ]; }} &&
+  [ "$(squeue --noheader --jobs="$element" --format=%T)" = RUNNING ] &&
+  scontrol requeue "$element"
+exit $status
+"""
+# Seconds between two looks at the directory, and at the queue.
+_LOOK = 2.0
+
+
+def launch(job: engine.Job) -> bool:
+  """Submit the job; tell whether all is trained: where that was waited for.
+
+  Raises:
+    EngineError: SLURM is not there, or refuses.
+    UntrainedError: the job has ended before all was trained.
+    StoppedError: a signal asked for the end; the job is cancelled.
+  """
+  script = _script(job)
+  if job.dry_run:
+    console.say(script.rstrip())
+    return False
+  if shutil.which('sbatch') is None:
+    raise engine.EngineError(
+      '--launch=slurm: no sbatch here; start it where jobs are submitted; '
+      'nearest: --launch=local, or --dry_run to see the script'
+    )
+  with files.refusals(job.logs):
+    job.logs.mkdir(parents=True, exist_ok=True)
+  number = _call('sbatch', '--parsable', stdin=script).partition(';')[0]
+  console.say(f'job {number}: {job.workers} workers; scancel {number} ends it')
+  if job.wait:
+    _wait(job, number)
+  return job.wait
+
+
+def _script(job: engine.Job) -> str:
+  """Return the script of the job."""
+  given = engine.options(job)
+  ours = {
+    'array': f'1-{job.workers}',
+    'chdir': str(pathlib.Path.cwd()),
+    'output': str(job.logs).replace('%', '%%') + '/slurm-%A_%a.log',
+    'open-mode': 'append',
+  }
+  for name in ours.keys() & given.keys():
+    raise engine.EngineError(
+      f'--launch_option={name}: is set by --workers and --workdir; leave it out'
+    )
+  lines = [
+    f'#SBATCH --{name}' + (f'={shlex.quote(value)}' if value else '')
+    for name, value in {**_DEFAULTS, **given, **ours}.items()
+  ]
+  return _SCRIPT.format(
+    options='\n'.join(lines),
+    log_variable=lease.LOG_VARIABLE,
+    logs=shlex.quote(str(job.logs)),
+    worker=shlex.join(job.command),
+  )
+
+
+def _wait(job: engine.Job, number: str) -> None:
+  """Stay until all is trained, or the job has ended, or a signal comes."""
+  with interrupt.deferred():
+    while not engine.is_trained(job.workdir):
+      if not _is_queued(number):
+        raise engine.UntrainedError(job)
+      if interrupt.requested():
+        _call('scancel', number)
+        engine.check()
+      time.sleep(_LOOK)
+  # What has not begun would only see that nothing is left.
+  _call('scancel', '--state=PENDING', number)
+
+
+def _is_queued(number: str) -> bool:
+  """Tell whether some of a job is not over; True where nobody answers."""
+  queue = ('squeue', '--noheader', f'--jobs={number}')
+  done = subprocess.run(queue, capture_output=True, text=True)
+  if done.returncode:
+    return 'Invalid job id' not in done.stderr
+  return bool(done.stdout.strip())
+
+
+def _call(*words: str, stdin: str = '') -> str:
+  """Return what a command of SLURM prints.
+
+  Raises:
+    EngineError: it refuses.
+  """
+  done = subprocess.run(words, input=stdin, capture_output=True, text=True)
+  if done.returncode:
+    raise engine.EngineError(f'--launch=slurm: {done.stderr or words[0]}')
+  return done.stdout.strip()

@@ -1,0 +1,191 @@
+"""What is submitted to SLURM, by a stand-in of its commands; no SLURM needed.
+
+A real one: `make cluster`.
+"""
+
+import os
+import pathlib
+import shlex
+import subprocess
+
+import pytest
+
+from lstm_variants.launch import engine, slurm
+
+# A command that notes how it was called, and does what FAKE_NAME says.
+_FAKE = """\
+#!/bin/sh
+echo "$(basename "$0") $*" >> {log}
+eval "$FAKE_{name}"
+"""
+
+
+@pytest.fixture
+def fakes(tmp_path, monkeypatch) -> pathlib.Path:
+  """Put stand-ins on PATH; return the file in which they note their calls."""
+  log, folder = tmp_path / 'calls', tmp_path / 'bin'
+  folder.mkdir()
+  log.touch()
+  for name in ('sbatch', 'srun', 'squeue', 'scontrol', 'scancel'):
+    path = folder / name
+    path.write_text(_FAKE.format(log=shlex.quote(str(log)), name=name))
+    path.chmod(0o755)
+  monkeypatch.setenv('PATH', f'{folder}:{os.environ["PATH"]}')
+  script = shlex.quote(str(tmp_path / 'script'))
+  monkeypatch.setenv('FAKE_sbatch', f'cat > {script}; echo "7;here"')
+  return log
+
+
+def _job(workdir, *options: str, **more) -> engine.Job:
+  arguments = ['sweep', '--config=a b.py', '--share']
+  return engine.Job(arguments, str(workdir), 3, options, **more)
+
+
+def test_the_script_that_is_submitted_is_the_one_that_a_dry_run_prints(
+  fakes, tmp_path, capsys
+):
+  workdir = tmp_path / 'runs'
+  slurm.launch(_job(workdir, 'time=1:00:00', 'exclusive', dry_run=True))
+  printed = capsys.readouterr().out
+  assert not workdir.exists() and not fakes.read_text()
+  slurm.launch(_job(workdir, 'time=1:00:00', 'exclusive'))
+  assert fakes.with_name('script').read_text() == printed
+  assert fakes.read_text() == 'sbatch --parsable\n'
+  assert 'job 7: 3 workers; scancel 7 ends it' in capsys.readouterr().out
+  lines = printed.splitlines()
+  assert {
+    '#SBATCH --array=1-3',
+    '#SBATCH --time=1:00:00',
+    '#SBATCH --exclusive',
+    f'#SBATCH --chdir={pathlib.Path.cwd()}',
+    f'#SBATCH --output={workdir}/workers/slurm-%A_%a.log',
+  } <= set(lines)
+
+
+def test_an_option_replaces_a_default_of_the_script(fakes, tmp_path, capsys):
+  slurm.launch(_job(tmp_path, '--signal=USR1@60', dry_run=True))
+  printed = capsys.readouterr().out
+  assert '--signal=USR1@60' in printed and 'TERM@120' not in printed
+
+
+@pytest.mark.parametrize(
+  ('option', 'line'),
+  [
+    ('array=1-9', 'array: is set by --workers'),
+    ('output=here', 'output: is set by'),
+    ('time=1\n#SBATCH --wrap=x', 'is no NAME=VALUE'),
+    ('=3', 'is no NAME=VALUE'),
+    ('$(x)', 'is no NAME=VALUE'),
+  ],
+)
+def test_options_that_cannot_be_passed_on_are_refused_and_nothing_is_written(
+  fakes, tmp_path, option, line
+):
+  with pytest.raises(engine.EngineError, match=line.replace('$', '.')):
+    slurm.launch(_job(tmp_path / 'runs', option))
+  assert not (tmp_path / 'runs').exists() and not fakes.read_text()
+
+
+def test_an_option_that_is_given_twice_is_refused(tmp_path):
+  with pytest.raises(engine.EngineError, match='time: is given twice'):
+    slurm.launch(_job(tmp_path, 'time=1', 'time=2', dry_run=True))
+
+
+def test_without_sbatch_one_line_says_where_to_start_and_nothing_is_written(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setenv('PATH', str(tmp_path))
+  with pytest.raises(engine.EngineError, match='no sbatch here; .*--dry_run'):
+    slurm.launch(_job(tmp_path / 'runs'))
+  assert not (tmp_path / 'runs').exists()
+
+
+def test_what_sbatch_refuses_is_told_in_one_line(fakes, tmp_path, monkeypatch):
+  refusal = 'echo "sbatch: error: invalid partition\nfailed" >&2; exit 1'
+  monkeypatch.setenv('FAKE_sbatch', refusal)
+  with pytest.raises(engine.EngineError) as error:
+    slurm.launch(_job(tmp_path / 'runs'))
+  assert str(error.value) == (
+    '--launch=slurm: sbatch: error: invalid partition failed'
+  )
+
+
+@pytest.mark.parametrize(
+  ('status', 'state', 'restarts', 'requeued'),
+  [
+    (0, 'RUNNING', None, False),
+    (2, 'RUNNING', None, False),
+    (6, 'RUNNING', '1', False),
+    (143, 'RUNNING', None, True),
+    (143, 'RUNNING', '9', True),
+    (143, 'COMPLETING', None, False),  # cancelled
+    (137, 'RUNNING', '4', True),
+    (137, 'RUNNING', '5', False),
+  ],
+)
+def test_what_was_killed_or_saved_is_queued_again_and_nothing_else(
+  fakes, tmp_path, monkeypatch, capsys, status, state, restarts, requeued
+):
+  slurm.launch(_job(tmp_path, dry_run=True))
+  script = capsys.readouterr().out
+  monkeypatch.setenv('FAKE_srun', f'exit {status}')
+  monkeypatch.setenv('FAKE_squeue', f'echo {state}')
+  monkeypatch.setenv('SLURM_ARRAY_JOB_ID', '7')
+  monkeypatch.setenv('SLURM_ARRAY_TASK_ID', '2')
+  monkeypatch.setenv('SLURM_JOB_ID', '7')  # as of the last element
+  monkeypatch.setenv('SLURM_CPUS_ON_NODE', '4')
+  if restarts:
+    monkeypatch.setenv('SLURM_RESTART_COUNT', restarts)
+  assert subprocess.run(['bash', '-c', script]).returncode == status
+  calls = fakes.read_text().splitlines()
+  assert calls[0].startswith('srun --ntasks=1 --cpus-per-task=4 ')
+  assert calls[0].endswith(' --wait') == bool(restarts)
+  assert ('scontrol requeue 7_2' in calls) == requeued
+
+
+def test_a_waiting_launcher_ends_by_what_the_directory_has(
+  fakes, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(slurm, '_LOOK', 0.0)
+  monkeypatch.setenv('FAKE_squeue', 'echo 7_1')
+  looks = iter([False, False, True])
+  monkeypatch.setattr(engine, 'is_trained', lambda workdir: next(looks))
+  slurm.launch(_job(tmp_path, wait=True))
+  calls = fakes.read_text().splitlines()
+  assert [call.split()[0] for call in calls] == [
+    *('sbatch', 'squeue', 'squeue'),
+    'scancel',
+  ]
+  assert calls[-1] == 'scancel --state=PENDING 7'
+
+
+@pytest.mark.parametrize(
+  'queue', ['true', 'echo slurm_load_jobs error: Invalid job id >&2; exit 1']
+)
+def test_a_job_that_ended_before_all_was_trained_is_an_error(
+  fakes, tmp_path, monkeypatch, queue
+):
+  monkeypatch.setenv('FAKE_squeue', queue)
+  with pytest.raises(engine.UntrainedError, match='not trained to the end'):
+    slurm.launch(_job(tmp_path, wait=True))
+
+
+def test_a_signal_to_a_waiting_launcher_cancels_all_elements(
+  fakes, tmp_path, monkeypatch
+):
+  monkeypatch.setenv('FAKE_squeue', 'echo 7_1')
+  monkeypatch.setattr(engine.interrupt._State, 'requested', 2)
+  with pytest.raises(engine.StoppedError) as error:
+    slurm.launch(_job(tmp_path, wait=True))
+  assert error.value.exit_status == 130
+  assert fakes.read_text().splitlines()[-1] == 'scancel 7'
+
+
+def test_a_controller_that_does_not_answer_ends_no_launcher(
+  fakes, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(slurm, '_LOOK', 0.0)
+  monkeypatch.setenv('FAKE_squeue', 'echo Unable to contact >&2; exit 1')
+  looks = iter([False, False, True])
+  monkeypatch.setattr(engine, 'is_trained', lambda workdir: next(looks))
+  slurm.launch(_job(tmp_path, wait=True))
