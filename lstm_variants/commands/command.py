@@ -28,7 +28,7 @@ import textwrap
 import types
 from typing import Any
 
-from absl import app, flags
+from absl import app, command_name, flags
 from ml_collections import config_flags
 
 from lstm_variants import console, errors, extensions
@@ -140,11 +140,13 @@ def define_wait() -> Callable[[], bool]:
     'wait',
     False,
     'With --share: stay until nothing is left, and take over what processes '
-    'that end leave.',
+    'that end leave. With --launch: stay until all is trained.',
   )
 
   def is_given() -> bool:
-    if wait.value and not flags.FLAGS.share:
+    known = flags.FLAGS
+    launched = 'launch' in known and known['launch'].value
+    if wait.value and not (known['share'].value or launched):
       raise config_file.UsageError(
         '--wait: waits for others of --share; nearest: --share --wait'
       )
@@ -215,6 +217,9 @@ def run(main: Callable[[], None]) -> None:
 
   def guarded(argv: Sequence[str]) -> None:
     del argv
+    # Of absl it has a space, at which SLURM's linuxproc loses the process: it
+    # would signal nothing.
+    command_name.set_kernel_process_name('lstm-variants')
     try:
       main()
     except (errors.Error, interrupt.Interrupted) as error:

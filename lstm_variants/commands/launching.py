@@ -2,21 +2,18 @@
 
 from collections.abc import Callable, Sequence
 import pathlib
+import shlex
 import sys
 
 from absl import flags
 
-from lstm_variants import errors
+from lstm_variants import console, errors
 from lstm_variants.commands import command, config_file
-from lstm_variants.launch import local, local_workers
+from lstm_variants.launch import engine, local, local_workers, ray, slurm
 from lstm_variants.runs import lease, results, status
 
 # The flags below are the programs', so that their --help lists them.
 flags.disclaim_key_flags()
-
-_ENGINES = ('local',)
-# Of the launcher alone; a worker has all others.
-_OURS = ('launch', 'workers', 'share', 'noshare', 'resume', 'noresume')
 
 
 class WorkerError(errors.Error):
@@ -27,8 +24,40 @@ class WorkerError(errors.Error):
     self.exit_status = exit_status
 
 
+def _launch_here(job: engine.Job) -> bool:
+  """Start workers on this machine, and stay until they have ended.
+
+  Raises:
+    WorkerError: one was refused.
+  """
+  if job.options:
+    raise config_file.UsageError(
+      f'--launch_option={job.options[0]}: is of SLURM and Ray; leave it out'
+    )
+  wait = ['--wait'] if job.wait else []
+  if job.dry_run:
+    console.say(f'{job.workers} times: {shlex.join([*job.command, *wait])}')
+    return False
+  arguments = [*job.arguments, *wait]
+  ended = local_workers.train(arguments, job.workdir, job.workers)
+  if ended.status:
+    raise WorkerError(ended.line, ended.status)
+  return True
+
+
+# Name -> what starts the workers of a job, and tells whether it saw them end.
+_ENGINES: dict[str, Callable[[engine.Job], bool]] = {
+  'local': _launch_here,
+  'slurm': slurm.launch,
+  'ray': ray.launch,
+}
+# Of the launcher alone; a worker has all others.
+_VALUES = ('launch', 'workers', 'launch_option')
+_SWITCHES = ('dry_run', 'share', 'wait', 'resume')
+
+
 def define_launch() -> Callable[[], Callable[[str], None] | None]:
-  """Define --launch and --workers.
+  """Define --launch and its flags.
 
   Returns:
     What checks the flags, and returns what launches the workers of a run
@@ -39,45 +68,78 @@ def define_launch() -> Callable[[], Callable[[str], None] | None]:
     None,
     list(_ENGINES),
     'Start workers that share the study (docs/many-machines.md). local: '
-    'processes on this machine, among which its cores and GPUs are shared out.',
+    'processes on this machine, among which its cores and GPUs are shared out. '
+    'slurm: an array job. ray: tasks.',
   )
   workers = flags.DEFINE_integer(
     'workers', 2, 'With --launch: how many.', lower_bound=1, upper_bound=1024
   )
+  options = flags.DEFINE_multi_string(
+    'launch_option',
+    [],
+    'With --launch=slurm or ray: NAME=VALUE, an option of it, as partition=gpu '
+    'or num_gpus=1.',
+  )
+  dry_run = flags.DEFINE_bool(
+    'dry_run', False, 'With --launch: print what would be started.'
+  )
 
   def launch_in(workdir: str) -> None:
-    arguments = _worker(sys.argv)
-    ended = local_workers.train(arguments, workdir, workers.value)
-    if ended.status:
-      raise WorkerError(ended.line, ended.status)
-    _end(workdir)
+    job = engine.Job(
+      _worker(sys.argv),
+      workdir,
+      workers.value,
+      options.value,
+      dry_run.value,
+      bool(flags.FLAGS['wait'].value),
+    )
+    if _ENGINES[launch.value or ''](job):
+      _end(workdir)
+    elif not dry_run.value:
+      place = shlex.quote(workdir)
+      console.say_next(f'{console.command_line("status")} --workdir={place}')
 
   def checked() -> Callable[[str], None] | None:
-    if launch.value is None and flags.FLAGS['workers'].present:
-      raise config_file.UsageError(
-        f'--workers={workers.value}: is of --launch; nearest: --launch=local '
-        f'--workers={workers.value}'
-      )
-    if launch.value is None:
-      return None
-    if flags.FLAGS['overwrite'].value:
-      raise config_file.UsageError(
-        '--launch --overwrite: each worker would remove what others train; '
-        'choose another --workdir'
-      )
-    return launch_in
+    _check(launch.value)
+    return None if launch.value is None else launch_in
 
   return checked
+
+
+def _check(launch: str | None) -> None:
+  """Refuse flags that mean nothing without --launch, or beside it."""
+  if launch is None:
+    for name, nearest in (
+      ('workers', 'local'),
+      ('launch_option', 'slurm'),
+      ('dry_run', 'slurm'),
+    ):
+      if flags.FLAGS[name].present:
+        raise config_file.UsageError(
+          f'--{name}: is of --launch; nearest: --launch={nearest}'
+        )
+    return
+  if config_file.value_of('--launch', sys.argv) is None:
+    raise config_file.UsageError(
+      f'--launch={launch}: stands in a --flagfile, which the workers read too; '
+      'give it on the command line'
+    )
+  if flags.FLAGS['overwrite'].value:
+    raise config_file.UsageError(
+      '--launch --overwrite: each worker would remove what others train; '
+      'choose another --workdir'
+    )
 
 
 def _worker(argv: Sequence[str]) -> list[str]:
   """Return the arguments of a worker, from the command line of its launcher."""
   arguments, words = ['sweep'], iter(argv[1:])
+  switches = (*_SWITCHES, *(f'no{name}' for name in _SWITCHES))
   for word in words:
     name, equals, _ = word.lstrip('-').partition('=')
-    if not word.startswith('-') or name not in _OURS:
+    if not word.startswith('-') or name not in (*_VALUES, *switches):
       arguments.append(word)
-    elif not equals and name in ('launch', 'workers'):
+    elif name in _VALUES and not equals:
       next(words)  # its value
   return [*arguments, '--share']
 
