@@ -5,6 +5,7 @@
 # make statistics  simulate what intervals and tests hold; writes docs/statistics.md
 # make faults    disturb real runs for an hour; writes docs/reliability.md
 # make trackers  kill and read back Weights & Biases, Trackio, MLflow, TensorBoard
+# make cluster   disturb a real SLURM and a real Ray; as root it installs SLURM
 # make docs      write the pages and the picture that come from the code
 # make clean     remove the environment and caches (never runs/)
 
@@ -16,13 +17,14 @@ READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 BENCH := .venv-bench
 TRACKERS := .venv-trackers
+CLUSTER := .venv-cluster
 CONSTRAINTS := constraints.txt
 
 # Images of containers often set it: each program would compile all that it
 # imports, jax included, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: compare test lint bench statistics faults trackers docs clean
+.PHONY: compare test lint bench statistics faults trackers cluster docs clean
 
 compare: $(READY)
 	$(BIN)/python -m experiments.sweep \
@@ -53,13 +55,24 @@ faults: $(TOOLS)
 trackers: $(TRACKERS)/.ready
 	$(TRACKERS)/bin/python -m tests.trackers.real
 
+cluster: $(CLUSTER)/.ready
+	@command -v slurmctld && command -v munged || $(MAKE) --no-print-directory slurm
+	$(CLUSTER)/bin/python -m pytest tests/cluster/real_*.py
+
+# Debian's, as root; RUNLEVEL: nothing of it is started.
+.PHONY: slurm
+slurm:
+	apt-get update -qq
+	RUNLEVEL=1 apt-get install -qq --no-install-recommends slurm-wlm munge
+
 docs: $(TOOLS)
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/imports.py
 	$(BIN)/python docs/reading.py
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(TRACKERS) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) $(TRACKERS) $(CLUSTER) build *.egg-info
+	rm -rf .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # A new $(1) with what the package needs, at the versions of $(CONSTRAINTS), the
@@ -99,4 +112,9 @@ $(TRACKERS)/.ready: CONSTRAINTS := tests/trackers/constraints.txt
 $(TRACKERS)/.ready: pyproject.toml setup.py tests/trackers/constraints.txt
 	$(call environment,$(TRACKERS))
 	$(call install,$(TRACKERS),.[trackers])
+	touch $@
+
+$(CLUSTER)/.ready: pyproject.toml setup.py constraints.txt
+	$(call environment,$(CLUSTER))
+	$(call install,$(CLUSTER),.[cluster])
 	touch $@
