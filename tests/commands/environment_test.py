@@ -58,7 +58,8 @@ def test_settings_of_figures_are_not_waited_for(tmp_path, monkeypatch):
     with pytest.raises(environment.RefusedError) as refused:
       environment.prepare()
     assert str(refused.value) == (
-      f'MATPLOTLIBRC={named}: is a pipe, not a regular file; nearest: unset MATPLOTLIBRC'
+      f'MATPLOTLIBRC={named}: is a pipe, not a regular file; nearest: unset '
+      'MATPLOTLIBRC'
     )
   for named in (os.devnull, tmp_path / 'none'):
     monkeypatch.setenv('MATPLOTLIBRC', str(named))
