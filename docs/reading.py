@@ -33,7 +33,7 @@ READING = (
   Part('commands/train.py', (), 'the program'),
   Part(
     'commands/command.py',
-    ('define_config', 'start', 'run', '_parse_strictly'),
+    ('define_config', 'start', 'run'),
     'how its command line is read',
   ),
   Part(

@@ -173,9 +173,10 @@ def refuse_workers(workdir: pathlib.Path) -> None:
   Raises:
     BusyError: others share it.
   """
-  # Workers first: one that was counted out takes no lease after that.
+  # Workers first: one that was counted out takes no lease after that, and one
+  # that lives may be taking over a lease that has ended.
   alive = _remove_ended(workdir / WORKERS)
-  leases = _remove_ended(workdir / LEASES)
+  leases = [] if alive else _remove_ended(workdir / LEASES)
   if alive or leases:
     first, *more = alive or leases
     others = f' and {len(more)} more' if more else ''

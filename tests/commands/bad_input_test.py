@@ -308,7 +308,7 @@ FORKED = [
     (CONFIG, '--workdir={dir}/new'),
     ('configs/adding.py', 'get_hyper', 'nearest: --config=studies/'),
   ),
-  _config('sweep', 'no_grid.py', 'get_hyper', 'not iterable'),
+  _config('sweep', 'no_grid.py', 'get_hyper', 'returns None'),
   _config('sweep', 'field.py', 'config.model.varient', "'model.variant'"),
   _config('sweep', 'prefix.py', "'seed'", "nearest: 'config.seed'"),
   _config('sweep', 'type.py', "config.seed='x': not an integer; nearest: 0"),

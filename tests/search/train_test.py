@@ -131,21 +131,13 @@ def test_a_search_that_was_killed_asks_for_and_trains_the_same(
 
 
 HALVING_POINTS = {
-  'before it is decided': (generations, 'write', 2, False),
   'when it is decided': (generations, 'write', 2, True),
   'before it is divided': (rungs, 'divide', 1, False),
-  'before the first part': (rungs, '_take', 1, False),
-  'before a part is saved': (checkpoint, 'save', 2, False),
   'after a part is saved': (checkpoint, 'save', 2, True),
-  'before what is retired is finished': (
-    *(writer_lib.PopulationWriter, 'finish', 2),
-    False,
-  ),
   'after what is retired is finished': (
     *(writer_lib.PopulationWriter, 'finish', 2),
     True,
   ),
-  'before the second part': (rungs, '_take', 2, False),
   'after the second part': (rungs, '_take', 2, True),
   'after it is divided': (rungs, 'divide', 1, True),
 }
