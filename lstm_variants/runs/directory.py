@@ -218,7 +218,7 @@ def join_study(
       if (path / files.STUDY).is_file():
         check_kept()
         data = None if more else _resumed(workdir, study)
-        if data is not None and lease.is_shared(path):
+        if data is not None and lease.has_workers(path):
           _refuse_conduct(workdir, runs, study_format.unrecorded)
       _begin(path, Mode.SHARE, data)
       worker = stack.enter_context(lease.join(path))
@@ -302,6 +302,7 @@ def _resumed(workdir: str, study: Mapping[str, Any]) -> bytes | None:
 
 def _begin(path: pathlib.Path, mode: Mode, data: bytes | None) -> None:
   """Write study.json, unless it is there already: None."""
+  lock.check(path)  # this process may have slept since it looked
   if mode is Mode.OVERWRITE:
     _clear(path)
   if data is None:
@@ -398,6 +399,7 @@ def _clear(path: pathlib.Path) -> None:
   """
   out = path / _OUT
   with lock.hold_report(path), files.refusals(path):
+    lock.check(path)  # it may have waited
     _remove(out)
     out.mkdir()
     for name in (*_BESIDE, 'populations'):

@@ -123,6 +123,9 @@ class Own:
         os.link(self._aside, path)
         return True
     except FileExistsError:
+      # A server that is asked again, as its answer was lost, says so too.
+      with contextlib.suppress(FileNotFoundError):
+        return self.is_at(path)
       return False
     except OSError as error:
       if error.errno not in UNKNOWN:
@@ -234,7 +237,11 @@ def take(
     right = path.with_name(f'{path.name}.{seen.key}')
     take(right, own, has_ended)
     again = look(path)
-    if again is not None and (again.inode, again.key) == (seen.inode, seen.key):
+    # Nor was it renewed: this process may have slept since it looked.
+    if again is not None and (again.inode, again.key, again.holder) == (
+      *(seen.inode, seen.key),
+      seen.holder,
+    ):
       os.replace(right, path)
       return seen.holder
     with contextlib.suppress(OSError):

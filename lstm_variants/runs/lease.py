@@ -193,6 +193,21 @@ def is_shared(workdir: pathlib.Path) -> bool:
   )
 
 
+def has_workers(workdir: pathlib.Path) -> bool:
+  """Tell what `is_shared` does, by the clock of the file system.
+
+  Raises:
+    StorageError: the system refuses.
+  """
+  for folder in (workdir / WORKERS, workdir / LEASES):
+    if _names(folder):
+      with files.refusals(folder):
+        now = _now(folder)
+      if any(not known.has_ended for known in _list(folder, now)):
+        return True
+  return False
+
+
 def leases(workdir: pathlib.Path) -> list[Known]:
   """Return the leases of populations, as the clock of this host has them.
 
@@ -242,18 +257,25 @@ def _has_ended(path: pathlib.Path, seen: exclusive.Seen) -> bool:
     return True
   known = _known(path, seen, _now(path.parent))
   if known.has_expired:
+    # The clock may be of before this machine slept.
+    known = _known(path, seen, _now(path.parent, anew=True))
+  if known.has_expired:
     return True
   raise TakenError(f'{path.name}: is trained by {known.holder}')
 
 
-def _now(folder: pathlib.Path) -> float:
+def _now(folder: pathlib.Path, anew: bool = False) -> float:
   """Return the time of a file system, by a file that is made now.
+
+  Args:
+    folder: of the file.
+    anew: whether a look of some seconds ago is not enough.
 
   Raises:
     OSError: the system refuses.
   """
   known, clock = _clocks.get(folder), time.monotonic()
-  if known and clock - known[1] < _LOOK:
+  if known and not anew and clock - known[1] < _LOOK:
     return known[0] + clock - known[1]
   probe = folder / f'clock.{secrets.token_hex(8)}{files.ASIDE}'
   descriptor = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -309,8 +331,10 @@ def _remove_ended(folder: pathlib.Path) -> list[Known]:
     return []
   with files.refusals(folder):
     alive = []
-    for known in _list(folder, _now(folder)):
-      if known.has_ended:
+    # Who renewed between two looks lives, however long this process slept.
+    before = {known.name: known.holder for known in _list(folder, 0.0)}
+    for known in _list(folder, _now(folder, anew=True)):
+      if known.has_ended and before.get(known.name) == known.holder:
         (folder / known.name).unlink(missing_ok=True)
       else:
         alive.append(known)

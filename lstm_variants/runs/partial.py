@@ -14,6 +14,8 @@ of the same runs, and whatever was saved is what any other would have saved.
 """
 
 import collections
+from collections.abc import Callable
+import contextlib
 import os
 import pathlib
 import re
@@ -55,13 +57,14 @@ def find(workdir: str | pathlib.Path, name: str) -> pathlib.Path | None:
   return _best(folders) if folders else None
 
 
-def adopt(own: pathlib.Path) -> None:
+def adopt(own: pathlib.Path, check: Callable[[], None] = lambda: None) -> None:
   """Go on with what was trained of a population, in a directory of one's own.
 
   Whenever this is killed, what counts is there as a whole.
 
   Args:
     own: what `place` returns; afterwards it is there if anything was begun.
+    check: raises a BusyError where this process has lost the population.
 
   Raises:
     StorageError: the system refuses.
@@ -77,7 +80,14 @@ def adopt(own: pathlib.Path) -> None:
       if folder != best:
         shutil.rmtree(folder, ignore_errors=True)
     if best is not None and best != own:
+      check()
       os.rename(best, own)
+      try:
+        check()
+      except files.BusyError:  # this process slept between the two
+        with contextlib.suppress(OSError):
+          os.rename(own, best)
+        raise
       _part(own)
     files.sync_directory(own.parent)
 

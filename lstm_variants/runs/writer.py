@@ -90,7 +90,7 @@ class PopulationWriter:
   def adopt(self) -> None:
     """Have what was trained before in `partial`; see `partial.adopt`."""
     self.check()
-    partial_lib.adopt(self.partial)
+    partial_lib.adopt(self.partial, self.check)
 
   def start(self) -> None:
     """Begin a population; remove what an interrupted one left.
@@ -120,9 +120,11 @@ class PopulationWriter:
     path = self.partial / results.METRICS
     dropped = check_metrics(path, size, sha256)
     with files.refusals(path):
-      os.truncate(path, size)
+      # A copy: a process that sleeps may have this one open, and wake.
       with opening.open_file(path) as file:
-        self._hash = hashlib.file_digest(file, 'sha256')
+        kept = file.read(size)
+      files.write(path, kept)
+      self._hash = hashlib.sha256(kept)
       self._metrics = open(path, 'ab')
     self.metrics_bytes = size
     return dropped

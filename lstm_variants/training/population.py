@@ -112,7 +112,9 @@ RECENT = Programs(most=4)
 def _meaning(settings: settings_lib.Settings) -> tuple[Any, ...]:
   """Return what the names and the files of settings stand for, hashable."""
   tasks = settings.task, settings.held_out_task
-  return *map(registry.Same, tasks), schema.registered()
+  # How random numbers are drawn: jax does not look at it again.
+  drawn = getattr(jax.config, 'jax_default_prng_impl', None)
+  return *map(registry.Same, tasks), schema.registered(), drawn
 
 
 def _decisive(settings: settings_lib.Settings) -> settings_lib.Settings:
