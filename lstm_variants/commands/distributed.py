@@ -20,7 +20,9 @@ flags.disclaim_key_flags()
 _ADDRESS, _COUNT, _ID = 'coordinator_address', 'num_processes', 'process_id'
 _DETECT = 'distributed'
 _DETECTING = {
-  f'{dashes}{_DETECT}{end}' for dashes in ('-', '--') for end in ('', '=true')
+  f'{dashes}{_DETECT}{end}'
+  for dashes in ('-', '--')
+  for end in ('', '=true', '=t', '=1')
 }
 
 
@@ -69,7 +71,7 @@ def run(program: Callable[[], None], argv: Sequence[str]) -> None:
     name: config_file.value_of(f'--{name}', argv)
     for name in (_ADDRESS, _COUNT, _ID)
   }
-  detects = not _DETECTING.isdisjoint(argv)
+  detects = not _DETECTING.isdisjoint(map(str.lower, argv))
   if not _State.defined or not (detects or any(given.values())):
     program()
     return

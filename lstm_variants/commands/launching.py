@@ -45,6 +45,8 @@ def _launch_here(job: engine.Job) -> bool:
   return True
 
 
+# Called with the run directory, and with what tells whether all is trained.
+Launch = Callable[[str, Callable[[], bool]], None]
 # Name -> what starts the workers of a job, and tells whether it saw them end.
 _ENGINES: dict[str, Callable[[engine.Job], bool]] = {
   'local': _launch_here,
@@ -56,7 +58,7 @@ _VALUES = ('launch', 'workers', 'launch_option')
 _SWITCHES = ('dry_run', 'share', 'wait', 'resume')
 
 
-def define_launch() -> Callable[[], Callable[[str], None] | None]:
+def define_launch() -> Callable[[], Launch | None]:
   """Define --launch and its flags.
 
   Returns:
@@ -84,7 +86,7 @@ def define_launch() -> Callable[[], Callable[[str], None] | None]:
     'dry_run', False, 'With --launch: print what would be started.'
   )
 
-  def launch_in(workdir: str) -> None:
+  def launch_in(workdir: str, is_trained: Callable[[], bool]) -> None:
     job = engine.Job(
       _worker(sys.argv),
       workdir,
@@ -92,6 +94,7 @@ def define_launch() -> Callable[[], Callable[[str], None] | None]:
       options.value,
       dry_run.value,
       bool(flags.FLAGS['wait'].value),
+      is_trained,
     )
     if _ENGINES[launch.value or ''](job):
       _end(workdir)
@@ -99,7 +102,7 @@ def define_launch() -> Callable[[], Callable[[str], None] | None]:
       place = shlex.quote(workdir)
       console.say_next(f'{console.command_line("status")} --workdir={place}')
 
-  def checked() -> Callable[[str], None] | None:
+  def checked() -> Launch | None:
     _check(launch.value)
     return None if launch.value is None else launch_in
 

@@ -13,6 +13,7 @@ argument) as text, where a study takes one:
 """
 
 from collections.abc import Callable, Iterable
+import functools
 import pathlib
 import sys
 from typing import Any
@@ -55,8 +56,11 @@ def main() -> None:
   runs = local.expand(_CONFIG.value, _load_grid(path), records)
   name = pathlib.Path(source.split_argument(path)[0]).stem
   if launch is not None:
-    local.make_plan(_WORKDIR.value, runs, mode, weights)  # it may refuse
-    launch(_WORKDIR.value)
+    plan = local.make_plan(_WORKDIR.value, runs, mode, weights)  # it may refuse
+    launch(
+      _WORKDIR.value,
+      functools.partial(shared.is_trained, _WORKDIR.value, plan.members),
+    )
     return
   backend.check()
   profile = profiling.Profile(traced) if traced else None

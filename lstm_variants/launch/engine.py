@@ -1,13 +1,13 @@
 """What an engine is given: it starts workers, and they share the directory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import pathlib
 import re
 from typing import NamedTuple
 
 from lstm_variants import children, errors
 from lstm_variants import names as names_lib
-from lstm_variants.runs import lease, status
+from lstm_variants.runs import lease
 from lstm_variants.training import interrupt
 
 # As programs have them: lower case, and no sign that a shell or a file of
@@ -55,6 +55,7 @@ class Job(NamedTuple):
     options: of the engine, as NAME or NAME=VALUE.
     dry_run: only tell what would be started.
     wait: until all is trained.
+    is_trained: tells whether all is, by the directory and what is wanted now.
   """
 
   arguments: Sequence[str]
@@ -63,6 +64,7 @@ class Job(NamedTuple):
   options: Sequence[str] = ()
   dry_run: bool = False
   wait: bool = False
+  is_trained: Callable[[], bool] = lambda: False
 
   @property
   def logs(self) -> pathlib.Path:
@@ -107,15 +109,9 @@ def options(job: Job, known: Sequence[str] = ()) -> dict[str, str]:
   return given
 
 
-def is_trained(workdir: str) -> bool:
+def is_trained(job: Job) -> bool:
   """Tell whether a study is trained to its end, by what its directory has."""
-  if lease.is_shared(pathlib.Path(workdir)):
-    return False  # whoever trains there ends when nothing is left
-  try:
-    read = status.read(workdir)
-  except errors.Error:  # not begun yet
-    return False
-  return not read.training and not read.pending
+  return job.is_trained()
 
 
 def check() -> None:

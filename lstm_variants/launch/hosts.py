@@ -175,7 +175,10 @@ def _connect(place: Place) -> None:
     )
   except (ValueError, TypeError, RuntimeError) as error:
     raise JoinError(f'{place}: {error}; {_NEAREST}') from error
-  backend.check()
+  try:
+    backend.check()
+  except backend.BackendError as error:
+    raise JoinError(str(error)) from error
 
 
 def _check_address(place: Place) -> None:
@@ -188,9 +191,10 @@ def _check_address(place: Place) -> None:
     raise JoinError(f'{place}: the address is no HOST:PORT; {_NEAREST}')
   try:
     socket.getaddrinfo(host.strip('[]'), int(port))
-  except OSError as error:
+  except (OSError, UnicodeError) as error:  # the latter where it is no name
+    reason = getattr(error, 'strerror', None) or error
     raise JoinError(
-      f'{place}: there is no host {host}: {error.strerror}; {_NEAREST}'
+      f'{place}: there is no host {host}: {reason}; {_NEAREST}'
     ) from error
 
 

@@ -192,6 +192,11 @@ def _train_one(
   return True
 
 
+def is_trained(workdir: str, members: Sequence[populations.Population]) -> bool:
+  """Tell whether all populations of a study are trained as is wanted now."""
+  return all(_is_done(workdir, one) for one in members)
+
+
 def _is_done(workdir: str, population: populations.Population) -> bool:
   """Tell whether a population is finished, as far as one sees without it."""
   try:

@@ -97,8 +97,11 @@ def _script(job: engine.Job) -> str:
 def _wait(job: engine.Job, number: str) -> None:
   """Stay until all is trained, or the job has ended, or a signal comes."""
   with interrupt.deferred():
-    while not engine.is_trained(job.workdir):
-      if not _is_queued(number):
+    while True:
+      is_queued = _is_queued(number)  # first: what ends after it is seen below
+      if engine.is_trained(job):
+        break
+      if not is_queued:
         raise engine.UntrainedError(job)
       if interrupt.requested():
         _call('scancel', number)

@@ -114,13 +114,16 @@ def train(
         left = _advance(state, follower)
       if not left:
         break
-      trained = [
+      # One at a time: after it what is left may be other populations.
+      if not any(
         train_populations(workdir, worker, title, members, watch, programs)
         for _, title, members in left
-      ]
-      if not any(trained):
+      ):
         time.sleep(_PAUSE)
     everything = results.read_rows(workdir)
+    if not everything:
+      refusal = state.generations[0].trials[0].refusal
+      raise space.SpaceError(f'every trial was refused: {refusal}')
     local.check_diverged(
       workdir, all(row['status'] == 'diverged' for row in everything)
     )

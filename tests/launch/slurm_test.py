@@ -153,7 +153,7 @@ def test_a_waiting_launcher_ends_by_what_the_directory_has(
   slurm.launch(_job(tmp_path, wait=True))
   calls = fakes.read_text().splitlines()
   assert [call.split()[0] for call in calls] == [
-    *('sbatch', 'squeue', 'squeue'),
+    *('sbatch', 'squeue', 'squeue', 'squeue'),
     'scancel',
   ]
   assert calls[-1] == 'scancel --state=PENDING 7'
