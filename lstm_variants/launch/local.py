@@ -370,21 +370,30 @@ def _check_resumable(workdir: str, plan: Plan) -> None:
     resume.check_resumable(workdir, population)
 
 
+def check_tasks(workdir: str, tasks: Mapping[str, Mapping[str, Any]]) -> None:
+  """Check that a study has tasks of the same data as before.
+
+  Raises:
+    ResumeError: it has not.
+  """
+  before = results.read_study(workdir)['tasks']
+  for task in tasks:
+    if task not in before:
+      paths = [config.get('path') for config in tasks[task]['configs']]
+      raise directory.ResumeError(
+        f'--workdir={workdir}: is of {", ".join(before)}; {task} is of other '
+        f'data: {paths[0] or "the package that brings them"} has others now; '
+        f'choose {workdir}_2'
+      )
+
+
 def check_kept(workdir: str, plan: Plan) -> None:
   """Check that a study has the same tasks and populations as before.
 
   Raises:
     ResumeError: it has not.
   """
-  before = results.read_study(workdir)['tasks']
-  for task in plan.tasks:
-    if task not in before:
-      paths = [config.get('path') for config in plan.tasks[task]['configs']]
-      raise directory.ResumeError(
-        f'--workdir={workdir}: is of {", ".join(before)}; {task} is of other '
-        f'data: {paths[0] or "the package that brings them"} has others now; '
-        f'choose {workdir}_2'
-      )
+  check_tasks(workdir, plan.tasks)
   ours = {population.name for population in plan.members}
   for name in results.populations(workdir):
     if name not in ours:

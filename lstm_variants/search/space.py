@@ -383,6 +383,12 @@ def _check_sizes(search: Search) -> None:
         f'{name}={value!r}: must be an integer from {least} to {most:,}; '
         f'nearest: {nearest}'
       )
+  if search.trials * search.seeds > MOST_TRIALS:
+    raise SpaceError(
+      f'trials={search.trials}, seeds={search.seeds}: make more than the '
+      f'{MOST_TRIALS:,} runs of a study; nearest: '
+      f'trials={MOST_TRIALS // search.seeds}'
+    )
   if search.halving is not None and not isinstance(search.halving, Halving):
     raise SpaceError(
       f'halving={search.halving!r}: is none; nearest: search.halving(first=100)'

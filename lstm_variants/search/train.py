@@ -10,7 +10,6 @@ directory for a moment, and takes the lease of a population that is left.
 
 from collections.abc import Iterator, Sequence
 import contextlib
-import functools
 import importlib.metadata
 import itertools
 import math
@@ -142,9 +141,12 @@ def _opened(
     *(state.workdir, state.name, state.config.to_dict()),
     local.describe_tasks([state.base], state.study_format),
   )
-  check_same = functools.partial(
-    _check_same, state.workdir, state.config, state.search
-  )
+  tasks = place[-1]
+
+  def check_same() -> None:
+    _check_same(state.workdir, state.config, state.search)
+    local.check_tasks(state.workdir, tasks)
+
   facts: dict[str, Any] = {
     'study_format': state.study_format,
     'modules': _modules(state),
@@ -504,9 +506,22 @@ def _settle(
     if last.names and len(stages) <= len(_rungs(state)):
       _decide(state, number, last)
       _grow(state)
+    elif _repeats_unknown(state, number):
+      break  # one before it still trains what this one repeats
     else:
       _know(state, number)
   return '', []
+
+
+def _repeats_unknown(state: Searched, number: int) -> bool:
+  """Tell whether a trial repeats one of a generation before, not known yet."""
+  unknown = {
+    trial.runs
+    for generation in state.generations[:number]
+    for trial in generation.trials
+    if trial.runs and trial.number not in state.values
+  }
+  return any(one.runs in unknown for one in state.generations[number].trials)
 
 
 def _is_known(state: Searched, number: int) -> bool:
