@@ -87,6 +87,7 @@ def define_launch() -> Callable[[], Launch | None]:
   )
 
   def launch_in(workdir: str, is_trained: Callable[[], bool]) -> None:
+    """Start the workers of a run directory, and say what came of it."""
     job = engine.Job(
       _worker(sys.argv),
       workdir,

@@ -420,7 +420,8 @@ def train_populations(
     members: the populations.
     given: as of `train`.
     watch: as of `train`.
-    programs: has those that were compiled for others; None: none is shared.
+    programs: has those that were compiled for others; None: the
+      newest ones of this process.
 
   Returns:
     Whether every run of every population diverged.

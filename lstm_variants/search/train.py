@@ -137,11 +137,8 @@ def _opened(
   Yields:
     This process as a worker; None: it has the whole study.
   """
-  place = (
-    *(state.workdir, state.name, state.config.to_dict()),
-    local.describe_tasks([state.base], state.study_format),
-  )
-  tasks = place[-1]
+  tasks = local.describe_tasks([state.base], state.study_format)
+  place = state.workdir, state.name, state.config.to_dict(), tasks
 
   def check_same() -> None:
     _check_same(state.workdir, state.config, state.search)

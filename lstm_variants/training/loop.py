@@ -58,7 +58,8 @@ def train_population(
     given: the weights with which all runs begin; None: each run draws its own.
     watch: who looks on.
     progress: shows the whole study; it has this population as a part.
-    programs: has those that were compiled for others; None: none is shared.
+    programs: has those that were compiled for others; None: the
+      newest ones of this process.
     lease: of the population, where other processes train others of the study.
 
   Returns:
