@@ -109,11 +109,6 @@ def options(job: Job, known: Sequence[str] = ()) -> dict[str, str]:
   return given
 
 
-def is_trained(job: Job) -> bool:
-  """Tell whether a study is trained to its end, by what its directory has."""
-  return job.is_trained()
-
-
 def check() -> None:
   """End the launcher if a signal is waiting; its workers are told to end.
 

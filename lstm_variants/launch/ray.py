@@ -98,7 +98,7 @@ def _wait(ray: Any, job: engine.Job, tasks: Sequence[Any]) -> None:
   """Stay until all is trained, or no task is left, or a signal comes."""
   while True:
     _, running = ray.wait(tasks, num_returns=len(tasks), timeout=_LOOK)
-    if engine.is_trained(job):
+    if job.is_trained():
       ray.wait(tasks, num_returns=len(tasks), timeout=_END)
       return
     if not running:

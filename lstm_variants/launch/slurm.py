@@ -99,7 +99,7 @@ def _wait(job: engine.Job, number: str) -> None:
   with interrupt.deferred():
     while True:
       is_queued = _is_queued(number)  # first: what ends after it is seen below
-      if engine.is_trained(job):
+      if job.is_trained():
         break
       if not is_queued:
         raise engine.UntrainedError(job)

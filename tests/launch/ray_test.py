@@ -55,13 +55,13 @@ def ray(monkeypatch) -> _Ray:
   """Put the stand-in where Ray would be imported from."""
   stand_in = _Ray()
   monkeypatch.setitem(sys.modules, 'ray', stand_in)
-  monkeypatch.setattr(engine, 'is_trained', lambda workdir: True)
   for name in ('JAX_PLATFORMS', 'XLA_FLAGS', 'JAX_NUM_CPU_DEVICES'):
     monkeypatch.delenv(name, raising=False)
   return stand_in
 
 
-def _job(workdir, *options: str, **more) -> engine.Job:
+def _job(workdir, *options: str, **more: Any) -> engine.Job:
+  more.setdefault('is_trained', lambda: True)
   return engine.Job(['sweep', '--share'], str(workdir), 3, options, **more)
 
 
@@ -135,20 +135,18 @@ def test_tasks_that_end_before_all_is_trained_are_an_error(
   ray, tmp_path, monkeypatch
 ):
   ray.over = True
-  monkeypatch.setattr(engine, 'is_trained', lambda workdir: False)
   with pytest.raises(engine.UntrainedError):
-    launcher.launch(_job(tmp_path))
+    launcher.launch(_job(tmp_path, is_trained=lambda: False))
   assert not ray.is_connected
 
 
 def test_a_signal_ends_a_launcher_whose_tasks_never_answer(
   ray, tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(engine, 'is_trained', lambda workdir: False)
   monkeypatch.setattr(engine.interrupt._State, 'requested', signal.SIGTERM)
   before = signal.getsignal(signal.SIGTERM)
   with pytest.raises(engine.StoppedError) as error:
-    launcher.launch(_job(tmp_path))
+    launcher.launch(_job(tmp_path, is_trained=lambda: False))
   assert error.value.exit_status == 143
   assert not ray.is_connected
   assert signal.getsignal(signal.SIGTERM) == before

@@ -149,8 +149,7 @@ def test_a_waiting_launcher_ends_by_what_the_directory_has(
   monkeypatch.setattr(slurm, '_LOOK', 0.0)
   monkeypatch.setenv('FAKE_squeue', 'echo 7_1')
   looks = iter([False, False, True])
-  monkeypatch.setattr(engine, 'is_trained', lambda workdir: next(looks))
-  slurm.launch(_job(tmp_path, wait=True))
+  slurm.launch(_job(tmp_path, wait=True, is_trained=lambda: next(looks)))
   calls = fakes.read_text().splitlines()
   assert [call.split()[0] for call in calls] == [
     *('sbatch', 'squeue', 'squeue', 'squeue'),
@@ -187,5 +186,4 @@ def test_a_controller_that_does_not_answer_ends_no_launcher(
   monkeypatch.setattr(slurm, '_LOOK', 0.0)
   monkeypatch.setenv('FAKE_squeue', 'echo Unable to contact >&2; exit 1')
   looks = iter([False, False, True])
-  monkeypatch.setattr(engine, 'is_trained', lambda workdir: next(looks))
-  slurm.launch(_job(tmp_path, wait=True))
+  slurm.launch(_job(tmp_path, wait=True, is_trained=lambda: next(looks)))
