@@ -14,7 +14,15 @@ from lstm_variants.report import write as report
 from lstm_variants.runs import checkpoint, directory, files, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.runs.directory import Mode
-from lstm_variants.search import ask, generations, mirror, rungs, space, train
+from lstm_variants.search import (
+  ask,
+  generations,
+  growing,
+  mirror,
+  rungs,
+  space,
+  train,
+)
 from lstm_variants.training import loop, states, watching
 from lstm_variants.training import population as population_lib
 from tests import conftest
@@ -255,7 +263,7 @@ def test_the_same_trials_are_asked_for_whatever_is_known_of_those_ahead(
     }
     place = tmp_path / str(len(list(tmp_path.iterdir())))
     place.mkdir()
-    state = train._begin(str(place), 's', _config(), search, _base(), Mode.NEW)
+    state = growing.begin(str(place), 's', _config(), search, _base(), Mode.NEW)
     state.generations.extend(begun)
     state.values.update(known)
     train._ask(state)

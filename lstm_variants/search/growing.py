@@ -1,0 +1,308 @@
+"""The study of a search: opened, alone or with others, and grown.
+
+Its study.json has the runs of all generations that were asked for, in parts
+that are split into populations each on its own: what trains to each rung, and
+what retires there.
+"""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+import itertools
+import pathlib
+import time
+from typing import Any, NamedTuple
+
+from lstm_variants import console, extensions
+from lstm_variants.config import components, fields, populations, schema
+from lstm_variants.config import settings as settings_lib
+from lstm_variants.launch import local
+from lstm_variants.runs import directory, files, lease, lock, record, results
+from lstm_variants.search import ask, generations, rungs, space
+
+# Conduct that a search may go on with: what a trial comes to does not depend
+# on it.
+_FREE = (
+  'training.save_interval',
+  'training.save_minutes',
+  'training.keep_checkpoints',
+  'training.tensorboard',
+  'training.trackers',
+)
+# Seconds between two looks at a directory that somebody has for a moment, and
+# for which one waits for it.
+_PAUSE, _PATIENCE = 2.0, 180.0
+
+
+class Searched(NamedTuple):
+  """A search and what its directory has of it.
+
+  Attributes:
+    workdir: the run directory.
+    name: of the study.
+    config: the base config.
+    search: what is searched.
+    base: the run of the base config.
+    study_format: how the directory records runs.
+    generations: those that were asked for.
+    runs: name -> run, of all their trials.
+    values: number -> what a trial came to, of those that were looked at.
+  """
+
+  workdir: str
+  name: str
+  config: Any
+  search: space.Search
+  base: settings_lib.Run
+  study_format: record.Format
+  generations: list[generations.Generation]
+  runs: dict[str, settings_lib.Run]
+  values: dict[int, ask.Known]
+
+
+def begin(
+  workdir: str,
+  name: str,
+  config: Any,
+  search: space.Search,
+  base: settings_lib.Run,
+  mode: directory.Mode,
+) -> Searched:
+  """Return a search as its directory has it; nothing is written.
+
+  Raises:
+    ResumeError: the directory has another study.
+  """
+  unrecorded = schema.unrecorded()
+  study_format = record.new(unrecorded)
+  begun: list[generations.Generation] = []
+  directory.check(workdir, None, mode, unrecorded)
+  if (
+    mode in (directory.Mode.RESUME, directory.Mode.SHARE)
+    and (pathlib.Path(workdir) / files.STUDY).exists()
+  ):
+    _check_same(workdir, config, search)
+    study = results.read_study(workdir)
+    if study['runs']:
+      study_format = record.of_study(study, unrecorded)
+    begun = generations.read_all(workdir, search)
+  state = Searched(
+    *(workdir, name, config, search, base, study_format, begun, {}, {})
+  )
+  expand_again(state)
+  return state
+
+
+@contextlib.contextmanager
+def opened(
+  state: Searched, mode: directory.Mode
+) -> Iterator[lease.Worker | None]:
+  """Open the study of a search, alone or with others, until the block ends.
+
+  Yields:
+    This process as a worker; None: it has the whole study.
+  """
+  tasks = local.describe_tasks([state.base], state.study_format)
+  place = state.workdir, state.name, state.config.to_dict(), tasks
+
+  def check_same() -> None:
+    _check_same(state.workdir, state.config, state.search)
+    local.check_tasks(state.workdir, tasks)
+
+  facts: dict[str, Any] = {
+    'study_format': state.study_format,
+    'modules': _modules(state),
+    'more': {'search': state.search.record(), 'parts': []},
+  }
+  if mode is directory.Mode.SHARE:
+    with directory.join_study(*place, [], check_same, **facts) as worker:
+      yield worker
+    return
+  recorded = local.recorded(state.workdir, mode)
+  with directory.open_study(*place, recorded, mode, check_same, **facts):
+    yield None
+
+
+@contextlib.contextmanager
+def alone(workdir: str, worker: lease.Worker | None) -> Iterator[None]:
+  """Have a search for oneself, to look at it and to say what comes next."""
+  if worker is None:
+    yield
+    return
+  path = pathlib.Path(workdir)
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(lock.hold_join(path))
+    end = time.monotonic() + _PATIENCE
+    while True:
+      try:
+        stack.enter_context(lock.hold(path, console.warn))
+        break
+      except files.BusyError:  # somebody asks whether he may have it alone
+        if time.monotonic() > end:
+          raise
+      time.sleep(_PAUSE)
+    yield
+
+
+def _check_same(workdir: str, config: Any, search: space.Search) -> None:
+  """Refuse to go on with another search; name every difference."""
+  study, unrecorded = results.read_study(workdir), schema.unrecorded()
+  before = study.get('search')
+  if before is None:
+    raise directory.ResumeError(
+      f'--workdir={workdir}: its study ({study["name"]}) is no search; '
+      f'{console.command_line("sweep")} --resume goes on with it, or choose '
+      f'{workdir}_2'
+    )
+  now = files.jsonable(search.record())
+  differences = [
+    f'{name}: {_short(before.get(name))} before, {_short(now[name])} now'
+    for name in now
+    if before.get(name) != now[name] and name != 'trials'
+  ]
+  if now['trials'] < before.get('trials', 0):
+    differences.append(f'trials: {before["trials"]} before')
+  of_study = dict(fields.flatten(study['config']))
+  for name, value in fields.flatten(files.jsonable(config.to_dict())):
+    was = of_study.get(name, files.jsonable(unrecorded.get(name)))
+    if was != value and name not in _FREE:
+      differences.append(f'config.{name}: {was} before, {value} now')
+  if differences:
+    raise directory.ResumeError(
+      f'--workdir={workdir}: --resume needs the same search; '
+      f'{"; ".join(differences)}; set them back, or choose {workdir}_2'
+    )
+
+
+def _short(value: Any) -> str:
+  """Return a setting of a search, if it is not long."""
+  return str(value) if len(str(value)) <= 80 else 'others'
+
+
+def expand_again(state: Searched) -> None:
+  """Make the runs of all generations that the directory has.
+
+  Raises:
+    ResumeError: they are not those that it says.
+  """
+  trials = [
+    trial
+    for number in range(len(state.generations))
+    for trial in generations.own_trials(state.generations, number)
+    if trial.runs[0] not in state.runs
+  ]
+  if not trials:
+    return
+  grid = [setting for trial in trials for setting in settings_of(state, trial)]
+  runs = local.expand(state.config, lambda hyper: grid)
+  names = [name for trial in trials for name in trial.runs]
+  for name, run in zip(names, runs, strict=True):
+    if name_of(state, run) != name:
+      raise directory.ResumeError(
+        f'--workdir={state.workdir}: {name} of its generations is '
+        f'{name_of(state, run)} here: they were changed, or another version '
+        'made them; go on with that one'
+      )
+    state.runs[name] = run
+
+
+def settings_of(
+  state: Searched, trial: generations.Trial
+) -> list[dict[str, Any]]:
+  """Return the settings of a trial's runs, as those of a grid."""
+  changes = {f'config.{name}': value for name, value in trial.params.items()}
+  first = state.base.hyperparams.seed
+  return [
+    {**changes, 'config.seed': first + offset}
+    for offset in range(state.search.seeds)
+  ]
+
+
+def name_of(state: Searched, run: settings_lib.Run) -> str:
+  """Return the name of a run, as its directory has it."""
+  digits = state.study_format.digits(None)
+  return populations.run_name(run, state.study_format, digits)
+
+
+class Stage(NamedTuple):
+  """Runs of a generation that are trained side by side.
+
+  Attributes:
+    names: of the runs.
+    updates: after which they are judged, or end.
+  """
+
+  names: tuple[str, ...]
+  updates: int
+
+
+def stages_of(state: Searched, number: int) -> list[Stage]:
+  """Return what trains to each rung that is decided, and what trains next."""
+  generation = state.generations[number]
+  trials = generations.own_trials(state.generations, number)
+  updates = [*rungs_of(state), state.base.settings.updates]
+  stages = [_stage(trials, updates[0])]
+  for rung, following in zip(generation.rungs, updates[1:], strict=False):
+    trials = [trial for trial in trials if trial.number in rung.kept]
+    stages.append(_stage(trials, following))
+  return stages
+
+
+def _stage(trials: Sequence[generations.Trial], updates: int) -> Stage:
+  return Stage(tuple(name for one in trials for name in one.runs), updates)
+
+
+def parts_of(stages: Sequence[Stage]) -> list[Stage]:
+  """Return the runs that end at each stage; at the last one all that reach it.
+
+  They are together in study.json, and in populations of their own.
+  """
+  ends = []
+  for stage, following in itertools.pairwise(stages):
+    on = set(following.names)
+    names = tuple(name for name in stage.names if name not in on)
+    ends.append(Stage(names, stage.updates))
+  return [*ends, stages[-1]]
+
+
+def rungs_of(state: Searched) -> list[int]:
+  """Return the updates at which trials are retired, none without halving."""
+  halving = state.search.halving
+  return halving.rungs(state.base.settings.updates) if halving else []
+
+
+def split(state: Searched, stage: Stage) -> list[populations.Population]:
+  """Return the populations of a stage."""
+  runs = [
+    rungs.at_most(state.runs[name], stage.updates) for name in stage.names
+  ]
+  existing = results.populations(state.workdir)
+  return populations.split(runs, state.study_format, existing, [len(runs)])
+
+
+def grow(state: Searched) -> None:
+  """Bring study.json up to the generations, if it is not."""
+  parts = [
+    part
+    for number in range(len(state.generations))
+    for part in parts_of(stages_of(state, number))
+  ]
+  configs = [
+    rungs.at_most(state.runs[name], part.updates).config
+    for part in parts
+    for name in part.names
+  ]
+  changes = {
+    'modules': list(_modules(state)),
+    'search': files.jsonable(state.search.record()),
+    'parts': [len(part.names) for part in parts],
+  }
+  study = results.read_study(state.workdir)
+  recorded = [state.study_format.record(config) for config in configs]
+  same = study['fingerprint'] == results.fingerprint(recorded)
+  if not same or any(study.get(k) != value for k, value in changes.items()):
+    directory.grow(state.workdir, configs, state.study_format, changes)
+
+
+def _modules(state: Searched) -> Sequence[str]:
+  configs = [run.config for run in (state.base, *state.runs.values())]
+  return extensions.needed_by(*components.of_runs(configs))
