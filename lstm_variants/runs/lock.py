@@ -96,20 +96,65 @@ def hold_join(
 
 
 @contextlib.contextmanager
+def hold_among(
+  directory: pathlib.Path,
+  notice: Callable[[str], None],
+  patience: float = 180.0,
+) -> Iterator[None]:
+  """Have a study that several processes train for oneself, for a moment.
+
+  Nobody joins meanwhile. Whoever wants to train it alone, and is refused, has
+  its lock until then: that is waited for.
+
+  Args:
+    directory, notice: as of `hold`.
+    patience: seconds to wait for who has it.
+
+  Raises:
+    BusyError: another process has it all that time.
+    StorageError: the file cannot be written.
+  """
+  asking = _soon(
+    functools.partial(hold, directory, notice),
+    *(directory, patience, 'asking to train it alone'),
+  )
+  with hold_join(directory, patience), asking:
+    yield
+
+
 def _hold_soon(
   path: pathlib.Path, patience: float, doing: str
-) -> Iterator[None]:
+) -> contextlib.AbstractContextManager[None]:
   """Have a lock that others have for a moment; wait for them."""
+  take = functools.partial(_hold, path, lambda line: None)
+  return _soon(take, path.parent, patience, doing)
+
+
+@contextlib.contextmanager
+def _soon(
+  take: Callable[[], contextlib.AbstractContextManager[None]],
+  directory: pathlib.Path,
+  patience: float,
+  doing: str,
+) -> Iterator[None]:
+  """Have what `take` gives, as soon as others no longer have it.
+
+  Args:
+    take: raises a BusyError where somebody has it.
+    directory: of the study.
+    patience: seconds to wait.
+    doing: what others have it for.
+  """
   end = time.monotonic() + patience
   with contextlib.ExitStack() as stack:
     while True:
       try:
-        stack.enter_context(_hold(path, lambda line: None))
+        stack.enter_context(take())
         break
       except files.BusyError as error:
         if time.monotonic() > end:
           raise files.BusyError(
-            f'{path.parent}: another process has been {doing} for '
+            f'{directory}: another process has been {doing} for '
             f'{patience:g} s; repeat the command when it has ended'
           ) from error
       time.sleep(_SETTLE)

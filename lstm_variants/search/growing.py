@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import itertools
 import pathlib
-import time
 from typing import Any, NamedTuple
 
 from lstm_variants import console, extensions
@@ -28,9 +27,6 @@ _FREE = (
   'training.tensorboard',
   'training.trackers',
 )
-# Seconds between two looks at a directory that somebody has for a moment, and
-# for which one waits for it.
-_PAUSE, _PATIENCE = 2.0, 180.0
 
 
 class Searched(NamedTuple):
@@ -128,18 +124,7 @@ def alone(workdir: str, worker: lease.Worker | None) -> Iterator[None]:
   if worker is None:
     yield
     return
-  path = pathlib.Path(workdir)
-  with contextlib.ExitStack() as stack:
-    stack.enter_context(lock.hold_join(path))
-    end = time.monotonic() + _PATIENCE
-    while True:
-      try:
-        stack.enter_context(lock.hold(path, console.warn))
-        break
-      except files.BusyError:  # somebody asks whether he may have it alone
-        if time.monotonic() > end:
-          raise
-      time.sleep(_PAUSE)
+  with lock.hold_among(pathlib.Path(workdir), console.warn):
     yield
 
 

@@ -369,6 +369,23 @@ def test_a_report_is_written_by_one_also_where_no_flock_is(tmp_path):
   assert not list(tmp_path.iterdir())
 
 
+def test_one_among_others_waits_for_who_asks_to_train_alone(
+  tmp_path, monkeypatch
+):
+  asks = contextlib.ExitStack()
+  asks.enter_context(lock.hold(tmp_path, print))
+  with pytest.raises(files.BusyError, match='asking to train it alone for 0 s'):
+    with lock.hold_among(tmp_path, print, 0):
+      raise AssertionError
+  monkeypatch.setattr(lock.time, 'sleep', lambda seconds: asks.close())
+  with lock.hold_among(tmp_path, print):
+    lock.check(tmp_path)
+    with pytest.raises(files.BusyError, match='has been joining it for 0 s'):
+      with lock.hold_join(tmp_path, 0):
+        raise AssertionError
+  assert not list(tmp_path.iterdir())
+
+
 def test_what_killed_processes_left_aside_is_removed_by_the_next(tmp_path):
   killed = 'exclusive.take = lambda *unused: os.kill(os.getpid(), 9)\n'
   for name in ('hold(directory, print)', 'hold_report(directory)'):

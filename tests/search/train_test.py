@@ -115,52 +115,50 @@ def _kill(monkeypatch, owner, name: str, call: int, *, after: bool = False):
   monkeypatch.setattr(owner, name, disturbed)
 
 
-# What is called, the number of the call, and whether it is done by then.
+# What is trained; what is called, the number of the call, and whether it is
+# done by then.
 POINTS = {
-  'before a generation is written': (generations, 'write', 3, False),
-  'after a generation is written': (generations, 'write', 3, True),
-  'before the study has grown': (directory, 'grow', 3, False),
-  'before its first population': (loop, 'train_population', 1, False),
-  'in training': (watching.Watch, 'see', 5, True),
-  'before its end is known': (train, '_know', 2, False),
+  'before a generation is written': (
+    'searched',
+    generations,
+    'write',
+    3,
+    False,
+  ),
+  'after a generation is written': ('searched', generations, 'write', 3, True),
+  'before the study has grown': ('searched', directory, 'grow', 3, False),
+  'before its first population': (
+    'searched',
+    loop,
+    'train_population',
+    1,
+    False,
+  ),
+  'in training': ('searched', watching.Watch, 'see', 5, True),
+  'before its end is known': ('searched', train, '_know', 2, False),
+  'when a rung is decided': ('halved', generations, 'write', 2, True),
+  'before a population is divided': ('halved', rungs, 'divide', 1, False),
+  'after a part is saved': ('halved', checkpoint, 'save', 2, True),
+  'after what is retired is finished': (
+    *('halved', writer_lib.PopulationWriter, 'finish', 2),
+    True,
+  ),
+  'after the second part': ('halved', rungs, '_take', 2, True),
+  'after a population is divided': ('halved', rungs, 'divide', 1, True),
 }
+SEARCHES = {'searched': SEARCH, 'halved': HALVED}
 
 
 @pytest.mark.parametrize('point', POINTS)
 def test_a_search_that_was_killed_asks_for_and_trains_the_same(
-  searched, tmp_path, point
+  request, tmp_path, point
 ):
+  what, owner, name, call, after = POINTS[point]
   with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-    owner, name, call, after = POINTS[point]
     _kill(patch, owner, name, call, after=after)
-    _train(tmp_path / 's', SEARCH)
-  _train(tmp_path / 's', SEARCH, Mode.RESUME)
-  assert _left(tmp_path / 's') == _left(searched)
-
-
-HALVING_POINTS = {
-  'when it is decided': (generations, 'write', 2, True),
-  'before it is divided': (rungs, 'divide', 1, False),
-  'after a part is saved': (checkpoint, 'save', 2, True),
-  'after what is retired is finished': (
-    *(writer_lib.PopulationWriter, 'finish', 2),
-    True,
-  ),
-  'after the second part': (rungs, '_take', 2, True),
-  'after it is divided': (rungs, 'divide', 1, True),
-}
-
-
-@pytest.mark.parametrize('point', HALVING_POINTS)
-def test_a_population_that_is_divided_is_whole_whenever_that_is_killed(
-  halved, tmp_path, point
-):
-  with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-    owner, name, call, after = HALVING_POINTS[point]
-    _kill(patch, owner, name, call, after=after)
-    _train(tmp_path / 's', HALVED)
-  _train(tmp_path / 's', HALVED, Mode.RESUME)
-  assert _left(tmp_path / 's') == _left(halved)
+    _train(tmp_path / 's', SEARCHES[what])
+  _train(tmp_path / 's', SEARCHES[what], Mode.RESUME)
+  assert _left(tmp_path / 's') == _left(request.getfixturevalue(what))
 
 
 def _of_runs(workdir) -> dict[tuple[str, float], Any]:
