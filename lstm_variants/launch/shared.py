@@ -7,7 +7,7 @@ shell, by `local_workers` or by an engine of a cluster, does not matter to the
 results, nor does it matter when a process ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import functools
 import time
 
@@ -114,6 +114,7 @@ def train_left(
   progress: progress_lib.Progress,
   wait: bool = False,
   programs: population_lib.Programs | None = None,
+  is_wanted: Callable[[], bool] = lambda: True,
 ) -> Sequence[populations.Population]:
   """Train what is left of a study, each population under its lease.
 
@@ -128,6 +129,8 @@ def train_left(
     wait: stay until nothing is left.
     programs: has those that were compiled for others; None: those of `members`
       alone are shared.
+    is_wanted: asked under a lease, whether what is not finished is still to be
+      trained: of a study that grows it may have become another population.
 
   Returns:
     The populations that others train, none if `wait`.
@@ -141,7 +144,8 @@ def train_left(
     taken = []
     for member in pending:
       is_settled = _train_one(
-        *(workdir, worker, member, given, watch, progress, programs)
+        *(workdir, worker, member, given, watch, progress, programs),
+        is_wanted,
       )
       if not is_settled:
         taken.append(member)
@@ -170,6 +174,7 @@ def _train_one(
   watch: watching.Watch,
   progress: progress_lib.Progress,
   programs: population_lib.Programs | None,
+  is_wanted: Callable[[], bool],
 ) -> bool:
   """Train a population that is not finished; False: another process does."""
   name = population.name
@@ -182,6 +187,8 @@ def _train_one(
       if resume.is_done(workdir, population):
         progress.skip(name)
         tracking.hand_over(workdir, population)
+      elif not is_wanted():
+        progress.skip(name)
       else:
         local.say_hint(population)
         loop.train_population(

@@ -111,18 +111,28 @@ def read_all(workdir: str, search: space.Search) -> list[Generation]:
     ResumeError: a file is missing, or is not what was written.
   """
   generations: list[Generation] = []
-  while (path := _path(workdir, len(generations))).exists():
-    try:
-      generation = _parse(files.read_json(path, _LARGEST), search)
-      if generation.number != len(generations):
-        raise files.DamagedError(f'is generation {generation.number}')
-    except (OSError, ValueError, LookupError, TypeError) as error:
-      raise directory.ResumeError(
-        f'{path}: is not what was written: {error}; put it back, or remove it '
-        'and those after it'
-      ) from error
-    generations.append(generation)
+  while _path(workdir, len(generations)).exists():
+    generations.append(read(workdir, search, len(generations)))
   return generations
+
+
+def read(workdir: str, search: space.Search, number: int) -> Generation:
+  """Read a generation.
+
+  Raises:
+    ResumeError: the file is missing, or is not what was written.
+  """
+  path = _path(workdir, number)
+  try:
+    generation = _parse(files.read_json(path, _LARGEST), search)
+    if generation.number != number:
+      raise files.DamagedError(f'is generation {generation.number}')
+  except (OSError, ValueError, LookupError, TypeError) as error:
+    raise directory.ResumeError(
+      f'{path}: is not what was written: {error}; put it back, or remove it '
+      'and those after it'
+    ) from error
+  return generation
 
 
 def _path(workdir: str, number: int) -> pathlib.Path:

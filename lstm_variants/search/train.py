@@ -8,6 +8,7 @@ takes the lease of a population that is left.
 """
 
 from collections.abc import Sequence
+import functools
 import importlib.metadata
 import itertools
 import math
@@ -74,8 +75,7 @@ def train(
         break
       # One at a time: after it what is left may be other populations.
       if not any(
-        train_populations(workdir, worker, title, members, watch, programs)
-        for _, title, members in left
+        train_populations(state, worker, one, watch, programs) for one in left
       ):
         time.sleep(_PAUSE)
     everything = results.read_rows(workdir)
@@ -148,7 +148,7 @@ def _made_by(search: space.Search) -> str:
   return f'{package} {importlib.metadata.version(package)}'
 
 
-class _Left(NamedTuple):
+class Left(NamedTuple):
   """What is left to be trained of a generation that was asked for.
 
   Attributes:
@@ -162,7 +162,7 @@ class _Left(NamedTuple):
   members: Sequence[populations.Population]
 
 
-def _advance(state: growing.Searched, follower: mirror.Follower) -> list[_Left]:
+def _advance(state: growing.Searched, follower: mirror.Follower) -> list[Left]:
   """Do all that needs no training, and return what does.
 
   What of a generation has ended is looked at, populations are divided at their
@@ -170,7 +170,7 @@ def _advance(state: growing.Searched, follower: mirror.Follower) -> list[_Left]:
   """
   state.generations[:] = generations.read_all(state.workdir, state.search)
   growing.expand_again(state)
-  left: list[_Left] = []
+  left: list[Left] = []
   known = len(state.values)
   for number in itertools.count():
     if number == len(state.generations):
@@ -182,7 +182,7 @@ def _advance(state: growing.Searched, follower: mirror.Follower) -> list[_Left]:
       growing.grow(state)
     title, members = _settle(state, number)
     if members:
-      left.append(_Left(number, title, members))
+      left.append(Left(number, title, members))
   growing.grow(state)
   if len(state.values) > known:
     follower.follow(state.workdir, state.search, _trials(state))
@@ -256,38 +256,50 @@ def _is_done(workdir: str, population: populations.Population) -> bool:
 
 
 def train_populations(
-  workdir: str,
+  state: growing.Searched,
   worker: lease.Worker | None,
-  title: str,
-  members: Sequence[populations.Population],
+  left: Left,
   watch: watching.Watch,
   programs: population_lib.Programs,
 ) -> bool:
   """Train what nobody else has of a generation: all that trains in a search.
 
   Args:
-    workdir: the directory of an open study.
+    state: of an open study.
     worker: this process; None: it has the whole study.
-    title: which generation, for the progress.
-    members: populations that are not finished.
+    left: the generation, and its populations that are not finished.
     watch: who looks on.
     programs: those that were compiled for generations before.
 
   Returns:
     Whether there was any.
   """
+  workdir, members = state.workdir, left.members
   local.check_machine(workdir, members)
   if worker is None:
     local.train_populations(
-      workdir, title, members, watch=watch, programs=programs
+      workdir, left.title, members, watch=watch, programs=programs
     )
     return True
   parts = [progress_lib.part(member) for member in members]
-  with progress_lib.Progress(title, parts) as progress:
+  with progress_lib.Progress(left.title, parts) as progress:
     others = shared.train_left(
-      *(workdir, worker, members, None, watch, progress), programs=programs
+      *(workdir, worker, members, None, watch, progress),
+      programs=programs,
+      is_wanted=functools.partial(_is_undecided, state, left.number),
     )
   return len(others) < len(members)
+
+
+def _is_undecided(state: growing.Searched, number: int) -> bool:
+  """Tell whether nobody has decided a rung since this process looked.
+
+  Whoever has may have divided what this process takes for untrained.
+  """
+  if state.search.halving is None:
+    return True
+  now = generations.read(state.workdir, state.search, number)
+  return now.rungs == state.generations[number].rungs
 
 
 def _decide(state: growing.Searched, number: int, stage: growing.Stage) -> None:

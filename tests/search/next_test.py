@@ -1,0 +1,218 @@
+"""What a generation needs next: rows are made up, nothing is trained."""
+
+from collections.abc import Iterator
+import contextlib
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_variants.config import populations
+from lstm_variants.runs import directory, lease, results
+from lstm_variants.runs import writer as writer_lib
+from lstm_variants.runs.directory import Mode
+from lstm_variants.search import (
+  check,
+  generations,
+  growing,
+  mirror,
+  rungs,
+  space,
+  train,
+)
+from lstm_variants.training import loop, watching
+from lstm_variants.training import population as population_lib
+from tests import conftest
+
+RATE = {'config.optimizer.learning_rate': space.log_uniform(1e-4, 1e-1)}
+BIASES = {'config.model.forget_bias': space.categorical([0.0, 1.0])}
+RANDOM = space.space(RATE, sampler='random', trials=8, batch=2)
+HALVED = space.space(
+  RATE, sampler='qmc', trials=4, batch=4, halving=space.halving(8)
+)
+
+
+def _config(changes=None):
+  return conftest.tiny_config(
+    {
+      'training.updates': 16,
+      'training.stop_when_solved': False,
+      **(changes or {}),
+    }
+  )
+
+
+def _row(member: populations.Population, index: int) -> dict[str, Any]:
+  """Return the row of a run whose loss is its learning rate."""
+  config = member.runs[index].config
+  return {
+    'id': member.run_names[index],
+    'population': member.name,
+    'index': index,
+    'task': member.settings.task_label,
+    'model': 'm',
+    'config': config,
+    'status': 'unsolved',
+    'sequences_to_success': None,
+    'sequences': 4,
+    'updates': member.settings.updates,
+    'final': {'loss': config['optimizer']['learning_rate']},
+    'params_in_use': 1,
+    'params': 1,
+    'seconds_per_update': 0.5,
+  }
+
+
+def _finish(workdir, member, its_lease=None) -> None:
+  with writer_lib.PopulationWriter(workdir, member.name, its_lease) as writer:
+    writer.start()
+    writer.finish(
+      [_row(member, index) for index in range(len(member.runs))],
+      {'w': np.zeros(1)},
+      {'updates_at_most': member.settings.updates, 'patience': 0},
+    )
+
+
+@pytest.fixture
+def events(monkeypatch) -> list[str]:
+  """What is asked for and trained, in turn: none of it takes time."""
+  events: list[str] = []
+  write = generations.write
+
+  def asked(workdir, search, generation):
+    write(workdir, search, generation)
+    if not generation.rungs:
+      events.append(f'ask {generation.number}')
+
+  def trained(workdir, member, given, watch, progress, programs, own=None):
+    del given, watch, programs
+    events.append(f'train {len(member.runs)}')
+    progress.begin(member.name)
+    _finish(workdir, member, own)
+    progress.end()
+    return False
+
+  def taken(workdir, aside, whole, part, updates):
+    del aside, whole
+    if part.settings.updates == updates:
+      _finish(workdir, part)
+
+  monkeypatch.setattr(generations, 'write', asked)
+  monkeypatch.setattr(loop, 'train_population', trained)
+  monkeypatch.setattr(rungs, '_take', taken)
+  return events
+
+
+def _train(workdir, search, mode=Mode.NEW, changes=None, **options) -> None:
+  train.train(str(workdir), 's', _config(changes), search, mode, **options)
+
+
+def _begin(workdir, search, mode=Mode.NEW, changes=None) -> growing.Searched:
+  config = _config(changes)
+  base = check.check(config, search)
+  return growing.begin(str(workdir), 's', config, search, base, mode)
+
+
+@contextlib.contextmanager
+def _opened(
+  workdir, search, mode=Mode.NEW, changes=None
+) -> Iterator[tuple[growing.Searched, lease.Worker | None]]:
+  """Open a search, for what it does between two trainings."""
+  state = _begin(workdir, search, mode, changes)
+  with growing.opened(state, mode) as worker:
+    yield state, worker
+
+
+def _advance(state: growing.Searched) -> list[train.Left]:
+  return train._advance(state, mirror.Nobody())
+
+
+def test_after_each_generation_it_is_looked_at_what_is_left(tmp_path, events):
+  _train(tmp_path, RANDOM._replace(ahead=1))
+  # What is asked for as soon as it may be is there for whoever has nothing.
+  assert ' '.join(event.replace(' 2', '') for event in events) == (
+    'ask 0 ask 1 train ask train ask 3 train train'
+  )
+
+
+def test_a_trial_that_repeats_one_in_training_waits_for_it(tmp_path, events):
+  search = space.space(
+    BIASES, sampler='random', trials=8, batch=4, ahead=1, seed=1
+  )
+  with _opened(tmp_path, search) as (state, worker):
+    (left,) = _advance(state)
+    first, second = state.generations
+    runs = {trial.runs for trial in first.trials}
+    assert {trial.runs for trial in second.trials} <= runs and len(runs) == 2
+    assert left.number == 0 and not state.values
+    programs = population_lib.Programs()
+    train.train_populations(state, worker, left, watching.NOBODY, programs)
+    assert _advance(state) == [] and len(state.values) == 8
+  assert events == ['ask 0', 'ask 1', 'train 2']
+
+
+def test_a_search_of_which_every_trial_is_refused_says_why(tmp_path):
+  search = space.space(
+    {'config.model.dropout': space.categorical([0.25, 0.5])},
+    sampler='random',
+    trials=2,
+    batch=2,
+  )
+  with pytest.raises(space.SpaceError) as info:
+    _train(tmp_path, search)
+  assert 'every trial was refused: ' in str(info.value)
+  assert 'num_layers of 2 or more' in str(info.value)
+
+
+def test_a_search_goes_on_with_the_data_that_it_began_with(tmp_path, events):
+  file = tmp_path / 'series.csv'
+  data = {
+    'task.name': 'forecasting',
+    'task.dialect': 'one_step',
+    'task.length': 3,
+    'task.path': str(file),
+  }
+  file.write_text('level\n' + '1\n2\n4\n' * 9)
+  few = RANDOM._replace(trials=2)
+  _train(tmp_path / 's', few, changes=data)
+  before = _files(tmp_path / 's')
+  file.write_text('level\n' + '1\n2\n3\n5\n' * 9)
+  for mode in (Mode.RESUME, Mode.SHARE):
+    with pytest.raises(directory.ResumeError, match='is of other data'):
+      _train(tmp_path / 's', RANDOM, mode, data)
+    assert _files(tmp_path / 's') == before
+  assert events == ['ask 0', 'train 2']
+
+
+def _files(workdir: pathlib.Path) -> dict[pathlib.Path, bytes]:
+  return {
+    path: path.read_bytes()
+    for path in workdir.rglob('*')
+    if path.is_file() and path.parent.name not in ('leases', 'workers')
+  }
+
+
+def test_what_others_have_divided_meanwhile_is_not_trained_again(
+  tmp_path, events
+):
+  with _opened(tmp_path, HALVED, Mode.SHARE) as (slow, worker):
+    programs = population_lib.Programs()
+
+    def train_left(state, left):
+      return train.train_populations(
+        state, worker, left, watching.NOBODY, programs
+      )
+
+    (seen,) = _advance(slow)
+    quick = _begin(tmp_path, HALVED, Mode.SHARE)
+    (same,) = _advance(quick)
+    assert same == seen and train_left(quick, same)
+    (further,) = _advance(quick)
+    assert train_left(quick, further) and not _advance(quick)
+    # The slow one sees no directory of what it was about to train.
+    assert train_left(slow, seen)
+    assert not _advance(slow)
+  assert events == ['ask 0', 'train 4', 'train 2']
+  rows = results.read_rows(str(tmp_path))
+  assert len(rows) == len({row['id'] for row in rows}) == 4
