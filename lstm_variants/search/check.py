@@ -70,7 +70,7 @@ def check(config: Any, search: space.Search) -> settings_lib.Run:
   """
   package = _PACKAGES.get(search.sampler)
   if package:
-    require(package)
+    require(package, f'sampler={search.sampler!r}')
   values = dict(fields.flatten(config.to_dict()))
   for name, distribution in search.fields.items():
     _check_field(name, distribution, values)
@@ -82,16 +82,21 @@ def check(config: Any, search: space.Search) -> settings_lib.Run:
   return run
 
 
-def require(package: str) -> None:
+def require(package: str, by: str) -> None:
   """Refuse to begin without a package.
+
+  Args:
+    package: its name.
+    by: what needs it.
 
   Raises:
     MissingError: it is not installed.
   """
   if importlib.util.find_spec(package) is None:
     raise MissingError(
-      f"{package} is not installed: pip install 'lstm-variants[search]'; "
-      "sampler='qmc' and sampler='random' need nothing"
+      f'{by}: {package} is not installed; nearest: '
+      "pip install 'lstm-variants[search]'; sampler='qmc' and sampler='random' "
+      'need nothing of it'
     )
 
 

@@ -1,7 +1,7 @@
 """A study of Optuna that follows a search, for its dashboard.
 
-    lstm-variants search … --mirror=runs/search/optuna.log
-    optuna-dashboard runs/search/optuna.log
+    lstm-variants search … --mirror=runs/search.log
+    optuna-dashboard runs/search.log
 
 It is written after the fact and never read back: what is missing there, also
 all of it, is written again when the search goes on. A file is a journal, a URL
@@ -42,9 +42,12 @@ class Nobody:
 
 
 class Mirror:
-  """A storage of Optuna; one that fails is left out, with a line."""
+  """A storage of Optuna; one that fails is left out, with a line.
 
-  def __init__(self, place: str, storage: Any):
+  It is opened when there is something to be written.
+  """
+
+  def __init__(self, place: str, storage: Any = None):
     self._place, self._storage = place, storage
     self._fails = False
 
@@ -53,6 +56,7 @@ class Mirror:
     if self._fails:
       return
     try:
+      self._storage = self._storage or _open(self._place)
       with ask.quiet() as optuna:
         _write(optuna, self._storage, workdir, search, trials)
     except Exception as error:  # of a database, or of a disk
@@ -64,11 +68,13 @@ class Mirror:
       )
 
 
-def open_mirror(place: str | None) -> Follower:
+def open_mirror(place: str | None, workdir: str) -> Follower:
   """Return a mirror, and nobody where none is wanted.
 
   Args:
     place: a file, or a URL of a database.
+    workdir: of the search. A file in it is made later: a directory that holds
+      files and no study is refused.
 
   Raises:
     MirrorError: it cannot be opened.
@@ -76,39 +82,58 @@ def open_mirror(place: str | None) -> Follower:
   """
   if place is None:
     return Nobody()
-  check.require('optuna')
-  if not place:
-    raise MirrorError(
-      '--mirror=: names no file; nearest: --mirror=optuna.log, or a URL'
-    )
+  check.require('optuna', '--mirror')
   try:
-    return Mirror(place, _open(place))
-  except Exception as error:  # whatever Optuna and SQLAlchemy raise
-    if isinstance(error, errors.Error):
-      raise
+    _check_place(place)
+    is_later = _is_inside(place, workdir)
+    return Mirror(place, None if is_later else _open(place))
+  except errors.Error:
+    raise
+  except Exception as error:  # whatever urllib, Optuna and SQLAlchemy raise
     raise MirrorError(
       f'--mirror={place}: cannot be opened: {type(error).__name__}: '
       f'{" ".join(str(error).split())[:200]}'
     ) from error
 
 
+def _check_place(place: str) -> None:
+  if not place:
+    raise MirrorError(
+      '--mirror=: names no file; nearest: --mirror=optuna.log, or a URL'
+    )
+  parts = urllib.parse.urlsplit(place)
+  if '://' in place and parts.password:
+    without = place.replace(f':{parts.password}@', '@', 1)
+    raise MirrorError(
+      '--mirror: has a password, which would stand in provenance.json; '
+      f'nearest: PGPASSWORD=… before the command, and --mirror={without}'
+    )
+
+
+def _is_inside(place: str, workdir: str) -> bool:
+  """Tell whether a mirror is a file of a run directory."""
+  if '://' in place:
+    parts = urllib.parse.urlsplit(place)
+    if not parts.scheme.startswith('sqlite'):
+      return False
+    place = parts.path.removeprefix('/')
+  return (
+    pathlib.Path(place)
+    .resolve()
+    .is_relative_to(pathlib.Path(workdir).resolve())
+  )
+
+
 def _open(place: str) -> Any:
   """Return a storage of Optuna."""
   with ask.quiet() as optuna:
-    if '://' not in place:
-      path = pathlib.Path(place)
-      with files.refusals(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-      backend = optuna.storages.journal.JournalFileBackend(place)
-      return optuna.storages.JournalStorage(backend)
-    parts = urllib.parse.urlsplit(place)
-    if parts.password:
-      without = place.replace(f':{parts.password}@', '@', 1)
-      raise MirrorError(
-        '--mirror: has a password, which would stand in provenance.json; '
-        f'nearest: PGPASSWORD=… before the command, and --mirror={without}'
-      )
-    return optuna.storages.RDBStorage(place)
+    if '://' in place:
+      return optuna.storages.RDBStorage(place)
+    path = pathlib.Path(place)
+    with files.refusals(path):
+      path.parent.mkdir(parents=True, exist_ok=True)
+    backend = optuna.storages.journal.JournalFileBackend(place)
+    return optuna.storages.JournalStorage(backend)
 
 
 def _write(

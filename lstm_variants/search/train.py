@@ -64,7 +64,7 @@ def train(
     DivergedError: if every run diverged; the results are written.
   """
   base = check.check(config, search)
-  follower = mirror.open_mirror(mirror_to)
+  follower = mirror.open_mirror(mirror_to, workdir)
   state = growing.begin(workdir, name, config, search, base, mode)
   programs = population_lib.Programs()
   with growing.opened(state, mode) as worker:

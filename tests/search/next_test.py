@@ -216,3 +216,21 @@ def test_what_others_have_divided_meanwhile_is_not_trained_again(
   assert events == ['ask 0', 'train 4', 'train 2']
   rows = results.read_rows(str(tmp_path))
   assert len(rows) == len({row['id'] for row in rows}) == 4
+
+
+@pytest.mark.parametrize('place', ['m.log', 'sub/m.log', 'sqlite:///{}/m.db'])
+def test_a_mirror_may_be_a_file_of_the_run_directory(tmp_path, events, place):
+  import optuna
+
+  workdir = tmp_path / 's'
+  url = place.format(workdir) if '://' in place else str(workdir / place)
+  _train(workdir, RANDOM, mirror_to=url)
+  if '://' in place:
+    storage: Any = url
+  else:
+    backend = optuna.storages.journal.JournalFileBackend(url)
+    storage = optuna.storages.JournalStorage(backend)
+  followed = optuna.load_study(study_name=None, storage=storage)
+  assert len(followed.trials) == RANDOM.trials
+  _train(workdir, RANDOM, Mode.OVERWRITE, mirror_to=url)
+  assert events.count('ask 0') == 2

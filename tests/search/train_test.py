@@ -395,7 +395,7 @@ def test_a_mirror_has_the_trials_and_is_written_again_where_it_is_lost(
 
 
 def test_a_mirror_that_fails_is_left_out(searched, tmp_path, capsys):
-  mirrored = mirror.open_mirror(str(tmp_path / 'm.log'))
+  mirrored = mirror.open_mirror(str(tmp_path / 'm.log'), str(searched))
   (tmp_path / 'm.log').unlink()
   (tmp_path / 'm.log').mkdir()
   trial = generations.Trial(0, {'optimizer.learning_rate': 0.1}, ('a',))
@@ -409,10 +409,11 @@ def test_a_mirror_that_fails_is_left_out(searched, tmp_path, capsys):
   [
     ('', 'names no file'),
     ('nonsense://x', 'cannot be opened'),
+    ('postgresql://[host/db', 'cannot be opened'),
     ('postgresql://me:secret@host/db', 'PGPASSWORD'),
   ],
 )
 def test_a_mirror_that_cannot_be_is_refused_before_anything(place, words):
   with pytest.raises(errors.Error) as info:
-    mirror.open_mirror(place)
+    mirror.open_mirror(place, 'runs/search')
   assert words in str(info.value) and 'secret' not in str(info.value)
