@@ -51,6 +51,8 @@ def expand(
   config: config_dict.ConfigDict,
   get_hyper: Callable[[Any], Iterable[Any]],
   records: Sequence[Mapping[str, Any]] = (),
+  *,
+  here: bool = True,
 ) -> list[settings_lib.Run]:
   """Return the checked runs of a grid.
 
@@ -59,6 +61,7 @@ def expand(
     get_hyper: called with the module `hyper`; returns settings that map
       'config.…' fields to values.
     records: what `recorded` returns.
+    here: as of `check`.
 
   Returns:
     One `Run` per setting, in order.
@@ -80,7 +83,8 @@ def expand(
   study_format = record.new(schema.unrecorded())
   same, changed = len(records) == len(grid), _Changed(config)
   for number, setting in enumerate(grid):
-    run = check(changed.by(setting), records[number] if same else None)
+    old = records[number] if same else None
+    run = check(changed.by(setting), old, here=here)
     key = study_format.hash([run.config])
     if key in seen:
       raise GridError(
@@ -119,7 +123,7 @@ def _settings_of(get_hyper: Callable[[Any], Iterable[Any]]) -> list[Any]:
 
 
 def check(
-  config: Any, record: Mapping[str, Any] | None = None
+  config: Any, record: Mapping[str, Any] | None = None, *, here: bool = True
 ) -> settings_lib.Run:
   """Check a config and the memory that it needs, and return its run.
 
@@ -128,6 +132,8 @@ def check(
     record: the config of the same run as a resumed study recorded it, or None.
       A run that is recorded is accepted as it is: an earlier version may have
       refused less.
+    here: whether it is for this machine; else what is refused does not depend
+      on the machine.
 
   Raises:
     InputError: if `settings.from_config` refuses the config, or the machine
@@ -141,6 +147,9 @@ def check(
     run = settings_lib.from_record(config)
     if not _is_same(run.config, record):
       raise
+  if not here:
+    memory.check_outside(run.settings)
+    return run
   _check_room(run.settings)
   trackers.check(run.settings.trackers, run.settings.tensorboard)
   return run

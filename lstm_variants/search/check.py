@@ -1,6 +1,7 @@
 """Refuses a search before anything is trained: fields, values, objectives."""
 
 from collections.abc import Callable, Iterator
+import contextlib
 import importlib.util
 import math
 from typing import Any
@@ -78,7 +79,7 @@ def check(config: Any, search: space.Search) -> settings_lib.Run:
   for one in search.objectives:
     _check_objective(one, run)
   _check_conduct(search, run.settings)
-  memory.check_memory([run.settings] * (search.batch * search.seeds))
+  _check_memory(search, run, values)
   return run
 
 
@@ -171,6 +172,48 @@ def metrics(run: settings_lib.Run) -> list[str]:
   settings = settings.replace(batch_devices=1)
   with jax.enable_x64(settings.dtype == 'float64'):
     return list(jax.eval_shape(evaluate))
+
+
+def _check_memory(
+  search: space.Search, run: settings_lib.Run, values: dict[str, Any]
+) -> None:
+  """Refuse a search whose largest trials exceed the memory of this machine.
+
+  A sampler may ask for a whole generation of them. That one was asked for which
+  does not fit would end the search, and not count as the worst: what is asked
+  for next would depend on the machine.
+  """
+  runs = search.batch * search.seeds
+  runs = min(runs, run.settings.population_size or runs)
+  try:
+    memory.check_memory([_largest(search, run, values)] * runs)
+  except rules.InputError as error:
+    raise space.SpaceError(
+      f'in the largest trials config.{error.field}={error.value!r}: '
+      f'{error.rule}'
+    ) from error
+
+
+def _largest(
+  search: space.Search, run: settings_lib.Run, values: dict[str, Any]
+) -> settings_lib.Settings:
+  """Return the settings of a trial that needs as much memory as any.
+
+  Each field in turn has the end or the value that needs the most, those before
+  it being chosen; what contradicts them is left out.
+  """
+  largest, values = run.settings, dict(values)
+  for name, distribution in search.fields.items():
+    if schema.table()[name].role != fields.PROGRAM:
+      continue
+    sizes = []
+    for value in _ends(distribution):
+      with contextlib.suppress(rules.InputError):
+        one = settings_lib.from_config({**values, name: value}).settings
+        sizes.append((memory.estimate_bytes(one), value, one))
+    if sizes:
+      _, values[name], largest = max(sizes, key=lambda size: size[0])
+  return largest
 
 
 def _check_conduct(

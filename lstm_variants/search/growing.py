@@ -178,7 +178,7 @@ def expand_again(state: Searched) -> None:
   if not trials:
     return
   grid = [setting for trial in trials for setting in settings_of(state, trial)]
-  runs = local.expand(state.config, lambda hyper: grid)
+  runs = local.expand(state.config, lambda hyper: grid, here=False)
   names = [name for trial in trials for name in trial.runs]
   for name, run in zip(names, runs, strict=True):
     if name_of(state, run) != name:

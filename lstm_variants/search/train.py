@@ -129,10 +129,14 @@ def _ask(state: growing.Searched) -> None:
 def _accept(
   state: growing.Searched, trial: generations.Trial
 ) -> generations.Trial:
-  """Return a trial with the names of its runs, or why it has none."""
+  """Return a trial with the names of its runs, or why it has none.
+
+  What is refused is so on any machine: which trials are asked for next depends
+  on it. One that is too large for this machine ends its training (`check`).
+  """
   settings = growing.settings_of(state, trial)
   try:
-    runs = local.expand(state.config, lambda hyper: settings)
+    runs = local.expand(state.config, lambda hyper: settings, here=False)
   except (rules.InputError, local.GridError) as error:
     return trial._replace(refusal=str(error))
   names = tuple(growing.name_of(state, run) for run in runs)

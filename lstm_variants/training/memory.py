@@ -59,7 +59,7 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   Raises:
     InputError: a cell from outside that fails at the sizes of the run.
   """
-  _check_outside(settings)
+  check_outside(settings)
   sizes = settings.architecture
   width = sizes.hidden_features
   first = sizes.embedding_features or sizes.in_features
@@ -207,10 +207,13 @@ def _ends_bytes(settings: Settings, steps: int) -> int:
   return settings.batch_size * ends * settings.batch_devices * number
 
 
-def _check_outside(settings: Settings) -> None:
+def check_outside(settings: Settings) -> None:
   """Refuse a cell from outside that fails at the sizes of a run.
 
   It was tried at other sizes when it was registered.
+
+  Raises:
+    InputError: it fails.
   """
   sizes = settings.architecture
   if cells.CELLS.module_of(sizes.cell) == registry.HOUSE:

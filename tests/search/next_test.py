@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstm_variants import errors
 from lstm_variants.config import populations
+from lstm_variants.launch import local
 from lstm_variants.runs import directory, lease, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.runs.directory import Mode
@@ -21,7 +23,7 @@ from lstm_variants.search import (
   space,
   train,
 )
-from lstm_variants.training import loop, watching
+from lstm_variants.training import loop, memory, watching
 from lstm_variants.training import population as population_lib
 from tests import conftest
 
@@ -163,6 +165,43 @@ def test_a_search_of_which_every_trial_is_refused_says_why(tmp_path):
     _train(tmp_path, search)
   assert 'every trial was refused: ' in str(info.value)
   assert 'num_layers of 2 or more' in str(info.value)
+
+
+def test_trials_that_are_too_large_here_are_asked_for_as_anywhere(
+  tmp_path, events, monkeypatch
+):
+  widths = {'config.model.hidden_features': space.categorical([4, 400])}
+  search = space.space(widths, sampler='random', trials=4, batch=4)
+
+  def asked(place):
+    with _opened(tmp_path / place, search) as (state, worker):
+      yield  # what is opened is checked on a large machine
+      (left,) = _advance(state)
+      yield (tmp_path / place / 'generations/0000.json').read_bytes()
+      programs = population_lib.Programs()
+      train.train_populations(state, worker, left, watching.NOBODY, programs)
+      yield
+
+  _, anywhere, _ = asked('large')
+  small = asked('small')
+  next(small)
+  pages = {'SC_PAGE_SIZE': 1, 'SC_PHYS_PAGES': 2 * 10**7}
+  monkeypatch.setattr(memory.os, 'sysconf', pages.__getitem__)
+  local._check_room.cache_clear()
+  assert next(small) == anywhere
+  with pytest.raises(errors.Error, match='hidden_features=400.*machine has 0'):
+    next(small)
+  assert events == ['ask 0', *['train 2'] * 2, 'ask 0']
+  # Who begins there, or joins, is told before.
+  with pytest.raises(space.SpaceError) as info:
+    _train(tmp_path / 'new', search)
+  line = str(info.value)
+  assert 'in the largest trials config.model.hidden_features=400: 4 run' in line
+  assert not (tmp_path / 'new').exists()
+  # Populations are at most so large.
+  capped = {'study.population_size': 1}
+  with pytest.raises(space.SpaceError, match='400: 1 run'):
+    check.check(_config(capped), search)
 
 
 def test_a_search_goes_on_with_the_data_that_it_began_with(tmp_path, events):
