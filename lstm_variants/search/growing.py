@@ -5,7 +5,7 @@ that are split into populations each on its own: what trains to each rung, and
 what retires there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import itertools
 import pathlib
@@ -101,7 +101,8 @@ def opened(
   place = state.workdir, state.name, state.config.to_dict(), tasks
 
   def check_same() -> None:
-    _check_same(state.workdir, state.config, state.search)
+    are_others = lease.has_workers(pathlib.Path(state.workdir))
+    _check_same(state.workdir, state.config, state.search, are_others)
     local.check_tasks(state.workdir, tasks)
 
   facts: dict[str, Any] = {
@@ -128,11 +129,23 @@ def alone(workdir: str, worker: lease.Worker | None) -> Iterator[None]:
     yield
 
 
-def _check_same(workdir: str, config: Any, search: space.Search) -> None:
-  """Refuse to go on with another search; name every difference."""
+def _check_same(
+  workdir: str, config: Any, search: space.Search, are_others: bool = False
+) -> None:
+  """Refuse to go on with another search; name every difference.
+
+  Args:
+    workdir: the run directory.
+    config: the base config.
+    search: what is searched now.
+    are_others: whether others train it, who are to save and track it alike.
+
+  Raises:
+    ResumeError: it is another one, or none.
+  """
   study, unrecorded = results.read_study(workdir), schema.unrecorded()
   before = study.get('search')
-  if before is None:
+  if not isinstance(before, dict):
     raise directory.ResumeError(
       f'--workdir={workdir}: its study ({study["name"]}) is no search; '
       f'{console.command_line("sweep")} --resume goes on with it, or choose '
@@ -144,23 +157,38 @@ def _check_same(workdir: str, config: Any, search: space.Search) -> None:
     for name in now
     if before.get(name) != now[name] and name != 'trials'
   ]
-  if now['trials'] < before.get('trials', 0):
-    differences.append(f'trials: {before["trials"]} before')
+  if now['trials'] < _trials(study):
+    differences.append(f'trials: {_trials(study)} before, {now["trials"]} now')
   of_study = dict(fields.flatten(study['config']))
+  free = () if are_others else _FREE
   for name, value in fields.flatten(files.jsonable(config.to_dict())):
     was = of_study.get(name, files.jsonable(unrecorded.get(name)))
-    if was != value and name not in _FREE:
+    if was != value and name not in free:
       differences.append(f'config.{name}: {was} before, {value} now')
   if differences:
+    wait = 'wait for the others' if are_others else f'choose {workdir}_2'
     raise directory.ResumeError(
-      f'--workdir={workdir}: --resume needs the same search; '
-      f'{"; ".join(differences)}; set them back, or choose {workdir}_2'
+      f'--workdir={workdir}: holds another search; {"; ".join(differences)}; '
+      f'set them back, or {wait}'
     )
+
+
+def _trials(study: Mapping[str, Any]) -> int:
+  """Return how many trials the study of a search is to have."""
+  trials = study['search'].get('trials')
+  return trials if results.is_whole(trials) else 0
 
 
 def _short(value: Any) -> str:
   """Return a setting of a search, if it is not long."""
   return str(value) if len(str(value)) <= 80 else 'others'
+
+
+def with_all_trials(state: Searched) -> Searched:
+  """Return a search with as many trials as anybody who shares it wants."""
+  before = _trials(results.read_study(state.workdir))
+  trials = max(before, state.search.trials)
+  return state._replace(search=state.search._replace(trials=trials))
 
 
 def expand_again(state: Searched) -> None:
@@ -276,8 +304,10 @@ def grow(state: Searched) -> None:
     for part in parts
     for name in part.names
   ]
+  config = state.study_format.record(state.config.to_dict())
   changes = {
     'modules': list(_modules(state)),
+    'config': files.jsonable(config),
     'search': files.jsonable(state.search.record()),
     'parts': [len(part.names) for part in parts],
   }

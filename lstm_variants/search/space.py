@@ -193,10 +193,9 @@ class Search(NamedTuple):
   ahead: int
   halving: Halving | None
 
-  @property
-  def generations(self) -> int:
-    """How many generations there are."""
-    return -(-self.trials // self.batch)
+  def generations(self, asked: int = 0) -> int:
+    """Return how many generations ask for the trials behind so many."""
+    return -(-(self.trials - asked) // self.batch)
 
   def record(self) -> dict[str, Any]:
     """Return the search as it stands in study.json."""

@@ -70,6 +70,7 @@ def train(
   with growing.opened(state, mode) as worker:
     while True:
       with growing.alone(workdir, worker):
+        state = growing.with_all_trials(state)
         left = _advance(state, follower)
       if not left:
         break
@@ -89,6 +90,15 @@ def train(
 
 def _asked(state: growing.Searched) -> int:
   return sum(len(one.trials) for one in state.generations)
+
+
+def _place(state: growing.Searched, number: int) -> str:
+  """Return which generation it is, of how many.
+
+  One may be smaller: the last of a search that was to have fewer trials.
+  """
+  further = state.search.generations(_asked(state))
+  return f'generation {number + 1}/{len(state.generations) + further}'
 
 
 def _ask(state: growing.Searched) -> None:
@@ -217,11 +227,8 @@ def _settle(
       if not _is_done(state.workdir, one)
     ]
     if pending:
-      title = (
-        f'{state.name}, generation {number + 1}/{state.search.generations}, '
-        f'to update {last.updates}'
-      )
-      return title, pending
+      place = _place(state, number)
+      return f'{state.name}, {place}, to update {last.updates}', pending
     if last.names and len(stages) <= len(growing.rungs_of(state)):
       _decide(state, number, last)
       growing.grow(state)
@@ -370,8 +377,7 @@ def _know(state: growing.Searched, number: int) -> None:
 def _best_so_far(state: growing.Searched, number: int) -> str:
   """Return a line: how far the search is, and its best trial."""
   line = (
-    f'generation {number + 1}/{state.search.generations}: '
-    f'{len(state.values)}/{state.search.trials} trials'
+    f'{_place(state, number)}: {len(state.values)}/{state.search.trials} trials'
   )
   ends = {
     trial: known.values[0]

@@ -447,8 +447,8 @@ def test_a_cell_that_fails_at_the_width_of_a_run_is_refused_in_a_line(name):
       local.check(config, here=here)
     assert str(refusal.value) == (
       f"--config.model.variant='narrow': its {name} fails at "
-      "hidden_features=4: KeyError: 'width'; nearest: another width, or another "
-      'cell'
+      "hidden_features=4: KeyError: 'width'; nearest: another width, or "
+      'another cell'
     )
   config.update_from_flattened_dict({'model.hidden_features': 8})
   local.check(config)

@@ -29,7 +29,7 @@ def _loss(params) -> float:
 def _run(search, judge=lambda params: (_loss(params),)):
   """Return the trials of each generation of a search."""
   known: list[list[ask.Known]] = []
-  for number in range(search.generations):
+  for number in range(search.generations()):
     asked = ask.ask(search, number, known, search.batch)
     known.append([ask.Known(params, judge(params)) for params in asked])
   return known

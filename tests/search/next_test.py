@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import json
 import pathlib
 from typing import Any
 
@@ -191,7 +192,7 @@ def test_trials_that_are_too_large_here_are_asked_for_as_anywhere(
   assert next(small) == anywhere
   with pytest.raises(errors.Error, match='hidden_features=400.*machine has 0'):
     next(small)
-  assert events == ['ask 0', *['train 2'] * 2, 'ask 0']
+  assert events == ['ask 0', 'train 1', 'train 1', 'ask 0']
   # Who begins there, or joins, is told before.
   with pytest.raises(space.SpaceError) as info:
     _train(tmp_path / 'new', search)
@@ -273,3 +274,67 @@ def test_a_mirror_may_be_a_file_of_the_run_directory(tmp_path, events, place):
   assert len(followed.trials) == RANDOM.trials
   _train(workdir, RANDOM, Mode.OVERWRITE, mirror_to=url)
   assert events.count('ask 0') == 2
+
+
+def _study(workdir: pathlib.Path) -> dict[str, Any]:
+  return json.loads((workdir / 'study.json').read_text())
+
+
+def test_generations_are_counted_also_where_one_was_the_last_once(
+  tmp_path, events, capsys
+):
+  _train(tmp_path, RANDOM._replace(trials=1))
+  two = RANDOM._replace(trials=2)
+  with _opened(tmp_path, two, Mode.RESUME) as (state, _):
+    (left,) = _advance(state)
+    assert left.title == 's, generation 2/2, to update 16'
+  _train(tmp_path, two, Mode.RESUME)
+  assert 'generation 2/2: 2/2 trials' in capsys.readouterr().out
+  assert events == ['ask 0', 'train 1', 'ask 1', 'train 1']
+
+
+def test_of_those_who_share_a_search_the_one_with_most_trials_counts(
+  tmp_path, events, monkeypatch
+):
+  few, usual = RANDOM._replace(trials=2), loop.train_population
+  after = []
+
+  def joined(*arguments):
+    monkeypatch.setattr(loop, 'train_population', usual)
+    with _opened(tmp_path, RANDOM, Mode.SHARE) as (state, _):
+      _advance(state)
+      after.append((tmp_path / 'study.json').read_bytes())
+    return usual(*arguments)
+
+  def grown(*arguments):
+    grow(*arguments)
+    after.append((tmp_path / 'study.json').read_bytes())
+
+  grow = directory.grow
+  monkeypatch.setattr(directory, 'grow', grown)
+  monkeypatch.setattr(loop, 'train_population', joined)
+  _train(tmp_path, few, Mode.SHARE)
+  # It stays to the end of the other's; study.json is not written by turns.
+  assert len(results.read_rows(str(tmp_path))) == RANDOM.trials
+  wanted = [json.loads(one)['search']['trials'] for one in after]
+  assert wanted == sorted(wanted) and set(wanted) == {2, 8}
+  with pytest.raises(directory.ResumeError, match='trials: 8 before, 2 now'):
+    _train(tmp_path, few, Mode.SHARE)
+
+
+def test_those_who_share_a_search_save_and_track_alike(tmp_path, events):
+  saved = {'training.save_interval': 7}
+  often = {'training.save_interval': 3}
+  with _opened(tmp_path, RANDOM, Mode.SHARE):
+    with pytest.raises(directory.ResumeError) as info:
+      _train(tmp_path, RANDOM, Mode.SHARE, saved)
+  assert 'save_interval: ' in str(info.value)
+  assert str(info.value).endswith('wait for the others')
+  _train(tmp_path, RANDOM, Mode.SHARE, saved)
+  with _opened(tmp_path, RANDOM, Mode.RESUME, often) as (state, _):
+    _advance(state)
+  study = _study(tmp_path)
+  for config in (study['config'], *study['runs']):
+    assert config['training']['save_interval'] == 3
+  with _opened(tmp_path, RANDOM, Mode.SHARE, often):
+    _train(tmp_path, RANDOM, Mode.SHARE, often)
