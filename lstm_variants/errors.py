@@ -10,7 +10,7 @@ _IN_PYTHON = (
   (r'^get_hyper: (?:config\.)?', 'grid: '),
   (r'one of your own needs --import=MODULE', 'import the module of your own'),
   (r'--config\.', ''),
-  (r'--(config|workdir|run|baseline)\b', r'\1'),
+  (r'--(config|workdir|run|baseline|mirror)\b', r'\1'),
   (r'--(resume|overwrite|share|wait)\b', r'\1=True'),
 )
 

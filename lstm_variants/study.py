@@ -9,11 +9,11 @@
     results = study.train('runs/adding')
     results.compare()
 
-The run directory is that of the command: either goes on with what the other
-began.
+`study.search` searches its fields, as the command `search` does. The run
+directory is that of the command: either goes on with what the other began.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import contextlib
 import os
 from typing import Any
@@ -23,6 +23,8 @@ from lstm_variants.config import fields, populations, rules, schema, source
 from lstm_variants.config import grid as hyper
 from lstm_variants.launch import local, shared
 from lstm_variants.runs import directory
+from lstm_variants.search import check, space
+from lstm_variants.search import train as searching
 from lstm_variants.training import agreement, backend, interrupt, watching
 
 # What the rows of an evaluation go to.
@@ -70,15 +72,16 @@ class Study:
     backend.use_every_core('jax was used before')
     extensions.load_installed()
     self.config, of_file, file_name = source.read(config)
+    is_file = isinstance(config, str | os.PathLike)
+    self._path = os.fspath(config) if is_file else None
+    self._is_grid = grid is not None
     self.name = file_name if name is None else _checked(name)
     self._get_hyper = _get_hyper(grid, of_file)
     try:
       self._expanded = local.expand(self.config, self._get_hyper)
     except rules.InputError as error:
-      if isinstance(config, str | os.PathLike) and self._is_of_file(
-        error, grid
-      ):
-        error.place(os.fspath(config))
+      if self._path is not None and self._is_of_file(error, grid):
+        error.place(self._path)
       raise
 
   def _is_of_file(self, error: rules.InputError, grid: Any) -> bool:
@@ -157,10 +160,7 @@ class Study:
     """
     mode, watch = _mode(resume, overwrite, share, wait), _watch(callback)
     workdir = arguments.path('workdir', workdir, 'runs/study')
-    arguments.flag('progress', progress)
-    backend.check()
-    quiet = contextlib.nullcontext() if progress else console.quiet()
-    with quiet, interrupt.heard(), agreement.together():
+    with _training(progress):
       runs, records = self._expanded, local.recorded(workdir, mode)
       if records:
         runs = local.expand(self.config, self._get_hyper, records)
@@ -168,6 +168,82 @@ class Study:
         *(workdir, self.name, self.config, runs, mode), watch=watch, wait=wait
       )
     return results.Results(workdir, here=agreement.is_first())
+
+  @errors.told_in_python()
+  def search(
+    self,
+    workdir: str | os.PathLike[str],
+    get_search: Callable[[Any], Any] | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    share: bool = False,
+    mirror: str | os.PathLike[str] | None = None,
+    callback: Callback | None = None,
+    progress: bool = True,
+  ) -> results.Results:
+    """Search values of fields: ask for trials, train them, ask for the next.
+
+    Args:
+      workdir: the run directory.
+      get_search: called with what states a search (docs/search.md), as
+        `lambda search: search.space({…})`, and returns it. None: that of the
+        config file.
+      resume, overwrite, callback, progress: as of `train`.
+      share: begin the search, or train it together with the processes that were
+        started so too; this stays to its end.
+      mirror: a file, or the URL of a database, in which a study of Optuna
+        follows; None: none.
+
+    Returns:
+      The results.
+
+    Raises:
+      lv.Error: as of `train`; a search that cannot be, or has no `get_search`.
+      KeyboardInterrupt: training was interrupted.
+    """
+    mode, watch = _mode(resume, overwrite, share), _watch(callback)
+    workdir = arguments.path('workdir', workdir, 'runs/search')
+    if mirror is not None:
+      mirror = arguments.path('mirror', mirror, 'runs/search.log')
+    search = check.read(self._search_of(get_search))
+    with _training(progress):
+      searching.train(
+        *(workdir, self.name, self.config, search, mode, watch, mirror)
+      )
+    return results.Results(workdir)
+
+  def _search_of(
+    self, get_search: Callable[[Any], Any] | None
+  ) -> Callable[[Any], Any]:
+    """Return what states a search.
+
+    Raises:
+      SpaceError: nothing does, or there is a grid beside it.
+    """
+    if self._is_grid:
+      raise space.SpaceError(
+        'a search sets the fields itself, and the study has a grid; nearest: '
+        'lv.Study(config).search(…)'
+      )
+    if get_search is None and self._path is not None:
+      get_search = source.load_search(self._path)
+    if not callable(get_search):
+      raise space.SpaceError(
+        f'{get_search!r:.40} is no function; nearest: '
+        'lambda search: search.space({…})'
+      )
+    return get_search
+
+
+@contextlib.contextmanager
+def _training(progress: bool) -> Iterator[None]:
+  """Train inside: say it or not, hear signals, and end with all processes."""
+  arguments.flag('progress', progress)
+  backend.check()
+  quiet = contextlib.nullcontext() if progress else console.quiet()
+  with quiet, interrupt.heard(), agreement.together():
+    yield
 
 
 def _checked(name: Any) -> str:
@@ -182,7 +258,7 @@ def _checked(name: Any) -> str:
 
 
 def _mode(
-  resume: bool, overwrite: bool, share: bool, wait: bool
+  resume: bool, overwrite: bool, share: bool, wait: bool = False
 ) -> directory.Mode:
   given = {'resume': resume, 'overwrite': overwrite}
   for name, value in {**given, 'share': share, 'wait': wait}.items():

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from lstm_variants import console
 from lstm_variants.config import populations, rules
-from lstm_variants.launch import local, shared
+from lstm_variants.launch import hosts, local, shared
 from lstm_variants.runs import directory, lease, results
 from lstm_variants.search import (
   ask,
@@ -62,7 +62,9 @@ def train(
       with is another one.
     Interrupted: if a signal asked for the end; everything is saved.
     DivergedError: if every run diverged; the results are written.
+    JoinError: this process is joined to others (`launch.hosts`).
   """
+  hosts.check_alone('search')
   base = check.check(config, search)
   follower = mirror.open_mirror(mirror_to, workdir)
   state = growing.begin(workdir, name, config, search, base, mode)

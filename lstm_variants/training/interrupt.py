@@ -141,7 +141,7 @@ def heard() -> Iterator[None]:
     yield
   except Interrupted as interrupted:
     raise KeyboardInterrupt(
-      f'{interrupted.what}; train(…, resume=True) goes on'
+      f'{interrupted.what}; resume=True goes on'
     ) from None
   finally:
     signal.signal(signal.SIGINT, before)

@@ -143,7 +143,7 @@ def test_what_ends_early_is_gone_on_with(
   with pytest.raises(raised) as ended:
     study.train(tmp_path / 'run', callback=callback, progress=False)
   if raised is KeyboardInterrupt:
-    assert str(ended.value) == 'SIGINT: saved; train(…, resume=True) goes on'
+    assert str(ended.value) == 'SIGINT: saved; resume=True goes on'
   assert signal.getsignal(signal.SIGINT) == before
   half = lv.open_results(tmp_path / 'run')
   assert half.runs() == []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lstm_variants as lv
 from lstm_variants import errors
 from lstm_variants.config import populations
 from lstm_variants.launch import local
@@ -16,6 +17,7 @@ from lstm_variants.runs import directory, lease, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.runs.directory import Mode
 from lstm_variants.search import (
+  ask,
   check,
   generations,
   growing,
@@ -24,9 +26,10 @@ from lstm_variants.search import (
   space,
   train,
 )
-from lstm_variants.training import loop, memory, watching
+from lstm_variants.training import agreement, loop, memory, watching
 from lstm_variants.training import population as population_lib
 from tests import conftest
+from tests.search import command_test
 
 RATE = {'config.optimizer.learning_rate': space.log_uniform(1e-4, 1e-1)}
 BIASES = {'config.model.forget_bias': space.categorical([0.0, 1.0])}
@@ -89,10 +92,12 @@ def events(monkeypatch) -> list[str]:
       events.append(f'ask {generation.number}')
 
   def trained(workdir, member, given, watch, progress, programs, own=None):
-    del given, watch, programs
+    del given, programs
     events.append(f'train {len(member.runs)}')
     progress.begin(member.name)
     _finish(workdir, member, own)
+    rows = [{'run': name} for name in member.run_names]
+    watch.see(watching.Evaluation(member.name, 16, 16, rows))
     progress.end()
     return False
 
@@ -137,6 +142,34 @@ def test_after_each_generation_it_is_looked_at_what_is_left(tmp_path, events):
   assert ' '.join(event.replace(' 2', '') for event in events) == (
     'ask 0 ask 1 train ask train ask 3 train train'
   )
+
+
+def test_the_same_trials_are_asked_for_whatever_is_known_of_those_ahead(
+  tmp_path,
+):
+  search = space.space(
+    {**RATE, 'config.model.forget_bias': space.uniform(0.0, 2.0)},
+    trials=36,
+    batch=12,  # TPE needs ten to begin with
+    ahead=1,
+  )
+  state = _begin(tmp_path, search)
+  train._ask(state)
+  train._ask(state)
+  trials = [trial for one in state.generations for trial in one.trials]
+
+  def asked(losses):
+    state.values.clear()
+    for trial, loss in zip(trials, losses, strict=False):
+      state.values[trial.number] = ask.Known(trial.params, (float(loss),))
+    train._ask(state)
+    return state.generations.pop()
+
+  now = asked(range(12))  # nothing is known of the second generation
+  assert (now.number, now.known) == (2, 1)
+  assert asked(range(24)) == now
+  assert asked([*range(12), *range(12, 0, -1)]) == now
+  assert asked(range(24, 0, -1)).trials != now.trials
 
 
 def test_a_trial_that_repeats_one_in_training_waits_for_it(tmp_path, events):
@@ -338,3 +371,82 @@ def test_those_who_share_a_search_save_and_track_alike(tmp_path, events):
     assert config['training']['save_interval'] == 3
   with _opened(tmp_path, RANDOM, Mode.SHARE, often):
     _train(tmp_path, RANDOM, Mode.SHARE, often)
+
+
+def _searching(search):
+  """State what `RANDOM` is, as a config file does."""
+  rate = search.log_uniform(1e-4, 1e-1)
+  return search.space(
+    {'config.optimizer.learning_rate': rate},
+    sampler='random',
+    trials=8,
+    batch=2,
+  )
+
+
+def test_python_searches_as_the_command_does_and_goes_on_with_it(
+  tmp_path, events, capsys
+):
+  _train(tmp_path / 'command', RANDOM)
+  study, seen = lv.Study(_config(), name='s'), []
+  capsys.readouterr()
+  found = study.search(
+    tmp_path / 'python', _searching, callback=seen.extend, progress=False
+  )
+  assert capsys.readouterr().out == ''
+  assert len(found.runs()) == len(seen) == 8
+  ours, theirs = _study(tmp_path / 'python'), _study(tmp_path / 'command')
+  del ours['created'], theirs['created']
+  assert ours == theirs
+  events.clear()
+  study.search(tmp_path / 'command', _searching, resume=True)
+  study.search(tmp_path / 'command', _searching, share=True)
+  assert not events
+  study.search(tmp_path / 'command', _searching, overwrite=True)
+  assert 'generation 4/4: 8/8 trials' in capsys.readouterr().out
+  assert events.count('train 2') == 4
+
+
+def test_python_takes_the_search_of_a_config_file(tmp_path, events):
+  file = tmp_path / 'tiny.py'
+  file.write_text(command_test.CONFIG)
+  found = lv.Study(f'{file}:6').search(tmp_path / 's', progress=False)
+  assert found.study['name'] == 'tiny' and found.study['search']['trials'] == 6
+  assert [event for event in events if event[0] == 'a'] == [
+    *('ask 0', 'ask 1', 'ask 2'),
+  ]
+
+
+@pytest.mark.parametrize(
+  'arguments, line',
+  [
+    ({}, 'get_search: None is no function; nearest: lambda search: '),
+    ({'get_search': RANDOM}, 'is no function'),
+    ({'get_search': lambda search: {}}, 'get_search: returns {}, no search'),
+    ({'resume': True}, 'holds nothing to go on with; leave out resume=True'),
+    ({'resume': True, 'overwrite': True}, 'nearest: resume'),
+    ({'share': 'yes'}, "share='yes': not True or False"),
+    ({'mirror': ''}, 'mirror=: names no file; nearest: mirror=optuna.log'),
+    ({'mirror': 3}, 'mirror=3: is no path'),
+    ({'callback': 3}, 'callback=3: is no function of rows'),
+    ({'progress': 1}, 'progress=1: not True or False'),
+  ],
+)
+def test_python_refuses_a_search_in_a_line_and_writes_nothing(
+  tmp_path, arguments, line
+):
+  if arguments:
+    arguments = {'get_search': _searching, **arguments}
+  with pytest.raises(lv.Error) as info:
+    lv.Study(_config()).search(tmp_path / 's', **arguments)
+  assert line in str(info.value) and '--' not in str(info.value)
+  assert not (tmp_path / 's').exists()
+
+
+def test_python_searches_no_grid_and_by_one_process(tmp_path, monkeypatch):
+  study = lv.Study(_config(), {'seed': range(2)})
+  with pytest.raises(lv.Error, match='a search sets the fields itself'):
+    study.search(tmp_path, _searching)
+  monkeypatch.setattr(agreement, 'count', lambda: 2)
+  with pytest.raises(lv.Error, match='search: is for processes that are not'):
+    train.train(str(tmp_path), 's', _config(), RANDOM)

@@ -82,6 +82,7 @@ def test_integers_are_drawn_as_often_as_they_should(log):
     (lambda: space.space(RATE, trials=0), 'nearest: 1'),
     (lambda: space.space(RATE, batch=2.0), 'batch=2.0'),  # pyrefly: ignore
     (lambda: space.space(RATE, seeds=0), 'nearest: 1'),
+    (lambda: space.space(RATE, trials=60_000, seeds=2), 'trials=50000'),
     (lambda: space.space(RATE, sampler='cma'), "nearest: sampler='cmaes'"),
     (lambda: space.space(RATE, objective=['loss', 'loss']), 'each once'),
     (lambda: space.space(RATE, sampler='cmaes'), 'two fields or more'),

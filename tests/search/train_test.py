@@ -17,7 +17,6 @@ from lstm_variants.runs.directory import Mode
 from lstm_variants.search import (
   ask,
   generations,
-  growing,
   mirror,
   rungs,
   space,
@@ -245,35 +244,6 @@ def test_the_results_are_those_of_a_study(searched, halved):
     f'{model} (search over learning_rate)' for model in ('vanilla', 'peephole')
   ]
   report.write(str(halved), None)
-
-
-def test_the_same_trials_are_asked_for_whatever_is_known_of_those_ahead(
-  searched, tmp_path
-):
-  search = SEARCH._replace(ahead=1)
-  begun = generations.read_all(str(searched), SEARCH)[:2]
-  trials = [trial for one in begun for trial in one.trials]
-
-  def asked(values):
-    known = {
-      trial.number: ask.Known(trial.params, (value,))
-      for trial, value in zip(trials, values, strict=True)
-    }
-    place = tmp_path / str(len(list(tmp_path.iterdir())))
-    place.mkdir()
-    state = growing.begin(str(place), 's', _config(), search, _base(), Mode.NEW)
-    state.generations.extend(begun)
-    state.values.update(known)
-    train._ask(state)
-    return state.generations[-1]
-
-  one = asked(range(10))
-  assert one.known == 1
-  assert asked([*range(5), 9, 8, 7, 6, 5]) == one
-
-
-def _base():
-  return local.check(_config())
 
 
 def test_a_trial_that_was_there_before_is_not_trained_again(tmp_path):
