@@ -66,8 +66,8 @@ def train(
   """
   hosts.check_alone('search')
   base = check.check(config, search)
-  follower = mirror.open_mirror(mirror_to, workdir)
   state = growing.begin(workdir, name, config, search, base, mode)
+  follower = mirror.open_mirror(mirror_to, workdir)
   programs = population_lib.Programs()
   with growing.opened(state, mode) as worker:
     while True:

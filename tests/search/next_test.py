@@ -309,6 +309,13 @@ def test_a_mirror_may_be_a_file_of_the_run_directory(tmp_path, events, place):
   assert events.count('ask 0') == 2
 
 
+def test_no_mirror_is_left_beside_a_search_that_is_refused(tmp_path, events):
+  _train(tmp_path / 's', RANDOM._replace(trials=2))
+  with pytest.raises(directory.ExistsError):
+    _train(tmp_path / 's', RANDOM, mirror_to=str(tmp_path / 'm.log'))
+  assert not (tmp_path / 'm.log').exists()
+
+
 def _study(workdir: pathlib.Path) -> dict[str, Any]:
   return json.loads((workdir / 'study.json').read_text())
 
