@@ -25,11 +25,6 @@ def values(
   )
 
 
-def is_better(objective: space.Objective, one: float, other: float) -> bool:
-  """Tell whether a value is better than another."""
-  return one > other if objective.maximize else one < other
-
-
 def best(
   objective: space.Objective, known: Mapping[int, float], count: int
 ) -> list[int]:
