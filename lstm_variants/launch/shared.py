@@ -178,7 +178,8 @@ def _train_one(
 ) -> bool:
   """Train a population that is not finished; False: another process does."""
   name = population.name
-  if _is_done(workdir, population) and not tracking.lack(workdir, population):
+  is_done = resume.looks_done(workdir, population)
+  if is_done and not tracking.lack(workdir, population):
     progress.skip(name)
     return True
   try:
@@ -201,12 +202,4 @@ def _train_one(
 
 def is_trained(workdir: str, members: Sequence[populations.Population]) -> bool:
   """Tell whether all populations of a study are trained as is wanted now."""
-  return all(_is_done(workdir, one) for one in members)
-
-
-def _is_done(workdir: str, population: populations.Population) -> bool:
-  """Tell whether a population is finished, as far as one sees without it."""
-  try:
-    return resume.is_done(workdir, population)
-  except results.WorkdirError:
-    return False  # whoever has it tells why, or reopens it just now
+  return all(resume.looks_done(workdir, one) for one in members)

@@ -226,7 +226,7 @@ def _settle(
     pending = [
       one
       for one in growing.split(state, last)
-      if not _is_done(state.workdir, one)
+      if not resume.looks_done(state.workdir, one)
     ]
     if pending:
       place = _place(state, number)
@@ -257,15 +257,6 @@ def _is_known(state: growing.Searched, number: int) -> bool:
   return all(
     trial.number in state.values for trial in state.generations[number].trials
   )
-
-
-def _is_done(workdir: str, population: populations.Population) -> bool:
-  try:
-    return resume.is_done(workdir, population)
-  except results.WorkdirError:
-    if results.is_finished(workdir, population.name):
-      raise
-    return False  # somebody goes on with it just now
 
 
 def train_populations(

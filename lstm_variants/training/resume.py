@@ -66,6 +66,18 @@ def is_done(workdir: str, population: populations.Population) -> bool:
   return same_patience or not record.get('out_of_patience', False)
 
 
+def looks_done(workdir: str, population: populations.Population) -> bool:
+  """Tell what `is_done` does, of a population that others may have just now.
+
+  One that cannot be read is not done: somebody opens it again to train it
+  longer, or whoever takes it is told what is wrong with it.
+  """
+  try:
+    return is_done(workdir, population)
+  except results.WorkdirError:
+    return False
+
+
 def check_resumable(workdir: str, population: populations.Population) -> None:
   """Check that a population can be resumed; change nothing.
 
