@@ -208,9 +208,7 @@ def train(
   plan = make_plan(workdir, runs, mode, given)
   check_machine(workdir, plan.members)
   if not agreement.is_first():
-    train_populations(
-      workdir, name, plan.members, given, watch, programs_of(plan.members)
-    )
+    train_populations(workdir, name, plan.members, given, watch)
     return
   with directory.open_study(
     workdir,
@@ -226,11 +224,8 @@ def train(
     say_plan(name, plan)
     if given is not None:
       given_lib.save(workdir, given)
-    members, programs = plan.members, programs_of(plan.members)
-    check_diverged(
-      workdir,
-      train_populations(workdir, name, members, given, watch, programs),
-    )
+    diverged = train_populations(workdir, name, plan.members, given, watch)
+    check_diverged(workdir, diverged)
 
 
 class Plan(NamedTuple):
@@ -419,7 +414,6 @@ def train_populations(
   members: Sequence[populations.Population],
   given: given_lib.Given | None = None,
   watch: watching.Watch = watching.NOBODY,
-  programs: population_lib.Programs | None = None,
 ) -> bool:
   """Train the populations of an open study that are not finished.
 
@@ -429,8 +423,6 @@ def train_populations(
     members: the populations.
     given: as of `train`.
     watch: as of `train`.
-    programs: has those that were compiled for others; None: the
-      newest ones of this process.
 
   Returns:
     Whether every run of every population diverged.
@@ -448,7 +440,7 @@ def train_populations(
     for member in pending:
       say_hint(member)
       diverged.append(
-        loop.train_population(workdir, member, given, watch, progress, programs)
+        loop.train_population(workdir, member, given, watch, progress)
       )
       agreement.check(saved=True)
   return all(diverged)
@@ -465,14 +457,6 @@ def check_diverged(workdir: str, diverged: bool) -> None:
       f'--workdir={workdir}: every run diverged; the results are written; try '
       'a smaller --config.optimizer.learning_rate'
     )
-
-
-def programs_of(
-  members: Sequence[populations.Population],
-) -> population_lib.Programs | None:
-  """Return where populations share programs, None where none are equal."""
-  capped = any(member.settings.population_size for member in members)
-  return population_lib.Programs() if capped else None
 
 
 def say_hint(population: populations.Population) -> None:

@@ -21,7 +21,6 @@ from lstm_variants.runs import directory, results
 from lstm_variants.runs import lease as lease_lib
 from lstm_variants.training import given as given_lib
 from lstm_variants.training import interrupt, loop, resume, tracking, watching
-from lstm_variants.training import population as population_lib
 from lstm_variants.training import progress as progress_lib
 
 # Seconds between two looks at what others train.
@@ -113,7 +112,6 @@ def train_left(
   watch: watching.Watch,
   progress: progress_lib.Progress,
   wait: bool = False,
-  programs: population_lib.Programs | None = None,
   is_wanted: Callable[[], bool] = lambda: True,
 ) -> Sequence[populations.Population]:
   """Train what is left of a study, each population under its lease.
@@ -127,15 +125,12 @@ def train_left(
     members: the populations of the study, all of them.
     given, watch, progress: as of `loop.train_population`.
     wait: stay until nothing is left.
-    programs: has those that were compiled for others; None: those of `members`
-      alone are shared.
     is_wanted: asked under a lease, whether what is not finished is still to be
       trained: of a study that grows it may have become another population.
 
   Returns:
     The populations that others train, none if `wait`.
   """
-  programs = programs or local.programs_of(members)
   pending = sorted(members, key=_cost, reverse=True)
   first = worker.rank % len(pending)
   pending = [*pending[first:], *pending[:first]]
@@ -144,8 +139,7 @@ def train_left(
     taken = []
     for member in pending:
       is_settled = _train_one(
-        *(workdir, worker, member, given, watch, progress, programs),
-        is_wanted,
+        workdir, worker, member, given, watch, progress, is_wanted
       )
       if not is_settled:
         taken.append(member)
@@ -173,7 +167,6 @@ def _train_one(
   given: given_lib.Given | None,
   watch: watching.Watch,
   progress: progress_lib.Progress,
-  programs: population_lib.Programs | None,
   is_wanted: Callable[[], bool],
 ) -> bool:
   """Train a population that is not finished; False: another process does."""
@@ -193,7 +186,7 @@ def _train_one(
       else:
         local.say_hint(population)
         loop.train_population(
-          *(workdir, population, given, watch, progress, programs), lease
+          workdir, population, given, watch, progress, lease
         )
   except lease_lib.TakenError:
     return False

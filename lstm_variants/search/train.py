@@ -29,7 +29,6 @@ from lstm_variants.search import (
   rungs,
   space,
 )
-from lstm_variants.training import population as population_lib
 from lstm_variants.training import progress as progress_lib
 from lstm_variants.training import resume, tracking, watching
 
@@ -68,7 +67,6 @@ def train(
   base = check.check(config, search)
   state = growing.begin(workdir, name, config, search, base, mode)
   follower = mirror.open_mirror(mirror_to, workdir)
-  programs = population_lib.Programs()
   with growing.opened(state, mode) as worker:
     while True:
       with growing.alone(workdir, worker):
@@ -77,9 +75,7 @@ def train(
       if not left:
         break
       # One at a time: after it what is left may be other populations.
-      if not any(
-        train_populations(state, worker, one, watch, programs) for one in left
-      ):
+      if not any(train_populations(state, worker, one, watch) for one in left):
         time.sleep(_PAUSE)
     everything = results.read_rows(workdir)
     if not everything:
@@ -264,7 +260,6 @@ def train_populations(
   worker: lease.Worker | None,
   left: Left,
   watch: watching.Watch,
-  programs: population_lib.Programs,
 ) -> bool:
   """Train what nobody else has of a generation: all that trains in a search.
 
@@ -273,7 +268,6 @@ def train_populations(
     worker: this process; None: it has the whole study.
     left: the generation, and its populations that are not finished.
     watch: who looks on.
-    programs: those that were compiled for generations before.
 
   Returns:
     Whether there was any.
@@ -281,15 +275,12 @@ def train_populations(
   workdir, members = state.workdir, left.members
   local.check_machine(workdir, members)
   if worker is None:
-    local.train_populations(
-      workdir, left.title, members, watch=watch, programs=programs
-    )
+    local.train_populations(workdir, left.title, members, watch=watch)
     return True
   parts = [progress_lib.part(member) for member in members]
   with progress_lib.Progress(left.title, parts) as progress:
     others = shared.train_left(
       *(workdir, worker, members, None, watch, progress),
-      programs=programs,
       is_wanted=functools.partial(_is_undecided, state, left.number),
     )
   return len(others) < len(members)

@@ -47,7 +47,6 @@ def train_population(
   given: given_lib.Given | None,
   watch: watching.Watch,
   progress: progress_lib.Progress,
-  programs: population_lib.Programs | None = None,
   lease: lease_lib.Lease | None = None,
 ) -> bool:
   """Train a population, from its newest checkpoint on, and write its results.
@@ -58,8 +57,6 @@ def train_population(
     given: the weights with which all runs begin; None: each run draws its own.
     watch: who looks on.
     progress: shows the whole study; it has this population as a part.
-    programs: has those that were compiled for others; None: the
-      newest ones of this process.
     lease: of the population, where other processes train others of the study.
 
   Returns:
@@ -80,7 +77,7 @@ def train_population(
     progress.begin(name)
     trackers = stack.enter_context(_trackers(workdir, population, writer))
     with interrupt.compiling():
-      compiled = _traced(_compile(population, given, programs), watch, stack)
+      compiled = _traced(_compile(population, given), watch, stack)
     progress.start(start.update)
     stack.enter_context(interrupt.deferred())
     saver = _Saver(population, writer, start)
@@ -124,15 +121,12 @@ def _trackers(
 
 
 def _compile(
-  population: populations.Population,
-  given: given_lib.Given | None,
-  programs: population_lib.Programs | None,
+  population: populations.Population, given: given_lib.Given | None
 ) -> population_lib.Compiled:
   return population_lib.compile_population(
     population.settings,
     [run.hyperparams for run in population.runs],
     given.arrays if given else None,
-    programs,
   )
 
 

@@ -50,17 +50,17 @@ class Compiled(NamedTuple):
 
 
 class Programs:
-  """The programs of one study, each compiled once for all equal populations.
+  """Programs that were compiled, each once for all equal populations.
 
   Hyper-parameters are arguments of a program: populations of as many runs, of
   the same settings and with the same toggles traced, share it. How long they
   train and when they are saved is no part of it either.
 
   Args:
-    most: so many of the newest are kept; None: all.
+    most: so many are kept, those that were asked for last.
   """
 
-  def __init__(self, most: int | None = None):
+  def __init__(self, most: int):
     self._most = most
     self._chunks: dict[Any, Any] = {}
     self._inits: dict[Any, Any] = {}
@@ -99,14 +99,14 @@ class Programs:
   ) -> Any:
     """Return what is kept under a key, or make it; it is the newest then."""
     kept[key] = kept.pop(key, None) or make()
-    while self._most is not None and len(kept) > self._most:
+    while len(kept) > self._most:
       del kept[next(iter(kept))]
     return kept[key]
 
 
-# Whoever trains a population again in one process finds its programs here: a
-# notebook, which resumes, or a test.
-RECENT = Programs(most=4)
+# Of this process, whatever it trains: the populations of a study that is cut
+# into equal ones, the generations of a search, what a notebook resumes.
+RECENT = Programs(most=16)
 
 
 def _meaning(settings: settings_lib.Settings) -> tuple[Any, ...]:
@@ -162,25 +162,22 @@ def compile_population(
   settings: settings_lib.Settings,
   runs: Sequence[settings_lib.Hyperparams],
   given: Mapping[str, np.ndarray] | None = None,
-  programs: Programs | None = None,
 ) -> Compiled:
   """Compile the training of `runs` and draw their initial states.
 
   What is compiled is a chunk: a number of updates, then an evaluation. The
   number is an argument, 0 for the first evaluation, so that all chunks are
-  calls of one program.
+  calls of one program, which populations of equal shape share (`RECENT`).
 
   Args:
     settings: the settings of all runs.
     runs: the hyper-parameters of each run.
     given: parameters, by path, with which all runs begin.
-    programs: has those that were compiled before; None: `RECENT`.
 
   Raises:
     InputError: if there are fewer devices than are to share a batch.
   """
   check_devices(settings)
-  programs = programs or RECENT
   mesh = _make_mesh(settings, len(runs))
   padding = -len(runs) % mesh.shape[step.POPULATION]
   static, stacked = stack([*runs, *[runs[-1]] * padding])
@@ -188,12 +185,12 @@ def compile_population(
   started = time.monotonic()
   # The states come from the host: to spread an array from one device over many,
   # jax would compile a program for every shape.
-  init = programs.init(settings, static)
+  init = RECENT.init(settings, static)
   if given is not None:
     init = _make_init(settings, static, given)
   state = agreement.spread(jax.tree.map(np.asarray, init(stacked)), sharding)
   stacked = agreement.spread(stacked, sharding)
-  compiled = programs.chunk(settings, static, mesh, stacked, state)
+  compiled = RECENT.chunk(settings, static, mesh, stacked, state)
   seconds = time.monotonic() - started
 
   def advance(state: step.State, updates: int) -> tuple[step.State, Any]:

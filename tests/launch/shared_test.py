@@ -66,7 +66,7 @@ def trained(monkeypatch) -> Trained:
   """Populations as they are trained, which takes no time here."""
   names, status = [], ['unsolved']
 
-  def train(workdir, member, given, watch, progress, programs, its_lease):
+  def train(workdir, member, given, watch, progress, its_lease):
     names.append(member.name)
     progress.begin(member.name)
     with writer_lib.PopulationWriter(workdir, member.name, its_lease) as writer:
@@ -188,7 +188,7 @@ def test_a_damaged_population_is_told_by_who_takes_it(tmp_path, trained):
 def test_a_lease_that_is_lost_ends_the_worker(tmp_path, monkeypatch):
   study = _study()
 
-  def train(workdir, member, given, watch, progress, programs, its_lease):
+  def train(workdir, member, given, watch, progress, its_lease):
     os.utime(pathlib.Path(workdir) / lease.LEASES / member.name, (1e9, 1e9))
     with _joined(study, workdir) as other, other.claim(member.name):
       its_lease.check()

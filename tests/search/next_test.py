@@ -27,7 +27,6 @@ from lstm_variants.search import (
   train,
 )
 from lstm_variants.training import agreement, loop, memory, watching
-from lstm_variants.training import population as population_lib
 from tests import conftest
 from tests.search import command_test
 
@@ -91,8 +90,8 @@ def events(monkeypatch) -> list[str]:
     if not generation.rungs:
       events.append(f'ask {generation.number}')
 
-  def trained(workdir, member, given, watch, progress, programs, own=None):
-    del given, programs
+  def trained(workdir, member, given, watch, progress, own=None):
+    del given
     events.append(f'train {len(member.runs)}')
     progress.begin(member.name)
     _finish(workdir, member, own)
@@ -182,8 +181,7 @@ def test_a_trial_that_repeats_one_in_training_waits_for_it(tmp_path, events):
     runs = {trial.runs for trial in first.trials}
     assert {trial.runs for trial in second.trials} <= runs and len(runs) == 2
     assert left.number == 0 and not state.values
-    programs = population_lib.Programs()
-    train.train_populations(state, worker, left, watching.NOBODY, programs)
+    train.train_populations(state, worker, left, watching.NOBODY)
     assert _advance(state) == [] and len(state.values) == 8
   assert events == ['ask 0', 'ask 1', 'train 2']
 
@@ -212,8 +210,7 @@ def test_trials_that_are_too_large_here_are_asked_for_as_anywhere(
       yield  # what is opened is checked on a large machine
       (left,) = _advance(state)
       yield (tmp_path / place / 'generations/0000.json').read_bytes()
-      programs = population_lib.Programs()
-      train.train_populations(state, worker, left, watching.NOBODY, programs)
+      train.train_populations(state, worker, left, watching.NOBODY)
       yield
 
   _, anywhere, _ = asked('large')
@@ -270,12 +267,9 @@ def test_what_others_have_divided_meanwhile_is_not_trained_again(
   tmp_path, events
 ):
   with _opened(tmp_path, HALVED, Mode.SHARE) as (slow, worker):
-    programs = population_lib.Programs()
 
     def train_left(state, left):
-      return train.train_populations(
-        state, worker, left, watching.NOBODY, programs
-      )
+      return train.train_populations(state, worker, left, watching.NOBODY)
 
     (seen,) = _advance(slow)
     quick = _begin(tmp_path, HALVED, Mode.SHARE)

@@ -41,7 +41,7 @@ HALVED = space.space(
 )
 UPDATES = 16
 # Of all searches here: what they train was compiled before.
-PROGRAMS = population_lib.Programs()
+PROGRAMS = population_lib.Programs(most=100)
 
 
 class Killed(BaseException):
@@ -60,7 +60,7 @@ def _config(changes=None):
 
 def _train(workdir, search, mode=Mode.NEW, changes=None, **options) -> None:
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(population_lib, 'Programs', lambda: PROGRAMS)
+    patch.setattr(population_lib, 'RECENT', PROGRAMS)
     train.train(str(workdir), 'tiny', _config(changes), search, mode, **options)
 
 

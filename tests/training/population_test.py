@@ -163,13 +163,15 @@ def test_the_same_population_twice_is_bit_equal_and_compiled_once(
 def test_what_a_name_stands_for_belongs_to_a_program_that_is_kept(
   build, monkeypatch
 ):
-  """The data of a task, and the cell, may change while the names stay."""
+  """Data, cells, and how random numbers are drawn, of which jax forgets."""
   settings = build().settings
 
   def program():
     return population.RECENT.init(settings, None)
 
   first = program()
+  with jax.default_prng_impl('rbg'):
+    assert program() is not first
   assert program() is first
   task = settings.task
   for name in ('task', 'held_out_task'):
@@ -236,7 +238,7 @@ def test_a_diverging_member_leaves_the_others_bit_unchanged(
 
 
 def test_populations_of_equal_shapes_share_a_program_whatever_they_train(
-  build, caplog
+  build, caplog, monkeypatch
 ):
   def runs(updates, *rates):
     return [
@@ -245,17 +247,18 @@ def test_populations_of_equal_shapes_share_a_program_whatever_they_train(
     ]
 
   def compile_(members, programs):
+    monkeypatch.setattr(population, 'RECENT', programs)
     return population.compile_population(
-      members[0].settings, [run.hyperparams for run in members], None, programs
+      members[0].settings, [run.hyperparams for run in members]
     )
 
-  programs = population.Programs()
+  programs = population.Programs(most=1)
   compile_(runs(20, 0.1, 0.01), programs)
   others = runs(40, 0.02, 0.003)
   with jax.log_compiles(True), caplog.at_level('WARNING'):
     shared = compile_(others, programs)
   assert not [line for line in caplog.messages if 'XLA compilation' in line]
-  alone = compile_(others, None)
+  alone = compile_(others, population.Programs(most=1))
   first = jax.tree.map(np.array, alone.state)
   assert _bytes(_advance(shared, first, 3)) == _bytes(_advance(alone, first, 3))
   assert _bytes(jax.tree.map(np.array, shared.state)) == _bytes(first)
