@@ -22,6 +22,10 @@ from lstm_variants import opening
 from lstm_variants.runs import files
 from lstm_variants.runs import holder as holder_lib
 
+# A part of the name of the right to replace a file: the file's token, or of one
+# that tells none its inode and time.
+_KEY = rf'({holder_lib.TOKEN.pattern}|[0-9a-f]+-[0-9a-f]+)'
+_RIGHT = re.compile(rf'\.{_KEY}\Z')
 # Far more than such a file has.
 _LARGEST = 8192
 # Others may change it in between, but not for ever.
@@ -112,6 +116,17 @@ class Own:
     ours, there = os.fstat(self._descriptor), os.lstat(path)
     return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
+  def has(self, path: pathlib.Path) -> bool:
+    """Tell what `is_at` does; False where there is no file.
+
+    Raises:
+      OSError: the system refuses to look.
+    """
+    try:
+      return self.is_at(path)
+    except FileNotFoundError:
+      return False
+
   def create(self, path: pathlib.Path) -> bool:
     """Give the file a name, unless there is a file of that name.
 
@@ -124,9 +139,7 @@ class Own:
         return True
     except FileExistsError:
       # A server that is asked again, as its answer was lost, says so too.
-      with contextlib.suppress(FileNotFoundError):
-        return self.is_at(path)
-      return False
+      return self.has(path)
     except OSError as error:
       if error.errno not in UNKNOWN:
         raise
@@ -139,10 +152,7 @@ class Own:
     os.close(self._descriptor)
     self._descriptor = descriptor
     self._write()
-    try:
-      return self.is_at(path)
-    except FileNotFoundError:
-      return False
+    return self.has(path)
 
   def start(self) -> None:
     """Renew the file from now on; it has its name."""
@@ -169,9 +179,13 @@ class Own:
     """Remove the file, if it still is this one's."""
     self._done.set()
     self._remove_aside()
+    self.remove(self.path)
+
+  def remove(self, path: pathlib.Path) -> None:
+    """Remove the file at a path, if it is this one and the system lets it."""
     with contextlib.suppress(OSError):
-      if self.is_at(self.path):
-        self.path.unlink()
+      if self.is_at(path):
+        path.unlink()
 
   def close(self) -> None:
     """Close the file; the system's lock ends with it."""
@@ -242,10 +256,12 @@ def take(
       *(seen.inode, seen.key),
       seen.holder,
     ):
-      os.replace(right, path)
-      return seen.holder
-    with contextlib.suppress(OSError):
-      right.unlink()
+      # Here too: then another one has taken the right from it.
+      with contextlib.suppress(FileNotFoundError):
+        os.replace(right, path)
+      if own.has(path):
+        return seen.holder
+    own.remove(right)
   raise files.BusyError(f'{path}: does not stand still')
 
 
@@ -279,6 +295,11 @@ def look(path: pathlib.Path, ask: bool = False) -> Seen | None:
   return Seen(inode, who, is_locked, key, there.st_mtime, more)
 
 
+def is_right(name: str) -> bool:
+  """Tell whether a name is that of the right to replace a file."""
+  return _RIGHT.search(name) is not None
+
+
 def remove_of_ended(directory: pathlib.Path, start: str = '') -> None:
   """Remove files that never got their name: who made them was killed.
 
@@ -286,8 +307,8 @@ def remove_of_ended(directory: pathlib.Path, start: str = '') -> None:
     directory: of the files.
     start: of their names.
   """
-  token = holder_lib.TOKEN.pattern
-  ours = re.compile(rf'{re.escape(start)}.*\.{token}{re.escape(files.ASIDE)}')
+  end = rf'\.{_KEY}({re.escape(files.ASIDE)})?'
+  ours = re.compile(rf'{re.escape(start)}.*{end}')
   files.remove_where(
     directory,
     lambda entry: bool(ours.fullmatch(entry.name)) and _is_of_ended(entry),

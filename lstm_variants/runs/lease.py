@@ -21,6 +21,7 @@ that is no more; `check` tells it why.
 
 from collections.abc import Iterator
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -28,6 +29,7 @@ import secrets
 import time
 from typing import Any, NamedTuple
 
+from lstm_variants import errors
 from lstm_variants.runs import exclusive, files
 from lstm_variants.runs import holder as holder_lib
 from lstm_variants.runs.holder import Holder, Life
@@ -45,6 +47,14 @@ _SECONDS = 120.0
 _LONGEST = 1e6
 # Renewals in that time.
 _BEATS = 6
+# So many times as long a worker may sleep until one who joins counts it out.
+_PATIENCE = 30
+# Of a network file system that does not answer for a while: nfs(5), "soft" and
+# "softerr", sshfs, CIFS.
+_SILENT = {
+  *(errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOTCONN),
+  *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
+}
 # Seconds for which a look at the clock of a file system is good.
 _LOOK = 5.0
 # Directory -> the time of its file system, and ours when that was looked at.
@@ -73,13 +83,25 @@ class Lease:
   def check(self) -> None:
     """Check that nobody has taken it over.
 
+    Where the file system does not answer for a while that cannot be told, and
+    this passes: what is written then is written where the lease still says so,
+    by the name of its directory, or not at all.
+
     Raises:
       LostError: somebody has.
+      StorageError: the system refuses to look.
     """
     path = self._own.path
-    with contextlib.suppress(OSError):
-      if self._own.is_at(path):
-        return
+    with files.refusals(path):
+      try:
+        if self._own.has(path):
+          return
+      except OSError as error:
+        if error.errno in _SILENT:
+          return
+        # What NFS says of a file that another host has replaced.
+        if error.errno != errno.ESTALE:
+          raise
     seen = _look(path)
     by = f' by {seen.holder}' if seen and seen.holder else ''
     raise LostError(
@@ -98,19 +120,31 @@ class Worker:
   def __init__(self, workdir: pathlib.Path, lease: Lease, rank: int):
     self._workdir, self._lease, self.rank = workdir, lease, rank
 
+  def check(self) -> None:
+    """Check that this process is not counted out; raises as `Lease.check`."""
+    self._lease.check()
+
   @contextlib.contextmanager
   def claim(self, population: str) -> Iterator[Lease]:
     """Have a population for oneself until the block ends.
 
     Raises:
       TakenError: another process trains it.
-      LostError: this one slept for so long that it is counted out.
+      LostError: this one slept for so long that another one has taken it over,
+        or that it is counted out (`check`).
       StorageError: the system refuses.
     """
     with _have(self._workdir / LEASES / population) as lease:
       # Only now: who counts the workers looks at the leases after that.
-      self._lease.check()
-      yield lease
+      self.check()
+      try:
+        yield lease
+      except LostError:
+        raise
+      except (errors.Error, OSError):
+        # Between its last look and what failed it may have lost its directory.
+        lease.check()
+        raise
 
 
 class Known(NamedTuple):
@@ -156,7 +190,7 @@ def join(workdir: pathlib.Path) -> Iterator[Worker]:
     with files.refusals(folder):
       folder.mkdir(exist_ok=True)
     exclusive.remove_of_ended(folder)
-  _remove_ended(workdir / WORKERS)
+  _remove_ended(workdir / WORKERS, _PATIENCE)
   who = holder_lib.describe()
   name = f'{who.host}-{who.process}-{who.token[:8]}{SUFFIX}'
   with _have(workdir / WORKERS / name) as lease:
@@ -199,13 +233,7 @@ def has_workers(workdir: pathlib.Path) -> bool:
   Raises:
     StorageError: the system refuses.
   """
-  for folder in (workdir / WORKERS, workdir / LEASES):
-    if _names(folder):
-      with files.refusals(folder):
-        now = _now(folder)
-      if any(not known.has_ended for known in _list(folder, now)):
-        return True
-  return False
+  return any(_judge(workdir / folder).alive for folder in (WORKERS, LEASES))
 
 
 def leases(workdir: pathlib.Path) -> list[Known]:
@@ -316,7 +344,11 @@ def _names(folder: pathlib.Path) -> list[str]:
     names = sorted(os.listdir(folder))
   except OSError:
     return []
-  return [name for name in names if not name.endswith((files.ASIDE, LOG))]
+  return [
+    name
+    for name in names
+    if not name.endswith((files.ASIDE, LOG)) and not exclusive.is_right(name)
+  ]
 
 
 def _list(folder: pathlib.Path, now: float) -> list[Known]:
@@ -325,17 +357,41 @@ def _list(folder: pathlib.Path, now: float) -> list[Known]:
   return [_known(path, each, now) for path, each in seen if each]
 
 
-def _remove_ended(folder: pathlib.Path) -> list[Known]:
-  """Remove the leases that have ended; return the others."""
-  if not _names(folder):
-    return []
+class _Judged(NamedTuple):
+  """The leases of a directory: those that hold, and those that have ended."""
+
+  alive: list[Known]
+  ended: list[Known]
+
+
+def _judge(folder: pathlib.Path, patience: float = 1) -> _Judged:
+  """Judge the leases of a directory by the clock of its file system.
+
+  Args:
+    folder: with the leases.
+    patience: so many times their seconds they hold.
+
+  Raises:
+    StorageError: the system refuses.
+  """
+  judged = _Judged([], [])
+  # Who renewed between two looks lives, however long this process slept.
+  before = {known.name: known.holder for known in _list(folder, 0.0)}
+  if not before:
+    return judged
   with files.refusals(folder):
-    alive = []
-    # Who renewed between two looks lives, however long this process slept.
-    before = {known.name: known.holder for known in _list(folder, 0.0)}
-    for known in _list(folder, _now(folder, anew=True)):
-      if known.has_ended and before.get(known.name) == known.holder:
-        (folder / known.name).unlink(missing_ok=True)
-      else:
-        alive.append(known)
-  return alive
+    now = _now(folder, anew=True)
+  for known in _list(folder, now):
+    has_ended = known._replace(seconds=patience * known.seconds).has_ended
+    is_same = before.get(known.name) == known.holder
+    (judged.ended if has_ended and is_same else judged.alive).append(known)
+  return judged
+
+
+def _remove_ended(folder: pathlib.Path, patience: float = 1) -> list[Known]:
+  """Remove the leases that have ended; return the others; see `_judge`."""
+  judged = _judge(folder, patience)
+  with files.refusals(folder):
+    for known in judged.ended:
+      (folder / known.name).unlink(missing_ok=True)
+  return judged.alive

@@ -15,7 +15,6 @@ of the same runs, and whatever was saved is what any other would have saved.
 
 import collections
 from collections.abc import Callable
-import contextlib
 import os
 import pathlib
 import re
@@ -64,13 +63,14 @@ def adopt(own: pathlib.Path, check: Callable[[], None] = lambda: None) -> None:
 
   Args:
     own: what `place` returns; afterwards it is there if anything was begun.
-    check: raises a BusyError where this process has lost the population.
+    check: raises an error where this process has lost the population.
 
   Raises:
     StorageError: the system refuses.
   """
   final = own.with_name(population(own))
   folders = _all(final)
+  check()  # only now: nobody else has any of these
   if folders in ([], [own]) and not final.is_dir():
     return
   with files.refusals(own):
@@ -80,14 +80,12 @@ def adopt(own: pathlib.Path, check: Callable[[], None] = lambda: None) -> None:
       if folder != best:
         shutil.rmtree(folder, ignore_errors=True)
     if best is not None and best != own:
-      check()
-      os.rename(best, own)
       try:
-        check()
-      except files.BusyError:  # this process slept between the two
-        with contextlib.suppress(OSError):
-          os.rename(own, best)
-        raise
+        os.rename(best, own)
+      except FileNotFoundError:
+        # Who had it before woke just now, and gave it a name of his own.
+        adopt(own, check)
+        return
       _part(own)
     files.sync_directory(own.parent)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_variants import opening
+from lstm_variants import errors, opening
 from lstm_variants.runs import files, lock, results
 from lstm_variants.runs import lease as lease_lib
 from lstm_variants.runs import partial as partial_lib
@@ -89,7 +89,6 @@ class PopulationWriter:
 
   def adopt(self) -> None:
     """Have what was trained before in `partial`; see `partial.adopt`."""
-    self.check()
     partial_lib.adopt(self.partial, self.check)
 
   def start(self) -> None:
@@ -133,7 +132,7 @@ class PopulationWriter:
     """Rename a finished population back, to train it longer.
 
     Raises:
-      LostError: others have taken the lease over, and may have finished it.
+      LostError, StorageError: as `check`; others may have finished it.
       StorageError: the system refuses.
     """
     self.check()
@@ -142,7 +141,7 @@ class PopulationWriter:
       files.sync_directory(self.final.parent)
     try:
       self.check()  # this process may have slept between the two
-    except lease_lib.LostError:
+    except errors.Error:
       with contextlib.suppress(OSError):
         os.rename(self.partial, self.final)
       raise

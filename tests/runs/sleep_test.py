@@ -1,0 +1,424 @@
+"""A process that sleeps between two looks, for longer than it may, and wakes.
+
+The laptop was closed, the node hung. Here nobody sleeps: what others do
+meanwhile is done in the middle of a call of the system.
+"""
+
+from collections.abc import Callable
+import contextlib
+import errno
+import itertools
+import json
+import os
+import pathlib
+import time
+from typing import Any
+
+import pytest
+
+from lstm_variants.runs import (
+  checkpoint,
+  directory,
+  exclusive,
+  files,
+  holder,
+  lease,
+  lock,
+  partial,
+  results,
+  status,
+)
+from lstm_variants.runs import writer as writer_lib
+
+NAME = 'adding-T8_lstm5_0a1b2c3d'
+TOKEN = '0123456789abcdef'
+# As a process of another machine would write it.
+ELSEWHERE = holder.Holder(
+  *('elsewhere', 123, '2026-01-01T00:00:00+00:00', 'another-boot'),
+  *('pid:[7]', '99', TOKEN),
+)
+ENDED = holder.describe()._replace(start='1')
+SECONDS = 60.0
+RUNS = [{'seed': 0, 'training': {'updates': 5}}]
+LONGER = [{'seed': 0, 'training': {'updates': 9}}]
+
+
+@pytest.fixture
+def worker(tmp_path):
+  """This process as a worker of a study."""
+  with lease.join(tmp_path) as worker:
+    yield worker
+
+
+def _write(path: pathlib.Path, who: holder.Holder, age: float = 0) -> None:
+  """Write a file of another process into what is there, or anew."""
+  facts = {'seconds': SECONDS, 'log': ''}
+  path.touch()
+  with open(path, 'r+b') as file:
+    file.write(who.line() + json.dumps(facts).encode())
+  now = time.time()
+  os.utime(path, (now - age, now - age))
+
+
+def _put(path: pathlib.Path, who: holder.Holder) -> None:
+  """Put a file of another process into a place, by a rename as that does."""
+  aside = path.with_name('other.tmp')
+  _write(aside, who)
+  os.rename(aside, path)
+
+
+def _before(monkeypatch, owner: Any, name: str, do: Callable[..., Any]) -> None:
+  """Have something done just before the next call of a function."""
+  call = getattr(owner, name)
+
+  def late(*arguments: Any, **options: Any) -> Any:
+    monkeypatch.setattr(owner, name, call)
+    do(*arguments)
+    return call(*arguments, **options)
+
+  monkeypatch.setattr(owner, name, late)
+
+
+def _is_of(path: pathlib.Path, who: holder.Holder) -> bool:
+  seen = exclusive.look(path)
+  return seen is not None and seen.holder == who
+
+
+def test_what_was_renewed_since_one_looked_is_not_taken_over(
+  tmp_path, worker, monkeypatch
+):
+  path = tmp_path / lease.LEASES / NAME
+  renewed = ELSEWHERE._replace(renewed=7)
+  _write(path, ELSEWHERE, SECONDS + 5)
+  has_ended, judged = lease._has_ended, []
+
+  def late(*arguments):
+    result = has_ended(*arguments)
+    judged.append(result)
+    if len(judged) == 2:  # the first time to be refused without a file
+      _write(path, renewed)
+    return result
+
+  monkeypatch.setattr(lease, '_has_ended', late)
+  with pytest.raises(lease.TakenError):
+    with worker.claim(NAME):
+      raise AssertionError
+  assert judged == [True, True] and _is_of(path, renewed)
+
+
+@pytest.mark.parametrize('is_done', [True, False])
+def test_who_sleeps_with_the_right_to_replace_a_lease_loses_it(
+  tmp_path, worker, monkeypatch, is_done
+):
+  path = tmp_path / lease.LEASES / NAME
+  winner = ELSEWHERE._replace(token='f' * 16)
+  _write(path, ENDED)
+
+  def other(right, path):
+    """Take the right over, and use it, or be about to."""
+    _put(right, winner)
+    if is_done:
+      os.rename(right, path)
+
+  _before(monkeypatch, os, 'replace', other)
+  with pytest.raises(lease.TakenError, match='123 on elsewhere'):
+    with worker.claim(NAME):
+      raise AssertionError
+  assert os.listdir(path.parent) == [NAME] and _is_of(path, winner)
+
+
+def test_a_right_that_is_another_s_by_now_is_not_removed(
+  tmp_path, worker, monkeypatch
+):
+  path = tmp_path / lease.LEASES / NAME
+  _write(path, ENDED)
+  right = path.with_name(f'{NAME}.{ENDED.token}')
+
+  def other(*unused):
+    """Renew the lease, and have another one take the right."""
+    _write(path, ELSEWHERE)
+    _put(right, ELSEWHERE)
+
+  look, looks = exclusive.look, []
+
+  def late(*arguments, **options):
+    looks.append(arguments)
+    # To be refused at once; what is in the way; what one would replace.
+    if len(looks) == 3:
+      other()
+    return look(*arguments, **options)
+
+  monkeypatch.setattr(exclusive, 'look', late)
+  with pytest.raises(lease.TakenError):
+    with worker.claim(NAME):
+      raise AssertionError
+  assert _is_of(right, ELSEWHERE) and _is_of(path, ELSEWHERE)
+
+
+def test_a_link_of_which_the_server_says_that_it_was_there_is_one_s_own(
+  worker, monkeypatch
+):
+  """As NFS does where it is asked again, as its answer was lost."""
+  link = os.link
+
+  def twice(*names):
+    link(*names)
+    link(*names)
+
+  monkeypatch.setattr(os, 'link', twice)
+  with worker.claim(NAME) as ours:
+    ours.check()
+
+
+def _remember_clock(folder: pathlib.Path) -> None:
+  """Have looked at the clock of a file system, and slept since."""
+  lease._clocks[folder] = time.time() - 10 * SECONDS, time.monotonic()
+
+
+def test_a_clock_of_before_one_slept_ends_no_lease(tmp_path, worker):
+  path = tmp_path / lease.LEASES / NAME
+  _write(path, ELSEWHERE)
+  _remember_clock(path.parent)
+  with pytest.raises(lease.TakenError):
+    with worker.claim(NAME):
+      raise AssertionError
+
+
+@pytest.mark.parametrize('folder', [lease.WORKERS, lease.LEASES])
+@pytest.mark.parametrize('trouble', ['our clock', 'old clock', 'late'])
+def test_who_lives_is_counted_whatever_the_clocks_say_and_whoever_sleeps(
+  tmp_path, monkeypatch, folder, trouble
+):
+  path = tmp_path / folder / 'one'
+  path.parent.mkdir()
+  _write(path, ELSEWHERE)
+  if trouble == 'our clock':
+    monkeypatch.setattr(time, 'time', lambda: 4e9)
+  elif trouble == 'old clock':
+    _remember_clock(path.parent)
+  else:  # it slept behind its look at the clock; meanwhile one was renewed
+    now, counts = lease._now, itertools.count(1)
+
+    def slept(*arguments, **options):
+      clock = now(*arguments, **options)
+      _write(path, ELSEWHERE._replace(renewed=next(counts)), -10 * SECONDS)
+      return clock
+
+    monkeypatch.setattr(lease, '_now', slept)
+  assert lease.has_workers(tmp_path)
+  with pytest.raises(files.BusyError, match='123 on elsewhere'):
+    lease.refuse_workers(tmp_path)
+  assert path.exists()
+
+
+def test_who_joins_is_refused_by_the_clock_of_the_file_system(
+  tmp_path, monkeypatch
+):
+  with directory.join_study(str(tmp_path), 'x', {}, {}, RUNS):
+    monkeypatch.setattr(time, 'time', lambda: 4e9)
+    with pytest.raises(directory.ResumeError, match='others train it now'):
+      with directory.join_study(str(tmp_path), 'x', {}, {}, LONGER):
+        raise AssertionError
+
+
+def test_who_joins_counts_out_whom_nobody_has_heard_of_for_long(tmp_path):
+  with lease.join(tmp_path) as slept:
+    (path,) = (tmp_path / lease.WORKERS).iterdir()
+    now = path.stat().st_mtime
+    os.utime(path, (now - 3 * lease.length(), now - 3 * lease.length()))
+    with lease.join(tmp_path), slept.claim(NAME):
+      pass
+    os.utime(path, (1e9, 1e9))
+    with lease.join(tmp_path):
+      with pytest.raises(lease.LostError):
+        slept.check()
+
+
+def test_the_right_to_replace_a_lease_is_no_lease(tmp_path, worker):
+  """As whoever was killed with it leaves it behind."""
+  with directory.open_study(str(tmp_path / 'study'), 'x', {}, {}, RUNS):
+    pass
+  folder = tmp_path / 'study' / lease.LEASES
+  folder.mkdir()
+  lives = folder / f'{NAME}.{TOKEN}'
+  _write(lives, holder.describe())
+  ended = [
+    folder / f'{NAME}.{TOKEN}.{"f" * 16}',
+    folder / f'{NAME}.8a1-18b2f0c3d4e5f607',  # of a file that tells nobody
+  ]
+  for path in ended:
+    _write(path, ENDED)
+  assert not lease.leases(tmp_path / 'study')
+  assert not status.read(str(tmp_path / 'study')).training
+  with lease.join(tmp_path / 'study'):
+    assert [*folder.iterdir()] == [lives]
+
+
+def _lose(path: pathlib.Path) -> None:
+  """Have another process take a lock or a lease."""
+  _put(path, ELSEWHERE)
+
+
+@pytest.mark.parametrize('mode', ['RESUME', 'OVERWRITE'])
+def test_a_study_is_changed_by_nobody_who_has_lost_it(
+  tmp_path, monkeypatch, mode
+):
+  mode = directory.Mode[mode]
+  with directory.open_study(str(tmp_path), 'x', {}, {}, RUNS):
+    (tmp_path / 'compare.csv').touch()
+  before = (tmp_path / files.STUDY).read_bytes()
+  _before(
+    *(monkeypatch, lease, 'refuse_workers'),
+    lambda path: _lose(path / lock.NAME),
+  )
+  with pytest.raises(files.StorageError, match='taken over by another'):
+    with directory.open_study(str(tmp_path), 'x', {}, {}, LONGER, mode):
+      raise AssertionError
+  assert (tmp_path / files.STUDY).read_bytes() == before
+  assert (tmp_path / 'compare.csv').exists()
+
+
+def test_a_study_is_cleared_by_nobody_who_lost_it_while_he_waited(
+  tmp_path, monkeypatch
+):
+  with directory.open_study(str(tmp_path), 'x', {}, {}, RUNS):
+    (tmp_path / 'compare.csv').touch()
+  _before(
+    *(monkeypatch, lock, 'hold_report'), lambda path: _lose(path / lock.NAME)
+  )
+  mode = directory.Mode.OVERWRITE
+  with pytest.raises(files.StorageError, match='taken over by another'):
+    with directory.open_study(str(tmp_path), 'x', {}, {}, RUNS, mode):
+      raise AssertionError
+  assert (tmp_path / 'compare.csv').exists()
+
+
+def _train(writer: writer_lib.PopulationWriter, update: int) -> None:
+  """Train a population so far, and save."""
+  writer.start()
+  writer.append_metrics([{'run': 'a', 'update': update}])
+  writer.sync()
+  _save(writer.partial, update, writer.metrics_bytes, writer.metrics_sha256)
+
+
+def _save(folder: pathlib.Path, update: int, size=0, sha256='') -> None:
+  progress = checkpoint.Progress(update, 1.0, size, sha256, 'me')
+  checkpoint.save(folder / partial.CHECKPOINTS, 'who', {}, progress, 2)
+
+
+def _update(folder: pathlib.Path) -> int:
+  return checkpoint.newest_update(folder / partial.CHECKPOINTS)
+
+
+def test_a_directory_is_taken_from_nobody_who_has_it_since_one_looked(
+  tmp_path, worker, monkeypatch
+):
+  with contextlib.ExitStack() as stack:
+    slept = stack.enter_context(worker.claim(NAME))
+    zombie = writer_lib.PopulationWriter(str(tmp_path), NAME, slept)
+    taken: list[writer_lib.PopulationWriter] = []
+
+    def other(*unused):
+      os.utime(tmp_path / lease.LEASES / NAME, (1e9, 1e9))
+      ours = stack.enter_context(worker.claim(NAME))
+      writer = writer_lib.PopulationWriter(str(tmp_path), NAME, ours)
+      _train(stack.enter_context(writer), 10)
+      taken.append(writer)
+
+    _before(monkeypatch, partial, '_all', other)
+    with pytest.raises(lease.LostError):
+      zombie.adopt()
+    (writer,) = taken
+    assert _update(writer.partial) == 10
+    assert [*(tmp_path / partial.POPULATIONS).iterdir()] == [writer.partial]
+
+
+def test_a_directory_that_was_renamed_by_who_woke_is_looked_for_again(
+  tmp_path, monkeypatch
+):
+  woken = partial.place(tmp_path, NAME, 'e' * 16)
+  before = partial.place(tmp_path, NAME, TOKEN)
+  before.mkdir(parents=True)
+  _save(before, 20)
+  rename = os.rename
+  _before(monkeypatch, os, 'rename', lambda *names: rename(before, woken))
+  own = partial.place(tmp_path, NAME, 'f' * 16)
+  partial.adopt(own)
+  assert [*(tmp_path / partial.POPULATIONS).iterdir()] == [own]
+  assert _update(own) == 20
+
+
+def test_who_goes_on_has_a_file_of_rows_that_nobody_else_has_open(tmp_path):
+  """Of those who had the whole study all have a directory of one name."""
+  slept = writer_lib.PopulationWriter(str(tmp_path), NAME)
+  with slept, writer_lib.PopulationWriter(str(tmp_path), NAME) as writer:
+    _train(slept, 10)
+    slept.append_metrics([{'run': 'slept', 'update': 11}])
+    size = slept.metrics_bytes
+    row = (writer.partial / results.METRICS).read_bytes().splitlines(True)[0]
+    sha256 = writer_lib.hashlib.sha256(row).hexdigest()
+    assert writer.resume(len(row), sha256) == size - len(row)
+    slept.append_metrics([{'run': 'slept', 'update': 12}])
+    writer.append_metrics([{'run': 'a', 'update': 11}])
+    rows = [*files.read_json_lines(writer.partial / results.METRICS)]
+  assert rows == [{'run': 'a', 'update': update} for update in (10, 11)]
+
+
+def test_a_finished_population_is_put_back_by_who_has_lost_the_study(
+  tmp_path, monkeypatch
+):
+  with lock.hold(tmp_path, print):
+    writer = writer_lib.PopulationWriter(str(tmp_path), NAME)
+    with writer:
+      _train(writer, 10)
+      writer.finish([], {}, {})
+    _before(
+      *(monkeypatch, os, 'replace'), lambda *names: _lose(tmp_path / lock.NAME)
+    )
+    with pytest.raises(files.StorageError, match='taken over by another'):
+      writer.reopen()
+  assert writer.final.is_dir() and not writer.partial.exists()
+
+
+@pytest.mark.parametrize(
+  'error', [FileNotFoundError(), files.StorageError('x'), files.DamagedError()]
+)
+def test_what_fails_since_the_population_was_lost_is_told_as_that(
+  tmp_path, worker, error
+):
+  with pytest.raises(lease.LostError) as caught:
+    with worker.claim(NAME):
+      _lose(tmp_path / lease.LEASES / NAME)
+      raise error
+  assert caught.value.exit_status == 5
+  (tmp_path / lease.LEASES / NAME).unlink()
+  with pytest.raises(type(error)):
+    with worker.claim(NAME):
+      raise error
+
+
+def test_a_file_system_that_does_not_answer_takes_no_lease_and_hides_none(
+  tmp_path, worker, monkeypatch
+):
+  path = tmp_path / lease.LEASES / NAME
+
+  def refuse(number):
+    def is_at(*unused):
+      raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(exclusive.Own, 'is_at', is_at)
+
+  with worker.claim(NAME) as ours:
+    for number in (errno.EIO, errno.ETIMEDOUT):
+      refuse(number)
+      ours.check()
+    refuse(errno.EACCES)
+    with pytest.raises(files.StorageError, match='Permission denied'):
+      ours.check()
+    _lose(path)
+    refuse(errno.ESTALE)
+    with pytest.raises(lease.LostError, match='taken over by process 123'):
+      ours.check()
+    monkeypatch.undo()
+    with pytest.raises(lease.LostError):
+      ours.check()
