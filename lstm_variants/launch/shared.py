@@ -67,7 +67,7 @@ def train(
     How many populations others train; 0: the study is finished.
 
   Raises:
-    LostError: others took over what this process trained; it had slept.
+    LostError: this process slept for so long that it is counted out.
     Other errors: as `local.train`; BusyError: a process trains there that does
       not share the study.
   """
@@ -130,6 +130,10 @@ def train_left(
 
   Returns:
     The populations that others train, none if `wait`.
+
+  Raises:
+    As `loop.train_population`; LostError: this process is counted out. Where it
+    has lost a population it goes on with the others.
   """
   pending = sorted(members, key=_cost, reverse=True)
   first = worker.rank % len(pending)
@@ -169,7 +173,11 @@ def _train_one(
   progress: progress_lib.Progress,
   is_wanted: Callable[[], bool],
 ) -> bool:
-  """Train a population that is not finished; False: another process does."""
+  """Train a population that is not finished; False: another process does.
+
+  Raises:
+    LostError: all of them are lost to this process, which is counted out.
+  """
   name = population.name
   is_done = resume.looks_done(workdir, population)
   if is_done and not tracking.lack(workdir, population):
@@ -179,8 +187,8 @@ def _train_one(
     with worker.claim(name) as lease:
       # Again: it may have been finished, or reopened, until just now.
       if resume.is_done(workdir, population):
-        progress.skip(name)
         tracking.hand_over(workdir, population)
+        progress.skip(name)
       elif not is_wanted():
         progress.skip(name)
       else:
@@ -189,6 +197,11 @@ def _train_one(
           workdir, population, given, watch, progress, lease
         )
   except lease_lib.TakenError:
+    return False
+  except lease_lib.LostError as error:
+    worker.check()
+    progress.give_up()
+    console.warn(f'{error}; going on with the others')
     return False
   return True
 

@@ -164,6 +164,14 @@ class Progress:
     self._clock.reach(report.update)
     self._say(f'{self._line()}{self._left()}')
 
+  def give_up(self) -> None:
+    """Leave a population that others have taken over: it is not begun."""
+    if self._current is None:
+      return
+    self._begun.remove(self._current.name)
+    self._clock.give_up()
+    self._current, self._report = None, Report(0, 0, 0, {})
+
   def end(self) -> None:
     """Leave a population: it is trained."""
     if self._current is None:
@@ -347,6 +355,11 @@ class _Clock:
     if self._current is not None:
       self._seconds += self.seconds()
       self._work += (self._update - self._first) * self._current.work
+      self._current = None
+
+  def give_up(self) -> None:
+    if self._current is not None:
+      self.pending.append(self._current)
       self._current = None
 
   def seconds(self) -> float:

@@ -185,18 +185,47 @@ def test_a_damaged_population_is_told_by_who_takes_it(tmp_path, trained):
   assert not os.listdir(tmp_path / lease.LEASES)
 
 
-def test_a_lease_that_is_lost_ends_the_worker(tmp_path, monkeypatch):
-  study = _study()
+@pytest.fixture
+def losing(trained, monkeypatch) -> list[str]:
+  """Have the first population be lost while it is trained; its name."""
+  train, lost = loop.train_population, []
 
-  def train(workdir, member, given, watch, progress, its_lease):
+  def lose(workdir, member, given, watch, progress, its_lease):
+    if lost:
+      return train(workdir, member, given, watch, progress, its_lease)
+    lost.append(member.name)
+    progress.begin(member.name)
     os.utime(pathlib.Path(workdir) / lease.LEASES / member.name, (1e9, 1e9))
-    with _joined(study, workdir) as other, other.claim(member.name):
+    with _joined(_study(), workdir) as other, other.claim(member.name):
       its_lease.check()
     raise AssertionError
 
-  monkeypatch.setattr(loop, 'train_population', train)
-  with pytest.raises(lease.LostError, match='taken over by process'):
-    study.train(tmp_path, share=True)
+  monkeypatch.setattr(loop, 'train_population', lose)
+  return lost
+
+
+def test_who_has_lost_a_population_goes_on_with_the_others(
+  tmp_path, trained, losing, capsys
+):
+  read = _study().train(tmp_path, share=True)
+  # And with that one too, as the other one has given it back meanwhile.
+  assert trained.names[-1] == losing[0] and len(read.runs()) == 4
+  said = capsys.readouterr()
+  (line,) = said.err.splitlines()
+  assert f'{losing[0]}: taken over by process' in line
+  assert line.endswith('does not count; going on with the others')
+  # What it lost was begun, and does not count; the others begin and end.
+  places = [line.partition(' ')[0] for line in said.out.splitlines()[1:]]
+  assert places == ['1/3', '1/3', '1/3', '2/3', '2/3', '3/3', '3/3']
+
+
+def test_who_is_counted_out_ends(tmp_path, trained, monkeypatch):
+  def counted_out(worker):
+    raise lease.LostError('counted out')
+
+  monkeypatch.setattr(lease.Worker, 'check', counted_out)
+  with pytest.raises(lease.LostError, match='counted out'):
+    _study().train(tmp_path, share=True)
 
 
 @pytest.mark.parametrize(
