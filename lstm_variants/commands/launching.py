@@ -10,7 +10,7 @@ from absl import flags
 from lstm_variants import console, errors
 from lstm_variants.commands import command, config_file
 from lstm_variants.launch import engine, local, local_workers, ray, slurm
-from lstm_variants.runs import lease, results, status
+from lstm_variants.runs import lease, results
 
 # The flags below are the programs', so that their --help lists them.
 flags.disclaim_key_flags()
@@ -98,7 +98,7 @@ def define_launch() -> Callable[[], Launch | None]:
       is_trained,
     )
     if _ENGINES[launch.value or ''](job):
-      _end(workdir)
+      _end(job)
     elif not dry_run.value:
       place = shlex.quote(workdir)
       console.say_next(f'{console.command_line("status")} --workdir={place}')
@@ -148,14 +148,14 @@ def _worker(argv: Sequence[str]) -> list[str]:
   return [*arguments, '--share']
 
 
-def _end(workdir: str) -> None:
+def _end(job: engine.Job) -> None:
   """Say what became of a study, by what its directory has.
 
   Raises:
     DivergedError: every run diverged.
   """
-  read = status.read(workdir)
-  if read.training or read.pending:
+  workdir = job.workdir
+  if not job.is_trained():
     others = [
       one for one in lease.leases(pathlib.Path(workdir)) if not one.has_ended
     ]

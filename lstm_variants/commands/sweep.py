@@ -13,7 +13,6 @@ argument) as text, where a study takes one:
 """
 
 from collections.abc import Callable, Iterable
-import functools
 import pathlib
 import sys
 from typing import Any
@@ -57,10 +56,7 @@ def main() -> None:
   name = pathlib.Path(source.split_argument(path)[0]).stem
   if launch is not None:
     plan = local.make_plan(_WORKDIR.value, runs, mode, weights)  # it may refuse
-    launch(
-      _WORKDIR.value,
-      functools.partial(shared.is_trained, _WORKDIR.value, plan.members),
-    )
+    launch(_WORKDIR.value, shared.completion(_WORKDIR.value, plan.members))
     return
   backend.check()
   profile = profiling.Profile(traced) if traced else None

@@ -6,6 +6,8 @@ from absl import command_name
 import pytest
 
 from lstm_variants.commands import command, launching
+from lstm_variants.launch import engine
+from lstm_variants.runs import directory
 
 CONFIG = 'studies/quickstart'
 
@@ -72,6 +74,15 @@ def test_a_worker_has_all_flags_but_those_of_its_launcher():
   assert launching._worker(words) == [
     *('sweep', '--config', 'a b', '--config.x', '-1', '--share'),
   ]
+
+
+def test_what_others_train_longer_is_not_taken_for_trained(tmp_path, capsys):
+  """The directory has all of it, finished, of before."""
+  workdir = str(tmp_path)
+  with directory.open_study(workdir, 'x', {}, {}, []):
+    pass
+  launching._end(engine.Job([], workdir, 2, is_trained=lambda: False))
+  assert '1 population is trained by others' in capsys.readouterr().out
 
 
 def test_a_process_has_a_name_without_a_space(monkeypatch):

@@ -14,7 +14,7 @@ from lstm_variants.launch import local, shared
 from lstm_variants.runs import directory, files, lease, partial, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.study import Study
-from lstm_variants.training import loop, watching
+from lstm_variants.training import loop, resume, watching
 from tests import conftest
 
 SHARE = directory.Mode.SHARE
@@ -226,6 +226,26 @@ def test_who_is_counted_out_ends(tmp_path, trained, monkeypatch):
   monkeypatch.setattr(lease.Worker, 'check', counted_out)
   with pytest.raises(lease.LostError, match='counted out'):
     _study().train(tmp_path, share=True)
+
+
+def test_a_launcher_looks_at_each_population_until_it_is_trained(
+  tmp_path, monkeypatch
+):
+  done, looks = set(), []
+
+  def looks_done(workdir, member):
+    looks.append(member)
+    return member in done
+
+  monkeypatch.setattr(resume, 'looks_done', looks_done)
+  names: list[Any] = ['one', 'two', 'three']
+  is_trained = shared.completion(str(tmp_path), names)
+  assert not is_trained() and looks == ['three']
+  done |= {'two', 'three'}
+  assert not is_trained() and not is_trained()
+  done |= {'one'}
+  assert is_trained() and is_trained()
+  assert looks.count('three') == 2 and looks.count('two') == 1
 
 
 @pytest.mark.parametrize(
