@@ -7,7 +7,7 @@ import sys
 
 from absl import flags
 
-from lstm_variants import console, errors
+from lstm_variants import console
 from lstm_variants.commands import command, config_file
 from lstm_variants.launch import engine, local, local_workers, ray, slurm
 from lstm_variants.runs import lease, results
@@ -16,40 +16,11 @@ from lstm_variants.runs import lease, results
 flags.disclaim_key_flags()
 
 
-class WorkerError(errors.Error):
-  """A worker was refused; the message is the one line that it said."""
-
-  def __init__(self, line: str, exit_status: int):
-    super().__init__(line.removeprefix('error: '))
-    self.exit_status = exit_status
-
-
-def _launch_here(job: engine.Job) -> bool:
-  """Start workers on this machine, and stay until they have ended.
-
-  Raises:
-    WorkerError: one was refused.
-  """
-  if job.options:
-    raise config_file.UsageError(
-      f'--launch_option={job.options[0]}: is of SLURM and Ray; leave it out'
-    )
-  wait = ['--wait'] if job.wait else []
-  if job.dry_run:
-    console.say(f'{job.workers} times: {shlex.join([*job.command, *wait])}')
-    return False
-  arguments = [*job.arguments, *wait]
-  ended = local_workers.train(arguments, job.workdir, job.workers)
-  if ended.status:
-    raise WorkerError(ended.line, ended.status)
-  return True
-
-
 # Called with the run directory, and with what tells whether all is trained.
 Launch = Callable[[str, Callable[[], bool]], None]
 # Name -> what starts the workers of a job, and tells whether it saw them end.
 _ENGINES: dict[str, Callable[[engine.Job], bool]] = {
-  'local': _launch_here,
+  'local': local_workers.launch,
   'slurm': slurm.launch,
   'ray': ray.launch,
 }

@@ -1,13 +1,14 @@
 """What an engine is given: it starts workers, and they share the directory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import pathlib
 import re
+import subprocess
 from typing import NamedTuple
 
 from lstm_variants import children, errors
 from lstm_variants import names as names_lib
-from lstm_variants.runs import lease
+from lstm_variants.runs import files, lease
 from lstm_variants.training import interrupt
 
 # As programs have them: lower case, and no sign that a shell or a file of
@@ -20,17 +21,22 @@ class EngineError(errors.Error):
 
 
 class UntrainedError(errors.Error):
-  """All workers have ended, and not all is trained; the message is one line.
+  """All workers have ended, and not all is trained; the message is one line."""
 
-  Attributes:
-    exit_status: of a worker that refused; else 1.
-  """
+  exit_status = 1
 
-  def __init__(self, job: 'Job', exit_status: int = 1):
+  def __init__(self, job: 'Job'):
     super().__init__(
       f'--workdir={job.workdir}: its workers have ended, and it is not trained '
       f'to the end; {job.logs} tells why; the same command goes on'
     )
+
+
+class RefusedError(errors.Error):
+  """A worker was refused; the message is the one line that it said."""
+
+  def __init__(self, line: str, exit_status: int):
+    super().__init__(line.removeprefix('error: '))
     self.exit_status = exit_status
 
 
@@ -107,6 +113,37 @@ def options(job: Job, known: Sequence[str] = ()) -> dict[str, str]:
       )
     given[name] = value
   return given
+
+
+def make_logs(job: Job) -> None:
+  """Make the directory of what the workers print.
+
+  Raises:
+    StorageError: it cannot be made.
+  """
+  with files.refusals(job.logs):
+    job.logs.mkdir(parents=True, exist_ok=True)
+
+
+def start(
+  arguments: Sequence[str], log: pathlib.Path, environ: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+  """Start a worker on this machine, as `children.start` does.
+
+  Args:
+    arguments: of `lstm-variants`.
+    log: gets what it prints, behind what is there.
+    environ: variables that it has beside those of this process.
+
+  Raises:
+    StorageError: the log cannot be written.
+  """
+  with files.refusals(log):
+    output = open(log, 'ab')
+  with output:
+    return children.start(
+      arguments, output, {**environ, lease.LOG_VARIABLE: str(log)}
+    )
 
 
 def check() -> None:

@@ -10,14 +10,16 @@ import contextlib
 import os
 import pathlib
 import re
+import shlex
 import socket
 import subprocess
 import sys
 import time
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from lstm_variants import children, console
-from lstm_variants.runs import files, lease
+from lstm_variants import console
+from lstm_variants.launch import engine
+from lstm_variants.runs import lease
 from lstm_variants.training import interrupt
 
 # Seconds between two looks at the workers, and before one is started again.
@@ -28,18 +30,6 @@ _RESTARTS = 100
 _DONE = (0, 3)
 
 
-class Ended(NamedTuple):
-  """How workers ended.
-
-  Attributes:
-    status: 0, or that of the first one that was refused.
-    line: the last of what that one said.
-  """
-
-  status: int = 0
-  line: str = ''
-
-
 class _Place(NamedTuple):
   """Where a worker runs: its cores, none where that cannot be told; its GPU."""
 
@@ -47,50 +37,55 @@ class _Place(NamedTuple):
   environ: Mapping[str, str]
 
 
-def train(arguments: Sequence[str], workdir: str, workers: int) -> Ended:
-  """Have workers train a study, until the last one ends.
-
-  Args:
-    arguments: of `lstm-variants`, for a worker.
-    workdir: of the study; what they say goes to workers/NAME.log there.
-    workers: how many.
+def launch(job: engine.Job) -> bool:
+  """Start the workers, and stay until the last one ends; then this is True.
 
   Raises:
-    Interrupted: a signal asked for the end; the workers have saved.
+    EngineError: an option is given; there is none.
+    RefusedError: a worker was refused; the others have saved what they had.
+    StoppedError: a signal asked for the end; the workers have saved.
     StorageError: a log cannot be written.
   """
-  folder = pathlib.Path(workdir) / lease.WORKERS
-  with files.refusals(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-  name = f'{socket.gethostname()}-{os.getpid()}'
-  logs = [folder / f'{name}-{n}{lease.LOG}' for n in range(1, workers + 1)]
-  console.say(f'{workers} workers; what they say: {folder / name}-*{lease.LOG}')
-  with contextlib.ExitStack() as stack, interrupt.deferred():
-    running = [
-      stack.enter_context(_Worker(arguments, log, place))
-      for log, place in zip(logs, _places(workers), strict=True)
-    ]
-    ended = _watch(running)
-  interrupt.check(saved=True)
-  return ended
+  if job.options:
+    raise engine.EngineError(
+      f'--launch_option={job.options[0]}: is of SLURM and Ray; leave it out'
+    )
+  if job.wait:
+    job = job._replace(arguments=[*job.arguments, '--wait'])
+  if job.dry_run:
+    console.say(f'{job.workers} times: {shlex.join(job.command)}')
+    return False
+  engine.make_logs(job)
+  name = job.logs / f'{socket.gethostname()}-{os.getpid()}'
+  console.say(f'{job.workers} workers; what they say: {name}-*{lease.LOG}')
+  workers: list[_Worker] = []
+  with interrupt.deferred():
+    try:
+      for number, place in enumerate(_places(job.workers), 1):
+        log = name.with_name(f'{name.name}-{number}{lease.LOG}')
+        workers.append(_Worker(job.arguments, log, place))
+      _wait(workers)
+    finally:
+      # Once, as a second signal would not let them save; and all at once.
+      for worker in workers:
+        worker.end()
+      for worker in workers:
+        worker.close()
+  engine.check()
+  return True
 
 
-def _watch(workers: Sequence['_Worker']) -> Ended:
-  """Wait for all workers; if one is refused, or a signal comes, end them."""
-  running, ended = list(workers), Ended()
-  while running:
+def _wait(workers: Sequence['_Worker']) -> None:
+  """Stay until all workers have ended, or one is refused, or a signal comes."""
+  running = list(workers)
+  while running and not interrupt.requested():
     for worker in list(running):
       status = worker.status()
-      if status is None:
-        continue
-      running.remove(worker)
-      if status not in _DONE and not ended.status:
-        ended = Ended(status, worker.last_line())
-    if ended.status or interrupt.requested():
-      for worker in running:
-        worker.end()
+      if status in _DONE:
+        running.remove(worker)
+      elif status is not None:
+        raise engine.RefusedError(worker.last_line(), status)
     time.sleep(_PAUSE)
-  return ended
 
 
 class _Worker:
@@ -100,22 +95,10 @@ class _Worker:
     self, arguments: Sequence[str], log: pathlib.Path, place: _Place
   ):
     self._arguments, self._log, self._place = arguments, log, place
-    self._restarts, self._is_ending = 0, False
-
-  def __enter__(self) -> '_Worker':
-    with files.refusals(self._log):
-      self._file: IO[bytes] = open(self._log, 'ab')
-    self._process = self._start()
-    return self
-
-  def __exit__(self, *exc_info) -> None:
-    self.end()
-    with self._process:  # waits for it
-      self._file.close()
+    self._restarts, self._process = 0, self._start()
 
   def _start(self) -> subprocess.Popen[bytes]:
-    environ = {**self._place.environ, lease.LOG_VARIABLE: str(self._log)}
-    process = children.start(self._arguments, self._file, environ)
+    process = engine.start(self._arguments, self._log, self._place.environ)
     if self._place.cores:
       # It may have ended. It has no threads yet, which would keep all cores.
       with contextlib.suppress(OSError):
@@ -125,8 +108,8 @@ class _Worker:
   def status(self) -> int | None:
     """Return its exit status, None while it, or one after it, runs."""
     status = self._process.poll()
-    if status is None or status >= 0 or self._is_ending:
-      return status if status is None or status >= 0 else 128 - status
+    if status is None or status >= 0:
+      return status
     if self._restarts == _RESTARTS:
       return 128 - status
     self._restarts += 1
@@ -137,10 +120,13 @@ class _Worker:
     return None
 
   def end(self) -> None:
-    """Ask it to save and end, once."""
-    if not self._is_ending and self._process.poll() is None:
-      self._process.terminate()
-    self._is_ending = True
+    """Ask it to save and end, if it runs."""
+    self._process.terminate()
+
+  def close(self) -> None:
+    """Wait for its end."""
+    with self._process:  # closes its pipe
+      pass
 
   def last_line(self) -> str:
     """Return the last of what it said."""
@@ -153,23 +139,22 @@ class _Worker:
 
 def _places(workers: int) -> list[_Place]:
   """Share cores and GPUs out; of too few of them several have the same."""
-  gpus = _gpus()
+  gpus, environ = _gpus(), {}
+  if 0 < len(gpus) < workers:
+    environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
+  cores: list[int] = []
+  if sys.platform == 'linux':
+    cores = sorted(os.sched_getaffinity(0))
+  else:
+    share = max((os.cpu_count() or 1) // workers, 1)
+    environ['JAX_NUM_CPU_DEVICES'] = str(share)
   places = []
   for number in range(workers):
-    environ = {}
     if gpus:
       environ['CUDA_VISIBLE_DEVICES'] = gpus[number % len(gpus)]
-    if 0 < len(gpus) < workers:
-      environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
-    if sys.platform != 'linux':
-      share = max((os.cpu_count() or 1) // workers, 1)
-      environ.setdefault('JAX_NUM_CPU_DEVICES', str(share))
-      places.append(_Place(frozenset(), environ))
-      continue
-    cores = sorted(os.sched_getaffinity(0))
     first = number * len(cores) // workers
     last = max((number + 1) * len(cores) // workers, first + 1)
-    places.append(_Place(frozenset(cores[first:last]), environ))
+    places.append(_Place(frozenset(cores[first:last]), {**environ}))
   return places
 
 

@@ -14,9 +14,8 @@ import pathlib
 import signal
 from typing import Any
 
-from lstm_variants import children, console
+from lstm_variants import console
 from lstm_variants.launch import engine
-from lstm_variants.runs import files, lease
 from lstm_variants.training import interrupt
 
 # What each worker has, and what it has by default.
@@ -49,8 +48,7 @@ def launch(job: engine.Job) -> bool:
     return False
   ray = _connect(options.get('address'))
   try:
-    with files.refusals(job.logs):
-      job.logs.mkdir(parents=True, exist_ok=True)
+    engine.make_logs(job)
     task = ray.remote(
       max_retries=_RETRIES, retry_exceptions=[KilledError], **resources
     )(work)
@@ -85,10 +83,8 @@ def work(
     KilledError: it is to be begun again.
   """
   os.chdir(place)
-  environ = {**environ, lease.LOG_VARIABLE: str(log)}
-  with open(log, 'ab') as output:
-    with children.start(arguments, output, environ) as child:
-      status = child.wait()
+  with engine.start(arguments, log, environ) as child:
+    status = child.wait()
   if status < 0 or status > 128:
     raise KilledError(status)
   return status

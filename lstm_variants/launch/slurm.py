@@ -13,7 +13,7 @@ import time
 
 from lstm_variants import console
 from lstm_variants.launch import engine
-from lstm_variants.runs import files, lease
+from lstm_variants.runs import lease
 from lstm_variants.training import interrupt
 
 # What a user may give otherwise; a worker is told to save two minutes before
@@ -60,8 +60,7 @@ def launch(job: engine.Job) -> bool:
       '--launch=slurm: no sbatch here; start it where jobs are submitted; '
       'nearest: --launch=local, or --dry_run to see the script'
     )
-  with files.refusals(job.logs):
-    job.logs.mkdir(parents=True, exist_ok=True)
+  engine.make_logs(job)
   number = _call('sbatch', '--parsable', stdin=script).partition(';')[0]
   console.say(f'job {number}: {job.workers} workers; scancel {number} ends it')
   if job.wait:

@@ -5,10 +5,11 @@ import pathlib
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from lstm_variants.launch import local_workers
+from lstm_variants.launch import engine, local_workers
 from lstm_variants.runs import lease
 from lstm_variants.training import interrupt
 
@@ -28,14 +29,15 @@ def workers(tmp_path, monkeypatch):
       stderr=output,
     )
 
-  def train(*programs: str) -> local_workers.Ended:
+  def launch(*programs: str, **more: Any) -> bool:
     codes.extend(programs)
-    return local_workers.train([str(tmp_path)], str(tmp_path), len(programs))
+    job = engine.Job(['sweep'], str(tmp_path), len(programs), **more)
+    return local_workers.launch(job)
 
-  monkeypatch.setattr(local_workers.children, 'start', start)
+  monkeypatch.setattr(engine.children, 'start', start)
   monkeypatch.setattr(local_workers, '_PAUSE', 0.01)
   monkeypatch.setattr(local_workers, '_BREATH', 0.0)
-  return train
+  return launch
 
 
 FOREVER = 'print("begun", flush=True)\ntime.sleep(600)'
@@ -52,7 +54,7 @@ def test_a_worker_that_is_killed_is_started_again(workers, tmp_path, capsys):
     f'if not os.path.exists("{mark}"):\n  open("{mark}", "w").close()\n'
     '  print("first", flush=True)\n  os.kill(os.getpid(), 9)\nprint("second")'
   )
-  assert workers(killed, 'raise SystemExit(3)') == local_workers.Ended()
+  assert workers(killed, 'raise SystemExit(3)')
   assert _logs(tmp_path) == ['first\nsecond\n', '']
   assert 'was killed by signal 9; again' in capsys.readouterr().err
 
@@ -62,8 +64,9 @@ def test_if_one_is_refused_all_end_and_its_line_is_told(
   workers, tmp_path, status
 ):
   refused = f'print("error: no room")\nraise SystemExit({status})'
-  ended = workers(FOREVER, refused)
-  assert ended == local_workers.Ended(status, 'error: no room')
+  with pytest.raises(engine.RefusedError) as caught:
+    workers(FOREVER, refused)
+  assert (str(caught.value), caught.value.exit_status) == ('no room', status)
 
 
 def test_a_signal_ends_all(workers, monkeypatch):
@@ -78,15 +81,59 @@ def test_a_signal_ends_all(workers, monkeypatch):
 
   monkeypatch.setattr(interrupt, 'requested', requested)
   monkeypatch.setattr(interrupt, 'check', check)
-  with pytest.raises(interrupt.Interrupted) as caught:
+  with pytest.raises(engine.StoppedError) as caught:
     workers(FOREVER, FOREVER)
   assert caught.value.exit_status == 143
 
 
+def test_all_are_asked_to_save_once_and_before_one_is_waited_for(
+  tmp_path, monkeypatch
+):
+  """A second signal would end them at once."""
+  calls = []
+
+  class Process:
+    def poll(self):
+      return 2 if self is processes[1] else None
+
+    def terminate(self):
+      calls.append(('terminate', processes.index(self)))
+
+    def __enter__(self):
+      return self
+
+    def __exit__(self, *exc_info):
+      calls.append(('wait', processes.index(self)))
+
+  processes = [Process(), Process(), Process()]
+  starting = iter(processes)
+  monkeypatch.setattr(engine, 'start', lambda *unused: next(starting))
+  place = local_workers._Place(frozenset(), {})
+  monkeypatch.setattr(local_workers, '_places', lambda number: [place] * number)
+  with pytest.raises(engine.RefusedError):
+    local_workers.launch(engine.Job([], str(tmp_path), 3))
+  assert sorted(calls[:3]) == [('terminate', number) for number in range(3)]
+  assert sorted(calls[3:]) == [('wait', number) for number in range(3)]
+
+
+def test_a_worker_waits_where_the_launcher_does_and_a_dry_run_starts_none(
+  workers, tmp_path, capsys
+):
+  say = 'import sys\nprint(sys.argv[1:])'
+  assert workers(say) and workers(say, wait=True)
+  assert _logs(tmp_path) == ["['sweep']\n['sweep', '--wait']\n"]
+  capsys.readouterr()
+  assert not workers(say, wait=True, dry_run=True)
+  assert capsys.readouterr().out.endswith(' sweep --wait\n')
+  with pytest.raises(engine.EngineError, match='partition=x: is of SLURM'):
+    workers(say, options=['partition=x'])
+
+
 def test_one_that_is_killed_again_and_again_is_given_up(workers, monkeypatch):
   monkeypatch.setattr(local_workers, '_RESTARTS', 2)
-  ended = workers('print("again", flush=True)\nos.kill(os.getpid(), 9)')
-  assert ended == local_workers.Ended(137, 'again')
+  with pytest.raises(engine.RefusedError, match='again') as caught:
+    workers('print("again", flush=True)\nos.kill(os.getpid(), 9)')
+  assert caught.value.exit_status == 137
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='cores cannot be told')
@@ -110,5 +157,5 @@ def test_each_has_its_own_cores_and_gpu(workers, tmp_path, monkeypatch):
 def test_a_worker_has_the_cores_of_its_place(workers, tmp_path):
   cores = sorted(os.sched_getaffinity(0))
   say = 'time.sleep(0.3)\nprint(sorted(os.sched_getaffinity(0)))'
-  assert workers(*[say] * len(cores)) == local_workers.Ended()
+  assert workers(*[say] * len(cores))
   assert _logs(tmp_path) == [f'[{core}]\n' for core in cores]

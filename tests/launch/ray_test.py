@@ -118,7 +118,7 @@ def test_a_task_is_begun_again_where_its_worker_was_killed_alone(
   assert ray.asked['max_retries'] > 0
   script = ['-c', 'import os, sys; sys.exit(int(sys.argv[1]))']
   monkeypatch.setattr(
-    launcher.children,
+    engine.children,
     'command',
     lambda words: [sys.executable, *script, *words],
   )
