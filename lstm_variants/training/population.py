@@ -105,8 +105,9 @@ class Programs:
 
 
 # Of this process, whatever it trains: the populations of a study that is cut
-# into equal ones, the generations of a search, what a notebook resumes.
-RECENT = Programs(most=16)
+# into equal ones, the generations of a search, what a notebook resumes. One
+# that is kept holds about 30 MB.
+RECENT = Programs(most=8)
 
 
 def _meaning(settings: settings_lib.Settings) -> tuple[Any, ...]:
