@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 import pathlib
 from typing import Any, NamedTuple
 
-from lstm_variants.runs import directory, files, results
+from lstm_variants.runs import directory, files, lock, results
 from lstm_variants.search import space
 
 FORMAT = 1
@@ -80,9 +80,11 @@ def write(workdir: str, search: space.Search, generation: Generation) -> None:
   """Write the file of a generation.
 
   Raises:
-    StorageError: it cannot be written.
+    StorageError: it cannot be written, or this process slept for so long that
+      another one has the directory, and may have decided more of it.
   """
   path = _path(workdir, generation.number)
+  lock.check(pathlib.Path(workdir))
   with files.refusals(path):
     path.parent.mkdir(exist_ok=True)
   files.write_json(

@@ -64,6 +64,25 @@ def test_a_generation_depends_on_the_seed_and_on_what_is_known_alone(sampler):
 
 
 @pytest.mark.parametrize('sampler', ['tpe', 'cmaes'])
+def test_what_learns_remembers_every_generation(sampler):
+  if sampler == 'cmaes':
+    pytest.importorskip('cmaes')
+  search = space.space(FIELDS, sampler=sampler, trials=36, batch=12)
+  first, second, third = _run(search)
+  other = [one._replace(values=(-one.params['bias'],)) for one in first]
+  asked = ask.ask(search, 2, [other, second], 12)
+  assert asked != [one.params for one in third]
+
+
+def test_cmaes_draws_within_the_ends_and_does_not_pile_up_at_them():
+  pytest.importorskip('cmaes')
+  search = space.space(FIELDS, sampler='cmaes', trials=96, batch=12)
+  known = _run(search, lambda params: (-params['bias'],))
+  biases = [one.params['bias'] for trials in known for one in trials]
+  assert max(biases) > 3.9 and 4.0 not in biases
+
+
+@pytest.mark.parametrize('sampler', ['tpe', 'cmaes'])
 @pytest.mark.parametrize('maximize', [False, True])
 def test_what_learns_gets_better_in_either_direction(sampler, maximize):
   if sampler == 'cmaes':
@@ -122,9 +141,11 @@ def test_tpe_weighs_several_objectives_and_trials_that_are_retired():
   )
   halved = space.space(fields, halving=space.halving(8), trials=64, batch=32)
   first = ask.ask(halved, 0, [], 32)
-  # The worse half was retired early, with losses that look like the others'.
+  # The worse half was retired early, with losses that look better.
   retired = [
-    ask.Known(params, (params['x'],), 8 if params['x'] > 0.5 else None)
+    ask.Known(params, (params['x'] - 1,), 8)
+    if params['x'] > 0.5
+    else ask.Known(params, (params['x'],))
     for params in first
   ]
   asked = ask.ask(halved, 1, [retired], 32)

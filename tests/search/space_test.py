@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lstm_variants import errors
+from lstm_variants.runs import files, lock
 from lstm_variants.search import check, generations, space
 from tests import conftest
 
@@ -50,6 +51,15 @@ def test_a_distribution_reaches_its_ends_and_its_middle_and_goes_back(
     assert middle == back == values
   else:
     assert middle == pytest.approx(values) and back == pytest.approx(values)
+
+
+def test_a_number_is_never_outside_its_ends_by_a_rounding():
+  for one in (
+    space.log_uniform(1e-4, 1e-1),
+    space.log_uniform(1e-5, 1.0),
+    space.uniform(-0.3, 0.1),
+  ):
+    assert one.low <= one.at(0.0) < one.at(1.0) <= one.high
 
 
 @pytest.mark.parametrize('log', [False, True])
@@ -239,3 +249,17 @@ def test_a_generation_is_read_as_it_was_written(tmp_path):
   (tmp_path / 'generations/0000.json').write_text('{"format": 1}')
   with pytest.raises(errors.Error, match='is not what was written'):
     generations.read_all(str(tmp_path), search)
+
+
+def test_who_slept_while_others_took_the_directory_writes_no_generation(
+  tmp_path,
+):
+  search = space.space(RATE, sampler='random')
+  asked = generations.Generation(0, 0, 'numpy', ())
+  with lock.hold(tmp_path, print):
+    generations.write(str(tmp_path), search, asked)
+    (tmp_path / lock.NAME).unlink()
+    (tmp_path / lock.NAME).touch()
+    with pytest.raises(files.StorageError, match='taken over by another'):
+      generations.write(str(tmp_path), search, asked._replace(number=1))
+  assert generations.read_all(str(tmp_path), search) == [asked]

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,7 @@ POINTS = {
     *('halved', writer_lib.PopulationWriter, 'finish', 2),
     True,
   ),
-  'after the second part': ('halved', rungs, '_take', 2, True),
+  'while what was divided is removed': ('halved', rungs, '_take', 2, True),
   'after a population is divided': ('halved', rungs, 'divide', 1, True),
 }
 SEARCHES = {'searched': SEARCH, 'halved': HALVED}
@@ -156,6 +157,9 @@ def test_a_search_that_was_killed_asks_for_and_trains_the_same(
   with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
     _kill(patch, owner, name, call, after=after)
     _train(tmp_path / 's', SEARCHES[what])
+  if 'removed' in point:
+    (aside,) = (tmp_path / 's/divided').iterdir()
+    shutil.rmtree(aside / 'checkpoints')
   _train(tmp_path / 's', SEARCHES[what], Mode.RESUME)
   assert _left(tmp_path / 's') == _left(request.getfixturevalue(what))
 
@@ -221,8 +225,13 @@ def test_what_goes_on_behind_a_rung_is_as_if_it_had_been_trained_alone(
   assert sorted(at_rung.values())[:2] == sorted(
     at_rung['vanilla', one['optimizer.learning_rate']] for one in on
   )
-  made = sum(row['updates'] for row in results.read_rows(str(halved)))
-  assert made == 2 * 8 + 2 * UPDATES
+  rows = results.read_rows(str(halved))
+  assert sum(row['updates'] for row in rows) == 2 * 8 + 2 * UPDATES
+  # Each says so itself, in its row and in study.json.
+  configs = [row['config'] for row in rows]
+  configs += results.read_study(str(halved))['runs']
+  updates = [one['training']['updates'] for one in configs]
+  assert sorted(updates) == [8] * 4 + [UPDATES] * 4
 
 
 def test_the_results_are_those_of_a_study(searched, halved):
