@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import threading
+import time
 from typing import NamedTuple
 
 from lstm_variants import opening
@@ -26,6 +27,9 @@ from lstm_variants.runs import holder as holder_lib
 # that tells none its inode and time.
 _KEY = rf'({holder_lib.TOKEN.pattern}|[0-9a-f]+-[0-9a-f]+)'
 _RIGHT = re.compile(rf'\.{_KEY}\Z')
+# Seconds between two looks whether it is time to renew a file: so soon after a
+# machine has slept it is done, before others take it over.
+_GLANCE = 1.0
 # Far more than such a file has.
 _LARGEST = 8192
 # Others may change it in between, but not for ever.
@@ -169,7 +173,12 @@ class Own:
     """Raise the count from time to time, until `release`."""
     # Data alone: nothing else of the file matters.
     sync = getattr(os, 'fdatasync', os.fsync)
-    while not self._done.wait(self._beat):
+    renewed_at = time.time()
+    while not self._done.wait(min(self._beat, _GLANCE)):
+      # While a machine sleeps this clock goes on, and that of `wait` does not.
+      if abs(time.time() - renewed_at) < self._beat:
+        continue
+      renewed_at = time.time()
       self.holder = self.holder._replace(renewed=self.holder.renewed + 1)
       with contextlib.suppress(OSError):
         os.pwrite(self._descriptor, self.holder.line(), 0)

@@ -84,6 +84,20 @@ def _is_of(path: pathlib.Path, who: holder.Holder) -> bool:
   return seen is not None and seen.holder == who
 
 
+def test_who_wakes_renews_what_he_has_at_once(tmp_path, worker, monkeypatch):
+  monkeypatch.setattr(exclusive, '_GLANCE', 0.001)
+  clock = time.time
+  with worker.claim(NAME):
+    path = tmp_path / lease.LEASES / NAME
+    first = exclusive.look(path)
+    assert first and first.holder and not first.holder.renewed
+    monkeypatch.setattr(time, 'time', lambda: clock() + 2 * lease.length())
+    end = time.monotonic() + 10  # half of what it would take without
+    while _is_of(path, first.holder):
+      assert time.monotonic() < end
+      time.sleep(0.001)
+
+
 def test_what_was_renewed_since_one_looked_is_not_taken_over(
   tmp_path, worker, monkeypatch
 ):
