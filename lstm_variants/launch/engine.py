@@ -146,6 +146,27 @@ def start(
     )
 
 
+def stay(job: Job, look: Callable[[], bool]) -> None:
+  """Stay until all is trained, or no worker is left, or a signal comes.
+
+  Args:
+    job: whose directory tells what is trained; an engine may not know.
+    look: waits for a moment, and tells whether some workers may still run.
+
+  Raises:
+    UntrainedError: the workers have ended before all was trained.
+    StoppedError: a signal asked for the end.
+  """
+  with interrupt.deferred():
+    while True:
+      is_running = look()  # first: what a worker did last is seen below
+      if job.is_trained():
+        return
+      if not is_running:
+        raise UntrainedError(job)
+      check()
+
+
 def check() -> None:
   """End the launcher if a signal is waiting; its workers are told to end.
 

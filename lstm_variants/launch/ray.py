@@ -58,8 +58,8 @@ def launch(job: engine.Job) -> bool:
       task.remote(*given, job.logs / f'ray-{number}.log')
       for number in range(job.workers)
     ]
-    with interrupt.deferred():
-      _wait(ray, job, tasks)
+    engine.stay(job, lambda: _is_running(ray, tasks, _LOOK))
+    _is_running(ray, tasks, _END)  # they see it, and end by themselves
   finally:
     ray.shutdown()  # ends what is not over
   return True
@@ -90,16 +90,10 @@ def work(
   return status
 
 
-def _wait(ray: Any, job: engine.Job, tasks: Sequence[Any]) -> None:
-  """Stay until all is trained, or no task is left, or a signal comes."""
-  while True:
-    _, running = ray.wait(tasks, num_returns=len(tasks), timeout=_LOOK)
-    if job.is_trained():
-      ray.wait(tasks, num_returns=len(tasks), timeout=_END)
-      return
-    if not running:
-      raise engine.UntrainedError(job)
-    engine.check()
+def _is_running(ray: Any, tasks: Sequence[Any], seconds: float) -> bool:
+  """Tell whether some tasks are not over, after so many seconds at most."""
+  _, running = ray.wait(tasks, num_returns=len(tasks), timeout=seconds)
+  return bool(running)
 
 
 def _connect(address: str | None) -> Any:

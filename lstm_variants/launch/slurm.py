@@ -14,7 +14,6 @@ import time
 from lstm_variants import console
 from lstm_variants.launch import engine
 from lstm_variants.runs import lease
-from lstm_variants.training import interrupt
 
 # What a user may give otherwise; a worker is told to save two minutes before
 # its time is up.
@@ -39,7 +38,7 @@ status=$?
   scontrol requeue "$element"
 exit $status
 """
-# Seconds between two looks at the directory, and at the queue.
+# Seconds before each look at the queue, and at the directory.
 _LOOK = 2.0
 
 
@@ -94,24 +93,23 @@ def _script(job: engine.Job) -> str:
 
 
 def _wait(job: engine.Job, number: str) -> None:
-  """Stay until all is trained, or the job has ended, or a signal comes."""
-  with interrupt.deferred():
-    while True:
-      is_queued = _is_queued(number)  # first: what ends after it is seen below
-      if job.is_trained():
-        break
-      if not is_queued:
-        raise engine.UntrainedError(job)
-      if interrupt.requested():
-        _call('scancel', number)
-        engine.check()
-      time.sleep(_LOOK)
+  """Stay until all is trained; cancel what is not needed any more.
+
+  Raises:
+    UntrainedError, StoppedError: as `engine.stay`.
+  """
+  try:
+    engine.stay(job, lambda: _is_queued(number))
+  except engine.StoppedError:
+    _call('scancel', number)
+    raise
   # What has not begun would only see that nothing is left.
   _call('scancel', '--state=PENDING', number)
 
 
 def _is_queued(number: str) -> bool:
-  """Tell whether some of a job is not over; True where nobody answers."""
+  """Tell in a moment if some of a job is not over; True: nobody answers."""
+  time.sleep(_LOOK)
   queue = ('squeue', '--noheader', f'--jobs={number}')
   done = subprocess.run(queue, capture_output=True, text=True)
   if done.returncode:
