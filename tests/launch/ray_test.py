@@ -24,11 +24,13 @@ class _Ray(types.ModuleType):
     self.tasks: list[tuple[Any, ...]] = []
     self.over = False
     self.is_connected = False
+    self.address: str | None = ''
+    self.patience: list[float] = []
 
   def init(self, **asked: Any) -> None:
     if asked['address'] == 'nowhere':
       raise ConnectionError('nobody\nanswers')
-    self.is_connected = True
+    self.is_connected, self.address = True, asked['address']
     signal.signal(signal.SIGTERM, lambda *unused: None)
 
   def remote(self, **asked: Any):
@@ -41,9 +43,9 @@ class _Ray(types.ModuleType):
     return task
 
   def wait(self, tasks, num_returns, timeout):
-    assert (
-      num_returns == len(tasks) and timeout > 0
-    )  # or it might wait for ever
+    # Or it might wait for ever.
+    assert num_returns == len(tasks) and timeout > 0 and self.is_connected
+    self.patience.append(timeout)
     return (tasks, []) if self.over else ([], tasks)
 
   def shutdown(self) -> None:
@@ -71,7 +73,9 @@ def _environ(ray: _Ray) -> dict[str, str]:
 
 
 def test_each_worker_is_a_task_with_its_resources_and_a_log(ray, tmp_path):
-  launcher.launch(_job(tmp_path, 'num_cpus=4', 'num_gpus=1'))
+  options = ('num_cpus=4', 'num_gpus=1', 'address=here:1')
+  assert launcher.launch(_job(tmp_path, *options))
+  assert ray.address == 'here:1' and (tmp_path / 'workers').is_dir()
   assert (ray.asked['num_cpus'], ray.asked['num_gpus']) == (4, 1)
   assert [task[3].name for task in ray.tasks] == [
     'ray-0.log',
@@ -80,8 +84,15 @@ def test_each_worker_is_a_task_with_its_resources_and_a_log(ray, tmp_path):
   ]
   assert {task[3].parent for task in ray.tasks} == {tmp_path / 'workers'}
   assert all(task[0] == ['sweep', '--share', '--wait'] for task in ray.tasks)
+  assert {task[1] for task in ray.tasks} == {str(pathlib.Path.cwd())}
   assert _environ(ray)['JAX_NUM_CPU_DEVICES'] == '4'
-  assert not ray.is_connected
+  # When all is trained workers see that soon, and end by themselves.
+  assert ray.patience[-1] > 10 and not ray.is_connected
+
+
+def test_a_worker_with_a_part_of_a_core_has_a_device(ray, tmp_path):
+  launcher.launch(_job(tmp_path, 'num_cpus=0.5'))
+  assert _environ(ray)['JAX_NUM_CPU_DEVICES'] == '1'
 
 
 @pytest.mark.parametrize(
@@ -102,10 +113,16 @@ def test_workers_see_the_gpus_that_they_were_given(ray, tmp_path, gpus, has):
 def test_what_the_user_set_for_jax_reaches_the_workers(
   ray, tmp_path, monkeypatch
 ):
-  monkeypatch.setenv('JAX_PLATFORMS', 'tpu')
-  monkeypatch.setenv('HOME', 'elsewhere')
+  given = {
+    'JAX_PLATFORMS': 'tpu',
+    'JAX_NUM_CPU_DEVICES': '3',
+    'XLA_FLAGS': '--xla_dump_to=there',
+    'PYTHONPATH': 'here',
+  }
+  for name, value in {**given, 'HOME': 'elsewhere'}.items():
+    monkeypatch.setenv(name, value)
   launcher.launch(_job(tmp_path))
-  assert _environ(ray)['JAX_PLATFORMS'] == 'tpu'
+  assert given.items() <= _environ(ray).items()
   assert 'HOME' not in _environ(ray)
 
 
@@ -129,6 +146,28 @@ def test_a_task_is_begun_again_where_its_worker_was_killed_alone(
   for status in ('137', '143'):
     with pytest.raises(launcher.KilledError):
       launcher.work([status], place, {}, tmp_path / 'log')
+  monkeypatch.setattr(
+    engine.children, 'command', lambda words: ['sh', '-c', 'kill -9 $$']
+  )
+  with pytest.raises(launcher.KilledError):
+    launcher.work([], place, {}, tmp_path / 'log')
+
+
+def test_a_task_works_where_the_launcher_does_and_goes_on_with_its_log(
+  tmp_path, monkeypatch
+):
+  (tmp_path / 'there').mkdir()
+  monkeypatch.chdir(tmp_path)  # and back at the end
+  monkeypatch.setattr(
+    engine.children,
+    'command',
+    lambda words: ['sh', '-c', 'echo $PWD $LSTM_VARIANTS_LOG $MORE'],
+  )
+  log = tmp_path / 'log'
+  log.write_text('before\n')
+  place = tmp_path / 'there'
+  assert launcher.work([], str(place), {'MORE': 'more'}, log) == 0
+  assert log.read_text() == f'before\n{place} {log} more\n'
 
 
 def test_tasks_that_end_before_all_is_trained_are_an_error(

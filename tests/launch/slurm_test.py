@@ -23,6 +23,7 @@ eval "$FAKE_{name}"
 @pytest.fixture
 def fakes(tmp_path, monkeypatch) -> pathlib.Path:
   """Put stand-ins on PATH; return the file in which they note their calls."""
+  monkeypatch.setattr(slurm, '_LOOK', 0.0)
   log, folder = tmp_path / 'calls', tmp_path / 'bin'
   folder.mkdir()
   log.touch()
@@ -48,10 +49,11 @@ def test_the_script_that_is_submitted_is_the_one_that_a_dry_run_prints(
   slurm.launch(_job(workdir, 'time=1:00:00', 'exclusive', dry_run=True))
   printed = capsys.readouterr().out
   assert not workdir.exists() and not fakes.read_text()
-  slurm.launch(_job(workdir, 'time=1:00:00', 'exclusive'))
+  assert not slurm.launch(_job(workdir, 'time=1:00:00', 'exclusive'))
   assert fakes.with_name('script').read_text() == printed
   assert fakes.read_text() == 'sbatch --parsable\n'
   assert 'job 7: 3 workers; scancel 7 ends it' in capsys.readouterr().out
+  assert (workdir / 'workers').is_dir()  # SLURM makes none, and loses the log
   lines = printed.splitlines()
   assert {
     '#SBATCH --array=1-3',
@@ -59,6 +61,10 @@ def test_the_script_that_is_submitted_is_the_one_that_a_dry_run_prints(
     '#SBATCH --exclusive',
     f'#SBATCH --chdir={pathlib.Path.cwd()}',
     f'#SBATCH --output={workdir}/workers/slurm-%A_%a.log',
+    # Queued again, an element goes on with its log.
+    '#SBATCH --open-mode=append',
+    '#SBATCH --requeue',
+    '#SBATCH --signal=TERM@120',
   } <= set(lines)
 
 
@@ -143,13 +149,50 @@ def test_what_was_killed_or_saved_is_queued_again_and_nothing_else(
   assert ('scontrol requeue 7_2' in calls) == requeued
 
 
+def test_a_worker_gets_its_log_its_cores_and_its_arguments_as_they_are(
+  fakes, tmp_path, monkeypatch, capsys
+):
+  workdir = tmp_path / "it's 10 %a"
+  slurm.launch(_job(workdir, "comment=it's; $HOME", dry_run=True))
+  script = capsys.readouterr().out
+  lines = [
+    shlex.split(line, comments=False)
+    for line in script.splitlines()[1:]
+    if line.startswith('#SBATCH')
+  ]
+  assert ['#SBATCH', "--comment=it's; $HOME"] in lines
+  # A percent sign of the path is none of SLURM's own.
+  output = str(workdir).replace('%', '%%') + '/workers/slurm-%A_%a.log'
+  assert ['#SBATCH', f'--output={output}'] in lines
+  monkeypatch.setenv(
+    'FAKE_srun',
+    'printf "%s\\n" "$LSTM_VARIANTS_LOG" "$JAX_NUM_CPU_DEVICES" "$@"',
+  )
+  monkeypatch.setenv('SLURM_ARRAY_JOB_ID', '7')
+  monkeypatch.setenv('SLURM_ARRAY_TASK_ID', '2')
+  monkeypatch.setenv('SLURM_CPUS_ON_NODE', '4')
+  for cores, has in ('', '4'), ('3', '3'):
+    monkeypatch.setenv('JAX_NUM_CPU_DEVICES', cores)
+    done = subprocess.run(
+      ['bash', '-c', script], capture_output=True, text=True
+    )
+    log, devices, *words = done.stdout.splitlines()
+    assert log == f'{workdir}/workers/slurm-7_2.log'
+    assert devices == has
+    assert words[-3:] == ['sweep', '--config=a b.py', '--share']
+
+
 def test_a_waiting_launcher_ends_by_what_the_directory_has(
   fakes, tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(slurm, '_LOOK', 0.0)
   monkeypatch.setenv('FAKE_squeue', 'echo 7_1')
   looks = iter([False, False, True])
-  slurm.launch(_job(tmp_path, wait=True, is_trained=lambda: next(looks)))
+  pauses: list[float] = []
+  monkeypatch.setattr(slurm, '_LOOK', 1.5)
+  monkeypatch.setattr(slurm.time, 'sleep', pauses.append)
+  job = _job(tmp_path, wait=True, is_trained=lambda: next(looks))
+  assert slurm.launch(job)
+  assert pauses == [1.5] * 3  # the controller serves others, too
   calls = fakes.read_text().splitlines()
   assert [call.split()[0] for call in calls] == [
     *('sbatch', 'squeue', 'squeue', 'squeue'),
@@ -183,7 +226,6 @@ def test_a_signal_to_a_waiting_launcher_cancels_all_elements(
 def test_a_controller_that_does_not_answer_ends_no_launcher(
   fakes, tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(slurm, '_LOOK', 0.0)
   monkeypatch.setenv('FAKE_squeue', 'echo Unable to contact >&2; exit 1')
   looks = iter([False, False, True])
   slurm.launch(_job(tmp_path, wait=True, is_trained=lambda: next(looks)))

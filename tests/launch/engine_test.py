@@ -1,0 +1,75 @@
+"""What all engines have in common: options, logs, and staying to the end."""
+
+import pathlib
+import signal
+
+import pytest
+
+from lstm_variants.launch import engine
+from lstm_variants.training import interrupt
+
+
+def _job(workdir='runs', *options: str, **more) -> engine.Job:
+  return engine.Job(['sweep', '--share'], str(workdir), 3, options, **more)
+
+
+def test_who_stays_ends_when_all_is_trained_whatever_became_of_the_workers():
+  trained: list[str] = []
+
+  def look() -> bool:
+    trained.append('the last one, which ends right now')
+    return False
+
+  engine.stay(_job(is_trained=lambda: bool(trained)), look)
+
+
+def test_workers_that_ended_too_soon_are_an_error_that_tells_where_to_look():
+  looks = iter([True, True, False])
+  with pytest.raises(engine.UntrainedError) as error:
+    engine.stay(_job(), lambda: next(looks))
+  assert error.value.exit_status == 1
+  assert str(pathlib.Path.cwd() / 'runs' / 'workers') in str(error.value)
+
+
+def test_a_signal_waits_for_the_next_look_and_ends_who_stays(monkeypatch):
+  monkeypatch.setattr(interrupt._State, 'requested', None)
+  looks: list[bool] = []
+
+  def look() -> bool:
+    looks.append(interrupt._State.deferred)
+    if len(looks) == 2:
+      interrupt._State.requested = signal.SIGTERM
+    return True
+
+  with pytest.raises(engine.StoppedError) as error:
+    engine.stay(_job(), look)
+  assert error.value.exit_status == 143
+  assert looks == [True, True] and not interrupt._State.deferred
+
+
+def test_logs_are_in_the_run_directory_wherever_a_worker_starts(
+  tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  job = _job('runs')
+  engine.make_logs(job)
+  engine.make_logs(job)  # that of the same command, once more
+  assert (tmp_path / 'runs' / 'workers').is_dir()
+  assert job.logs == tmp_path / 'runs' / 'workers'
+
+
+@pytest.mark.parametrize(
+  ('options', 'given'),
+  [
+    (('time=1:00:00', '--exclusive'), {'time': '1:00:00', 'exclusive': ''}),
+    (('--export=A=1,B=2',), {'export': 'A=1,B=2'}),
+  ],
+)
+def test_options_have_a_value_or_none_and_dashes_or_none(options, given):
+  assert engine.options(_job('runs', *options)) == given
+
+
+@pytest.mark.parametrize('option', ['a$(x)=1', 'Time=1', '=1', 'a=1\nb', ''])
+def test_an_option_that_a_script_would_read_otherwise_is_refused(option):
+  with pytest.raises(engine.EngineError, match='is no NAME=VALUE'):
+    engine.options(_job('runs', option))
