@@ -22,6 +22,9 @@ ENVIRON: Mapping[str, str] = {
   # Seconds in which the lease of a dead node ends.
   lease.SECONDS_VARIABLE: '30',
 }
+# Before a command: it has processes of its own, a namespace of Linux, so that
+# what ends the first of them ends all, as a power cut does. Needs root.
+ALONE = ('unshare', '--pid', '--mount-proc', '--fork', '--kill-child')
 # Seconds: for anything that is waited for, on a machine that has much to do.
 PATIENCE = 900.0
 

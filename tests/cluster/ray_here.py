@@ -1,8 +1,4 @@
-"""A real Ray of a head and a node on this machine.
-
-Needs root: the node has processes of its own, a namespace of Linux, so that
-what ends its first process ends all of them, as a power cut does.
-"""
+"""A real Ray of a head and a node on this machine; needs root."""
 
 import os
 import pathlib
@@ -10,6 +6,8 @@ import re
 import subprocess
 import sys
 import time
+
+from tests.cluster import harness
 
 _PORT = 6399
 # Seconds that a node is waited for: it starts much.
@@ -87,7 +85,6 @@ class Ray:
       time.sleep(2)
 
   def _start(self, *flags: str) -> None:
-    alone = ('unshare', '--pid', '--mount-proc', '--fork', '--kill-child')
     number = len(self._nodes)
     first = _PORT + 1 + number * len(_PORTS)
     ports = [f'--{name}={first + each}' for each, name in enumerate(_PORTS)]
@@ -95,7 +92,7 @@ class Ray:
     with open(path, 'ab') as output:
       self._nodes.append(
         subprocess.Popen(
-          [*alone, self._program, 'start', *flags, *_NODE, *ports],
+          [*harness.ALONE, self._program, 'start', *flags, *_NODE, *ports],
           env=self.environ,
           stdout=output,
           stderr=output,

@@ -1,6 +1,7 @@
 """The recipes of docs/many-machines.md, as they stand there: `make cluster`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import contextlib
 import os
 import pathlib
 import re
@@ -38,13 +39,16 @@ def _recipe(name: str, place: pathlib.Path) -> pathlib.Path:
 
 
 def _start(
-  place: pathlib.Path, *words: object, environ: Mapping[str, str] = {}
+  place: pathlib.Path,
+  *words: object,
+  environ: Mapping[str, str] = {},
+  output: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
   return subprocess.Popen(
     [str(word) for word in words],
     cwd=place,
     env={**os.environ, **harness.ENVIRON, **environ},
-    stdout=subprocess.PIPE,
+    stdout=output,
     stderr=subprocess.STDOUT,
     text=True,
   )
@@ -53,7 +57,9 @@ def _start(
 def test_submitit_goes_on_after_a_preemption(place, tmp_path_factory):
   expected = harness.alone(tmp_path_factory.getbasetemp())
   workdir = place / 'runs' / 'variants'
-  with slurm_here.Slurm(pathlib.Path(tempfile.mkdtemp(prefix='s_'))) as slurm:
+  # Short, as the path of a socket has to be.
+  short = pathlib.Path(tempfile.mkdtemp(prefix='s_'))
+  with slurm_here.Slurm(short) as slurm:
     recipe = _recipe('submitit', place)
     environ = slurm.environ
     process = _start(place, sys.executable, recipe, environ=environ)
@@ -62,4 +68,42 @@ def test_submitit_goes_on_after_a_preemption(place, tmp_path_factory):
     out, _ = process.communicate(timeout=harness.PATIENCE)
     assert process.returncode == 0, out
     harness.wait_for(lambda: not slurm.call('squeue', '-h'), workdir)
+  shutil.rmtree(short)
+  assert faults.digest(workdir) == expected
+
+
+@contextlib.contextmanager
+def _dask(place: pathlib.Path) -> Iterator[list[subprocess.Popen[str]]]:
+  """Start a scheduler and two workers, as the page says; yield the workers."""
+  dask = pathlib.Path(sys.executable).with_name('dask')
+  address = re.search(r"Client\('(.*):(.*)'\)", _PAGE.read_text())
+  assert address
+  host, port = address.groups()
+  log = place / 'dask.log'
+  with contextlib.ExitStack() as stack:
+    output = stack.enter_context(open(log, 'ab')).fileno()
+
+    def start(*words: object) -> subprocess.Popen[str]:
+      process = _start(place, *words, output=output)
+      stack.enter_context(process)
+      stack.callback(process.kill)
+      return process
+
+    start(dask, 'scheduler', f'--host={host}', f'--port={port}')
+    worker = (dask, 'worker', '--nthreads=1', f'tcp://{host}:{port}')
+    worker += (f'--local-directory={place}',)
+    workers = [start(*harness.ALONE, *worker) for _ in range(2)]
+    harness.wait_for(lambda: log.read_text().count('Registered') == 2, place)
+    yield workers
+
+
+def test_dask_goes_on_after_a_worker_was_killed(place, tmp_path_factory):
+  expected = harness.alone(tmp_path_factory.getbasetemp())
+  workdir = place / 'runs' / 'variants'
+  with _dask(place) as workers:
+    process = _start(place, sys.executable, _recipe('Dask', place))
+    harness.wait_until_two_train(workdir)
+    workers[0].kill()
+    out, _ = process.communicate(timeout=harness.PATIENCE)
+    assert process.returncode == 0, (out, (place / 'dask.log').read_text())
   assert faults.digest(workdir) == expected

@@ -14,6 +14,8 @@ import socket
 import subprocess
 import time
 
+from tests.cluster import harness
+
 NODES = {'node1': 17001, 'node2': 17002}
 # Of the controller.
 _PORT = 16817
@@ -119,11 +121,7 @@ class Slurm:
   def start_node(self, name: str) -> None:
     """Start a node."""
     inside = f'hostname {name} && exec slurmd -D -N {name}'
-    self._start(
-      name,
-      *('unshare', '--pid', '--mount-proc', '--uts', '--fork'),
-      *('--kill-child', 'sh', '-c', inside),
-    )
+    self._start(name, *harness.ALONE, '--uts', 'sh', '-c', inside)
 
   def kill_node(self, name: str) -> None:
     """End a node as a power cut does: with all that runs there."""
