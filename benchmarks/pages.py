@@ -74,6 +74,22 @@ def run(name: str, page: Callable[[], list[str]]) -> None:
   app.run(main)
 
 
+def write_between_marks(page: pathlib.Path, name: str, text: str) -> None:
+  """Write what a script made into a page that is written by hand.
+
+  Args:
+    page: with a line `<!-- NAME -->`, and one `<!-- end -->` below it.
+    name: of the script.
+    text: what stands between these lines from now on.
+  """
+  begin, end = f'<!-- {name} -->\n', '<!-- end -->\n'
+  before, begun, rest = page.read_text().partition(begin)
+  _, ended, after = rest.partition(end)
+  assert begun and ended, f'{page}: has no such lines'
+  page.write_text(before + begin + text + end + after)
+  print(f'wrote {page}')
+
+
 def without_double_blanks(lines: Sequence[str]) -> list[str]:
   """Return the lines with one blank line where there are more."""
   pairs = zip(lines, ['', *lines], strict=False)

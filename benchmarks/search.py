@@ -34,7 +34,6 @@ _REPETITIONS = flags.DEFINE_integer('repetitions', 10, 'Of each search.')
 _TRIALS = flags.DEFINE_integer('trials', 200, 'Of each search.')
 _UPDATES = flags.DEFINE_integer('updates', 1000, 'Of each trial.')
 PAGE = pathlib.Path('docs/search.md')
-BEGIN, END = '<!-- benchmarks.search -->\n', '<!-- end -->\n'
 SAMPLERS = ('random', 'tpe', 'cmaes')
 BATCH, FIRST_RUNG = 20, 8
 
@@ -200,11 +199,8 @@ def main(argv: Sequence[str]) -> None:
   text = page()
   if pages.QUICK.value:
     print(text)
-    return
-  before, _, rest = PAGE.read_text().partition(BEGIN)
-  _, _, after = rest.partition(END)
-  PAGE.write_text(before + BEGIN + text + END + after)
-  print(f'wrote {PAGE}')
+  else:
+    pages.write_between_marks(PAGE, 'benchmarks.search', text)
 
 
 if __name__ == '__main__':
