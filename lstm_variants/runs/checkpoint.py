@@ -167,7 +167,10 @@ def load_all(
 
 def newest_update(directory: pathlib.Path) -> int:
   """Return the update of the newest checkpoint, -1 where there is none."""
-  paths = _newest_first(directory) if directory.is_dir() else []
+  try:
+    paths = _newest_first(directory)
+  except (FileNotFoundError, NotADirectoryError):  # or renamed just now
+    return -1
   return _update_of(paths[0]) if paths else -1
 
 

@@ -187,8 +187,7 @@ def join(workdir: pathlib.Path) -> Iterator[Worker]:
     StorageError: the system refuses.
   """
   for folder in (workdir / LEASES, workdir / WORKERS):
-    with files.refusals(folder):
-      folder.mkdir(exist_ok=True)
+    files.make_directory(folder)
     exclusive.remove_of_ended(folder)
   _remove_ended(workdir / WORKERS, _PATIENCE)
   who = holder_lib.describe()
@@ -339,15 +338,20 @@ def _known(path: pathlib.Path, seen: exclusive.Seen, now: float) -> Known:
 
 
 def _names(folder: pathlib.Path) -> list[str]:
-  """Return the names of the leases in a directory, none where it is missing."""
+  """Return the names of the leases in a directory, none where it is missing.
+
+  Nor has a link any: what is where it leads may be anybody's, and old.
+  """
   try:
-    names = sorted(os.listdir(folder))
+    names = [] if folder.is_symlink() else sorted(os.listdir(folder))
   except OSError:
     return []
+  if folder.name == WORKERS:
+    return [name for name in names if name.endswith(SUFFIX)]
   return [
     name
     for name in names
-    if not name.endswith((files.ASIDE, LOG)) and not exclusive.is_right(name)
+    if not name.endswith(files.ASIDE) and not exclusive.is_right(name)
   ]
 
 

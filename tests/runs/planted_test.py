@@ -20,6 +20,7 @@ from lstm_variants.runs import (
   directory,
   files,
   grouping,
+  lease,
   lock,
   outcome,
   results,
@@ -104,6 +105,34 @@ def test_a_pipe_in_place_of_a_file_makes_no_reader_wait(copied, name):
   os.mkfifo(path)
   said = _read(copied)
   assert 'not a regular file' in said
+
+
+@pytest.mark.parametrize('name', [lease.LEASES, lease.WORKERS])
+def test_no_lease_is_looked_for_or_removed_where_a_link_leads(tmp_path, name):
+  """All files of that place would be old leases, which are removed."""
+  theirs = tmp_path / 'theirs'
+  theirs.mkdir()
+  for old in (theirs / 'letter', theirs / 'a.lease'):
+    old.touch()
+    os.utime(old, (1e9, 1e9))
+  (tmp_path / 'study').mkdir()
+  (tmp_path / 'study' / name).symlink_to(theirs)
+  with pytest.raises(files.StorageError, match='is a link to'):
+    with lease.join(tmp_path / 'study'):
+      raise AssertionError
+  lease.refuse_workers(tmp_path / 'study')
+  assert {path.name for path in theirs.iterdir()} == {'letter', 'a.lease'}
+
+
+def test_what_else_lies_beside_the_logs_of_workers_stays(tmp_path):
+  (tmp_path / lease.WORKERS).mkdir()
+  notes = tmp_path / lease.WORKERS / 'notes.txt'
+  notes.touch()
+  os.utime(notes, (1e9, 1e9))
+  with lease.join(tmp_path):
+    pass
+  lease.refuse_workers(tmp_path)
+  assert notes.exists()
 
 
 def test_status_waits_for_no_pipe_of_a_population_in_training(copied):

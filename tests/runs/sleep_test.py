@@ -203,7 +203,7 @@ def test_a_clock_of_before_one_slept_ends_no_lease(tmp_path, worker):
 def test_who_lives_is_counted_whatever_the_clocks_say_and_whoever_sleeps(
   tmp_path, monkeypatch, folder, trouble
 ):
-  path = tmp_path / folder / 'one'
+  path = tmp_path / folder / 'one.lease'
   path.parent.mkdir()
   _write(path, ELSEWHERE)
   if trouble == 'our clock':
@@ -360,6 +360,22 @@ def test_a_directory_that_was_renamed_by_who_woke_is_looked_for_again(
   partial.adopt(own)
   assert [*(tmp_path / partial.POPULATIONS).iterdir()] == [own]
   assert _update(own) == 20
+
+
+def test_checkpoints_that_are_renamed_as_one_looks_are_none(
+  tmp_path, monkeypatch
+):
+  place = partial.place(tmp_path, NAME, TOKEN)
+  place.mkdir(parents=True)
+  _save(place, 20)
+  newest_first = checkpoint._newest_first
+
+  def late(folder):
+    os.rename(place, tmp_path / 'woken')
+    return newest_first(folder)
+
+  monkeypatch.setattr(checkpoint, '_newest_first', late)
+  assert partial.begun(tmp_path) == {NAME: place}
 
 
 def test_who_goes_on_has_a_file_of_rows_that_nobody_else_has_open(tmp_path):
