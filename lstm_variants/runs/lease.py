@@ -103,10 +103,13 @@ class Lease:
         if error.errno != errno.ESTALE:
           raise
     seen = _look(path)
-    by = f' by {seen.holder}' if seen and seen.holder else ''
+    why = 'the lease is gone: others had it meanwhile, or it was removed'
+    if seen is not None:
+      by = f' by {seen.holder}' if seen.holder else ''
+      why = f'taken over{by}: it was not renewed for {length():g} s'
     raise LostError(
-      f'{path.name.removesuffix(SUFFIX)}: taken over{by}: this process had not '
-      f'renewed its lease for {length():g} s; what it did since does not count'
+      f'{path.name.removesuffix(SUFFIX)}: {why}; what this process did since '
+      'does not count'
     )
 
 

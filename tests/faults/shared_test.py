@@ -85,7 +85,7 @@ def test_a_worker_that_wakes_after_its_lease_writes_into_nothing(
   woken = slept.wait(300)
   assert woken['status'] == 0
   assert woken['stderr'].count('\n') == 1
-  assert 'taken over: this process had not renewed' in woken['stderr']
+  assert 'the lease is gone: others had it meanwhile' in woken['stderr']
   assert 'going on with the others' in woken['stderr']
   assert harness.digest(workdir) == alone
   _check_clean(workdir)

@@ -213,6 +213,7 @@ def test_who_has_lost_a_population_goes_on_with_the_others(
   said = capsys.readouterr()
   (line,) = said.err.splitlines()
   assert f'{losing[0]}: taken over by process' in line
+  assert 'it was not renewed for 120 s; what' in line
   assert line.endswith('does not count; going on with the others')
   # What it lost was begun, and does not count; the others begin and end.
   places = [line.partition(' ')[0] for line in said.out.splitlines()[1:]]

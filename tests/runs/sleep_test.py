@@ -450,5 +450,8 @@ def test_a_file_system_that_does_not_answer_takes_no_lease_and_hides_none(
     with pytest.raises(lease.LostError, match='taken over by process 123'):
       ours.check()
     monkeypatch.undo()
-    with pytest.raises(lease.LostError):
+    with pytest.raises(lease.LostError, match='taken over by process 123'):
+      ours.check()
+    path.unlink()
+    with pytest.raises(lease.LostError, match='had it meanwhile, or it was re'):
       ours.check()
