@@ -155,12 +155,9 @@ def _finish(
         **rows[name],
         'population': part.name,
         'index': index,
-        'config': run.config,
         'params': size,
       }
-      for index, (name, run) in enumerate(
-        zip(part.run_names, part.runs, strict=True)
-      )
+      for index, name in enumerate(part.run_names)
     ],
     params,
     {

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -26,7 +27,13 @@ from lstm_variants.search import (
   space,
   train,
 )
-from lstm_variants.training import agreement, loop, memory, watching
+from lstm_variants.training import (
+  agreement,
+  loop,
+  memory,
+  tracking,
+  watching,
+)
 from tests import conftest
 from tests.search import command_test
 
@@ -49,8 +56,9 @@ def _config(changes=None):
 
 
 def _row(member: populations.Population, index: int) -> dict[str, Any]:
-  """Return the row of a run whose loss is its learning rate."""
+  """Return the row of a run whose loss is its learning rate, below 1."""
   config = member.runs[index].config
+  rate = config['optimizer']['learning_rate']
   return {
     'id': member.run_names[index],
     'population': member.name,
@@ -58,11 +66,11 @@ def _row(member: populations.Population, index: int) -> dict[str, Any]:
     'task': member.settings.task_label,
     'model': 'm',
     'config': config,
-    'status': 'unsolved',
+    'status': 'unsolved' if rate < 1 else 'diverged',
     'sequences_to_success': None,
     'sequences': 4,
     'updates': member.settings.updates,
-    'final': {'loss': config['optimizer']['learning_rate']},
+    'final': {'loss': rate},
     'params_in_use': 1,
     'params': 1,
     'seconds_per_update': 0.5,
@@ -71,6 +79,8 @@ def _row(member: populations.Population, index: int) -> dict[str, Any]:
 
 def _finish(workdir, member, its_lease=None) -> None:
   with writer_lib.PopulationWriter(workdir, member.name, its_lease) as writer:
+    if writer.final.exists():
+      writer.reopen()  # it is trained longer
     writer.start()
     writer.finish(
       [_row(member, index) for index in range(len(member.runs))],
@@ -183,6 +193,11 @@ def test_a_trial_that_repeats_one_in_training_waits_for_it(tmp_path, events):
     assert left.number == 0 and not state.values
     train.train_populations(state, worker, left, watching.NOBODY)
     assert _advance(state) == [] and len(state.values) == 8
+    ends = {
+      (trial.runs, *(state.values[trial.number].values or ()))
+      for trial in (*first.trials, *second.trials)
+    }
+    assert len(ends) == 2 and all(math.isfinite(loss) for _, loss in ends)
   assert events == ['ask 0', 'ask 1', 'train 2']
 
 
@@ -197,6 +212,19 @@ def test_a_search_of_which_every_trial_is_refused_says_why(tmp_path):
     _train(tmp_path, search)
   assert 'every trial was refused: ' in str(info.value)
   assert 'num_layers of 2 or more' in str(info.value)
+
+
+def test_a_search_of_which_every_run_diverged_is_no_success(tmp_path, events):
+  fields = {'config.optimizer.learning_rate': space.uniform(0.0625, 2.0)}
+  search = space.space(fields, sampler='qmc', trials=4, batch=4)
+  _train(tmp_path / 's', search)
+  statuses = [row['status'] for row in results.read_rows(str(tmp_path / 's'))]
+  assert set(statuses) == {'diverged', 'unsolved'}
+  rates = space.uniform(1.0, 2.0)
+  search = search._replace(fields={'optimizer.learning_rate': rates})
+  with pytest.raises(local.DivergedError):
+    _train(tmp_path / 'd', search)
+  assert events == 2 * ['ask 0', 'train 4']
 
 
 def test_trials_that_are_too_large_here_are_asked_for_as_anywhere(
@@ -263,6 +291,43 @@ def _files(workdir: pathlib.Path) -> dict[pathlib.Path, bytes]:
   }
 
 
+def test_at_a_rung_the_better_half_goes_on_and_what_is_whole_stays_whole(
+  tmp_path, events
+):
+  search = space.space(
+    {'config.model.hidden_features': space.categorical([4, 5]), **RATE},
+    sampler='qmc',
+    trials=5,
+    batch=5,
+    halving=space.halving(8),
+  )
+
+  def widths(trials):
+    return sorted(trial.params['model.hidden_features'] for trial in trials)
+
+  with _opened(tmp_path, search) as (state, worker):
+    (left,) = _advance(state)
+    trials = state.generations[0].trials
+    # One more than a half of five, all of width 5 among them; by the rate,
+    # which is the loss here.
+    by_rate = sorted(
+      trials, key=lambda trial: trial.params['optimizer.learning_rate']
+    )
+    better = sorted(by_rate[:3])
+    assert (widths(better), widths(trials)) == ([4, 5, 5], [4, 4, 4, 5, 5])
+    train.train_populations(state, worker, left, watching.NOBODY)
+    (left,) = _advance(state)
+    (rung,) = state.generations[0].rungs
+    assert rung == generations.Rung(8, tuple(one.number for one in better))
+    assert left.title == 's, generation 1/1, to update 16'
+    train.train_populations(state, worker, left, watching.NOBODY)
+    assert _advance(state) == []
+    assert {number: known.rung for number, known in state.values.items()} == {
+      trial.number: None if trial in better else 8 for trial in trials
+    }
+  assert events == ['ask 0', 'train 3', 'train 2', 'train 2', 'train 1']
+
+
 def test_what_others_have_divided_meanwhile_is_not_trained_again(
   tmp_path, events
 ):
@@ -327,6 +392,21 @@ def test_generations_are_counted_also_where_one_was_the_last_once(
   assert events == ['ask 0', 'train 1', 'ask 1', 'train 1']
 
 
+def test_the_best_so_far_is_of_those_that_were_trained_to_the_end(tmp_path):
+  state = _begin(tmp_path, RANDOM._replace(trials=4, batch=4))
+  train._ask(state)
+  ends = ((math.inf, None), (0.5, None), (0.25, 8), (0.75, None))
+  for trial, (loss, rung) in zip(
+    state.generations[0].trials, ends, strict=True
+  ):
+    state.values[trial.number] = ask.Known(trial.params, (loss,), rung)
+  line = train._best_so_far(state, 0)
+  assert line.startswith('generation 1/1: 4/4 trials, best loss 0.5: trial 1 (')
+  score = state.search._replace(objectives=(space.maximize('score'),))
+  line = train._best_so_far(state._replace(search=score), 0)
+  assert 'best score 0.75: trial 3' in line
+
+
 def test_of_those_who_share_a_search_the_one_with_most_trials_counts(
   tmp_path, events, monkeypatch
 ):
@@ -354,6 +434,16 @@ def test_of_those_who_share_a_search_the_one_with_most_trials_counts(
   assert wanted == sorted(wanted) and set(wanted) == {2, 8}
   with pytest.raises(directory.ResumeError, match='trials: 8 before, 2 now'):
     _train(tmp_path, few, Mode.SHARE)
+
+
+def test_a_tracker_that_is_wanted_later_gets_what_is_trained(tmp_path, events):
+  few = RANDOM._replace(trials=4)
+  _train(tmp_path, few)
+  _train(tmp_path, few, Mode.RESUME, {'training.trackers': 'csv'})
+  for name in results.populations(str(tmp_path)):
+    record = tmp_path / 'populations' / name / tracking.RECORD
+    assert 'csv' in record.read_text()
+  assert events == ['ask 0', 'train 2', 'ask 1', 'train 2']
 
 
 def test_those_who_share_a_search_save_and_track_alike(tmp_path, events):

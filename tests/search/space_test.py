@@ -246,9 +246,32 @@ def test_a_generation_is_read_as_it_was_written(tmp_path):
   )
   generations.write(str(tmp_path), search, written)
   assert generations.read_all(str(tmp_path), search) == [written]
-  (tmp_path / 'generations/0000.json').write_text('{"format": 1}')
-  with pytest.raises(errors.Error, match='is not what was written'):
-    generations.read_all(str(tmp_path), search)
+  path = tmp_path / 'generations/0000.json'
+  text = path.read_text()
+  for other, why in (
+    ('{"format": 1}', 'generation'),
+    (text.replace('"format": 1', '"format": 2'), 'has format 2'),
+    (text.replace('"generation": 0', '"generation": 1'), 'is generation 1'),
+  ):
+    assert other != text
+    path.write_text(other)
+    with pytest.raises(errors.Error, match=f'is not what was written: .*{why}'):
+      generations.read_all(str(tmp_path), search)
+
+
+@pytest.mark.parametrize('values', [(1, True), (1.0, 1), (False, 0, '0')])
+def test_a_choice_is_read_as_the_value_that_it_was(tmp_path, values):
+  field = {'config.model.bias': space.categorical(values)}
+  search = space.space(field, sampler='random')
+  trials = tuple(
+    generations.Trial(number, {'model.bias': value}, ())
+    for number, value in enumerate(values)
+  )
+  written = generations.Generation(0, 0, 'numpy', trials)
+  generations.write(str(tmp_path), search, written)
+  (read,) = generations.read_all(str(tmp_path), search)
+  for trial, value in zip(read.trials, values, strict=True):
+    assert trial.params['model.bias'] is value
 
 
 def test_who_slept_while_others_took_the_directory_writes_no_generation(
