@@ -191,7 +191,6 @@ def _advance(state: growing.Searched, follower: mirror.Follower) -> list[Left]:
       if is_open or _asked(state) >= state.search.trials:
         break
       _ask(state)
-      growing.grow(state)
     title, members = _settle(state, number)
     if members:
       left.append(Left(number, title, members))

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import lstm_variants as lv
-from lstm_variants import errors
+from lstm_variants import cells, errors
 from lstm_variants.config import populations
 from lstm_variants.launch import local
-from lstm_variants.runs import directory, lease, results
+from lstm_variants.runs import directory, files, lease, lock, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.runs.directory import Mode
 from lstm_variants.search import (
@@ -214,12 +214,71 @@ def test_a_search_of_which_every_trial_is_refused_says_why(tmp_path):
   assert 'num_layers of 2 or more' in str(info.value)
 
 
+def test_a_trial_has_a_run_for_each_seed_and_their_median(tmp_path, events):
+  search = RANDOM._replace(trials=2, seeds=3)
+  with _opened(tmp_path, search, changes={'seed': 4}) as (state, worker):
+    (left,) = _advance(state)
+    assert [len(trial.runs) for trial in state.generations[0].trials] == [3, 3]
+    train.train_populations(state, worker, left, watching.NOBODY)
+    assert _advance(state) == []
+  rows = results.read_rows(str(tmp_path))
+  assert [row['config']['seed'] for row in rows] == 2 * [4, 5, 6]
+  for trial in state.generations[0].trials:
+    rate = trial.params['optimizer.learning_rate']
+    assert state.values[trial.number].values == (rate,)
+  assert events == ['ask 0', 'train 6']
+
+
+def test_trials_that_were_changed_by_hand_are_not_gone_on_with(
+  tmp_path, events
+):
+  few = RANDOM._replace(trials=2)
+  _train(tmp_path, few)
+  (path,) = (tmp_path / 'generations').iterdir()
+  contents = json.loads(path.read_text())
+  contents['trials'][1]['params']['optimizer.learning_rate'] *= 2
+  path.write_text(json.dumps(contents))
+  with pytest.raises(
+    directory.ResumeError, match='they were changed, or anoth'
+  ):
+    _train(tmp_path, few, Mode.RESUME)
+  assert events == ['ask 0', 'train 2']
+
+
+def test_a_search_names_the_module_that_its_trials_need(
+  tmp_path, events, monkeypatch
+):
+  for known in (cells.CELLS, lv.VARIANTS):
+    monkeypatch.setattr(known, '_entries', dict(known))
+    monkeypatch.setattr(known, '_modules', dict(known._modules))
+  lv.register_cell('borrowed', cells.CELLS['gru'])
+  models = {'config.model.variant': space.categorical(['vanilla', 'borrowed'])}
+  search = space.space(models, sampler='random', trials=4, batch=4)
+  _train(tmp_path, search)
+  assert len(_study(tmp_path)['modules']) == 1 and len(events) == 3
+
+
+def test_who_says_what_comes_next_has_the_directory_alone(tmp_path):
+  with _opened(tmp_path, RANDOM, Mode.SHARE) as (_, worker):
+    with growing.alone(str(tmp_path), worker):
+      for take in (lock.hold(tmp_path, print), lock.hold_join(tmp_path, 0)):
+        with pytest.raises(files.BusyError), take:
+          raise AssertionError
+    with lock.hold(tmp_path, print):  # it trains without
+      pass
+
+
 def test_a_search_of_which_every_run_diverged_is_no_success(tmp_path, events):
   fields = {'config.optimizer.learning_rate': space.uniform(0.0625, 2.0)}
   search = space.space(fields, sampler='qmc', trials=4, batch=4)
-  _train(tmp_path / 's', search)
+  _train(tmp_path / 's', search, mirror_to=str(tmp_path / 'm.log'))
   statuses = [row['status'] for row in results.read_rows(str(tmp_path / 's'))]
   assert set(statuses) == {'diverged', 'unsolved'}
+  # A dashboard has no place for a trial without a number.
+  states = [one.state.name for one in _followed(str(tmp_path / 'm.log'))]
+  assert sorted(states) == sorted(
+    'FAIL' if status == 'diverged' else 'COMPLETE' for status in statuses
+  )
   rates = space.uniform(1.0, 2.0)
   search = search._replace(fields={'optimizer.learning_rate': rates})
   with pytest.raises(local.DivergedError):
@@ -257,6 +316,12 @@ def test_trials_that_are_too_large_here_are_asked_for_as_anywhere(
   line = str(info.value)
   assert 'in the largest trials config.model.hidden_features=400: 4 run' in line
   assert not (tmp_path / 'new').exists()
+  # What is trained is read there.
+  state = growing.begin(
+    *(str(tmp_path / 'large'), 's', _config(), search),
+    *(check.check(_config(), RANDOM), Mode.RESUME),
+  )
+  assert len(state.runs) == 2
   # Populations are at most so large.
   capped = {'study.population_size': 1}
   with pytest.raises(space.SpaceError, match='400: 1 run'):
@@ -350,20 +415,23 @@ def test_what_others_have_divided_meanwhile_is_not_trained_again(
   assert len(rows) == len({row['id'] for row in rows}) == 4
 
 
-@pytest.mark.parametrize('place', ['m.log', 'sub/m.log', 'sqlite:///{}/m.db'])
-def test_a_mirror_may_be_a_file_of_the_run_directory(tmp_path, events, place):
+def _followed(place: str) -> list[Any]:
+  """Return the trials of a mirror."""
   import optuna
 
+  storage: Any = place
+  if '://' not in place:
+    backend = optuna.storages.journal.JournalFileBackend(place)
+    storage = optuna.storages.JournalStorage(backend)
+  return optuna.load_study(study_name=None, storage=storage).trials
+
+
+@pytest.mark.parametrize('place', ['m.log', 'sub/m.log', 'sqlite:///{}/m.db'])
+def test_a_mirror_may_be_a_file_of_the_run_directory(tmp_path, events, place):
   workdir = tmp_path / 's'
   url = place.format(workdir) if '://' in place else str(workdir / place)
   _train(workdir, RANDOM, mirror_to=url)
-  if '://' in place:
-    storage: Any = url
-  else:
-    backend = optuna.storages.journal.JournalFileBackend(url)
-    storage = optuna.storages.JournalStorage(backend)
-  followed = optuna.load_study(study_name=None, storage=storage)
-  assert len(followed.trials) == RANDOM.trials
+  assert len(_followed(url)) == RANDOM.trials
   _train(workdir, RANDOM, Mode.OVERWRITE, mirror_to=url)
   assert events.count('ask 0') == 2
 

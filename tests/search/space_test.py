@@ -1,5 +1,6 @@
 """What a search may be: distributions, sizes, and what a config refuses."""
 
+import dataclasses
 import importlib.util
 import math
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 
 from lstm_variants import errors
+from lstm_variants.launch import local
 from lstm_variants.runs import files, lock
 from lstm_variants.search import check, generations, space
+from lstm_variants.tasks import base
 from tests import conftest
 
 RATE = {'config.optimizer.learning_rate': space.log_uniform(1e-4, 1e-1)}
@@ -195,6 +198,17 @@ def test_fields_and_values_that_a_config_does_not_take_are_refused(
 )
 def test_what_could_not_be_judged_is_refused(options, changes, words):
   assert words in _refusal(None, changes, **options)
+
+
+def test_success_is_no_objective_where_nothing_means_it():
+  run = local.check(_config())
+  task = dataclasses.replace(
+    run.settings.held_out_task, success=base.Unjudged()
+  )
+  run = run._replace(settings=run.settings.replace(without_data=task))
+  check._check_objective(space.minimize('loss'), run)
+  with pytest.raises(space.SpaceError, match='does not report it'):
+    check._check_objective(space.minimize('sequences_to_success'), run)
 
 
 def test_a_range_may_begin_at_zero_where_the_field_takes_it():

@@ -354,6 +354,7 @@ def test_a_mirror_has_the_trials_and_is_written_again_where_it_is_lost(
   searched, tmp_path
 ):
   first = _mirrored(searched.parent / 'calm.log')
+  assert first.metric_names == ['loss']
   rows = {row['id']: row for row in results.read_rows(str(searched))}
   assert [trial.user_attrs['number'] for trial in first.trials] == [*range(15)]
   for trial in first.trials:
