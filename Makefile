@@ -5,7 +5,7 @@
 # make statistics  simulate what intervals and tests hold; writes docs/statistics.md
 # make faults    disturb real runs for an hour; writes docs/reliability.md
 # make trackers  kill and read back Weights & Biases, Trackio, MLflow, TensorBoard
-# make cluster   disturb a real SLURM and a real Ray; as root it installs SLURM
+# make cluster   disturb a real SLURM, Ray, Dask, ssh; as root it installs them
 # make docs      write the pages and the picture that come from the code
 # make clean     remove the environment and caches (never runs/)
 
@@ -56,14 +56,16 @@ trackers: $(TRACKERS)/.ready
 	$(TRACKERS)/bin/python -m tests.trackers.real
 
 cluster: $(CLUSTER)/.ready
-	@command -v slurmctld && command -v munged || $(MAKE) --no-print-directory slurm
+	@command -v slurmctld && command -v munged && command -v sshd || \
+	  $(MAKE) --no-print-directory daemons
 	$(CLUSTER)/bin/python -m pytest tests/cluster/real_*.py
 
 # Debian's, as root; RUNLEVEL: nothing of it is started.
-.PHONY: slurm
-slurm:
+.PHONY: daemons
+daemons:
 	apt-get update -qq
-	RUNLEVEL=1 apt-get install -qq --no-install-recommends slurm-wlm munge
+	RUNLEVEL=1 apt-get install -qq --no-install-recommends slurm-wlm munge \
+	  openssh-server
 
 docs: $(TOOLS)
 	$(BIN)/python docs/generate.py

@@ -79,7 +79,7 @@ def wait_until_two_train(workdir: pathlib.Path) -> None:
     now = _saved(workdir)
     for name, update in now.items():
       first.setdefault(name, update)
-    return sum(update > first[name] for name, update in now.items()) == 2
+    return sum(update > first[name] for name, update in now.items()) >= 2
 
   wait_for(both, workdir)
 

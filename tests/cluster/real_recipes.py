@@ -12,7 +12,9 @@ import tempfile
 
 import pytest
 
-from tests.cluster import harness, slurm_here
+from lstm_variants import errors
+from lstm_variants.runs import lease, status
+from tests.cluster import harness, slurm_here, ssh_here
 from tests.faults import harness as faults
 
 _PAGE = harness.REPOSITORY / 'docs' / 'many-machines.md'
@@ -25,14 +27,16 @@ def place(tmp_path) -> pathlib.Path:
   return tmp_path
 
 
+def _find(pattern: str) -> re.Match[str]:
+  """Return what the page has; a dot is of any line."""
+  match = re.search(pattern, _PAGE.read_text(), re.DOTALL | re.MULTILINE)
+  assert match, pattern
+  return match
+
+
 def _recipe(name: str, place: pathlib.Path) -> pathlib.Path:
   """Write the program of a section of the page."""
-  code = re.search(
-    rf'^### {name}$.*?```python\n(.*?)```',
-    _PAGE.read_text(),
-    re.DOTALL | re.MULTILINE,
-  )
-  assert code
+  code = _find(rf'^### {name}$.*?```python\n(.*?)```')
   path = place / f'with_{name.lower()}.py'
   path.write_text(code[1])
   return path
@@ -76,9 +80,7 @@ def test_submitit_goes_on_after_a_preemption(place, tmp_path_factory):
 def _dask(place: pathlib.Path) -> Iterator[list[subprocess.Popen[str]]]:
   """Start a scheduler and two workers, as the page says; yield the workers."""
   dask = pathlib.Path(sys.executable).with_name('dask')
-  address = re.search(r"Client\('(.*):(.*)'\)", _PAGE.read_text())
-  assert address
-  host, port = address.groups()
+  host, port = _find(r"Client\('([^:]*):(\d+)'\)").groups()
   log = place / 'dask.log'
   with contextlib.ExitStack() as stack:
     output = stack.enter_context(open(log, 'ab')).fileno()
@@ -106,4 +108,43 @@ def test_dask_goes_on_after_a_worker_was_killed(place, tmp_path_factory):
     workers[0].kill()
     out, _ = process.communicate(timeout=harness.PATIENCE)
     assert process.returncode == 0, (out, (place / 'dask.log').read_text())
+  assert faults.digest(workdir) == expected
+
+
+def _is_trained(workdir: pathlib.Path) -> bool:
+  try:
+    read = status.read(str(workdir))
+  except errors.Error:  # a population was finished meanwhile
+    return False
+  return not (read.pending or read.training)
+
+
+def test_hosts_that_ssh_starts_go_on_after_one_died(place, tmp_path_factory):
+  expected = harness.alone(tmp_path_factory.getbasetemp())
+  workdir = place / 'runs' / 'variants'
+  loop = _find(r'^By ssh.*?```bash\n(.*?)```')[1]
+  for name, here in (
+    ('/shared', str(place)),
+    ('cd project', f'cd {place}'),
+    ('studies/variants', 'study.py'),
+  ):
+    assert name in loop
+    loop = loop.replace(name, here)
+  programs = pathlib.Path(sys.executable).parent
+  path = f'{programs}:{os.environ["PATH"]}'
+  with ssh_here.hosts(
+    tmp_path_factory.mktemp('ssh'), {**harness.ENVIRON, 'PATH': path}
+  ) as (servers, environ):
+
+    def start() -> None:
+      """Run the loop, which does not wait for what it starts."""
+      bash = ['bash', '-c', loop]
+      subprocess.run(bash, env=environ, timeout=60, check=True)
+
+    start()
+    harness.wait_until_two_train(workdir)
+    servers['one'].kill()
+    harness.wait_for(lambda: not lease.is_shared(workdir), place)
+    start()  # what the dead one had may be left: nobody has waited for it
+    harness.wait_for(lambda: _is_trained(workdir), place)
   assert faults.digest(workdir) == expected
