@@ -357,8 +357,15 @@ def _files(workdir: pathlib.Path) -> dict[pathlib.Path, bytes]:
 
 
 def test_at_a_rung_the_better_half_goes_on_and_what_is_whole_stays_whole(
-  tmp_path, events
+  tmp_path, events, monkeypatch
 ):
+  divide, parts = rungs.divide, []
+
+  def divided(*arguments):
+    parts.append(_study(tmp_path)['parts'])
+    divide(*arguments)
+
+  monkeypatch.setattr(rungs, 'divide', divided)
   search = space.space(
     {'config.model.hidden_features': space.categorical([4, 5]), **RATE},
     sampler='qmc',
@@ -391,6 +398,8 @@ def test_at_a_rung_the_better_half_goes_on_and_what_is_whole_stays_whole(
       trial.number: None if trial in better else 8 for trial in trials
     }
   assert events == ['ask 0', 'train 3', 'train 2', 'train 2', 'train 1']
+  # Whoever reads the study meanwhile is told which runs have ended.
+  assert parts and all(one == [2, 3] for one in parts)
 
 
 def test_what_others_have_divided_meanwhile_is_not_trained_again(
@@ -549,11 +558,15 @@ def test_python_searches_as_the_command_does_and_goes_on_with_it(
   _train(tmp_path / 'command', RANDOM)
   study, seen = lv.Study(_config(), name='s'), []
   capsys.readouterr()
+  mirror_to = tmp_path / 'm.log'
   found = study.search(
-    tmp_path / 'python', _searching, callback=seen.extend, progress=False
+    *(tmp_path / 'python', _searching),
+    mirror=mirror_to,
+    callback=seen.extend,
+    progress=False,
   )
   assert capsys.readouterr().out == ''
-  assert len(found.runs()) == len(seen) == 8
+  assert len(found.runs()) == len(seen) == len(_followed(str(mirror_to))) == 8
   ours, theirs = _study(tmp_path / 'python'), _study(tmp_path / 'command')
   del ours['created'], theirs['created']
   assert ours == theirs
