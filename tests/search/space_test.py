@@ -10,7 +10,7 @@ import pytest
 from lstm_variants import errors
 from lstm_variants.launch import local
 from lstm_variants.runs import files, lock
-from lstm_variants.search import check, generations, space
+from lstm_variants.search import check, generations, mirror, space
 from lstm_variants.tasks import base
 from tests import conftest
 
@@ -226,6 +226,8 @@ def test_a_package_that_is_missing_is_named_with_the_command(monkeypatch):
   with pytest.raises(check.MissingError) as info:
     check.check(_config(), space.space(RATE))
   assert "pip install 'lstm-variants[search]'" in str(info.value)
+  with pytest.raises(check.MissingError, match='--mirror: optuna is not inst'):
+    mirror.open_mirror('search.log', 'search')
   check.check(_config(), space.space(RATE, sampler='random'))
 
 
