@@ -203,7 +203,7 @@ def test_every_command_of_the_readme_runs_in_an_empty_directory(
   used = set()
   for program, name, *words in readme.commands('lstm-variants '):
     more = ()
-    if name in ('train', 'sweep'):
+    if name in ('train', 'sweep', 'search'):
       more = readme.SHORT
     elif name == 'reproduce':  # without its half an hour
       more = ('--budget=0', '--page=', '--workdir=runs/reproduce')
