@@ -1,6 +1,7 @@
 """Initial weights and biases."""
 
 from collections.abc import Callable, Mapping, Sequence
+import functools
 
 from flax import nnx
 import jax
@@ -107,12 +108,21 @@ def blocks(
   def draw(initializer: Initializer, leaf: int, rows: int) -> jax.Array:
     keys = jax.random.split(jax.random.fold_in(key, leaf), count)
     shape = (rows, hidden_features)
-    drawn = [initializer(keys[n], shape, dtype) for n in gates]
-    return jnp.concatenate(drawn, axis=1)
+    return jnp.concatenate(
+      _draw(keys[gates], initializer, shape, dtype), axis=1
+    )
 
-  gates = range(count) if chosen is None else chosen
+  gates = jnp.asarray(range(count) if chosen is None else chosen)
   inputs, recurrent = find(recurrent_init)
   return draw(inputs, 0, in_features), draw(recurrent, 1, hidden_features)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _draw(
+  keys: jax.Array, initializer: Initializer, shape: tuple[int, int], dtype
+) -> jax.Array:
+  """Draw a matrix from each key: one after another, as that compiles once."""
+  return jax.lax.map(lambda key: initializer(key, shape, dtype), keys)
 
 
 def keep_bias(
