@@ -14,7 +14,7 @@ from lstm_variants.config import settings as settings_lib
 from lstm_variants.models import penalty
 from lstm_variants.optimizers import schedules
 from lstm_variants.tasks import base, held_out
-from lstm_variants.training import memory
+from lstm_variants.training import drawing, memory
 from lstm_variants.training import success as success_lib
 
 # Streams of random numbers derived from one seed.
@@ -106,7 +106,7 @@ def init_state(
     given: parameters by path, such as 'layers/0/kernel', that replace the drawn
       ones.
   """
-  key = jax.random.key(hyperparams.seed)
+  key = drawing.quickly_compiled(jax.random.key(hyperparams.seed))
   params = models.init_model(
     jax.random.fold_in(key, PARAMS),
     settings.architecture,
