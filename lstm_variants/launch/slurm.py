@@ -14,6 +14,7 @@ import time
 from lstm_variants import console
 from lstm_variants.launch import engine
 from lstm_variants.runs import lease
+from lstm_variants.training import interrupt
 
 # What a user may give otherwise; a worker is told to save two minutes before
 # its time is up.
@@ -60,10 +61,13 @@ def launch(job: engine.Job) -> bool:
       'nearest: --launch=local, or --dry_run to see the script'
     )
   engine.make_logs(job)
-  number = _call('sbatch', '--parsable', stdin=script).partition(';')[0]
-  console.say(f'job {number}: {job.workers} workers; scancel {number} ends it')
-  if job.wait:
-    _wait(job, number)
+  with interrupt.deferred():  # or a job might be left whose number nobody knows
+    number = _call('sbatch', '--parsable', stdin=script).partition(';')[0]
+    console.say(
+      f'job {number}: {job.workers} workers; scancel {number} ends it'
+    )
+    if job.wait:
+      _wait(job, number)
   return job.wait
 
 

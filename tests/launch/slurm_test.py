@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from lstm_variants.launch import engine, slurm
+from lstm_variants.training import interrupt
 
 # A command that notes how it was called, and does what FAKE_NAME says.
 _FAKE = """\
@@ -216,11 +217,31 @@ def test_a_signal_to_a_waiting_launcher_cancels_all_elements(
   fakes, tmp_path, monkeypatch
 ):
   monkeypatch.setenv('FAKE_squeue', 'echo 7_1')
-  monkeypatch.setattr(engine.interrupt._State, 'requested', 2)
+  monkeypatch.setattr(interrupt._State, 'requested', 2)
   with pytest.raises(engine.StoppedError) as error:
     slurm.launch(_job(tmp_path, wait=True))
   assert error.value.exit_status == 130
   assert fakes.read_text().splitlines()[-1] == 'scancel 7'
+
+
+def test_a_signal_while_a_job_is_submitted_waits_for_its_number_and_cancels_it(
+  fakes, tmp_path, monkeypatch
+):
+  call = slurm._call
+
+  def interrupted(*words: str, stdin: str = '') -> str:
+    if words[0] == 'sbatch':
+      assert interrupt._State.deferred  # else it would have ended right here
+      interrupt._State.requested = 2
+    return call(*words, stdin=stdin)
+
+  monkeypatch.setenv('FAKE_squeue', 'echo 7_1')
+  monkeypatch.setattr(interrupt._State, 'requested', None)
+  monkeypatch.setattr(slurm, '_call', interrupted)
+  with pytest.raises(engine.StoppedError):
+    slurm.launch(_job(tmp_path, wait=True))
+  assert fakes.read_text().splitlines()[-1] == 'scancel 7'
+  assert not interrupt._State.deferred
 
 
 def test_a_controller_that_does_not_answer_ends_no_launcher(
