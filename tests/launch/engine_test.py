@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from lstm_variants.launch import engine
+from lstm_variants.runs import files
 from lstm_variants.training import interrupt
 
 
@@ -37,6 +38,7 @@ def test_a_signal_waits_for_the_next_look_and_ends_who_stays(monkeypatch):
 
   def look() -> bool:
     looks.append(interrupt._State.deferred)
+    assert len(looks) < 3
     if len(looks) == 2:
       interrupt._State.requested = signal.SIGTERM
     return True
@@ -56,6 +58,11 @@ def test_logs_are_in_the_run_directory_wherever_a_worker_starts(
   engine.make_logs(job)  # that of the same command, once more
   assert (tmp_path / 'runs' / 'workers').is_dir()
   assert job.logs == tmp_path / 'runs' / 'workers'
+
+
+def test_a_worker_whose_log_cannot_be_written_is_not_started(tmp_path):
+  with pytest.raises(files.StorageError, match='nowhere'):
+    engine.start(['sweep'], tmp_path / 'nowhere' / 'log', {})
 
 
 @pytest.mark.parametrize(

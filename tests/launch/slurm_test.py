@@ -24,7 +24,8 @@ eval "$FAKE_{name}"
 @pytest.fixture
 def fakes(tmp_path, monkeypatch) -> pathlib.Path:
   """Put stand-ins on PATH; return the file in which they note their calls."""
-  monkeypatch.setattr(slurm, '_LOOK', 0.0)
+  looks = iter(range(20))  # so that who looks for ever fails
+  monkeypatch.setattr(slurm.time, 'sleep', lambda seconds: next(looks))
   log, folder = tmp_path / 'calls', tmp_path / 'bin'
   folder.mkdir()
   log.touch()
