@@ -41,13 +41,15 @@ def test_the_directories_are_of_their_formats_and_small():
 
 
 def test_every_study_is_compared_analysed_and_exported(old, fork):
-  for study in ('finished', 'uniform'):
+  others = [path.name for path in old.iterdir() if path.name != 'interrupted']
+  assert len(others) == 2  # one of them a training alone, or a search
+  for study in others:
     _done(fork('compare', f'--workdir={old / study}'))
   # What reads weights over time, at one moment, and none.
   for kind in ('gates', 'lengths', 'survival'):
     flags = (f'--workdir={old / "finished"}', f'--figure={kind}')
     assert f'{kind}: ' in _done(fork('analyse', *flags, '--models=vanilla'))
-  for study in ('finished', 'uniform', 'interrupted'):
+  for study in (*others, 'interrupted'):
     for name in trained.read(str(old / study)).names:
       if name.startswith('fgr'):  # other tools have no such gates
         continue
@@ -61,6 +63,17 @@ def test_a_finished_study_is_found_finished(old, fork):
   grid = '--config=tests/data/runs/configs/finished_small.py'
   done = fork('sweep', grid, f'--workdir={old / "finished"}', '--resume')
   assert _done(done).count('already finished') == 3
+
+
+def test_a_search_goes_on_from_its_generations(tmp_path, fork):
+  workdir = shutil.copytree(DATA / 'format2/searched', tmp_path / 'study')
+  search = '--config=tests/data/runs/configs/searched.py'
+  said = _done(fork('search', search, f'--workdir={workdir}', '--resume'))
+  assert 'generation 1/1: 2/2 trials, best loss' in said
+  assert 'compiling' not in said
+  for path in (DATA / 'format2/searched').rglob('*.npz'):
+    there = workdir / path.relative_to(DATA / 'format2/searched')
+    assert there.read_bytes() == path.read_bytes()
 
 
 def test_an_interrupted_study_goes_on_as_the_old_code_did(old, fork):
@@ -102,7 +115,7 @@ def test_an_interrupted_study_goes_on_as_the_old_code_did(old, fork):
   assert recorded == {frozenset(dict(fields.flatten(study['runs'][0])))}
   assert (
     study['format']
-    == json.loads((old / 'uniform/study.json').read_text())['format']
+    == json.loads((old / 'finished/study.json').read_text())['format']
   )
 
 
