@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from lstm_variants.claims import claim
 from lstm_variants.config import fields
 from lstm_variants.report import tables
-from lstm_variants.runs import equal_training, grouping
+from lstm_variants.runs import equal_training, success_times
 from lstm_variants.statistics import (
   intervals,
   ratios,
@@ -613,7 +613,7 @@ def _solved(runs: Sequence[claim.Run]) -> tuple[int, int]:
 
 def _median(runs: Sequence[claim.Run]) -> intervals.Interval:
   return survival.median_to_success(
-    grouping.times_to_success(runs), _successes(runs)
+    success_times.times_to_success(runs), _successes(runs)
   )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import math
 from typing import NamedTuple
 
-from lstm_variants.runs import equal_training, grouping
+from lstm_variants.runs import equal_training, grouping, success_times
 from lstm_variants.statistics import intervals, ratios, speed, survival
 
 
@@ -197,8 +197,10 @@ def _row(
     solved=sum(solved),
     diverged=sum(run['status'] == 'diverged' for run in runs),
     trained=(min(trained), max(trained)),
-    looks=grouping.updates_between_looks(runs),
-    median=survival.median_to_success(grouping.times_to_success(runs), solved),
+    looks=success_times.updates_between_looks(runs),
+    median=survival.median_to_success(
+      success_times.times_to_success(runs), solved
+    ),
     speed=speed.UNKNOWN,
     speed_holm=math.nan,
     compared_at=standing.sequences,

@@ -9,7 +9,7 @@ from matplotlib import figure, lines
 import numpy as np
 
 from lstm_variants.plots import theme
-from lstm_variants.runs import grouping, results
+from lstm_variants.runs import grouping, results, success_times
 
 # Inches, of a legend or a group of dots.
 _LINE_HEIGHT = 0.21
@@ -172,7 +172,7 @@ def _draw_curve(
 def _draw_dots(
   axes: axes_lib.Axes, y: float, group: grouping.Group, color: str
 ) -> None:
-  x = np.asarray(grouping.times_to_success(group.runs), float)
+  x = np.asarray(success_times.times_to_success(group.runs), float)
   solved = np.array(
     [run['sequences_to_success'] is not None for run in group.runs]
   )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import math
 from typing import Any, NamedTuple, TypeVar
 
-from lstm_variants.runs import grouping
+from lstm_variants.runs import grouping, success_times
 
 Evaluations = Iterable[Mapping[str, Any]]
 _Value = TypeVar('_Value')
@@ -128,13 +128,13 @@ def times_by_seed(
 
   Args:
     sides: runs of the groups that are compared.
-    longest: where a run that diverged counts as ended (`times_to_success`).
+    longest: where a run that diverged counts as ended (`success_times`).
 
   Returns:
-    Of each side; times as of `grouping.middle_times`, 1 or more, as a run that
-    is solved before its first update is as good as solved at it.
+    Of each side; times as of `success_times.middle_times`, 1 or more, as a run
+    that is solved before its first update is as good as solved at it.
   """
-  times = grouping.middle_times(sides, longest)
+  times = success_times.middle_times(sides, longest)
   return [
     by_seed(
       side,

@@ -31,7 +31,8 @@ the sample), beyond which every run counts as unsolved; a side's budget is that
 of its unsolved run that was trained least. So one that was stopped early costs
 much of what can be seen. A run that diverged was as good as trained to the end:
 give it the end. Success that is looked for every k sequences only is late by up
-to k, which is no factor: give it half a k earlier (`grouping.middle_times`).
+to k, which is no factor: give it half a k earlier, as
+`success_times.middle_times` does.
 
 Reference:
   Mantel, Cancer Chemotherapy Reports 50(3), 1966; Peto & Peto, Journal of the

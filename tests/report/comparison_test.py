@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from lstm_variants.report import comparison, tables
-from lstm_variants.runs import equal_training, grouping, results
+from lstm_variants.runs import equal_training, grouping, results, success_times
 from lstm_variants.statistics import intervals, speed
 from tests.report import study_fixture as fixture
 
@@ -503,13 +503,13 @@ def test_times_that_were_seldom_looked_for_have_a_ratio_that_covers():
 
 def test_times_judged_at_every_update_are_as_they_are():
   seldom = [_looked_at('gru', 0, 4800, 0), _looked_at('gru', 1, 1600, 0)]
-  between = grouping.middle_times([seldom, seldom[:1]], 6400)
+  between = success_times.middle_times([seldom, seldom[:1]], 6400)
   assert between == [[4000, 800], [4000]]
   # Evaluations, every 50 updates, are among the looks; 7 fit 49.
   both = [_looked_at('gru', seed, 1600 - 32 * seed, 7) for seed in range(2)]
-  assert grouping.middle_times([both], 6400) == [[1600 - 16, 1568 - 112]]
+  assert success_times.middle_times([both], 6400) == [[1600 - 16, 1568 - 112]]
   every = [*seldom, _looked_at('gru', 2, 1632, 0)]
-  assert grouping.middle_times([seldom, every], 6400) == [
+  assert success_times.middle_times([seldom, every], 6400) == [
     [4800, 1600],
     [4800, 1600, 1632],
   ]

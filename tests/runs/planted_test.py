@@ -19,12 +19,12 @@ from lstm_variants.report import write as report
 from lstm_variants.runs import (
   directory,
   files,
-  grouping,
   lease,
   lock,
   outcome,
   results,
   status,
+  success_times,
 )
 from lstm_variants.runs import writer as writer_lib
 from tests.report import study_fixture as fixture
@@ -224,7 +224,7 @@ def test_runs_that_are_said_to_have_no_update_are_compared_too():
     }
     for interval in (1, 2)
   ]
-  assert grouping.common_step(runs) == 1
+  assert success_times.common_step(runs) == 1
 
 
 def test_a_formula_of_a_planted_model_is_none_in_the_table(copied):

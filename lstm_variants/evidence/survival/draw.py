@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_variants.evidence import gallery, subjects
 from lstm_variants.evidence.survival import captions, figures
-from lstm_variants.runs import equal_training, grouping, results
+from lstm_variants.runs import equal_training, grouping, results, success_times
 from lstm_variants.statistics import (
   improvement,
   intervals,
@@ -157,7 +157,7 @@ def _against(
   if other is None:
     return {}
   sides = group.runs, other.runs
-  step = grouping.common_step([*group.runs, *other.runs])
+  step = success_times.common_step([*group.runs, *other.runs])
   sooner = improvement.probability_of_improvement(_pair(sides, budget, step))
   fast = speed.compare(*equal_training.times_by_seed(sides, budget))
   own, base = (
@@ -231,7 +231,7 @@ def _outcomes(
   runs: Sequence[Mapping[str, Any]], budget: int, step: int = 1
 ) -> tuple[list[int], list[bool]]:
   solved = [run['sequences_to_success'] is not None for run in runs]
-  return grouping.times_to_success(runs, budget, step), solved
+  return success_times.times_to_success(runs, budget, step), solved
 
 
 def _interval(
