@@ -18,8 +18,10 @@ _START = (
   'import os, runpy, sys; sys.path[0] = os.getcwd(); '
   f'runpy.run_path({str(_SERVER)!r}, run_name="__main__")'
 )
-# Seconds between two questions whether a program has ended.
+# Seconds between two questions whether a program has ended: at least, and as
+# a part of how long it has run.
 _PAUSE = 0.005
+_PART = 0.02
 
 
 class Ended(TypedDict):
@@ -93,11 +95,12 @@ class Fork:
     Raises:
       TimeoutError: it still runs after so many seconds.
     """
-    end = time.monotonic() + seconds
+    started = time.monotonic()
     while True:
       ended: Any = self._server.ask({'ended': self.pid})
       if ended:
         return ended
-      if time.monotonic() > end:
+      waited = time.monotonic() - started
+      if waited > seconds:
         raise TimeoutError(self.pid)
-      time.sleep(_PAUSE)
+      time.sleep(max(_PAUSE, _PART * waited))
