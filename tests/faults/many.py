@@ -3,8 +3,13 @@
 from configs import base
 
 
-def get_config():
-  """Return the base config; chunks are short, and each is saved."""
+def get_config(name: str = ''):
+  """Return the base config; chunks are short, and each is saved.
+
+  Args:
+    name: 'brief' has one program, which a session compiles once.
+  """
+  del name
   config = base.get_config()
   config.update_from_flattened_dict(
     {
@@ -24,8 +29,10 @@ def get_config():
   return config
 
 
-def get_hyper(hyper):
+def get_hyper(hyper, name: str = ''):
   """Return three variants of the LSTM and another cell, two of them twice."""
+  if name == 'brief':
+    return hyper.sweep('config.seed', range(6))
   models = ['vanilla', 'peephole', 'coupled', 'simple_rnn']
   twice = hyper.product(
     [

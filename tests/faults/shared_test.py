@@ -18,6 +18,7 @@ def alone(tmp_path_factory):
   """The study as one process leaves it."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
+    patch.setattr(harness, 'MANY', f'{harness.MANY}:brief')
     workdir = tmp_path_factory.mktemp('alone') / 'study'
     flags = (harness.MANY, f'--workdir={workdir}')
     assert harness.fork('sweep', *flags)['status'] == 0

@@ -10,7 +10,8 @@ def get_config(name: str = ''):
   """Return the base config; chunks are short, and each is saved.
 
   Args:
-    name: 'brief' has chunks of no length, for faults that wait inside of one.
+    name: 'brief' has chunks of no length, for faults that wait inside of one,
+      and two populations of one program, which a session compiles once.
   """
   config = base.get_config()
   config.update_from_flattened_dict(
@@ -25,14 +26,17 @@ def get_config(name: str = ''):
       'training.evaluation_batches': 2 if name == 'brief' else _BATCHES,
       'training.save_interval': 20,
       'training.stop_when_solved': False,
+      'study.population_size': 2 if name == 'brief' else 0,
     }
   )
   return config
 
 
 def get_hyper(hyper, name: str = ''):
-  """Return three variants of one width, and one of another."""
-  del name
+  """Return three variants of one width and one of another; or two, twice."""
+  if name == 'brief':
+    variants = hyper.sweep('config.model.variant', ['vanilla', 'coupled'])
+    return hyper.product([hyper.sweep('config.seed', [0, 1]), variants])
   mixed = hyper.sweep(
     'config.model.variant', ['vanilla', 'peephole', 'coupled']
   )
