@@ -78,11 +78,13 @@ def nearest_field(field: str, known: Iterable[str]) -> str | None:
   """
   known = list(known)
   section, _, last = field.rpartition('.')
-  if field in _WITHOUT_COUNTERPART:
-    return None
   whole = _synonym(field, known)
-  if section and whole is not None:  # `model.name`, elsewhere `model_name`
+  same = [name for name in known if name.rpartition('.')[2] == last]
+  # `model.name`, elsewhere `model_name`; `name`, which several sections have.
+  if whole is not None and (section or len(same) > 1):
     return whole
+  if whole is None and field in _WITHOUT_COUNTERPART:
+    return None
   sections = dict.fromkeys(name.rpartition('.')[0] for name in known)
   if section and section not in sections:
     section = nearest(section, filter(None, sections)) or ''
@@ -304,8 +306,16 @@ def _slip_of_synonym(value: str, choices: Iterable[str]) -> str | None:
   return _synonym(known, choices) if shared >= _SURE_SLIP else None
 
 
-# What others have and we have not, though a word of it stands in a field.
-_WITHOUT_COUNTERPART = ('bias', 'use_bias', 'model.bias', 'model.use_bias')
+# What others have and we have not, though it looks like a field.
+_WITHOUT_COUNTERPART = (
+  'bias',
+  'use_bias',
+  'model.bias',
+  'model.use_bias',
+  'compile',
+  'count',
+  'direction',
+)
 # What a thing is called here -> what others call it. A field may have a value;
 # of a synonym of several names the first is taken that is a choice.
 SYNONYMS: dict[str, str] = {
@@ -421,21 +431,34 @@ SYNONYMS: dict[str, str] = {
   ),
   'task.symbols': 'vocab vocab_size num_tokens alphabet num_classes n_classes',
   'seed': (
-    'random_seed rng_seed seeds manual_seed random_state prng_key '
-    'seed_everything'
+    'random_seed rng_seed seeds n_seeds num_seeds manual_seed random_state '
+    'prng_key seed_everything'
   ),
+  'out': 'output output_path output_file outfile file_name filename',
   'workdir': (
     'output output_dir out out_dir log_dir logdir save_dir run_dir dir folder '
-    'default_root_dir checkpoint_dir ckpt_dir project run_name experiment '
+    'default_root_dir checkpoint_dir ckpt_dir project run_name name experiment '
     'results_dir'
   ),
   'resume': 'resume_from resume_from_checkpoint ckpt_path auto_resume continue',
-  'from': 'pretrained init_from load_from finetune restore load_weights',
+  'from': (
+    'pretrained from_pretrained init_from load load_from load_model '
+    'load_weights finetune restore checkpoint ckpt weights'
+  ),
   'overwrite': 'force overwrite_output_dir clobber',
   'JAX_PLATFORMS': (
     'device accelerator gpu use_gpu cuda use_cuda no_cuda backend platform tpu'
   ),
   'import': 'plugin plugins extension extensions module modules user_dir',
+  'workers': 'jobs n_jobs agents num_agents max_workers processes',
+  'figure': 'plot plots graph chart kind',
+  'samples': 'n num examples num_examples count',
+  # What get_search states, and where a search is watched.
+  'trials': 'n_trials max_trials num_trials n_iter count run_cap',
+  'sampler': 'method algorithm search_alg search_algorithm',
+  'objective': 'direction metric goal monitor',
+  'halving': 'pruner asha hyperband early_terminate successive_halving',
+  'mirror': 'storage dashboard',
   # Trackers.
   'wandb': 'weights_and_biases weightsandbiases wb',
   'tensorboard': 'tb tensorboardx summary_writer',
@@ -448,7 +471,10 @@ SYNONYMS: dict[str, str] = {
   'studies': 'grids experiments configs sweeps',
   # Commands.
   'train': 'fit run learn start main',
-  'sweep': 'grid tune hpo gridsearch hyperparameter_search',
+  'sweep': 'grid gridsearch grid_search agent',
+  'search': 'tune tuner hpo hyperparameter_search optimize optimise optuna',
+  'status': 'ps progress monitor watch runs',
+  'list': 'ls',
   'compare': 'evaluate eval test report results validate',
   'analyse': 'analysis plot figures visualize inspect',
   'export': 'save convert onnx to_onnx predict',

@@ -8,6 +8,7 @@ from lstm_variants import __main__ as program
 from lstm_variants import names, optimizers, tasks, trackers
 from lstm_variants.commands import list as listed
 from lstm_variants.config import rules, schema
+from lstm_variants.search import space
 
 # Flags that commands have beside the fields.
 FLAGS = ('config', 'workdir', 'from', 'resume', 'overwrite', 'import')
@@ -134,6 +135,8 @@ def test_a_synonym_means_what_is_there():
   choices = set(FIELDS) | set(schema.models()) | set(tasks.DIALECTS)
   choices |= set(optimizers.OPTIMIZERS) | set(optimizers.SCHEDULES)
   choices |= set(program.commands()) | {*listed.KINDS, *trackers.TRACKERS}
+  choices |= {'out', 'workers', 'figure', 'samples', 'mirror'}  # flags
+  choices |= {'objective', *space.Search._fields}
   for name in ('model.dtype', 'model.recurrent_init'):
     rule = schema.table()[name].rule
     assert isinstance(rule, rules.Choice)

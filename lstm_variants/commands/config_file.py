@@ -1,6 +1,6 @@
 """The config file of a command line and its overrides, checked strictly."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import math
 import re
 from typing import Any
@@ -16,14 +16,32 @@ from lstm_variants.config import fields as fields_lib
 _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
 # Chooses the device, where others have a flag; jax reads it.
 _PLATFORM = 'JAX_PLATFORMS'
+# What Weights & Biases reads itself, where other trainers have a flag.
+_OF_WANDB = ('WANDB_PROJECT', 'WANDB_ENTITY', 'WANDB_MODE', 'WANDB_DIR')
 # A word that is a flag, and no value of the flag before it, as -1 and -inf are.
 _FLAG = re.compile(r'--[a-z].*|-(?!inf\b)[a-z].*', re.DOTALL | re.IGNORECASE)
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
 _TRUE = ('true', '1', 't', 'y', 'yes')
+# Some integers, as others write them: 1..5, 1-5, 0:5, range(5), [1, 2].
+_INTEGERS = re.compile(
+  r'\s*(range)?[(\[]?\s*[+-]?\d+(\s*(\.\.+|-|:|,|\s)\s*[+-]?\d+)*\s*[)\]]?\s*'
+)
+# A function of the config file -> what it states, where others have flags.
+_STATED: dict[str, tuple[str, ...]] = {}
 
 
 class UsageError(errors.Error):
   """The command line cannot be used; the message is one line."""
+
+
+def define_stated(function: str, names: Iterable[str]) -> None:
+  """Say what is no flag of this program but stated in the config file.
+
+  Args:
+    function: of the config file, as 'get_search'.
+    names: what it states.
+  """
+  _STATED[function] = tuple(names)
 
 
 def resolved(argv: Sequence[str]) -> list[str]:
@@ -103,7 +121,11 @@ def check(argv: Sequence[str]) -> dict[str, type]:
       raise UsageError(
         '--config.…: fields need a config file; nearest: --config=adding'
       )
-    raise UsageError('--config: missing; nearest: --config=adding')
+    word = argv[1] if len(argv) > 1 and not is_flag(argv[1]) else ''
+    name = word if builtin.find(word) else 'adding'
+    raise UsageError(f'--config: missing; nearest: --config={name}')
+  if is_flag(path):
+    raise UsageError('--config: needs a value, as --config=adding')
   types_of = _types_of(source.load_config(path))
   given: dict[str, list[str | None]] = {}
   for field, value in overrides(argv):
@@ -111,8 +133,8 @@ def check(argv: Sequence[str]) -> dict[str, type]:
     if field not in types_of:
       wrong = field if value is None else f'{field}={value}'
       tail = field_tail(wrong, types_of)
-      if value is not None and len(_parts(value)) > 1:
-        tail += _grid()
+      if value is not None and len(_parts(value)) > 1 and not _pair(wrong):
+        tail = tail.removesuffix(_grid()) + _grid()
       raise UsageError(f'--config.{field}={value}: unknown field{tail}')
     if value is not None:
       _check_type(field, value, types_of[field])
@@ -186,7 +208,7 @@ def _check_type(field: str, value: str, expected: type) -> None:
       nearest = f'; nearest: {round(float(value))}'
     except (ValueError, OverflowError):
       nearest = '; for example 32'
-      if all(re.fullmatch(r'[+-]?\d+', part) for part in _parts(value)):
+      if _INTEGERS.fullmatch(value):
         nearest = _grid()
     raise UsageError(f'{what}: must be an integer{nearest}')
   if expected is float:
@@ -246,23 +268,49 @@ def nearest_flag(wrong: str, types_of: Mapping[str, type]) -> str:
     The end of a line, '' if nothing is near.
   """
   name, _, value = wrong.partition('=')
+  if name.upper() in _OF_WANDB:
+    return f'; nearest: {name.upper()}={value or "VALUE"}, before the command'
+  if pair := _pair(wrong):
+    first, second = pair
+    return (
+      f'; nearest: --config.optimizer.b1={first} --config.optimizer.b2={second}'
+    )
   own = [
     flag
     for flag in flags.FLAGS
     if not str(flags.FLAGS.find_module_defining_flag(flag)).startswith('absl')
   ]
-  known = [*types_of, *own, *((_PLATFORM,) if types_of else ())]
+  stated = {
+    option: function
+    for function, options in _STATED.items()
+    for option in options
+    if option not in types_of
+  }
+  platform = (_PLATFORM,) if types_of else ()
+  known = [*types_of, *own, *stated, *platform]
   near = names_lib.nearest_field(name.removeprefix('config.'), known)
   if near is None:
     return ''
   if near == _PLATFORM:
     platform = _platform(name.lower(), value.lower())
     return f'; nearest: {_PLATFORM}={platform}, before the command'
+  if near in stated:
+    return f'; nearest: {near}, in {stated[near]} of the config file'
+  if near == 'seed' and names_lib.plain(name).endswith('seeds'):
+    return f'; nearest: --config.seed{_grid()}'
   field, has_value, _ = near.partition('=')
   value = '' if has_value else _value_for(field, value, types_of)
   equals = '=' if value else ''
   prefix = 'config.' if field in types_of else ''
   return f'; nearest: --{prefix}{near}{equals}{value}'
+
+
+def _pair(wrong: str) -> list[str]:
+  """Return the two numbers of what torch calls betas; none: it is not that."""
+  name, _, value = wrong.partition('=')
+  parts = _parts(value.strip('()[]'))
+  is_pair = name.rpartition('.')[2] == 'betas' and len(parts) == 2
+  return parts if is_pair else []
 
 
 def _platform(name: str, value: str) -> str:
@@ -280,13 +328,17 @@ def _platform(name: str, value: str) -> str:
 
 
 def _value_for(field: str, value: str, types_of: Mapping[str, type]) -> str:
-  """Return a value as a field takes it, '' if it is none of the field's."""
+  """Return a value as a field or flag takes it, '' if it is none of its own."""
   # Only now: it takes jax, which is slow to start.
   from lstm_variants.config import schema
 
   row = schema.table().get(field)
+  choices: Sequence[str] = ()
   if row is not None and isinstance(row.rule, rules.Choice):
     choices = tuple(row.rule.names)
+  elif row is None and isinstance(flags.FLAGS[field].parser, flags.EnumParser):
+    choices = flags.FLAGS[field].parser.enum_values
+  if choices:
     return (
       value if value in choices else names_lib.nearest(value, choices) or ''
     )

@@ -32,6 +32,7 @@ _MIRROR = flags.DEFINE_string(
   'A file, or the URL of a database, in which a study of Optuna follows, for '
   'its dashboard.',
 )
+config_file.define_stated('get_search', ('objective', *space.Search._fields))
 
 
 def main() -> None:

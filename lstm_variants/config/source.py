@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import os
 import pathlib
+import re
 import types
 from typing import Any
 
@@ -56,7 +57,9 @@ def load_module(path: str) -> types.ModuleType:
   if file is None:
     raise SourceError(
       f'--config={path}: no such file, nor a config of the house'
-      + names_lib.hint_at(builtin.nearest(path), '--config={}'.format)
+      + names_lib.hint_at(
+        builtin.nearest(path) or _field_of(path), '--config={}'.format
+      )
     )
   spec = importlib.util.spec_from_file_location(file.stem, file)
   if spec is None or spec.loader is None:
@@ -73,6 +76,22 @@ def load_module(path: str) -> types.ModuleType:
       f'--config={path}: has no get_config(); nearest: --config=adding'
     )
   return module
+
+
+def _field_of(name: str) -> str | None:
+  """Return the config and field of a task or model that is named for one."""
+  if not re.fullmatch(r'\w+', name):  # a path
+    return None
+  # Only now: it takes jax, which is slow to start.
+  from lstm_variants.config import schema
+
+  for field in ('task.name', 'model.variant'):
+    rule = schema.table()[field].rule
+    assert isinstance(rule, rules.Choice)
+    near = names_lib.nearest(name, rule.names)
+    if near is not None:
+      return f'base --config.{field}={near}'
+  return None
 
 
 def _advice(error: BaseException) -> str:

@@ -7,6 +7,7 @@ GRID = (
   'python -m experiments.config --copy=studies/variants'
 )
 TRAIN = ('train', '--config=adding', '--workdir={dir}/new')
+SEARCH = ('search', '--config=studies/search', '--workdir={dir}/new')
 
 # The command line, and what its one line of refusal must hold.
 MISTAKES = [
@@ -72,6 +73,48 @@ MISTAKES = [
   ((*TRAIN, '--config.optimizer.name=Adam'), "nearest: 'adam'"),
   ((*TRAIN, '--config.model.dtype=fp16'), "nearest: 'bfloat16'"),
   ((*TRAIN, '--config.training.trackers=wand'), "nearest: 'wandb'"),
+  # Of trainers with a name for each run, and weights to begin with.
+  ((*TRAIN, '--name=first'), '--workdir=first'),
+  ((*TRAIN, '--checkpoint=runs/a'), '--from=runs/a'),
+  ((*TRAIN, '--load=runs/a'), '--from=runs/a'),
+  (
+    (*TRAIN, '--wandb_project=mine'),
+    'WANDB_PROJECT=mine, before the command',
+  ),
+  (
+    (*TRAIN, '--betas=0.9,0.99'),
+    '--config.optimizer.b1=0.9 --config.optimizer.b2=0.99',
+  ),
+  # Some seeds are a grid too, however they are written.
+  ((*TRAIN, '--n_seeds=5'), f'nearest: --config.seed; {GRID}'),
+  ((*TRAIN, '--config.seed=1..5'), f'must be an integer; {GRID}'),
+  ((*TRAIN, '--config.seed=[0,1,2]'), f'must be an integer; {GRID}'),
+  ((*TRAIN, '--config.seed=range(5)'), f'must be an integer; {GRID}'),
+  # A task, or a model, in place of a config; a config without a flag.
+  (
+    ('train', '--config=mnist', '--workdir={dir}/new'),
+    'nearest: --config=base --config.task.name=sequential_digits',
+  ),
+  (
+    ('train', '--config=gru', '--workdir={dir}/new'),
+    'nearest: --config=base --config.model.variant=gru',
+  ),
+  (('train', 'copy'), '--config: missing; nearest: --config=copy'),
+  (
+    ('train', '--config', '--workdir={dir}/new'),
+    '--config: needs a value, as --config=adding',
+  ),
+  # Searches, as Optuna and wandb have them.
+  ((*SEARCH, '--n_trials=50'), 'nearest: trials, in get_search of the config'),
+  ((*SEARCH, '--count=50'), 'nearest: trials, in get_search of the config'),
+  ((*SEARCH, '--method=bayes'), 'nearest: sampler, in get_search'),
+  ((*SEARCH, '--direction=maximize'), 'nearest: objective, in get_search'),
+  ((*SEARCH, '--pruner=hyperband'), 'nearest: halving, in get_search'),
+  ((*SEARCH, '--batch_size=8'), '--config.training.batch_size=8'),
+  (('sweep', *SEARCH[1:], '--n_jobs=4'), 'nearest: --workers=4'),
+  (('export', '--workdir=x', '--output=a.onnx'), '--out=a.onnx'),
+  (('analyse', '--workdir=x', '--plot=gates'), '--figure=gates'),
+  (('lstm_variants.__main__', 'tune'), 'lstm_variants search'),
   # Words without dashes, and commands.
   ((*TRAIN, 'lr=0.1'), '--config.optimizer.learning_rate=0.1'),
   (('lstm_variants.__main__', 'fit'), 'lstm_variants train'),
@@ -100,6 +143,8 @@ def test_a_mistake_gets_the_right_neighbour(
     '--num_workers=4',
     '--config.training.shuffle=1',
     '--verbose=2',
+    '--compile',
+    '--count=5',
     '--config.model.bias=true',
   ],
 )
