@@ -210,7 +210,10 @@ def test_every_command_of_the_readme_runs_in_an_empty_directory(
     done = server.run(program, name, *words, *more)
     assert done['status'] == 0, (name, words, done['stderr'])
     used.add(name)
+  told = server.run('lstm-variants', 'train', '--help')['stdout']
   server.close()
+  # Each command has it, defined where it is started from.
+  assert '\n  --import: MODULE' in told and '--launch' not in told
   assert used == set(__main__.commands())
   made = {path.name for path in tmp_path.iterdir()} - {'__pycache__'}
   assert made == {'mine.py', 'configs', 'runs', 'best.onnx'}

@@ -134,13 +134,18 @@ def define_mode() -> Callable[[], directory.Mode]:
   return mode
 
 
-def define_wait() -> Callable[[], bool]:
-  """Define --wait, of --share."""
+def define_wait(launches: bool = False) -> Callable[[], bool]:
+  """Define --wait, of --share.
+
+  Args:
+    launches: whether the program has --launch too.
+  """
   wait = flags.DEFINE_bool(
     'wait',
     False,
     'With --share: stay until nothing is left, and take over what processes '
-    'that end leave. With --launch: stay until all is trained.',
+    'that end leave.'
+    + (' With --launch: stay until all is trained.' if launches else ''),
   )
 
   def is_given() -> bool:
@@ -205,6 +210,9 @@ def start(program: types.ModuleType) -> None:
   for flag in flags.FLAGS.get_flags_for_module(program.__name__):
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
   _define_import()
+  # absl takes it for a flag of whoever called `start`, which of the installed
+  # program is not the main module.
+  flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS['import'])
   run(program.main)
 
 

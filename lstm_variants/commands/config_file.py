@@ -336,8 +336,9 @@ def _value_for(field: str, value: str, types_of: Mapping[str, type]) -> str:
   choices: Sequence[str] = ()
   if row is not None and isinstance(row.rule, rules.Choice):
     choices = tuple(row.rule.names)
-  elif row is None and isinstance(flags.FLAGS[field].parser, flags.EnumParser):
-    choices = flags.FLAGS[field].parser.enum_values
+  elif row is None:
+    parser: Any = flags.FLAGS[field].parser
+    choices = getattr(parser, 'enum_values', ())
   if choices:
     return (
       value if value in choices else names_lib.nearest(value, choices) or ''

@@ -33,7 +33,7 @@ from lstm_variants.training import backend, profiling, watching
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
 _MODE = command.define_mode()
-_WAIT = command.define_wait()
+_WAIT = command.define_wait(launches=True)
 _PROFILE = command.define_profile()
 _FIRST_WEIGHTS = first_weights.define_from()
 _LAUNCH = launching.define_launch()

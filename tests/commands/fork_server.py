@@ -78,10 +78,11 @@ def _run(program: str, arguments: list[str], child: _Child) -> int:
     command: Any = importlib.import_module('lstm_variants.commands.command')
     command.say_results = lambda workdir: None
   module = program if '.' in program else f'experiments.{program}'
-  if program == 'lstm-variants':
-    module = 'lstm_variants'
   try:
-    runpy.run_module(module, run_name='__main__', alter_sys=True)
+    if program == 'lstm-variants':
+      importlib.import_module('lstm_variants.__main__').main()
+    else:
+      runpy.run_module(module, run_name='__main__', alter_sys=True)
   except SystemExit as error:
     status = error.code
     if isinstance(status, str):
