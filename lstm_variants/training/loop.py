@@ -88,7 +88,6 @@ def train_population(
     state, final, patience = _train(
       settings, compiled, start, patience, observe, saver
     )
-    progress.end()
     runs = records.run_rows(population, state, final, saver.seconds())
     trackers.finish(runs)
     writer.finish(
@@ -96,6 +95,8 @@ def train_population(
       states.named_leaves(state.params),
       _describe(compiled, saver, settings, patience, started),
     )
+    # Not before: until it is finished others may take it over.
+    progress.end()
     agreement.meet()
   return bool(np.all(state.diverged_at >= 0))
 

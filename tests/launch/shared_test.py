@@ -262,7 +262,9 @@ def test_what_contradicts_itself_is_refused(tmp_path, given, line):
   assert not (tmp_path / 'study').exists()
 
 
-def test_a_study_goes_on_alone_or_shared_with_the_same_results(tmp_path):
+def test_a_study_goes_on_alone_or_shared_with_the_same_results(
+  tmp_path, monkeypatch, capsys
+):
   study = Study(conftest.tiny_config({'training.save_interval': 8}))
   alone = study.train(tmp_path / 'alone')
   workdir, seen = tmp_path / 'shared', []
@@ -280,8 +282,29 @@ def test_a_study_goes_on_alone_or_shared_with_the_same_results(tmp_path):
     study.train(workdir, resume=True, callback=stop)
   (folder,) = (workdir / 'populations').iterdir()
   assert not TOKEN.search(folder.name)
-  read = study.train(workdir, share=True, callback=stop)
+  capsys.readouterr()
+  _lose_at_the_end(monkeypatch, study, str(workdir))
+  monkeypatch.setattr(shared, '_PAUSE', 0)
+  read = study.train(workdir, share=True, wait=True, callback=stop)
   assert seen == [0, 8, 16, 16, 20, 20]
+  said = capsys.readouterr()
+  # What was lost while it was finished is told as lost alone.
+  assert said.out.count(' updates in ') == 1
+  assert said.err.count('taken over by') == 1
   (one,), (two,) = alone.runs(), read.runs()
   assert one['final'] == two['final'] and one['id'] == two['id']
   assert alone.metrics(one['id']) == read.metrics(one['id'])
+
+
+def _lose_at_the_end(monkeypatch, study: Study, workdir: str) -> None:
+  """Have the next population be lost between its last row and its finish."""
+  finish = writer_lib.PopulationWriter.finish
+
+  def late(writer, *arguments):
+    monkeypatch.setattr(writer_lib.PopulationWriter, 'finish', finish)
+    (path,) = (pathlib.Path(workdir) / lease.LEASES).iterdir()
+    os.utime(path, (1e9, 1e9))
+    with _joined(study, workdir) as other, other.claim(path.name):
+      return finish(writer, *arguments)
+
+  monkeypatch.setattr(writer_lib.PopulationWriter, 'finish', late)
