@@ -222,6 +222,9 @@ def join_study(
           _refuse_conduct(workdir, runs, study_format.unrecorded)
       _begin(path, Mode.SHARE, data)
       worker = stack.enter_context(lease.join(path))
+      # This process may have slept before it was counted: then another one has
+      # the study for itself, and has seen no worker.
+      lock.check(path)
     yield worker
 
 

@@ -292,6 +292,24 @@ def test_a_study_is_changed_by_nobody_who_has_lost_it(
   assert (tmp_path / 'compare.csv').exists()
 
 
+def test_who_has_lost_a_study_before_he_was_counted_shares_it_with_nobody(
+  tmp_path, monkeypatch
+):
+  """Who trains it alone has looked for workers, and seen none."""
+  with directory.open_study(str(tmp_path), 'x', {}, {}, RUNS):
+    pass
+
+  def lose(path):
+    _lose(path / lock.NAME)
+    lease.refuse_workers(path)
+
+  _before(monkeypatch, lease, 'join', lose)
+  with pytest.raises(files.StorageError, match='taken over by another'):
+    with directory.join_study(str(tmp_path), 'x', {}, {}, RUNS):
+      raise AssertionError
+  assert not os.listdir(tmp_path / lease.WORKERS)
+
+
 def test_a_study_is_cleared_by_nobody_who_lost_it_while_he_waited(
   tmp_path, monkeypatch
 ):
