@@ -1,6 +1,6 @@
 """Populations: the runs of a study that share one compiled program."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 import functools
 from typing import NamedTuple
 
@@ -38,6 +38,7 @@ def split(
   study_format: record.Format | None = None,
   existing: Iterable[str] = (),
   parts: Sequence[int] | None = None,
+  whole_arrays: Collection[str] | None = None,
 ) -> list[Population]:
   """Split the runs of a study into populations.
 
@@ -54,6 +55,8 @@ def split(
       the optimizer today.
     parts: how many runs, one after the other, are split on their own, as they
       were not there at once: the study of a search grows. None: all at once.
+    whole_arrays: the optimizers that look at whole arrays, as was recorded;
+      None: as is known of them today.
   """
   runs = list(runs)
   study_format = study_format or record.new(schema.unrecorded())
@@ -67,7 +70,11 @@ def split(
   existing, populations = set(existing), []
   for (_, settings), places in groups.items():
     usual, other = [places], _apart(runs, places)
-    if not optimizers.OPTIMIZERS[settings.optimizer].elementwise:
+    if (
+      not optimizers.OPTIMIZERS[settings.optimizer].elementwise
+      if whole_arrays is None
+      else settings.optimizer in whole_arrays
+    ):
       usual, other = other, usual
     most = settings.population_size
     made = [*map(make, _capped(usual, most))]

@@ -6,6 +6,8 @@
       "generation": 0,
       "known": 0,                      generations that the sampler knew
       "made_by": "optuna 5.0.0",
+      "whole_arrays": ["muon"],        optimizers under which trials of other
+                                       toggles have a population of their own
       "trials": [
         {"number": 0, "params": {"optimizer.learning_rate": 0.012, …},
          "runs": ["vanilla_seed0_…"], "refusal": ""}, …
@@ -67,6 +69,9 @@ class Generation(NamedTuple):
     made_by: what asked for it, and its version.
     trials: in the order in which they were asked for.
     rungs: those that are decided, ascending.
+    whole_arrays: which of its optimizers looked at whole arrays when it was
+      asked for; its populations are made by it (`populations.split`), so that
+      they stay what they are. None: it is not recorded.
   """
 
   number: int
@@ -74,6 +79,7 @@ class Generation(NamedTuple):
   made_by: str
   trials: tuple[Trial, ...]
   rungs: tuple[Rung, ...] = ()
+  whole_arrays: tuple[str, ...] | None = None
 
 
 def write(workdir: str, search: space.Search, generation: Generation) -> None:
@@ -94,6 +100,7 @@ def write(workdir: str, search: space.Search, generation: Generation) -> None:
       'generation': generation.number,
       'known': generation.known,
       'made_by': generation.made_by,
+      'whole_arrays': generation.whole_arrays,
       'trials': [
         {
           **trial._asdict(),
@@ -142,6 +149,7 @@ def _path(workdir: str, number: int) -> pathlib.Path:
 
 
 def _parse(contents: Any, search: space.Search) -> Generation:
+  arrays = contents.get('whole_arrays')
   if contents['format'] != FORMAT:
     raise files.DamagedError(f'has format {contents["format"]!r:.20}')
   return Generation(
@@ -153,6 +161,7 @@ def _parse(contents: Any, search: space.Search) -> Generation:
       Rung(int(one['updates']), tuple(map(int, one['kept'])))
       for one in contents['rungs']
     ),
+    whole_arrays=None if arrays is None else tuple(map(str, arrays)),
   )
 
 

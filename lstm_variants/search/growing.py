@@ -242,26 +242,28 @@ class Stage(NamedTuple):
   Attributes:
     names: of the runs.
     updates: after which they are judged, or end.
+    whole_arrays: as its generation has them recorded.
   """
 
   names: tuple[str, ...]
   updates: int
+  whole_arrays: tuple[str, ...] | None
 
 
 def stages_of(state: Searched, number: int) -> list[Stage]:
   """Return what trains to each rung that is decided, and what trains next."""
   generation = state.generations[number]
   trials = generations.own_trials(state.generations, number)
-  updates = [*rungs_of(state), state.base.settings.updates]
-  stages = [_stage(trials, updates[0])]
-  for rung, following in zip(generation.rungs, updates[1:], strict=False):
+  first, *later = [*rungs_of(state), state.base.settings.updates]
+  stages = [Stage(_runs_of(trials), first, generation.whole_arrays)]
+  for rung, updates in zip(generation.rungs, later, strict=False):
     trials = [trial for trial in trials if trial.number in rung.kept]
-    stages.append(_stage(trials, following))
+    stages.append(stages[0]._replace(names=_runs_of(trials), updates=updates))
   return stages
 
 
-def _stage(trials: Sequence[generations.Trial], updates: int) -> Stage:
-  return Stage(tuple(name for one in trials for name in one.runs), updates)
+def _runs_of(trials: Sequence[generations.Trial]) -> tuple[str, ...]:
+  return tuple(name for one in trials for name in one.runs)
 
 
 def parts_of(stages: Sequence[Stage]) -> list[Stage]:
@@ -273,7 +275,7 @@ def parts_of(stages: Sequence[Stage]) -> list[Stage]:
   for stage, following in itertools.pairwise(stages):
     on = set(following.names)
     names = tuple(name for name in stage.names if name not in on)
-    ends.append(Stage(names, stage.updates))
+    ends.append(stage._replace(names=names))
   return [*ends, stages[-1]]
 
 
@@ -284,12 +286,17 @@ def rungs_of(state: Searched) -> list[int]:
 
 
 def split(state: Searched, stage: Stage) -> list[populations.Population]:
-  """Return the populations of a stage."""
+  """Return the populations of a stage.
+
+  Whatever is on the disk: where a division was killed there are populations
+  that were together, and are to be divided again.
+  """
   runs = [
     rungs.at_most(state.runs[name], stage.updates) for name in stage.names
   ]
-  existing = results.populations(state.workdir)
-  return populations.split(runs, state.study_format, existing, [len(runs)])
+  return populations.split(
+    *(runs, state.study_format, (), [len(runs)]), stage.whole_arrays
+  )
 
 
 def grow(state: Searched) -> None:

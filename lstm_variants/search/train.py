@@ -15,7 +15,7 @@ import math
 import time
 from typing import Any, NamedTuple
 
-from lstm_variants import console
+from lstm_variants import console, optimizers
 from lstm_variants.config import populations, rules
 from lstm_variants.launch import hosts, local, shared
 from lstm_variants.runs import directory, lease, results
@@ -29,8 +29,8 @@ from lstm_variants.search import (
   rungs,
   space,
 )
+from lstm_variants.training import interrupt, resume, tracking, watching
 from lstm_variants.training import progress as progress_lib
-from lstm_variants.training import resume, tracking, watching
 
 # Seconds between two looks at what others train.
 _PAUSE = 2.0
@@ -122,7 +122,8 @@ def _ask(state: growing.Searched) -> None:
     trial = generations.Trial(_asked(state) + len(trials), params, ())
     trials.append(_accept(state, trial))
   generation = generations.Generation(
-    number, known, _made_by(search), tuple(trials)
+    *(number, known, _made_by(search), tuple(trials)),
+    whole_arrays=_whole_arrays(state, trials),
   )
   refused = [trial for trial in trials if trial.refusal]
   if refused:
@@ -151,6 +152,22 @@ def _accept(
   for name, run in zip(names, runs, strict=True):
     state.runs.setdefault(name, run)
   return trial._replace(runs=names)
+
+
+def _whole_arrays(
+  state: growing.Searched, trials: Sequence[generations.Trial]
+) -> tuple[str, ...]:
+  """Return which optimizers of trials look at whole arrays."""
+  names = {
+    state.runs[name].settings.optimizer
+    for trial in trials
+    for name in trial.runs
+  }
+  return tuple(
+    sorted(
+      name for name in names if not optimizers.OPTIMIZERS[name].elementwise
+    )
+  )
 
 
 def _made_by(search: space.Search) -> str:
@@ -214,9 +231,12 @@ def _settle(
     for place, (stage, following) in enumerate(itertools.pairwise(stages)):
       smaller = [*growing.split(state, growing.parts_of(stages)[place])]
       smaller += growing.split(state, following)
-      rungs.divide(
-        state.workdir, growing.split(state, stage), smaller, stage.updates
-      )
+      # A second signal ends it at once: what is half divided is done again.
+      with interrupt.deferred():
+        rungs.divide(
+          state.workdir, growing.split(state, stage), smaller, stage.updates
+        )
+      interrupt.check(saved=True)
     last = stages[-1]
     pending = [
       one

@@ -5,13 +5,14 @@ import contextlib
 import json
 import math
 import pathlib
+import signal
 from typing import Any
 
 import numpy as np
 import pytest
 
 import lstm_variants as lv
-from lstm_variants import cells, errors
+from lstm_variants import cells, errors, optimizers
 from lstm_variants.config import populations
 from lstm_variants.launch import local
 from lstm_variants.runs import directory, files, lease, lock, results
@@ -29,6 +30,7 @@ from lstm_variants.search import (
 )
 from lstm_variants.training import (
   agreement,
+  interrupt,
   loop,
   memory,
   tracking,
@@ -422,6 +424,86 @@ def test_what_others_have_divided_meanwhile_is_not_trained_again(
   assert events == ['ask 0', 'train 4', 'train 2']
   rows = results.read_rows(str(tmp_path))
   assert len(rows) == len({row['id'] for row in rows}) == 4
+
+
+MODELS = space.space(
+  {'config.model.variant': space.categorical(['vanilla', 'peephole']), **RATE},
+  sampler='qmc',
+  trials=2,
+  batch=2,
+  halving=space.halving(8),
+)
+
+
+class _Killed(BaseException):
+  """Stands for a process that is killed: nothing is tidied up by it."""
+
+
+@pytest.mark.parametrize('is_retired_whole', [False, True])
+def test_a_division_that_was_killed_is_done_again_of_what_was_put_aside(
+  tmp_path, events, monkeypatch, is_retired_whole
+):
+  take, taken = rungs._take, []
+
+  def killed(workdir, aside, whole, part, updates):
+    if is_retired_whole:
+      take(workdir, aside, whole, part, updates)
+    else:
+      with writer_lib.PopulationWriter(workdir, part.name) as writer:
+        writer.start()
+    raise _Killed
+
+  def noted(workdir, aside, whole, part, updates):
+    assert aside.is_dir()
+    taken.append((len(whole.runs), part.run_names))
+    if not (tmp_path / 'populations' / part.name).is_dir():
+      take(workdir, aside, whole, part, updates)
+
+  with monkeypatch.context() as patch, pytest.raises(_Killed):
+    patch.setattr(rungs, '_take', killed)
+    _train(tmp_path, MODELS)
+  monkeypatch.setattr(rungs, '_take', noted)
+  _train(tmp_path, MODELS, Mode.RESUME)
+  (generation,) = generations.read_all(str(tmp_path), MODELS)
+  # They differ in their toggles alone: each could have been apart before.
+  one, other = generation.trials
+  assert one.params['model.variant'] != other.params['model.variant']
+  assert sorted(taken) == sorted([(2, one.runs), (2, other.runs)])
+  assert not [*(tmp_path / 'divided').iterdir()]
+  assert events == ['ask 0', 'train 2', 'train 1']
+
+
+def test_populations_of_a_search_stay_what_they_are_whatever_is_known_later(
+  tmp_path, events, monkeypatch
+):
+  few = MODELS._replace(halving=None)
+  _train(tmp_path, few)
+  adam = optimizers.OPTIMIZERS['adam']._replace(elementwise=False)
+  known = {**optimizers.OPTIMIZERS, 'adam': adam}
+  monkeypatch.setattr(optimizers.OPTIMIZERS, '_entries', known)
+  _train(tmp_path, few, Mode.RESUME)
+  more = few._replace(trials=4)
+  _train(tmp_path, more, Mode.RESUME)
+  assert events == ['ask 0', 'train 2', 'ask 1', 'train 1', 'train 1']
+  one, two = generations.read_all(str(tmp_path), more)
+  assert (one.whole_arrays, two.whole_arrays) == ((), ('adam',))
+
+
+def test_a_signal_waits_until_a_population_is_divided(
+  tmp_path, events, monkeypatch
+):
+  divide, waits = rungs.divide, []
+
+  def divided(*arguments):
+    waits.append(interrupt._State.deferred)
+    divide(*arguments)
+    monkeypatch.setattr(interrupt._State, 'requested', signal.SIGTERM)
+
+  monkeypatch.setattr(rungs, 'divide', divided)
+  with pytest.raises(interrupt.Interrupted, match='SIGTERM: saved'):
+    _train(tmp_path, HALVED)
+  assert waits == [True] and not interrupt._State.deferred
+  assert events == ['ask 0', 'train 4']
 
 
 def _followed(place: str) -> list[Any]:

@@ -258,7 +258,7 @@ def test_a_generation_is_read_as_it_was_written(tmp_path):
     generations.Trial(1, {**params, 'optimizer.clip_norm': 1.0}, (), 'no'),
   )
   written = generations.Generation(
-    0, 0, 'numpy', trials, (generations.Rung(8, (0,)),)
+    *(0, 0, 'numpy', trials, (generations.Rung(8, (0,)),), ())
   )
   generations.write(str(tmp_path), search, written)
   assert generations.read_all(str(tmp_path), search) == [written]
