@@ -218,8 +218,11 @@ def join_study(
       if (path / files.STUDY).is_file():
         check_kept()
         data = None if more else _resumed(workdir, study)
-        if data is not None and lease.has_workers(path):
-          _refuse_conduct(workdir, runs, study_format.unrecorded)
+        if data is not None:
+          if lease.has_workers(path):
+            _refuse_conduct(workdir, runs, study_format.unrecorded)
+          # Who sleeps would go on in the old way when it wakes.
+          lease.refuse_workers(path)
       _begin(path, Mode.SHARE, data)
       worker = stack.enter_context(lease.join(path))
       # This process may have slept before it was counted: then another one has

@@ -248,6 +248,25 @@ def test_who_joins_counts_out_whom_nobody_has_heard_of_for_long(tmp_path):
         slept.check()
 
 
+def test_who_joins_to_train_otherwise_counts_out_who_sleeps(tmp_path):
+  """When it wakes it would go on in the old way."""
+  with directory.join_study(str(tmp_path), 'x', {}, {}, RUNS) as slept:
+    (path,) = (tmp_path / lease.WORKERS).iterdir()
+    age = time.time() - 3 * lease.length()
+    os.utime(path, (age, age))
+    with directory.join_study(str(tmp_path), 'x', {}, {}, RUNS):
+      os.utime(path)  # not by one who trains as it does
+      slept.check()
+      with pytest.raises(directory.ResumeError, match='others train it now'):
+        with directory.join_study(str(tmp_path), 'x', {}, {}, LONGER):
+          raise AssertionError
+    os.utime(path, (age, age))
+    with directory.join_study(str(tmp_path), 'x', {}, {}, LONGER):
+      with pytest.raises(lease.LostError):
+        with slept.claim(NAME):
+          raise AssertionError
+
+
 def test_the_right_to_replace_a_lease_is_no_lease(tmp_path, worker):
   """As whoever was killed with it leaves it behind."""
   with directory.open_study(str(tmp_path / 'study'), 'x', {}, {}, RUNS):
