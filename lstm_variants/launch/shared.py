@@ -185,11 +185,14 @@ def _train_one(
     return True
   try:
     with worker.claim(name) as lease:
-      # Again: it may have been finished, or reopened, until just now.
-      if resume.is_done(workdir, population):
-        tracking.hand_over(workdir, population)
+      # Again: it may have been finished, or reopened, until just now. Whoever
+      # makes other populations of it says so first, and only then does it: what
+      # is still wanted was seen as it is.
+      is_done = resume.looks_done(workdir, population)
+      if not is_wanted():
         progress.skip(name)
-      elif not is_wanted():
+      elif is_done or resume.is_done(workdir, population):
+        tracking.hand_over(workdir, population)
         progress.skip(name)
       else:
         local.say_hint(population)

@@ -110,6 +110,33 @@ def test_the_longest_come_first_and_each_worker_begins_elsewhere(
   assert trained.names == [of_two, of_one, longest]
 
 
+def test_what_is_divided_while_it_is_looked_at_is_not_trained(
+  tmp_path, trained, monkeypatch
+):
+  study = _study()
+  member, workdir = _members(study)[0], str(tmp_path)
+  decided = []
+
+  def divided(*arguments):
+    decided.append(True)
+    raise results.WorkdirError('provenance.json: no such file')
+
+  def claimed(name):
+    monkeypatch.setattr(results, 'is_finished', lambda *unused: True)
+    monkeypatch.setattr(results, 'read_population_provenance', divided)
+    return claim(name)
+
+  with _joined(study, workdir) as worker:
+    claim = worker.claim
+    monkeypatch.setattr(worker, 'claim', claimed)
+    silent: Any = _Silent()
+    others = shared.train_left(
+      *(workdir, worker, [member], None, watching.NOBODY, silent),
+      is_wanted=lambda: not decided,
+    )
+  assert decided and not others and not trained.names
+
+
 class _Silent:
   """A progress that nobody sees."""
 
