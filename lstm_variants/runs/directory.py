@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import datetime
 import enum
+import functools
 import os
 import pathlib
 import shutil
@@ -294,8 +295,12 @@ def grow(
   del study['runs']  # they are the last entry
   path = pathlib.Path(workdir)
   data = study_file.encode({**study, 'runs': recorded})
-  lock.check(path)
-  files.write(path / files.STUDY, data)
+  _write_study(path, data)
+
+
+def _write_study(path: pathlib.Path, data: bytes) -> None:
+  """Write study.json, where this process has the study."""
+  files.write(path / files.STUDY, data, functools.partial(lock.check, path))
 
 
 def _resumed(workdir: str, study: Mapping[str, Any]) -> bytes | None:
@@ -315,7 +320,7 @@ def _begin(path: pathlib.Path, mode: Mode, data: bytes | None) -> None:
     return
   with files.refusals(path):
     (path / 'populations').mkdir(exist_ok=True)
-  files.write(path / files.STUDY, data)
+  _write_study(path, data)
 
 
 def _check_place(workdir: str) -> None:

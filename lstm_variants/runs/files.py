@@ -56,11 +56,19 @@ class DamagedError(errors.Error, ValueError):
   """A file is not what was written; the message is one line."""
 
 
-def write(path: pathlib.Path, data: bytes) -> None:
+def write(
+  path: pathlib.Path, data: bytes, check: Callable[[], None] = lambda: None
+) -> None:
   """Write a file so that it is there as a whole, or as it was before.
 
   Whoever else writes it at the same time does so under another name: the file
   is that of one of them.
+
+  Args:
+    path: of the file.
+    data: what it is to hold.
+    check: called just before it gets its name, as syncing may take long;
+      raises an error where it may not have it any more.
 
   Raises:
     StorageError: the system refuses. What was there is there, or, where only
@@ -75,8 +83,9 @@ def write(path: pathlib.Path, data: bytes) -> None:
       with open(aside, 'xb') as file:  # a link would not be followed
         file.write(data)
         sync(file)
+      check()
       os.replace(aside, path)
-    except OSError:
+    except (OSError, errors.Error):
       with contextlib.suppress(OSError):
         aside.unlink()
       raise
@@ -142,10 +151,12 @@ def remove_where(
           os.unlink(entry.path)
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
+def write_json(
+  path: pathlib.Path, value: Any, check: Callable[[], None] = lambda: None
+) -> None:
   """Write JSON as `write` does; numbers that are not finite become null."""
   text = json.dumps(jsonable(value), indent=2, allow_nan=False)
-  write(path, text.encode() + b'\n')
+  write(path, text.encode() + b'\n', check)
 
 
 @contextlib.contextmanager

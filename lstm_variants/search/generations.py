@@ -20,6 +20,7 @@ a trial is in the rows of its runs.
 """
 
 from collections.abc import Mapping, Sequence
+import functools
 import pathlib
 from typing import Any, NamedTuple
 
@@ -110,6 +111,7 @@ def write(workdir: str, search: space.Search, generation: Generation) -> None:
       ],
       'rungs': [rung._asdict() for rung in generation.rungs],
     },
+    functools.partial(lock.check, pathlib.Path(workdir)),
   )
 
 

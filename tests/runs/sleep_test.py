@@ -25,6 +25,7 @@ from lstm_variants.runs import (
   lease,
   lock,
   partial,
+  record,
   results,
   status,
 )
@@ -309,6 +310,26 @@ def test_a_study_is_changed_by_nobody_who_has_lost_it(
       raise AssertionError
   assert (tmp_path / files.STUDY).read_bytes() == before
   assert (tmp_path / 'compare.csv').exists()
+
+
+def test_a_study_does_not_grow_by_who_lost_it_while_its_file_was_synced(
+  tmp_path, monkeypatch
+):
+  more = {'parts': []}
+  with directory.open_study(str(tmp_path), 'x', {}, {}, [], more=more):
+    before = {
+      path: path.read_bytes()
+      for path in tmp_path.iterdir()
+      if path.name == files.STUDY
+    }
+    _before(
+      *(monkeypatch, files, 'sync'), lambda file: _lose(tmp_path / lock.NAME)
+    )
+    with pytest.raises(files.StorageError, match='taken over by another'):
+      directory.grow(str(tmp_path), RUNS, record.NEW, {'parts': [1]})
+  (tmp_path / lock.NAME).unlink()
+  after = {path for path in tmp_path.iterdir() if path.is_file()}
+  assert {path: path.read_bytes() for path in after} == before
 
 
 def test_who_has_lost_a_study_before_he_was_counted_shares_it_with_nobody(

@@ -291,14 +291,24 @@ def test_a_choice_is_read_as_the_value_that_it_was(tmp_path, values):
 
 
 def test_who_slept_while_others_took_the_directory_writes_no_generation(
-  tmp_path,
+  tmp_path, monkeypatch
 ):
   search = space.space(RATE, sampler='random')
   asked = generations.Generation(0, 0, 'numpy', ())
-  with lock.hold(tmp_path, print):
-    generations.write(str(tmp_path), search, asked)
+  sync = files.sync
+
+  def slept(file):
+    sync(file)
     (tmp_path / lock.NAME).unlink()
     (tmp_path / lock.NAME).touch()
-    with pytest.raises(files.StorageError, match='taken over by another'):
-      generations.write(str(tmp_path), search, asked._replace(number=1))
+
+  with lock.hold(tmp_path, print):
+    generations.write(str(tmp_path), search, asked)
+    monkeypatch.setattr(files, 'sync', slept)
+    for number in range(2):  # it sleeps at the first, and has slept after that
+      with pytest.raises(files.StorageError, match='taken over by another'):
+        generations.write(
+          *(str(tmp_path), search),
+          asked._replace(number=number, made_by='who slept'),
+        )
   assert generations.read_all(str(tmp_path), search) == [asked]
