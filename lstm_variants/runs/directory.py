@@ -42,6 +42,8 @@ _BESIDE = (
 )
 # Populations on their way out: half removed, they must not count as finished.
 _OUT = '.overwritten'
+# What NFS and FUSE make of a file that is removed while somebody has it open.
+_REMOVED = '.nfs', '.fuse_hidden'
 
 
 class Mode(enum.Enum):
@@ -354,7 +356,9 @@ def _is_fresh(path: pathlib.Path) -> bool:
     if not (
       entry.name.startswith(files.STUDY) and entry.name.endswith(files.ASIDE)
     )
-    and not entry.name.startswith((lock.NAME, lock.REPORT, lock.JOIN))
+    and not entry.name.startswith(
+      (lock.NAME, lock.REPORT, lock.JOIN, *_REMOVED)
+    )
   }
   populations = path / 'populations'
   return names <= leftovers and not (

@@ -55,6 +55,16 @@ def test_an_open_study_grows_and_keeps_what_it_was(tmp_path):
   directory.check(str(tmp_path), RUNS, Mode.RESUME)
 
 
+@pytest.mark.parametrize('name', ['.nfs000000001', '.fuse_hidden00000001'])
+def test_what_file_systems_keep_of_a_removed_file_makes_no_directory_full(
+  tmp_path, name
+):
+  (tmp_path / name).touch()
+  directory.check(str(tmp_path), RUNS)
+  _open(tmp_path)
+  assert results.read_study(str(tmp_path))['name'] == 'study'
+
+
 @pytest.mark.parametrize('place', ['new', 'new/deep/er', '.'])
 def test_a_new_or_empty_directory_is_accepted_and_the_check_writes_nothing(
   tmp_path, place
