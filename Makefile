@@ -56,7 +56,8 @@ trackers: $(TRACKERS)/.ready
 	$(TRACKERS)/bin/python -m tests.trackers.real
 
 cluster: $(CLUSTER)/.ready
-	@command -v slurmctld && command -v munged && command -v sshd || \
+	@command -v slurmctld && command -v munged && command -v sshd && \
+	  command -v bindfs || \
 	  $(MAKE) --no-print-directory daemons
 	$(CLUSTER)/bin/python -m pytest tests/cluster/real_*.py
 
@@ -65,7 +66,7 @@ cluster: $(CLUSTER)/.ready
 daemons:
 	apt-get update -qq
 	RUNLEVEL=1 apt-get install -qq --no-install-recommends slurm-wlm munge \
-	  openssh-server
+	  openssh-server bindfs
 
 docs: $(TOOLS)
 	$(BIN)/python docs/generate.py

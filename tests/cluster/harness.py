@@ -1,6 +1,6 @@
 """Starts the sweep of `study` as a user does, and looks at what it left."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import os
 import pathlib
@@ -30,11 +30,15 @@ PATIENCE = 900.0
 
 
 def start(
-  workdir: pathlib.Path, *flags: str, environ: Mapping[str, str] = {}
+  workdir: pathlib.Path,
+  *flags: str,
+  environ: Mapping[str, str] = {},
+  before: Sequence[str] = (),
 ) -> subprocess.Popen[str]:
-  """Start a sweep."""
+  """Start a sweep, by what stands before its command."""
   return subprocess.Popen(
     [
+      *before,
       *(sys.executable, '-m', 'lstm_variants', 'sweep'),
       *('--config=tests/cluster/study.py', f'--workdir={workdir}', *flags),
     ],
