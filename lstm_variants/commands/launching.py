@@ -124,12 +124,15 @@ def _end(job: engine.Job) -> None:
 
   Raises:
     DivergedError: every run diverged.
+    UntrainedError: nobody trains what is left.
   """
-  workdir = job.workdir
+  workdir, path = job.workdir, pathlib.Path(job.workdir)
+  # First: what others did last is seen below.
+  is_shared = lease.is_shared(path)
   if not job.is_trained():
-    others = [
-      one for one in lease.leases(pathlib.Path(workdir)) if not one.has_ended
-    ]
+    if not is_shared:
+      raise engine.UntrainedError(job)
+    others = [one for one in lease.leases(path) if not one.has_ended]
     command.say_taken(workdir, max(len(others), 1))
     return
   names = results.populations(workdir)

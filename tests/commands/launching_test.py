@@ -79,10 +79,14 @@ def test_a_worker_has_all_flags_but_those_of_its_launcher():
 def test_what_others_train_longer_is_not_taken_for_trained(tmp_path, capsys):
   """The directory has all of it, finished, of before."""
   workdir = str(tmp_path)
-  with directory.open_study(workdir, 'x', {}, {}, []):
-    pass
-  launching._end(engine.Job([], workdir, 2, is_trained=lambda: False))
+  job = engine.Job([], workdir, 2, is_trained=lambda: False)
+  with directory.join_study(workdir, 'x', {}, {}, []) as other:
+    with other.claim('x'):
+      launching._end(job)
   assert '1 population is trained by others' in capsys.readouterr().out
+  # Nobody does, by whom they were lost.
+  with pytest.raises(engine.UntrainedError, match='its workers have ended'):
+    launching._end(job)
 
 
 def test_a_process_has_a_name_without_a_space(monkeypatch):
