@@ -3,7 +3,8 @@
     lstm-variants status --workdir=runs/variants
 
 Reads the run directory alone, also while another process trains there; nothing
-is locked or written.
+is locked. Nothing is written either but, where several processes share the
+study, a file that tells the time of its file system, for a moment.
 """
 
 from collections.abc import Iterator
@@ -63,7 +64,8 @@ def _who(known: lease.Known) -> str:
   """Return who has a lease, and where to read what it says."""
   renewed = f'renewed {status.duration(max(known.age, 0))} ago'
   log = f', {known.log}' if known.log else ''
-  return f'{known.holder}, {renewed}{log}'
+  clock = " by this host's clock" if known.own_clock else ''
+  return f'{known.holder}, {renewed}{clock}{log}'
 
 
 def _training(each: status.Training, read: status.Status) -> str:

@@ -159,6 +159,8 @@ class Known(NamedTuple):
     seconds: that it holds without being renewed.
     age: seconds since it was renewed.
     log: the file with what its process says; '': none is told.
+    own_clock: whether the age is by the clock of this host, as the file system
+      does not let this process ask for its own.
   """
 
   name: str
@@ -166,6 +168,7 @@ class Known(NamedTuple):
   seconds: float
   age: float
   log: str
+  own_clock: bool = False
 
   @property
   def has_ended(self) -> bool:
@@ -230,7 +233,7 @@ def is_shared(workdir: pathlib.Path) -> bool:
 
 
 def has_workers(workdir: pathlib.Path) -> bool:
-  """Tell what `is_shared` does, by the clock of the file system.
+  """Tell what `is_shared` does, by no other clock than the file system's.
 
   Raises:
     StorageError: the system refuses.
@@ -239,18 +242,19 @@ def has_workers(workdir: pathlib.Path) -> bool:
 
 
 def leases(workdir: pathlib.Path) -> list[Known]:
-  """Return the leases of populations, as the clock of this host has them.
+  """Return the leases of populations, for who only wants to know.
 
-  Nothing is written, so that the clock of the file system is not asked.
+  The clock is that of the file system where this process may write there, for
+  a moment, else that of this host: `Known.own_clock`.
   """
-  return _list(workdir / LEASES, time.time())
+  return _seen_from_here(workdir / LEASES)
 
 
 def workers(workdir: pathlib.Path) -> list[Known]:
   """Return the leases of workers; see `leases`."""
   return [
     known._replace(name=known.name.removesuffix(SUFFIX))
-    for known in _list(workdir / WORKERS, time.time())
+    for known in _seen_from_here(workdir / WORKERS)
   ]
 
 
@@ -362,6 +366,17 @@ def _list(folder: pathlib.Path, now: float) -> list[Known]:
   paths = [folder / name for name in _names(folder)]
   seen = [(path, _look(path)) for path in paths]
   return [_known(path, each, now) for path, each in seen if each]
+
+
+def _seen_from_here(folder: pathlib.Path) -> list[Known]:
+  """Return the leases of a directory, in which one may not be let write."""
+  if not _names(folder):
+    return []
+  try:
+    now, is_own = _now(folder, anew=True), False
+  except OSError:
+    now, is_own = time.time(), True
+  return [each._replace(own_clock=is_own) for each in _list(folder, now)]
 
 
 class _Judged(NamedTuple):

@@ -1,7 +1,7 @@
 """How far a study is, by what lies in its directory; it may be in training.
 
-Nothing is locked, nothing is written, no jax is needed: what a training
-process writes meanwhile is seen as it is at some moment.
+Nothing is locked, nothing that stays is written, no jax is needed: what a
+training process writes meanwhile is seen as it is at some moment.
 """
 
 from collections.abc import Mapping, Sequence

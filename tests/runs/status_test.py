@@ -8,6 +8,7 @@ import sys
 import pytest
 import safetensors.numpy
 
+from lstm_variants.commands import status as status_command
 from lstm_variants.runs import (
   checkpoint,
   directory,
@@ -267,6 +268,27 @@ def test_who_shares_a_study_is_told_with_what_it_trains_and_says(
   assert lines[told + 1].startswith(f'  {me}')
   assert 'status' in lines[-1]
   assert not status.read(str(workdir)).is_trained
+
+
+def test_who_shares_a_study_lives_by_the_clock_of_its_file_system(
+  workdir, tmp_path, monkeypatch
+):
+  with lease.join(workdir) as worker, worker.claim('next'):
+    before = sorted(workdir.rglob('*'))
+    monkeypatch.setattr(lease.time, 'time', lambda: 4e9)
+    assert status.read(str(workdir)).is_trained
+    assert sorted(workdir.rglob('*')) == before  # nothing stays
+    assert not status.read(str(workdir)).workers[0].own_clock
+
+    def refused(*unused, **options):
+      raise PermissionError
+
+    monkeypatch.undo()
+    monkeypatch.setattr(lease, '_now', refused)
+    read = status.read(str(workdir))
+    assert read.is_trained and read.workers[0].own_clock
+    who = status_command._who(read.workers[0])
+    assert who.endswith(" ago by this host's clock")
 
 
 def test_what_a_terminal_would_obey_is_not_printed(workdir, tmp_path):
