@@ -40,6 +40,10 @@ _LOOK = 1.0
 _SETTLE = 0.05
 
 
+class LostError(files.StorageError):
+  """Others have this process's lock; the message is one line."""
+
+
 @contextlib.contextmanager
 def hold(
   directory: pathlib.Path, notice: Callable[[str], None]
@@ -182,7 +186,8 @@ def check(directory: pathlib.Path) -> None:
   process slept for so long that another one took it for ended.
 
   Raises:
-    StorageError: it does not.
+    LostError: it does not.
+    StorageError: the system refuses to look.
   """
   own = exclusive.held.get(directory / NAME)
   if own is not None:
@@ -192,12 +197,13 @@ def check(directory: pathlib.Path) -> None:
 def _check(own: exclusive.Own) -> None:
   directory = own.path.parent
   with files.refusals(directory):
-    is_there = own.is_at(own.path)
-  if not is_there:
-    raise files.StorageError(
-      f'{directory}: was removed and made anew, or taken over by another '
-      'process, while this program trained in it'
-    )
+    if own.has(own.path):
+      return
+    directory.stat()  # where it is gone, too, the system says so
+  raise LostError(
+    f'{directory}: was made anew, or taken over by another process, while '
+    'this program trained in it'
+  )
 
 
 def holder(directory: pathlib.Path) -> tuple[Holder | None, Life]:

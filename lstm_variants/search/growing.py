@@ -11,7 +11,7 @@ import itertools
 import pathlib
 from typing import Any, NamedTuple
 
-from lstm_variants import console, extensions
+from lstm_variants import console, errors, extensions
 from lstm_variants.config import components, fields, populations, schema
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.launch import local
@@ -121,12 +121,22 @@ def opened(
 
 @contextlib.contextmanager
 def alone(workdir: str, worker: lease.Worker | None) -> Iterator[None]:
-  """Have a search for oneself, to look at it and to say what comes next."""
+  """Have a search for oneself, to look at it and to say what comes next.
+
+  Raises:
+    lock.LostError: this process slept for so long that others had their turn;
+      what failed may have failed of that.
+  """
   if worker is None:
     yield
     return
-  with lock.hold_among(pathlib.Path(workdir), console.warn):
-    yield
+  path = pathlib.Path(workdir)
+  with lock.hold_among(path, console.warn):
+    try:
+      yield
+    except (errors.Error, OSError):
+      lock.check(path)
+      raise
 
 
 def _check_same(

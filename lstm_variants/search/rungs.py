@@ -24,7 +24,7 @@ import numpy as np
 
 from lstm_variants.config import populations
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.runs import checkpoint, files, results
+from lstm_variants.runs import checkpoint, files, lock, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.training import resume, states
 
@@ -54,6 +54,7 @@ def divide(
     updates: at the rung.
 
   Raises:
+    LostError: others have the study by now.
     StorageError: something cannot be written.
     CheckpointError: the state at the rung cannot be read.
   """
@@ -64,6 +65,7 @@ def divide(
     aside = pathlib.Path(workdir) / results.DIVIDED / population.name
     final = pathlib.Path(workdir) / 'populations' / population.name
     if final.exists():
+      lock.check(pathlib.Path(workdir))
       with files.refusals(aside):
         aside.parent.mkdir(exist_ok=True)
         os.replace(final, aside)
@@ -75,6 +77,7 @@ def divide(
     for part in parts:
       if names.issuperset(part.run_names):
         _take(workdir, aside, population, part, updates)
+    lock.check(pathlib.Path(workdir))
     with files.refusals(aside):
       shutil.rmtree(aside)
 

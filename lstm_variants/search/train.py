@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from lstm_variants import console, optimizers
 from lstm_variants.config import populations, rules
 from lstm_variants.launch import hosts, local, shared
-from lstm_variants.runs import directory, lease, results
+from lstm_variants.runs import directory, lease, lock, results
 from lstm_variants.search import (
   ask,
   check,
@@ -69,9 +69,16 @@ def train(
   follower = mirror.open_mirror(mirror_to, workdir)
   with growing.opened(state, mode) as worker:
     while True:
-      with growing.alone(workdir, worker):
-        state = growing.with_all_trials(state)
-        left = _advance(state, follower)
+      try:
+        with growing.alone(workdir, worker):
+          state = growing.with_all_trials(state)
+          left = _advance(state, follower)
+      except lock.LostError as error:
+        if worker is None:
+          raise
+        worker.check()
+        console.warn(f'{error}; looking again')
+        continue
       if not left:
         break
       # One at a time: after it what is left may be other populations.

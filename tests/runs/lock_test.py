@@ -164,11 +164,14 @@ def test_a_process_that_slept_too_long_does_not_write(tmp_path):
 
 def test_a_lock_that_was_removed_under_its_holder_no_longer_holds(tmp_path):
   with lock.hold(tmp_path, print):
-    (tmp_path / lock.NAME).unlink()
-    with pytest.raises(files.StorageError, match='No such file'):
+    (tmp_path / lock.NAME).unlink()  # whoever took it over has given it back
+    with pytest.raises(lock.LostError, match='made anew'):
       lock.check(tmp_path)
     (tmp_path / lock.NAME).touch()
-    with pytest.raises(files.StorageError, match='made anew'):
+    with pytest.raises(lock.LostError, match='made anew'):
+      lock.check(tmp_path)
+    os.rename(tmp_path, tmp_path.with_name('moved'))
+    with pytest.raises(files.StorageError, match='No such file'):
       lock.check(tmp_path)
   lock.check(tmp_path)  # it is not ours: nothing to say
 

@@ -15,7 +15,14 @@ import lstm_variants as lv
 from lstm_variants import cells, errors, optimizers
 from lstm_variants.config import populations
 from lstm_variants.launch import local
-from lstm_variants.runs import directory, files, lease, lock, results
+from lstm_variants.runs import (
+  checkpoint,
+  directory,
+  files,
+  lease,
+  lock,
+  results,
+)
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.runs.directory import Mode
 from lstm_variants.search import (
@@ -509,6 +516,46 @@ def test_a_signal_waits_until_a_population_is_divided(
     _train(tmp_path, HALVED)
   assert waits == [True] and not interrupt._State.deferred
   assert events == ['ask 0', 'train 4']
+
+
+@pytest.mark.parametrize('point', ['asks', 'divides', 'is counted out'])
+def test_who_slept_in_its_turn_looks_again_and_goes_on_unless_counted_out(
+  tmp_path, events, monkeypatch, capsys, point
+):
+  take, write = rungs._take, generations.write
+
+  def wakes():
+    """Another one has had the lock meanwhile."""
+    monkeypatch.setattr(rungs, '_take', take)
+    monkeypatch.setattr(generations, 'write', write)
+    (tmp_path / lock.NAME).unlink()
+
+  def asked(*arguments):
+    wakes()
+    write(*arguments)
+
+  def counted_out(*arguments):
+    for path in (tmp_path / lease.WORKERS).iterdir():
+      path.unlink()
+    asked(*arguments)
+
+  def taken(*arguments):
+    wakes()
+    raise checkpoint.CheckpointError('has no checkpoint to go on from')
+
+  if point == 'divides':
+    monkeypatch.setattr(rungs, '_take', taken)
+  else:
+    late = asked if point == 'asks' else counted_out
+    monkeypatch.setattr(generations, 'write', late)
+  if point == 'is counted out':
+    with pytest.raises(lease.LostError):
+      _train(tmp_path, HALVED, Mode.SHARE)
+    return
+  _train(tmp_path, HALVED, Mode.SHARE)
+  assert events == ['ask 0', 'train 4', 'train 2']
+  said = capsys.readouterr().err
+  assert 'taken over by another process' in said and 'looking again' in said
 
 
 def _followed(place: str) -> list[Any]:
