@@ -32,13 +32,13 @@ class Stopped(NamedTuple):
 
 
 @pytest.fixture(scope='module')
-def hasty():
+def hasty(fork_server):
   """Compile in half of the time and evaluate little.
 
   `make faults` compiles as a user does, and has chunks that last.
   """
   with pytest.MonkeyPatch.context() as patch:
-    patch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
+    patch.setattr(harness, '_server', lambda: fork_server)
     patch.setattr(harness, 'STUDY', f'{harness.STUDY}:brief')
     yield
 

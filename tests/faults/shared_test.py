@@ -14,10 +14,10 @@ KILL, STOP = signal.SIGKILL, signal.SIGSTOP
 
 
 @pytest.fixture(scope='module')
-def alone(tmp_path_factory):
+def alone(tmp_path_factory, fork_server):
   """The study as one process leaves it."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
+    patch.setattr(harness, '_server', lambda: fork_server)
     patch.setattr(harness, 'MANY', f'{harness.MANY}:brief')
     workdir = tmp_path_factory.mktemp('alone') / 'study'
     flags = (harness.MANY, f'--workdir={workdir}')
