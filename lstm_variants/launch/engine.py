@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from lstm_variants import children, errors
 from lstm_variants import names as names_lib
+from lstm_variants.launch import watching
 from lstm_variants.runs import files, lease
 from lstm_variants.training import interrupt
 
@@ -157,9 +158,10 @@ def stay(job: Job, look: Callable[[], bool]) -> None:
     UntrainedError: the workers have ended before all was trained.
     StoppedError: a signal asked for the end.
   """
-  with interrupt.deferred():
+  with interrupt.deferred(), watching.Watch(job.workdir) as watch:
     while True:
       is_running = look()  # first: what a worker did last is seen below
+      watch.look()
       if job.is_trained():
         return
       if not is_running:

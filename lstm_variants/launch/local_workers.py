@@ -18,7 +18,7 @@ import time
 from typing import NamedTuple
 
 from lstm_variants import console
-from lstm_variants.launch import engine
+from lstm_variants.launch import engine, watching
 from lstm_variants.runs import lease
 from lstm_variants.training import interrupt
 
@@ -57,14 +57,15 @@ def launch(job: engine.Job) -> bool:
     return False
   engine.make_logs(job)
   name = job.logs / f'{socket.gethostname()}-{os.getpid()}'
-  console.say(f'{job.workers} workers; what they say: {name}-*{lease.LOG}')
+  logs = pathlib.Path(job.workdir, lease.WORKERS, name.name)
+  console.note(f'{job.workers} workers; what they say: {logs}-*{lease.LOG}')
   workers: list[_Worker] = []
-  with interrupt.deferred():
+  with interrupt.deferred(), watching.Watch(job.workdir) as watch:
     try:
       for number, place in enumerate(_places(job.workers), 1):
         log = name.with_name(f'{name.name}-{number}{lease.LOG}')
         workers.append(_Worker(job.arguments, log, place))
-      _wait(workers)
+      _wait(workers, watch)
     finally:
       # Once, as a second signal would not let them save; and all at once.
       for worker in workers:
@@ -75,7 +76,7 @@ def launch(job: engine.Job) -> bool:
   return True
 
 
-def _wait(workers: Sequence['_Worker']) -> None:
+def _wait(workers: Sequence['_Worker'], watch: watching.Watch) -> None:
   """Stay until all workers have ended, or one is refused, or a signal comes."""
   running = list(workers)
   while running and not interrupt.requested():
@@ -85,6 +86,7 @@ def _wait(workers: Sequence['_Worker']) -> None:
         running.remove(worker)
       elif status is not None:
         raise engine.RefusedError(worker.last_line(), status)
+    watch.look()
     time.sleep(_PAUSE)
 
 

@@ -381,7 +381,7 @@ def _know(state: growing.Searched, number: int) -> None:
       known = ask.Known(trial.params, values, rung)
       before[trial.runs] = trial.number
     state.values[trial.number] = known
-  console.say(_best_so_far(state, number))
+  console.note(_best_so_far(state, number))
 
 
 def _best_so_far(state: growing.Searched, number: int) -> str:

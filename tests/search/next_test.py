@@ -6,6 +6,7 @@ import json
 import math
 import pathlib
 import signal
+import sys
 from typing import Any
 
 import numpy as np
@@ -601,6 +602,21 @@ def test_generations_are_counted_also_where_one_was_the_last_once(
   _train(tmp_path, two, Mode.RESUME)
   assert 'generation 2/2: 2/2 trials' in capsys.readouterr().out
   assert events == ['ask 0', 'train 1', 'ask 1', 'train 1']
+
+
+def test_a_line_about_a_generation_is_folded_on_a_terminal(
+  tmp_path, events, capsys, monkeypatch
+):
+  _train(tmp_path, RANDOM)
+  with _opened(tmp_path, RANDOM, Mode.RESUME) as (state, _):
+    train._advance(state, mirror.Nobody())
+    capsys.readouterr()
+    monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
+    monkeypatch.setenv('COLUMNS', '40')
+    train._know(state, 1)
+  lines = capsys.readouterr().out.splitlines()
+  assert len(lines) > 1 and max(map(len, lines)) <= 40
+  assert ' '.join(lines).startswith('generation 2/')
 
 
 def test_the_best_so_far_is_of_those_that_were_trained_to_the_end(tmp_path):
