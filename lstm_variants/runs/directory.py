@@ -357,7 +357,7 @@ def _is_fresh(path: pathlib.Path) -> bool:
       entry.name.startswith(files.STUDY) and entry.name.endswith(files.ASIDE)
     )
     and not entry.name.startswith(
-      (lock.NAME, lock.REPORT, lock.JOIN, *_REMOVED)
+      (lock.NAME, lock.REPORT, lock.JOIN, lock.MIRROR, *_REMOVED)
     )
   }
   populations = path / 'populations'

@@ -31,6 +31,8 @@ NAME = '.lock'
 REPORT = '.report.lock'
 # Of those who begin a study that others may join, or join it.
 JOIN = '.join.lock'
+# Of those who write the mirror of a search, while they do.
+MIRROR = '.mirror.lock'
 # A process that has not raised its count for so many seconds has ended.
 _LEASE = 60.0
 # Seconds between two counts, and between two looks at them.
@@ -96,6 +98,18 @@ def hold_join(
   Args, raises: as `hold_report`.
   """
   with _hold_soon(directory / JOIN, patience, 'joining it'):
+    yield
+
+
+@contextlib.contextmanager
+def hold_mirror(directory: pathlib.Path, patience: float) -> Iterator[None]:
+  """Keep others from writing the mirror of a search, which may take long.
+
+  The search goes on meanwhile.
+
+  Args, raises: as `hold_report`.
+  """
+  with _hold_soon(directory / MIRROR, patience, 'writing its mirror'):
     yield
 
 

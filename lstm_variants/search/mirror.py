@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import urllib.parse
 
 from lstm_variants import console, errors
-from lstm_variants.runs import files, results
+from lstm_variants.runs import files, lock, results
 from lstm_variants.search import ask, check, generations, space
 
 Trials = Sequence[tuple[generations.Trial, ask.Known]]
@@ -29,15 +29,37 @@ class MirrorError(errors.Error, ValueError):
 class Follower(Protocol):
   """Who follows a search."""
 
-  def follow(self, workdir: str, search: space.Search, trials: Trials) -> None:
-    """See the trials whose end is known, in the order of their numbers."""
+  def follow(
+    self,
+    workdir: str,
+    search: space.Search,
+    trials: Trials,
+    patience: float = 0.0,
+  ) -> None:
+    """See the trials whose end is known, in the order of their numbers.
+
+    It may take long: nobody is to wait for it.
+
+    Args:
+      workdir: of the search.
+      search: what is searched.
+      trials: all of them, also those that were seen before.
+      patience: seconds to wait for another process that writes them; it may
+        not know all of them. Before the end of the search there is a next time.
+    """
     ...
 
 
 class Nobody:
   """Follows nothing."""
 
-  def follow(self, workdir: str, search: space.Search, trials: Trials) -> None:
+  def follow(
+    self,
+    workdir: str,
+    search: space.Search,
+    trials: Trials,
+    patience: float = 0.0,
+  ) -> None:
     """See nothing."""
 
 
@@ -49,16 +71,30 @@ class Mirror:
 
   def __init__(self, place: str, storage: Any = None):
     self._place, self._storage = place, storage
-    self._fails = False
+    self._fails, self._followed = False, 0
 
-  def follow(self, workdir: str, search: space.Search, trials: Trials) -> None:
+  def follow(
+    self,
+    workdir: str,
+    search: space.Search,
+    trials: Trials,
+    patience: float = 0.0,
+  ) -> None:
     """Write the trials that the storage lacks."""
-    if self._fails:
+    if self._fails or len(trials) == self._followed:
       return
     try:
-      self._storage = self._storage or _open(self._place)
-      with ask.quiet() as optuna:
-        _write(optuna, self._storage, workdir, search, trials)
+      with lock.hold_mirror(pathlib.Path(workdir), patience):
+        self._storage = self._storage or _open(self._place)
+        with ask.quiet() as optuna:
+          _write(optuna, self._storage, workdir, search, trials)
+      self._followed = len(trials)
+    except files.BusyError as error:
+      if patience:
+        console.warn(
+          f'--mirror={self._place}: may lack trials, --resume writes them: '
+          f'{error}'
+        )
     except Exception as error:  # of a database, or of a disk
       self._fails = True
       console.warn(

@@ -34,6 +34,8 @@ from lstm_variants.training import progress as progress_lib
 
 # Seconds between two looks at what others train.
 _PAUSE = 2.0
+# Seconds to wait at the end for others who write the mirror.
+_PATIENCE = 180.0
 
 
 def train(
@@ -72,13 +74,16 @@ def train(
       try:
         with growing.alone(workdir, worker):
           state = growing.with_all_trials(state)
-          left = _advance(state, follower)
+          left = _advance(state)
       except lock.LostError as error:
         if worker is None:
           raise
         worker.check()
         console.warn(f'{error}; looking again')
         continue
+      # By now others can have the search: a database may be slow.
+      patience = 0 if left else _PATIENCE
+      follower.follow(workdir, state.search, _trials(state), patience)
       if not left:
         break
       # One at a time: after it what is left may be other populations.
@@ -198,7 +203,7 @@ class Left(NamedTuple):
   members: Sequence[populations.Population]
 
 
-def _advance(state: growing.Searched, follower: mirror.Follower) -> list[Left]:
+def _advance(state: growing.Searched) -> list[Left]:
   """Do all that needs no training, and return what does.
 
   What of a generation has ended is looked at, populations are divided at their
@@ -207,7 +212,6 @@ def _advance(state: growing.Searched, follower: mirror.Follower) -> list[Left]:
   state.generations[:] = generations.read_all(state.workdir, state.search)
   growing.expand_again(state)
   left: list[Left] = []
-  known = len(state.values)
   for number in itertools.count():
     if number == len(state.generations):
       waits = number - state.search.ahead
@@ -219,8 +223,6 @@ def _advance(state: growing.Searched, follower: mirror.Follower) -> list[Left]:
     if members:
       left.append(Left(number, title, members))
   growing.grow(state)
-  if len(state.values) > known:
-    follower.follow(state.workdir, state.search, _trials(state))
   return left
 
 

@@ -159,10 +159,6 @@ def _opened(
     yield state, worker
 
 
-def _advance(state: growing.Searched) -> list[train.Left]:
-  return train._advance(state, mirror.Nobody())
-
-
 def test_after_each_generation_it_is_looked_at_what_is_left(tmp_path, events):
   _train(tmp_path, RANDOM._replace(ahead=1))
   # What is asked for as soon as it may be is there for whoever has nothing.
@@ -204,13 +200,13 @@ def test_a_trial_that_repeats_one_in_training_waits_for_it(tmp_path, events):
     BIASES, sampler='random', trials=8, batch=4, ahead=1, seed=1
   )
   with _opened(tmp_path, search) as (state, worker):
-    (left,) = _advance(state)
+    (left,) = train._advance(state)
     first, second = state.generations
     runs = {trial.runs for trial in first.trials}
     assert {trial.runs for trial in second.trials} <= runs and len(runs) == 2
     assert left.number == 0 and not state.values
     train.train_populations(state, worker, left, watching.NOBODY)
-    assert _advance(state) == [] and len(state.values) == 8
+    assert train._advance(state) == [] and len(state.values) == 8
     ends = {
       (trial.runs, *(state.values[trial.number].values or ()))
       for trial in (*first.trials, *second.trials)
@@ -235,10 +231,10 @@ def test_a_search_of_which_every_trial_is_refused_says_why(tmp_path):
 def test_a_trial_has_a_run_for_each_seed_and_their_median(tmp_path, events):
   search = RANDOM._replace(trials=2, seeds=3)
   with _opened(tmp_path, search, changes={'seed': 4}) as (state, worker):
-    (left,) = _advance(state)
+    (left,) = train._advance(state)
     assert [len(trial.runs) for trial in state.generations[0].trials] == [3, 3]
     train.train_populations(state, worker, left, watching.NOBODY)
-    assert _advance(state) == []
+    assert train._advance(state) == []
   rows = results.read_rows(str(tmp_path))
   assert [row['config']['seed'] for row in rows] == 2 * [4, 5, 6]
   for trial in state.generations[0].trials:
@@ -313,7 +309,7 @@ def test_trials_that_are_too_large_here_are_asked_for_as_anywhere(
   def asked(place):
     with _opened(tmp_path / place, search) as (state, worker):
       yield  # what is opened is checked on a large machine
-      (left,) = _advance(state)
+      (left,) = train._advance(state)
       yield (tmp_path / place / 'generations/0000.json').read_bytes()
       train.train_populations(state, worker, left, watching.NOBODY)
       yield
@@ -389,7 +385,7 @@ def test_at_a_rung_the_better_half_goes_on_and_what_is_whole_stays_whole(
     return sorted(trial.params['model.hidden_features'] for trial in trials)
 
   with _opened(tmp_path, WIDTHS) as (state, worker):
-    (left,) = _advance(state)
+    (left,) = train._advance(state)
     trials = state.generations[0].trials
     # One more than a half of five, all of width 5 among them; by the rate,
     # which is the loss here.
@@ -399,12 +395,12 @@ def test_at_a_rung_the_better_half_goes_on_and_what_is_whole_stays_whole(
     better = sorted(by_rate[:3])
     assert (widths(better), widths(trials)) == ([4, 5, 5], [4, 4, 4, 5, 5])
     train.train_populations(state, worker, left, watching.NOBODY)
-    (left,) = _advance(state)
+    (left,) = train._advance(state)
     (rung,) = state.generations[0].rungs
     assert rung == generations.Rung(8, tuple(one.number for one in better))
     assert left.title == 's, generation 1/1, to update 16'
     train.train_populations(state, worker, left, watching.NOBODY)
-    assert _advance(state) == []
+    assert train._advance(state) == []
     assert {number: known.rung for number, known in state.values.items()} == {
       trial.number: None if trial in better else 8 for trial in trials
     }
@@ -422,15 +418,15 @@ def test_what_others_have_divided_or_trained_on_meanwhile_is_left_alone(
     def train_left(state, left):
       return train.train_populations(state, worker, left, watching.NOBODY)
 
-    (seen,) = _advance(slow)
+    (seen,) = train._advance(slow)
     quick = _begin(tmp_path, search, Mode.SHARE)
-    (same,) = _advance(quick)
+    (same,) = train._advance(quick)
     assert same == seen and train_left(quick, same)
-    (further,) = _advance(quick)
-    assert train_left(quick, further) and not _advance(quick)
+    (further,) = train._advance(quick)
+    assert train_left(quick, further) and not train._advance(quick)
     # The slow one sees no directory of what it was about to train.
     assert train_left(slow, seen)
-    assert not _advance(slow)
+    assert not train._advance(slow)
   whole = ['train 4', 'train 2']
   apart = ['train 2', 'train 3', 'train 2', 'train 1']
   expected = whole if search == HALVED else apart
@@ -580,6 +576,49 @@ def test_a_mirror_may_be_a_file_of_the_run_directory(tmp_path, events, place):
   assert events.count('ask 0') == 2
 
 
+def test_while_a_mirror_is_written_others_can_have_the_search(
+  tmp_path, events, monkeypatch
+):
+  write, place = mirror._write, str(tmp_path / 'm.log')
+  begun, written = [], []
+
+  def slow(*arguments):
+    begun.append(None)
+    with lock.hold_among(tmp_path / 's', print, 0):
+      write(*arguments)
+    written.append(None)
+
+  monkeypatch.setattr(mirror, '_write', slow)
+  _train(tmp_path / 's', RANDOM, Mode.SHARE, mirror_to=place)
+  assert len(_followed(place)) == RANDOM.trials
+  assert len(written) == len(begun) == 4
+
+
+def test_of_those_who_mirror_a_search_one_writes_and_the_others_do_later(
+  tmp_path, monkeypatch, capsys
+):
+  written: list[int] = []
+  monkeypatch.setattr(
+    mirror, '_write', lambda *arguments: written.append(len(arguments[-1]))
+  )
+  trials: Any = [None]
+  mirrored = mirror.Mirror('m.log', 'a storage')
+
+  def follow(patience=0.0):
+    mirrored.follow(str(tmp_path), RANDOM, trials, patience)
+
+  with lock.hold_mirror(tmp_path, 0):
+    follow()
+    assert capsys.readouterr().err == ''
+    follow(patience=0.01)
+  assert not written and 'm.log: may lack trials' in capsys.readouterr().err
+  follow()
+  follow()  # there is nothing new
+  trials.append(None)
+  follow()
+  assert written == [1, 2]
+
+
 def test_no_mirror_is_left_beside_a_search_that_is_refused(tmp_path, events):
   _train(tmp_path / 's', RANDOM._replace(trials=2))
   with pytest.raises(directory.ExistsError):
@@ -597,7 +636,7 @@ def test_generations_are_counted_also_where_one_was_the_last_once(
   _train(tmp_path, RANDOM._replace(trials=1))
   two = RANDOM._replace(trials=2)
   with _opened(tmp_path, two, Mode.RESUME) as (state, _):
-    (left,) = _advance(state)
+    (left,) = train._advance(state)
     assert left.title == 's, generation 2/2, to update 16'
   _train(tmp_path, two, Mode.RESUME)
   assert 'generation 2/2: 2/2 trials' in capsys.readouterr().out
@@ -609,7 +648,7 @@ def test_a_line_about_a_generation_is_folded_on_a_terminal(
 ):
   _train(tmp_path, RANDOM)
   with _opened(tmp_path, RANDOM, Mode.RESUME) as (state, _):
-    train._advance(state, mirror.Nobody())
+    train._advance(state)
     capsys.readouterr()
     monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
     monkeypatch.setenv('COLUMNS', '40')
@@ -643,7 +682,7 @@ def test_of_those_who_share_a_search_the_one_with_most_trials_counts(
   def joined(*arguments):
     monkeypatch.setattr(loop, 'train_population', usual)
     with _opened(tmp_path, RANDOM, Mode.SHARE) as (state, _):
-      _advance(state)
+      train._advance(state)
       after.append((tmp_path / 'study.json').read_bytes())
     return usual(*arguments)
 
@@ -683,7 +722,7 @@ def test_those_who_share_a_search_save_and_track_alike(tmp_path, events):
   assert str(info.value).endswith('wait for the others')
   _train(tmp_path, RANDOM, Mode.SHARE, saved)
   with _opened(tmp_path, RANDOM, Mode.RESUME, often) as (state, _):
-    _advance(state)
+    train._advance(state)
   study = _study(tmp_path)
   for config in (study['config'], *study['runs']):
     assert config['training']['save_interval'] == 3
