@@ -70,6 +70,20 @@ def read(path: Path, largest: int) -> bytes:
   return content
 
 
+def version(path: Path) -> tuple[int, ...] | None:
+  """Return what differs once a file is replaced; None: there is none to read.
+
+  It is opened for that: a network file system asks its server then, and answers
+  a mere look by what it remembers.
+  """
+  try:
+    with open_file(path) as file:
+      now = os.fstat(file.fileno())
+  except OSError:
+    return None
+  return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
+
+
 def too_large(largest: int) -> RefusedError:
   """Return the error that refuses a file of more bytes."""
   return RefusedError(errno.EFBIG, f'is larger than {largest:,} bytes')

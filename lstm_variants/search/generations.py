@@ -24,6 +24,7 @@ import functools
 import pathlib
 from typing import Any, NamedTuple
 
+from lstm_variants import opening
 from lstm_variants.runs import directory, files, lock, results
 from lstm_variants.search import space
 
@@ -115,15 +116,31 @@ def write(workdir: str, search: space.Search, generation: Generation) -> None:
   )
 
 
-def read_all(workdir: str, search: space.Search) -> list[Generation]:
+# Of files that were read: the version of each, and what it holds.
+Read = dict[pathlib.Path, tuple[tuple[int, ...] | None, Generation]]
+
+
+def read_all(
+  workdir: str, search: space.Search, before: Read | None = None
+) -> list[Generation]:
   """Read the generations that there are.
+
+  Args:
+    workdir: of the search.
+    search: what is searched.
+    before: those that were read before, to which these are added: a file that
+      is as it was is not read again.
 
   Raises:
     ResumeError: a file is missing, or is not what was written.
   """
+  before = {} if before is None else before
   generations: list[Generation] = []
-  while _path(workdir, len(generations)).exists():
-    generations.append(read(workdir, search, len(generations)))
+  while (path := _path(workdir, len(generations))).exists():
+    version = opening.version(path)
+    if version is None or before.get(path, (None,))[0] != version:
+      before[path] = version, read(workdir, search, len(generations))
+    generations.append(before[path][1])
   return generations
 
 

@@ -11,7 +11,7 @@ import itertools
 import pathlib
 from typing import Any, NamedTuple
 
-from lstm_variants import console, errors, extensions
+from lstm_variants import console, errors, extensions, opening
 from lstm_variants.config import components, fields, populations, schema
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.launch import local
@@ -42,6 +42,9 @@ class Searched(NamedTuple):
     generations: those that were asked for.
     runs: name -> run, of all their trials.
     values: number -> what a trial came to, of those that were looked at.
+    read: the files of generations as they were read, so that who waits for
+      others does not read all of them at each look.
+    grown: likewise, of which study.json it is known what; `grow` tells.
   """
 
   workdir: str
@@ -53,6 +56,8 @@ class Searched(NamedTuple):
   generations: list[generations.Generation]
   runs: dict[str, settings_lib.Run]
   values: dict[int, ask.Known]
+  read: generations.Read
+  grown: dict[str, Any]
 
 
 def begin(
@@ -71,6 +76,7 @@ def begin(
   unrecorded = schema.unrecorded()
   study_format = record.new(unrecorded)
   begun: list[generations.Generation] = []
+  read: generations.Read = {}
   directory.check(workdir, None, mode, unrecorded)
   if (
     mode in (directory.Mode.RESUME, directory.Mode.SHARE)
@@ -80,9 +86,10 @@ def begin(
     study = results.read_study(workdir)
     if study['runs']:
       study_format = record.of_study(study, unrecorded)
-    begun = generations.read_all(workdir, search)
+    begun = generations.read_all(workdir, search, read)
   state = Searched(
-    *(workdir, name, config, search, base, study_format, begun, {}, {})
+    *(workdir, name, config, search, base, study_format, begun, {}, {}),
+    *(read, {}),
   )
   expand_again(state)
   return state
@@ -196,9 +203,18 @@ def _short(value: Any) -> str:
 
 def with_all_trials(state: Searched) -> Searched:
   """Return a search with as many trials as anybody who shares it wants."""
+  version = _version(state)
+  if version and state.grown.get('trials') == version:
+    return state
   before = _trials(results.read_study(state.workdir))
+  state.grown['trials'] = version
   trials = max(before, state.search.trials)
   return state._replace(search=state.search._replace(trials=trials))
+
+
+def _version(state: Searched) -> tuple[int, ...] | None:
+  """Return which study.json there is; None: none that can be read."""
+  return opening.version(pathlib.Path(state.workdir) / files.STUDY)
 
 
 def expand_again(state: Searched) -> None:
@@ -209,7 +225,8 @@ def expand_again(state: Searched) -> None:
   """
   trials = [
     trial
-    for number in range(len(state.generations))
+    for number, generation in enumerate(state.generations)
+    if any(not state.runs.keys() >= {*one.runs} for one in generation.trials)
     for trial in generations.own_trials(state.generations, number)
     if trial.runs[0] not in state.runs
   ]
@@ -311,6 +328,10 @@ def split(state: Searched, stage: Stage) -> list[populations.Population]:
 
 def grow(state: Searched) -> None:
   """Bring study.json up to the generations, if it is not."""
+  facts = state.search.trials, list(state.generations)
+  version = _version(state)
+  if version and state.grown.get('facts') == (version, facts):
+    return
   parts = [
     part
     for number in range(len(state.generations))
@@ -333,6 +354,8 @@ def grow(state: Searched) -> None:
   same = study['fingerprint'] == results.fingerprint(recorded)
   if not same or any(study.get(k) != value for k, value in changes.items()):
     directory.grow(state.workdir, configs, state.study_format, changes)
+    version = _version(state)
+  state.grown['facts'] = version, facts
 
 
 def _modules(state: Searched) -> Sequence[str]:

@@ -209,7 +209,9 @@ def _advance(state: growing.Searched) -> list[Left]:
   What of a generation has ended is looked at, populations are divided at their
   rungs, and the next generation is asked for as soon as it may be.
   """
-  state.generations[:] = generations.read_all(state.workdir, state.search)
+  state.generations[:] = generations.read_all(
+    state.workdir, state.search, state.read
+  )
   growing.expand_again(state)
   left: list[Left] = []
   for number in itertools.count():

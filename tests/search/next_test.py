@@ -409,6 +409,38 @@ def test_at_a_rung_the_better_half_goes_on_and_what_is_whole_stays_whole(
   assert parts and all(one == [2, 3] for one in parts)
 
 
+def test_who_waits_reads_again_only_what_others_have_written(
+  tmp_path, events, monkeypatch
+):
+  read_study, read, seen = results.read_study, generations.read, []
+  with _opened(tmp_path, HALVED, Mode.SHARE) as (state, worker):
+    quick = _begin(tmp_path, HALVED, Mode.SHARE)
+
+    def look(state):
+      del seen[:]
+      state = growing.with_all_trials(state)
+      return state, train._advance(state)
+
+    look(quick)
+    state, _ = look(state)
+    monkeypatch.setattr(
+      results, 'read_study', lambda *a: seen.append('study') or read_study(*a)
+    )
+    monkeypatch.setattr(
+      generations, 'read', lambda *a: seen.append('trials') or read(*a)
+    )
+    state, (left,) = look(state)
+    state, (left,) = look(state)
+    assert not seen
+    train.train_populations(quick, worker, left, watching.NOBODY)
+    quick = quick._replace(search=HALVED._replace(trials=6))
+    train._advance(quick)  # it decides a rung, and will ask for more
+    state, (left,) = look(state)
+    assert state.search.trials == 6 and len(state.generations[0].rungs) == 1
+    assert {'study', 'trials'} == {*seen} and len(left.members[0].runs) == 2
+  assert events == ['ask 0', 'train 4']
+
+
 @pytest.mark.parametrize('search', [HALVED, WIDTHS])
 def test_what_others_have_divided_or_trained_on_meanwhile_is_left_alone(
   tmp_path, events, search
