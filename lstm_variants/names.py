@@ -160,6 +160,11 @@ def field_tail(field: str, known: Iterable[str]) -> str:
   return f'{hint_at(near, repr)}; choices: {", ".join(beside or parts)}'
 
 
+def counted(count: int, noun: str) -> str:
+  """Return a number of things: `1 run`, `2 runs`."""
+  return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
+
+
 def some(names: Iterable[str], most: int = 8) -> str:
   """Return names in a row, the rest of many counted."""
   names = list(names)

@@ -19,6 +19,7 @@ import os
 from typing import Any
 
 from lstm_variants import arguments, console, errors, extensions, results
+from lstm_variants import names as names_lib
 from lstm_variants.config import fields, populations, rules, schema, source
 from lstm_variants.config import grid as hyper
 from lstm_variants.launch import local, shared
@@ -112,9 +113,9 @@ class Study:
 
   def __repr__(self) -> str:
     programs = len(populations.split(self._expanded))
-    return (
-      f'Study({self.name!r}): {len(self._expanded)} runs in {programs} '
-      'compiled programs'
+    runs = names_lib.counted(len(self._expanded), 'run')
+    return f'Study({self.name!r}): {runs} in ' + names_lib.counted(
+      programs, 'compiled program'
     )
 
   @errors.told_in_python()

@@ -289,9 +289,9 @@ def make_plan(
 
 def say_plan(name: str, plan: Plan) -> None:
   """Say how much there is to train of a study."""
-  console.say(
-    f'{name}: {len(plan.configs)} runs in {len(plan.members)} compiled programs'
-  )
+  runs = names_lib.counted(len(plan.configs), 'run')
+  programs = names_lib.counted(len(plan.members), 'compiled program')
+  console.say(f'{name}: {runs} in {programs}')
 
 
 def recorded(workdir: str, mode: directory.Mode) -> Sequence[Mapping[str, Any]]:

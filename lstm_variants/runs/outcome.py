@@ -81,7 +81,7 @@ def _note(idle: Sequence[grouping.Run], learnt: Sequence[grouping.Run]) -> str:
     if run['task'] == task and run['model'] not in models
   )
   count = sum(run['task'] == task for run in idle)
-  runs = '1 run' if count == 1 else f'{count} runs'
+  runs = names_lib.counted(count, 'run')
   better = names_lib.some(others, 3) or 'other runs of it'
   return (
     f'{task}: {runs} of {names_lib.some(models, 3)} ended no better than a '

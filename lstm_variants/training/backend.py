@@ -55,10 +55,16 @@ def use_every_core(
     jax.config.update('jax_num_cpu_devices', cores)
   except RuntimeError:  # XLA has been started
     if jax.device_count() < cores:
-      console.warn(
+      _warn_once(
         f'{why}: {jax.device_count()} of {cores} CPU cores are used; nearest: '
         f'{_DEVICES}={cores}'
       )
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+  """Warn of what stays so in this process: a script makes many studies."""
+  console.warn(text)
 
 
 @functools.cache

@@ -29,6 +29,7 @@ import rich.table
 import rich.text
 
 from lstm_variants import console, models
+from lstm_variants import names as names_lib
 from lstm_variants.config import populations
 from lstm_variants.training import interrupt
 
@@ -148,8 +149,9 @@ class Progress:
     self._report = Report(0, 0, 0, {})
     self._clock.compile(self._current)
     if self._live is None:
+      runs = names_lib.counted(self._current.runs, 'run')
       self._say(
-        f'{self._place()}{name}: {self._current.runs} runs, compiling',
+        f'{self._place()}{name}: {runs}, compiling',
         len(self._parts) <= _FEW,
       )
 

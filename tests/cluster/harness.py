@@ -101,7 +101,7 @@ def _saved(workdir: pathlib.Path) -> dict[str, int]:
 
 def sessions(workdir: pathlib.Path) -> int:
   """Return how many workers have begun to train."""
-  return logs(workdir).count('compiled programs')
+  return logs(workdir).count(' compiled program')
 
 
 def logs(workdir: pathlib.Path) -> str:

@@ -32,7 +32,7 @@ def test_train_then_compare(run_command, fork, tmp_path):
   )
   done = run_command('train', *arguments, **conftest.QUICK)
   assert (done.status, done.stderr) == (0, '')
-  assert 'adding: 1 runs in 1 compiled programs' in done.stdout
+  assert 'adding: 1 run in 1 compiled program\n' in done.stdout
   assert ', 3 updates in ' in done.stdout
   assert done.stdout.splitlines()[-2:] == [
     f'results: {workdir}',

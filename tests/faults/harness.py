@@ -282,7 +282,7 @@ def _phase(workdir, out: str, before: set[pathlib.Path]) -> str:
   last = out.splitlines()[-1] if out else ''
   if not last:
     return 'starting'
-  if last.endswith('compiling') or 'compiled programs' in last:
+  if last.endswith('compiling') or ' compiled program' in last:
     return 'compiling'
   return 'training'
 

@@ -49,3 +49,5 @@ def test_a_module_that_has_computed_already_costs_cores_and_a_line(
   backend.use_every_core()
   line = capsys.readouterr().err
   assert '1 of 4 CPU cores are used; nearest: JAX_NUM_CPU_DEVICES=4' in line
+  backend.use_every_core()  # as of another study of the same script
+  assert not capsys.readouterr().err

@@ -318,7 +318,7 @@ def test_plain_lines_are_printed_where_there_is_no_terminal(
   out = capsys.readouterr().out
   assert '\x1b' not in out
   lines = out.splitlines()
-  assert lines[0] == 'scripted: 2 runs in 1 compiled programs'
+  assert lines[0] == 'scripted: 2 runs in 1 compiled program'
   name = lines[1].partition(':')[0]
   assert lines[1] == f'{name}: 2 runs, compiling'
   assert lines[2] == f'{name}: update 0/20, solved 0/2, loss vanilla 0.5'
