@@ -162,18 +162,7 @@ def test_it_lists_its_commands_without_jax(run, tmp_path):
   assert again == listed
 
 
-def test_in_an_empty_directory_it_trains_and_compares(run, tmp_path):
-  words = ('train', '--config=adding', *TINY, '--workdir=runs/one')
-  _output(run(tmp_path, *words))
-  (file,) = tmp_path.rglob('provenance.json')
-  provenance = json.loads(file.read_text())
-  assert provenance['command'] == ['lstm-variants', *words]
-  compared = _output(run(tmp_path, 'compare', '--workdir=runs/one'))
-  assert 'vanilla' in compared and 'results: runs/one/report.html' in compared
-  assert [path.name for path in tmp_path.iterdir()] == ['runs']
-
-
-def test_beside_the_configs_and_experiments_of_a_user(run, tmp_path):
+def test_it_trains_beside_the_configs_and_experiments_of_a_user(run, tmp_path):
   for name in ('configs', 'experiments'):
     (tmp_path / name).mkdir()
     (tmp_path / name / '__init__.py').write_text('MINE = True\n')
@@ -184,8 +173,11 @@ def test_beside_the_configs_and_experiments_of_a_user(run, tmp_path):
   mine = tmp_path / 'configs' / 'adding.py'
   text = mine.read_text().replace('import lstm', 'import configs\nimport lstm')
   mine.write_text(f'{text}\nassert configs.MINE\n')
-  flags = ('--config=configs/adding.py', *TINY, '--workdir=runs/mine')
-  _output(run(tmp_path, 'train', *flags))
+  words = ('train', '--config=configs/adding.py', *TINY, '--workdir=runs/mine')
+  assert '\nresults: runs/mine\n' in _output(run(tmp_path, *words))
+  (file,) = tmp_path.rglob('provenance.json')
+  provenance = json.loads(file.read_text())
+  assert provenance['command'] == ['lstm-variants', *words]
   refused = run(tmp_path, 'train', '--config=ading', '--workdir=runs/other')
   assert refused.returncode == 2
   assert refused.stderr.endswith('nearest: --config=adding\n')
@@ -210,10 +202,7 @@ def test_every_command_of_the_readme_runs_in_an_empty_directory(
     done = server.run(program, name, *words, *more)
     assert done['status'] == 0, (name, words, done['stderr'])
     used.add(name)
-  told = server.run('lstm-variants', 'train', '--help')['stdout']
   server.close()
-  # Each command has it, defined where it is started from.
-  assert '\n  --import: MODULE' in told and '--launch' not in told
   assert used == set(__main__.commands())
   made = {path.name for path in tmp_path.iterdir()} - {'__pycache__'}
   assert made == {'mine.py', 'configs', 'runs', 'best.onnx'}
