@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import functools
 import pathlib
+import random
 import time
 
 from lstm_variants.runs import exclusive, files
@@ -79,10 +80,10 @@ def hold_report(
 
   Args:
     directory: of the study.
-    patience: seconds to wait for who has it.
+    patience: seconds to wait for each process that has it.
 
   Raises:
-    BusyError: another process has it all that time.
+    BusyError: one has it all that time.
     StorageError: the file cannot be written.
   """
   with _hold_soon(directory / REPORT, patience, 'writing its report'):
@@ -126,15 +127,15 @@ def hold_among(
 
   Args:
     directory, notice: as of `hold`.
-    patience: seconds to wait for who has it.
+    patience: seconds to wait for each process that has it.
 
   Raises:
-    BusyError: another process has it all that time.
+    BusyError: one has it all that time.
     StorageError: the file cannot be written.
   """
   asking = _soon(
     functools.partial(hold, directory, notice),
-    *(directory, patience, 'asking to train it alone'),
+    *(directory / NAME, patience, 'asking to train it alone'),
   )
   with hold_join(directory, patience), asking:
     yield
@@ -145,37 +146,47 @@ def _hold_soon(
 ) -> contextlib.AbstractContextManager[None]:
   """Have a lock that others have for a moment; wait for them."""
   take = functools.partial(_hold, path, lambda line: None)
-  return _soon(take, path.parent, patience, doing)
+  return _soon(take, path, patience, doing)
 
 
 @contextlib.contextmanager
 def _soon(
   take: Callable[[], contextlib.AbstractContextManager[None]],
-  directory: pathlib.Path,
+  path: pathlib.Path,
   patience: float,
   doing: str,
 ) -> Iterator[None]:
   """Have what `take` gives, as soon as others no longer have it.
 
+  Thousands may come at once: as long as another process follows each that has
+  had it, one waits, however many they are.
+
   Args:
     take: raises a BusyError where somebody has it.
-    directory: of the study.
-    patience: seconds to wait.
-    doing: what others have it for.
+    path: of the lock that it takes.
+    patience: seconds to wait for one process.
+    doing: what it has the lock for.
   """
-  end = time.monotonic() + patience
+  before, end, pause = None, time.monotonic() + patience, _SETTLE
   with contextlib.ExitStack() as stack:
     while True:
-      try:
-        stack.enter_context(take())
-        break
-      except files.BusyError as error:
-        if time.monotonic() > end:
-          raise files.BusyError(
-            f'{directory}: another process has been {doing} for '
-            f'{patience:g} s; repeat the command when it has ended'
-          ) from error
-      time.sleep(_SETTLE)
+      who = _holder(path)
+      token = who.token if who else ''
+      if token != before:
+        before, end, pause = token, time.monotonic() + patience, _SETTLE
+      elif time.monotonic() > end:
+        raise files.BusyError(
+          f'{path.parent}: another process has been {doing} for {patience:g} '
+          's; repeat the command when it has ended'
+        )
+      # Of one that lives it is known without a file that is made and synced.
+      if who is None or holder_lib.life(who) is not Life.LIVES:
+        with contextlib.suppress(files.BusyError):
+          stack.enter_context(take())
+          break
+      # Not all at once, and seldom where it takes long.
+      time.sleep(pause * random.uniform(0.5, 1))
+      pause = min(2 * pause, _LOOK)
     yield
 
 
@@ -233,6 +244,14 @@ def holder(directory: pathlib.Path) -> tuple[Holder | None, Life]:
   if seen is None or seen.holder is None:
     return None, Life.ENDED
   return seen.holder, _life(seen)
+
+
+def _holder(path: pathlib.Path) -> Holder | None:
+  """Return who has a lock; None where nobody is told of it."""
+  with contextlib.suppress(OSError):
+    seen = exclusive.look(path)
+    return seen.holder if seen else None
+  return None
 
 
 def _has_ended(

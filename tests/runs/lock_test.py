@@ -389,6 +389,51 @@ def test_one_among_others_waits_for_who_asks_to_train_alone(
   assert not list(tmp_path.iterdir())
 
 
+def test_who_waits_makes_no_file_and_looks_seldom(tmp_path, monkeypatch):
+  pauses: list[float] = []
+  stack = contextlib.ExitStack()
+  stack.enter_context(lock.hold_join(tmp_path))
+  there = [*tmp_path.iterdir()]
+
+  def sleep(seconds):
+    pauses.append(seconds)
+    if len(pauses) == 20:
+      stack.close()
+
+  def make(*unused, **options):
+    assert len(pauses) == 20 and not there[0].exists()
+    return own(*unused, **options)
+
+  own = exclusive.Own
+  monkeypatch.setattr(exclusive, 'Own', make)
+  monkeypatch.setattr(lock.time, 'sleep', sleep)
+  with lock.hold_join(tmp_path):
+    pass
+  assert pauses[0] <= 0.05 and max(pauses) <= 1 < sum(pauses[-3:])
+  assert len(set(pauses)) == 20  # not all who wait at once
+
+
+def test_who_waits_is_patient_with_each_that_comes_before(
+  tmp_path, monkeypatch
+):
+  clock, path = [0.0], tmp_path / lock.JOIN
+  lives = holder.describe()
+  path.write_bytes(lives.line())
+
+  def sleep(seconds):
+    clock[0] += 50
+    if clock[0] < 2000:  # another one every 150 s
+      token = f'{int(clock[0] // 150):016x}'
+      path.write_bytes(lives._replace(token=token).line())
+
+  monkeypatch.setattr(lock.time, 'monotonic', lambda: clock[0])
+  monkeypatch.setattr(lock.time, 'sleep', sleep)
+  with pytest.raises(files.BusyError, match='has been joining it for 180 s'):
+    with lock.hold_join(tmp_path):
+      raise AssertionError
+  assert 2000 < clock[0] < 2300
+
+
 def test_what_killed_processes_left_aside_is_removed_by_the_next(tmp_path):
   killed = 'exclusive.take = lambda *unused: os.kill(os.getpid(), 9)\n'
   for name in ('hold(directory, print)', 'hold_report(directory)'):
