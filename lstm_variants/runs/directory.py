@@ -11,7 +11,7 @@ import shutil
 import types
 from typing import Any
 
-from lstm_variants import console
+from lstm_variants import console, opening
 from lstm_variants.config import fields
 from lstm_variants.runs import (
   files,
@@ -161,8 +161,7 @@ def open_study(
   # Before anything is changed: it may refuse.
   data: bytes | None = study_file.encode(study)
   path = pathlib.Path(workdir)
-  with files.refusals(path):
-    path.mkdir(parents=True, exist_ok=True)
+  _make(path)
   with lock.hold(path, console.warn):
     lease.refuse_workers(path)
     # Again: another process may have created or changed it in between.
@@ -207,31 +206,75 @@ def join_study(
     StorageError: if something cannot be written.
     StudyError: if study.json would be larger than can be read.
   """
-  known = None if more else runs
-  check(workdir, known, Mode.SHARE, study_format.unrecorded)
   study = _describe(name, config, tasks, runs, study_format, modules, more)
-  data: bytes | None = study_file.encode(study)
+  begun: bytes | None = study_file.encode(study)
   path = pathlib.Path(workdir)
-  with files.refusals(path):
-    path.mkdir(parents=True, exist_ok=True)
+
+  def look() -> bytes | None:
+    """Check what is there; return study.json where it is to be written."""
+    check(workdir, None if more else runs, Mode.SHARE, study_format.unrecorded)
+    if not (path / files.STUDY).is_file():
+      return begun
+    check_kept()
+    return None if more else _resumed(workdir, study)
+
+  looked_at, data = _stamp(path), look()
+  _make(path)
   with contextlib.ExitStack() as stack:
-    with lock.hold_join(path), lock.hold(path, console.warn):
-      check(workdir, known, Mode.SHARE, study_format.unrecorded)
-      files.remove_aside(path, files.STUDY)
-      if (path / files.STUDY).is_file():
-        check_kept()
-        data = None if more else _resumed(workdir, study)
-        if data is not None:
-          if lease.has_workers(path):
-            _refuse_conduct(workdir, runs, study_format.unrecorded)
-          # Who sleeps would go on in the old way when it wakes.
-          lease.refuse_workers(path)
-      _begin(path, Mode.SHARE, data)
-      worker = stack.enter_context(lease.join(path))
-      # This process may have slept before it was counted: then another one has
-      # the study for itself, and has seen no worker.
-      lock.check(path)
+    while True:
+      with lock.hold_join(path), lock.hold(path, console.warn):
+        now = _stamp(path)
+        # What takes long was done before: hundreds may wait.
+        if now is None or more:
+          data = look()
+        if now in (None, looked_at) or more:
+          if data is not None and now is not None:
+            _take_conduct(workdir, runs, study_format.unrecorded)
+          worker = stack.enter_context(_as_worker(path, data))
+          break
+      # Others began it, or changed it, since this process looked.
+      looked_at, data = _stamp(path), look()
     yield worker
+
+
+@contextlib.contextmanager
+def _as_worker(
+  path: pathlib.Path, data: bytes | None
+) -> Iterator[lease.Worker]:
+  """Write study.json, unless `data` is None, and be a worker from now on."""
+  files.remove_aside(path, files.STUDY)
+  _begin(path, Mode.SHARE, data)
+  with lease.join(path) as worker:
+    # This process may have slept before it was counted: then another one has
+    # the study for itself, and has seen no worker.
+    lock.check(path)
+    yield worker
+
+
+def _stamp(path: pathlib.Path) -> tuple[int, ...] | None:
+  """Return what tells a study.json from the next one; None: there is none."""
+  try:
+    # Opened: of a name alone a network file system may tell what was.
+    with opening.open_file(path / files.STUDY) as file:
+      there = os.fstat(file.fileno())
+  except OSError:
+    return None
+  return there.st_dev, there.st_ino, there.st_mtime_ns, there.st_ctime_ns
+
+
+def _take_conduct(
+  workdir: str, runs: Sequence[Mapping[str, Any]], unrecorded: Mapping[str, Any]
+) -> None:
+  """Have a study trained in another way, unless others train it now.
+
+  Raises:
+    ResumeError: others do.
+  """
+  path = pathlib.Path(workdir)
+  if lease.has_workers(path):
+    _refuse_conduct(workdir, runs, unrecorded)
+  # Who sleeps would go on in the old way when it wakes.
+  lease.refuse_workers(path)
 
 
 def _refuse_conduct(
@@ -323,6 +366,11 @@ def _begin(path: pathlib.Path, mode: Mode, data: bytes | None) -> None:
   with files.refusals(path):
     (path / 'populations').mkdir(exist_ok=True)
   _write_study(path, data)
+
+
+def _make(path: pathlib.Path) -> None:
+  with files.refusals(path):
+    path.mkdir(parents=True, exist_ok=True)
 
 
 def _check_place(workdir: str) -> None:

@@ -465,6 +465,56 @@ def test_who_was_counted_out_takes_no_lease(tmp_path):
       assert not list((tmp_path / lease.LEASES).iterdir())
 
 
+@pytest.mark.parametrize('is_begun', [True, False])
+def test_a_study_is_read_while_nobody_waits_for_who_reads_it(
+  tmp_path, monkeypatch, is_begun
+):
+  """It may have a hundred thousand runs, and a thousand may join it."""
+  read, hold = results.read_study, lock.hold_join
+  is_read = []
+
+  def read_study(workdir):
+    assert not (tmp_path / lock.JOIN).exists()
+    is_read.append(True)
+    return read(workdir)
+
+  def begin_first(path):
+    monkeypatch.setattr(lock, 'hold_join', hold)
+    with _join(tmp_path):
+      pass
+    return hold(path)
+
+  monkeypatch.setattr(results, 'read_study', read_study)
+  if is_begun:
+    with _join(tmp_path):
+      pass
+  else:
+    monkeypatch.setattr(lock, 'hold_join', begin_first)
+  with _join(tmp_path) as worker:
+    worker.check()
+  assert is_read
+
+
+def test_a_study_that_changed_as_one_came_is_looked_at_again(
+  tmp_path, monkeypatch
+):
+  longer = [{'seed': 0, 'training': {'updates': 9}}]
+  hold = lock.hold_join
+  with _join(tmp_path):
+    pass
+  with contextlib.ExitStack() as stack:
+
+    def change_first(path):
+      monkeypatch.setattr(lock, 'hold_join', hold)
+      stack.enter_context(_join(tmp_path, longer))
+      return hold(path)
+
+    monkeypatch.setattr(lock, 'hold_join', change_first)
+    with pytest.raises(directory.ResumeError, match='updates: 9 before, 5 now'):
+      with _join(tmp_path):
+        raise AssertionError
+
+
 def test_who_joins_trains_as_long_as_the_others(tmp_path):
   longer = [{'seed': 0, 'training': {'updates': 9}}]
   with _join(tmp_path):
