@@ -24,7 +24,7 @@ def main() -> None:
   workdir = _WORKDIR.value
   read = status.read(workdir)
   for line in _lines(read, workdir):
-    console.say(console.printable(line))
+    console.note(console.printable(line))
 
 
 def _lines(read: status.Status, workdir: str) -> Iterator[str]:

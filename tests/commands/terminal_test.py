@@ -30,8 +30,8 @@ def get_hyper(hyper):
 """
 
 
-def _run(folder: pathlib.Path, columns: int, *flags: str) -> screen.Screen:
-  """Train in a terminal of some width, to the end."""
+def _run(folder: pathlib.Path, columns: int, *words: str) -> screen.Screen:
+  """Run a command in a terminal of some width, to the end."""
   ours, theirs = pty.openpty()
   fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('4H', 24, columns, 0, 0))
   environment = {
@@ -40,7 +40,7 @@ def _run(folder: pathlib.Path, columns: int, *flags: str) -> screen.Screen:
     if name not in ('COLUMNS', 'LINES', 'NO_COLOR', 'FORCE_COLOR')
   }
   process = subprocess.Popen(
-    [sys.executable, '-m', 'lstm_variants', 'sweep', *PATHS, *flags],
+    [sys.executable, '-m', 'lstm_variants', *words],
     cwd=folder,
     env={
       **environment,
@@ -82,7 +82,7 @@ def _unfolded(lines: list[str]) -> list[str]:
 
 def test_a_terminal_shows_a_training_without_a_line_that_wraps(tmp_path):
   (tmp_path / 'tiny.py').write_text(STUDY)
-  seen = _run(tmp_path, 80)
+  seen = _run(tmp_path, 80, 'sweep', *PATHS)
   assert seen.wrapped == [] and seen.cursor
   assert seen.drawn > 3  # the panel lives while the program compiles
   first, vanilla, gru, *last = _unfolded(seen.lines)
@@ -95,10 +95,13 @@ def test_a_terminal_shows_a_training_without_a_line_that_wraps(tmp_path):
     'next: python -m lstm_variants compare --workdir=runs/tiny',
   ]
 
-  again = _run(tmp_path, 110, '--resume')
+  again = _run(tmp_path, 110, 'sweep', *PATHS, '--resume')
   assert again.wrapped == [] and again.cursor
   assert [line[-16:] for line in again.lines[1:3]] == ['already finished'] * 2
   assert again.lines[-2:] == last
+
+  told = _run(tmp_path, 50, 'status', PATHS[1])
+  assert told.wrapped == [] and len(told.lines) > 4
 
 
 @pytest.mark.parametrize('columns', [80, 110])
