@@ -29,10 +29,12 @@ from typing import Any
 
 from lstm_variants.runs import checkpoint, files
 from lstm_variants.runs import writer as writer_lib
-from lstm_variants.training import population
+from lstm_variants.training import interrupt, population
 
 # Into a chunk or a compilation, in seconds.
 _DELAY = 0.01
+# For a signal to be heard, in seconds, on a machine that has much to do.
+_PATIENCE = 5.0
 _CALLS = ('fsync', 'replace', 'rename', 'link', 'open')
 _FAULT = json.loads(os.environ['FAULT'])
 _counts: dict[str, int] = {}
@@ -50,6 +52,13 @@ def _send(numbers: list[int]) -> None:
     gap = _FAULT.get('gap', 0)
     _log('signal')
     os.kill(os.getpid(), number)
+
+
+def _wait_until_heard() -> None:
+  """Give the thread that hears signals the time that it needs."""
+  end = time.monotonic() + _PATIENCE
+  while not interrupt.requested() and time.monotonic() < end:
+    time.sleep(_DELAY)
 
 
 @contextlib.contextmanager
@@ -73,6 +82,7 @@ def _around(point: str):
   yield
   if point in ('chunk', 'evaluation'):
     sender.join()  # however short it is, the signal came inside of it
+    _wait_until_heard()
   _log('left')
 
 
