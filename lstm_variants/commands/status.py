@@ -20,11 +20,12 @@ _MOST = 10
 
 
 def main() -> None:
-  """Print the lines."""
+  """Print the lines, and the command that is next."""
   workdir = _WORKDIR.value
   read = status.read(workdir)
   for line in _lines(read, workdir):
     console.note(console.printable(line))
+  console.say_next(console.printable(_next(read, shlex.quote(workdir))))
 
 
 def _lines(read: status.Status, workdir: str) -> Iterator[str]:
@@ -57,7 +58,6 @@ def _lines(read: status.Status, workdir: str) -> Iterator[str]:
     yield f'trained by: {read.holder or shared}'
     for one in alive[:_MOST]:
       yield f'  {_who(one)}'
-  yield f'next: {_next(read, shlex.quote(workdir))}'
 
 
 def _who(known: lease.Known) -> str:

@@ -23,8 +23,6 @@ from lstm_variants.training import interrupt
 # Seconds between two looks, at first and later: a share of the time since the
 # start; and a multiple of what the look took, as a large study's takes long.
 _PAUSE, _SHARE, _MULTIPLE = 5.0, 0.1, 50.0
-# On a terminal a look may be as fresh as this.
-_FRESH = 1.0
 _PER_SECOND = 4
 
 
@@ -66,14 +64,15 @@ class Watch:
     now = time.monotonic()
     if now < self._next:
       return
-    with contextlib.suppress(errors.Error):  # as of a study that begins
+    # As of a study that begins, or a file system that does not answer.
+    with contextlib.suppress(errors.Error, OSError):
       self._text = _told(status.read(self._workdir))
       if self._live is None:
         console.say(self._text)
     took = time.monotonic() - now
     pause = max(_PAUSE, _SHARE * (now - self._began_at))
     if self._live is not None:
-      pause = _FRESH
+      pause = _PAUSE
     self._next = now + max(pause, _MULTIPLE * took)
 
   def _line(self, columns: int) -> rich.text.Text:

@@ -188,7 +188,7 @@ def join_study(
 ) -> Iterator[lease.Worker]:
   """Create a study's directory, or join those who train there.
 
-  It is locked only while it is looked at and study.json is written.
+  It is locked while study.json is written, or a study that grows looked at.
 
   Args:
     workdir, name, config, tasks, runs, study_format, modules, more: see
@@ -218,12 +218,12 @@ def join_study(
     check_kept()
     return None if more else _resumed(workdir, study)
 
-  looked_at, data = _stamp(path), look()
+  looked_at, data = opening.version(path / files.STUDY), look()
   _make(path)
   with contextlib.ExitStack() as stack:
     while True:
       with lock.hold_join(path), lock.hold(path, console.warn):
-        now = _stamp(path)
+        now = opening.version(path / files.STUDY)
         # What takes long was done before: hundreds may wait.
         if now is None or more:
           data = look()
@@ -233,7 +233,7 @@ def join_study(
           worker = stack.enter_context(_as_worker(path, data))
           break
       # Others began it, or changed it, since this process looked.
-      looked_at, data = _stamp(path), look()
+      looked_at, data = opening.version(path / files.STUDY), look()
     yield worker
 
 
@@ -249,17 +249,6 @@ def _as_worker(
     # the study for itself, and has seen no worker.
     lock.check(path)
     yield worker
-
-
-def _stamp(path: pathlib.Path) -> tuple[int, ...] | None:
-  """Return what tells a study.json from the next one; None: there is none."""
-  try:
-    # Opened: of a name alone a network file system may tell what was.
-    with opening.open_file(path / files.STUDY) as file:
-      there = os.fstat(file.fileno())
-  except OSError:
-    return None
-  return there.st_dev, there.st_ino, there.st_mtime_ns, there.st_ctime_ns
 
 
 def _take_conduct(

@@ -167,6 +167,10 @@ def _soon(
     patience: seconds to wait for one process.
     doing: what it has the lock for.
   """
+  busy = files.BusyError(
+    f'{path.parent}: another process has been {doing} for {patience:g} s; '
+    'repeat the command when it has ended'
+  )
   before, end, pause = None, time.monotonic() + patience, _SETTLE
   with contextlib.ExitStack() as stack:
     while True:
@@ -175,12 +179,14 @@ def _soon(
       if token != before:
         before, end, pause = token, time.monotonic() + patience, _SETTLE
       elif time.monotonic() > end:
-        raise files.BusyError(
-          f'{path.parent}: another process has been {doing} for {patience:g} '
-          's; repeat the command when it has ended'
-        )
-      # Of one that lives it is known without a file that is made and synced.
-      if who is None or holder_lib.life(who) is not Life.LIVES:
+        raise busy
+      life = holder_lib.life(who) if who else Life.ENDED
+      # Of one that lives it is known without a file that is made and synced, if
+      # the system says when a process began: numbers of processes come again.
+      is_sure = bool(who and who.start)
+      if not patience and life is Life.UNKNOWN:
+        raise busy  # whether it has ended takes a while to see
+      elif life is not Life.LIVES or not is_sure:
         with contextlib.suppress(files.BusyError):
           stack.enter_context(take())
           break

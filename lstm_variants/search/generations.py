@@ -168,9 +168,9 @@ def _path(workdir: str, number: int) -> pathlib.Path:
 
 
 def _parse(contents: Any, search: space.Search) -> Generation:
-  arrays = contents.get('whole_arrays')
   if contents['format'] != FORMAT:
     raise files.DamagedError(f'has format {contents["format"]!r:.20}')
+  arrays = contents.get('whole_arrays')
   return Generation(
     number=int(contents['generation']),
     known=int(contents['known']),

@@ -102,6 +102,11 @@ def test_a_terminal_shows_a_training_without_a_line_that_wraps(tmp_path):
 
   told = _run(tmp_path, 50, 'status', PATHS[1])
   assert told.wrapped == [] and len(told.lines) > 4
+  # Folded so that it can be copied.
+  assert told.lines[-2:] == [
+    'next: python -m lstm_variants compare \\',
+    '    --workdir=runs/tiny',
+  ]
 
 
 @pytest.mark.parametrize('columns', [80, 110])

@@ -1,5 +1,6 @@
 """What a launcher shows while workers train: one line that never wraps."""
 
+import errno
 import functools
 import io
 import itertools
@@ -19,12 +20,13 @@ NAME = 'a_study_whose_name_is_longer_than_others\x1b[2J'
 def looks(monkeypatch):
   """The clock and what is read, which a test sets."""
   now: dict = {'seconds': 0.0, 'done': 0, 'reads': 0}
+  now['error'] = results.WorkdirError('holds no study')
 
   def read(workdir):
     now['reads'] += 1
     now['seconds'] += now.get('takes', 0.0)
     if now['done'] is None:
-      raise results.WorkdirError('holds no study')
+      raise now['error']
     training = status.Training('p', 6, 40, None, {}, 0.0, None)
     return status.Status(
       *(NAME, '', 27, [{}] * now['done'], 1, [training], 600, 'somebody'),
@@ -53,6 +55,15 @@ def test_a_pipe_has_a_line_now_and_then_ever_rarer(looks, capsys):
   pauses = [after - before for before, after in itertools.pairwise(at)]
   assert at[0] == 5 and pauses[0] == 5 and pauses == sorted(pauses)
   assert len(at) < 40
+
+
+def test_a_file_system_that_does_not_answer_ends_nothing(looks, capsys):
+  with watching.Watch('anywhere') as watch:
+    looks['done'], looks['error'] = None, OSError(errno.EIO, 'silent')
+    watch.look()
+    looks['done'], looks['seconds'] = 3, 9.0
+    watch.look()
+  assert capsys.readouterr().out == f'{LINE.format(3, TRAINING)}\n'
 
 
 def test_a_large_study_is_read_a_fiftieth_of_the_time(looks):

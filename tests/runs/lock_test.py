@@ -413,6 +413,29 @@ def test_who_waits_makes_no_file_and_looks_seldom(tmp_path, monkeypatch):
   assert len(set(pauses)) == 20  # not all who wait at once
 
 
+def test_who_has_ended_is_seen_where_its_number_is_that_of_another(
+  tmp_path, monkeypatch
+):
+  """As where the system does not say when a process began: no /proc."""
+  monkeypatch.setattr(holder, '_start', lambda process: '')
+  ended = holder.describe()._replace(start='', boot='')
+  (tmp_path / lock.JOIN).write_bytes(ended.line())
+  monkeypatch.setattr(lock.time, 'sleep', lambda seconds: pytest.fail())
+  with lock.hold_join(tmp_path):
+    pass
+
+
+def test_without_patience_a_lock_of_another_host_is_not_waited_for(
+  tmp_path, monkeypatch
+):
+  there = holder.describe()._replace(host='far', boot='x', start='1')
+  (tmp_path / lock.MIRROR).write_bytes(there.line())
+  monkeypatch.setattr(exclusive, 'Own', lambda *unused, **of: pytest.fail())
+  with pytest.raises(files.BusyError):
+    with lock.hold_mirror(tmp_path, 0):
+      pass
+
+
 def test_who_waits_is_patient_with_each_that_comes_before(
   tmp_path, monkeypatch
 ):

@@ -266,6 +266,8 @@ def test_a_generation_is_read_as_it_was_written(tmp_path):
   text = path.read_text()
   for other, why in (
     ('{"format": 1}', 'generation'),
+    ('[]', 'indices'),
+    ('null', 'subscriptable'),
     (text.replace('"format": 1', '"format": 2'), 'has format 2'),
     (text.replace('"generation": 0', '"generation": 1'), 'is generation 1'),
   ):
