@@ -49,6 +49,10 @@ class Follower(Protocol):
     """
     ...
 
+  def close(self) -> None:
+    """Let go of what is open, however the search ended."""
+    ...
+
 
 class Nobody:
   """Follows nothing."""
@@ -61,6 +65,9 @@ class Nobody:
     patience: float = 0.0,
   ) -> None:
     """See nothing."""
+
+  def close(self) -> None:
+    """Have nothing open."""
 
 
 class Mirror:
@@ -102,6 +109,13 @@ class Mirror:
         f'{type(error).__name__}: {" ".join(str(error).split())[:200]}; '
         '--resume writes what it lacks'
       )
+
+  def close(self) -> None:
+    """Close the connections to a database; a file is not held open."""
+    storage, self._storage = self._storage, None
+    if storage is not None and '://' in self._place:
+      storage.remove_session()
+      storage.engine.dispose()
 
 
 def open_mirror(place: str | None, workdir: str) -> Follower:

@@ -8,6 +8,7 @@ takes the lease of a population that is left.
 """
 
 from collections.abc import Sequence
+import contextlib
 import functools
 import importlib.metadata
 import itertools
@@ -68,8 +69,10 @@ def train(
   hosts.check_alone('search')
   base = check.check(config, search)
   state = growing.begin(workdir, name, config, search, base, mode)
-  follower = mirror.open_mirror(mirror_to, workdir)
-  with growing.opened(state, mode) as worker:
+  with (
+    contextlib.closing(mirror.open_mirror(mirror_to, workdir)) as follower,
+    growing.opened(state, mode) as worker,
+  ):
     while True:
       try:
         with growing.alone(workdir, worker):

@@ -6,6 +6,7 @@ import json
 import math
 import pathlib
 import signal
+import sqlite3
 import sys
 from typing import Any
 
@@ -591,11 +592,16 @@ def _followed(place: str) -> list[Any]:
   """Return the trials of a mirror."""
   import optuna
 
-  storage: Any = place
   if '://' not in place:
     backend = optuna.storages.journal.JournalFileBackend(place)
-    storage = optuna.storages.JournalStorage(backend)
-  return optuna.load_study(study_name=None, storage=storage).trials
+    journal = optuna.storages.JournalStorage(backend)
+    return optuna.load_study(study_name=None, storage=journal).trials
+  storage = optuna.storages.RDBStorage(place)
+  try:
+    return optuna.load_study(study_name=None, storage=storage).trials
+  finally:
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 @pytest.mark.parametrize('place', ['m.log', 'sub/m.log', 'sqlite:///{}/m.db'])
@@ -606,6 +612,32 @@ def test_a_mirror_may_be_a_file_of_the_run_directory(tmp_path, events, place):
   assert len(_followed(url)) == RANDOM.trials
   _train(workdir, RANDOM, Mode.OVERWRITE, mirror_to=url)
   assert events.count('ask 0') == 2
+
+
+@pytest.mark.parametrize('end', ['done', 'interrupted'])
+def test_a_database_is_closed_however_the_search_that_it_follows_ends(
+  tmp_path, events, monkeypatch, end
+):
+  opened: list[sqlite3.Connection] = []
+  connect = sqlite3.dbapi2.connect
+
+  def keep(*arguments, **options):
+    opened.append(connect(*arguments, **options))
+    return opened[-1]
+
+  def stop(*arguments):
+    raise interrupt.Interrupted(signal.SIGTERM, saved=True)
+
+  monkeypatch.setattr(sqlite3.dbapi2, 'connect', keep)
+  if end == 'interrupted':
+    monkeypatch.setattr(train, 'train_populations', stop)
+  expected = pytest.raises(interrupt.Interrupted)
+  with expected if end == 'interrupted' else contextlib.nullcontext():
+    _train(tmp_path / 's', RANDOM, mirror_to=f'sqlite:///{tmp_path}/m.db')
+  assert opened
+  for connection in opened:
+    with pytest.raises(sqlite3.ProgrammingError, match='closed'):
+      connection.execute('SELECT 1')
 
 
 def test_while_a_mirror_is_written_others_can_have_the_search(
