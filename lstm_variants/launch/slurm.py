@@ -5,6 +5,7 @@ or another job is to have its node, its worker saves, and the element is queued
 again; so it is where the worker was killed. Who cancels it ends it for good.
 """
 
+import contextlib
 import pathlib
 import shlex
 import shutil
@@ -107,8 +108,10 @@ def _wait(job: engine.Job, number: str) -> None:
   except engine.StoppedError:
     _call('scancel', number)
     raise
-  # What has not begun would only see that nothing is left.
-  _call('scancel', '--state=PENDING', number)
+  # What has not begun would only see that nothing is left. SLURM refuses where
+  # the job has ended by now.
+  with contextlib.suppress(engine.EngineError):
+    _call('scancel', '--state=PENDING', number)
 
 
 def _is_queued(number: str) -> bool:

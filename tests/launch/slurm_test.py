@@ -214,6 +214,15 @@ def test_a_job_that_ended_before_all_was_trained_is_an_error(
     slurm.launch(_job(tmp_path, wait=True))
 
 
+def test_a_job_that_ended_as_it_was_to_be_cancelled_is_no_error(
+  fakes, tmp_path, monkeypatch
+):
+  refusal = 'echo "Kill job error: completed" >&2; exit 1'
+  monkeypatch.setenv('FAKE_scancel', refusal)
+  assert slurm.launch(_job(tmp_path, wait=True, is_trained=lambda: True))
+  assert fakes.read_text().splitlines()[-1].startswith('scancel')
+
+
 def test_a_signal_to_a_waiting_launcher_cancels_all_elements(
   fakes, tmp_path, monkeypatch
 ):
