@@ -9,7 +9,6 @@ from the run directory, as `status` does: workers tell their launcher nothing.
 """
 
 import contextlib
-import sys
 import time
 
 import rich.console
@@ -18,12 +17,11 @@ import rich.text
 
 from lstm_variants import console, errors
 from lstm_variants.runs import status
-from lstm_variants.training import interrupt
+from lstm_variants.training import interrupt, progress
 
 # Seconds between two looks, at first and later: a share of the time since the
 # start; and a multiple of what the look took, as a large study's takes long.
 _PAUSE, _SHARE, _MULTIPLE = 5.0, 0.1, 50.0
-_PER_SECOND = 4
 
 
 class Watch:
@@ -42,22 +40,11 @@ class Watch:
     self._live: rich.live.Live | None = None
 
   def __enter__(self) -> 'Watch':
-    if console.is_terminal(sys.stdout) and not console.is_quiet():
-      terminal = rich.console.Console(highlight=False, markup=False)
-      self._live = rich.live.Live(
-        get_renderable=lambda: self._line(terminal.width),
-        console=terminal,
-        refresh_per_second=_PER_SECOND,
-        transient=True,
-      )
-      interrupt.announce_elsewhere(True)
-      self._live.start()
+    self._live = progress.begin_drawing(self._line)
     return self
 
   def __exit__(self, *exc_info) -> None:
-    if self._live is not None:
-      self._live.stop()
-      interrupt.announce_elsewhere(False)
+    progress.end_drawing(self._live)
 
   def look(self) -> None:
     """Read how far the study is, if it is time for that."""
@@ -75,7 +62,7 @@ class Watch:
       pause = _PAUSE
     self._next = now + max(pause, _MULTIPLE * took)
 
-  def _line(self, columns: int) -> rich.text.Text:
+  def _line(self, terminal: rich.console.Console) -> rich.text.Text:
     """Return the line of a terminal; called by a thread of `Live`."""
     signal = interrupt.requested_name()
     if signal:
@@ -84,7 +71,7 @@ class Watch:
       seconds = status.duration(time.monotonic() - self._began_at)
       text = rich.text.Text(f'{self._text}; {seconds} so far')
     text.no_wrap = True
-    text.truncate(max(columns - 1, 1), overflow='ellipsis')
+    text.truncate(max(terminal.width - 1, 1), overflow='ellipsis')
     return text
 
 

@@ -13,7 +13,7 @@ that trains nothing is told before its second evaluation: the first calls of a
 program take longer than all others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import datetime
 import functools
 import math
@@ -91,6 +91,35 @@ def part(population: populations.Population) -> Part:
   return Part(population.name, len(runs), settings.updates, work)
 
 
+def begin_drawing(
+  draw: Callable[[rich.console.Console], rich.console.RenderableType],
+) -> rich.live.Live | None:
+  """Draw on the terminal, again and again; None: there is none, or no talk.
+
+  Args:
+    draw: called with the terminal, by a thread.
+  """
+  if not console.is_terminal(sys.stdout) or console.is_quiet():
+    return None
+  terminal = rich.console.Console(highlight=False, markup=False)
+  live = rich.live.Live(
+    get_renderable=functools.partial(draw, terminal),
+    console=terminal,
+    refresh_per_second=_PER_SECOND,
+    transient=True,
+  )
+  interrupt.announce_elsewhere(True)
+  live.start()
+  return live
+
+
+def end_drawing(live: rich.live.Live | None) -> None:
+  """End what `begin_drawing` began; nothing of it stays."""
+  if live is not None:
+    live.stop()
+    interrupt.announce_elsewhere(False)
+
+
 class Progress:
   """Shows the progress of a study; a context manager.
 
@@ -116,24 +145,13 @@ class Progress:
     self._live: rich.live.Live | None = None
 
   def __enter__(self) -> 'Progress':
-    if console.is_terminal(sys.stdout) and not console.is_quiet():
-      terminal = rich.console.Console(highlight=False, markup=False)
-      self._live = rich.live.Live(
-        get_renderable=functools.partial(self._panel, terminal),
-        console=terminal,
-        refresh_per_second=_PER_SECOND,
-        transient=True,
-      )
-      interrupt.announce_elsewhere(True)
-      self._live.start()
+    self._live = begin_drawing(self._panel)
     return self
 
   def __exit__(self, *exc_info) -> None:
     if self._current is not None:  # it was interrupted
       self._say(self._line(), True)
-    if self._live is not None:
-      self._live.stop()
-      interrupt.announce_elsewhere(False)
+    end_drawing(self._live)
 
   def skip(self, name: str) -> None:
     """Count a population that an earlier session has finished."""
