@@ -12,7 +12,7 @@ search and when it began; others that are there stay as they are.
 from collections.abc import Sequence
 import math
 import pathlib
-from typing import Any, Protocol
+from typing import Any
 import urllib.parse
 
 from lstm_variants import console, errors
@@ -26,8 +26,8 @@ class MirrorError(errors.Error, ValueError):
   """A mirror that cannot be; the message is one line."""
 
 
-class Follower(Protocol):
-  """Who follows a search."""
+class Follower:
+  """Follows a search, and does nothing; a `Mirror` writes what it sees."""
 
   def follow(
     self,
@@ -47,30 +47,12 @@ class Follower(Protocol):
       patience: seconds to wait for another process that writes them; it may
         not know all of them. Before the end of the search there is a next time.
     """
-    ...
 
   def close(self) -> None:
     """Let go of what is open, however the search ended."""
-    ...
 
 
-class Nobody:
-  """Follows nothing."""
-
-  def follow(
-    self,
-    workdir: str,
-    search: space.Search,
-    trials: Trials,
-    patience: float = 0.0,
-  ) -> None:
-    """See nothing."""
-
-  def close(self) -> None:
-    """Have nothing open."""
-
-
-class Mirror:
+class Mirror(Follower):
   """A storage of Optuna; one that fails is left out, with a line.
 
   It is opened when there is something to be written.
@@ -119,7 +101,7 @@ class Mirror:
 
 
 def open_mirror(place: str | None, workdir: str) -> Follower:
-  """Return a mirror, and nobody where none is wanted.
+  """Return a mirror, and what does nothing where none is wanted.
 
   Args:
     place: a file, or a URL of a database.
@@ -131,7 +113,7 @@ def open_mirror(place: str | None, workdir: str) -> Follower:
     MissingError: Optuna is not installed.
   """
   if place is None:
-    return Nobody()
+    return Follower()
   check.require('optuna', '--mirror')
   try:
     _check_place(place)
