@@ -254,20 +254,31 @@ def end(place: object, next_command: str) -> None:
 
 def say_next(command: str) -> None:
   """Print the command that is next; on a terminal continued over its lines."""
-  text = f'next: {command}'
+  say(continued(f'next: {command}'))
+
+
+def continued(command: str, indent: str = '') -> str:
+  """Return a command in lines of the terminal, elsewhere in one line.
+
+  Its lines end with a backslash, so that it can be copied.
+
+  Args:
+    command: with its flags.
+    indent: before its first line; the others stand four blanks further right.
+  """
+  text = f'{indent}{command}'
   columns = _columns(sys.stdout)
-  if columns is not None and len(text) > columns:
-    # What is continued by a backslash can be copied.
-    text = ' \\\n'.join(
-      textwrap.wrap(
-        text,
-        columns - 2,
-        subsequent_indent='    ',
-        break_long_words=False,
-        break_on_hyphens=False,
-      )
+  if columns is None or len(text) <= columns:
+    return text
+  return ' \\\n'.join(
+    textwrap.wrap(
+      text,
+      columns - 2,
+      subsequent_indent=f'{indent}    ',
+      break_long_words=False,
+      break_on_hyphens=False,
     )
-  say(text)
+  )
 
 
 def say(text: str) -> None:

@@ -37,7 +37,7 @@ def listed(claims: Iterable[claim.Claim]) -> str:
     f'{console.entry("", f"{each.says}: {each.published}", 3)}\n'
     f'{console.entry("", each.source, 3)}\n'
     f'{console.entry("", _failure(each), 3)}\n'
-    f'    {_command(each)}'
+    f'{console.continued(_command(each), "    ")}'
     for each in claims
   )
 

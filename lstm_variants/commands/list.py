@@ -93,7 +93,7 @@ def main() -> None:
     )
   width = min(26, max(len(entry.name) for entry in chosen) + 1)
   console.say('\n'.join(_line(entry, width) for entry in chosen))
-  console.say(f'next: {_usage(kind, chosen[0])}')
+  console.say_next(_usage(kind, chosen[0]))
 
 
 def _elsewhere(wanted: list[str]) -> str | None:

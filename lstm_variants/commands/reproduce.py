@@ -90,7 +90,7 @@ def main() -> None:
     files.write(workdir / 'claims.csv', page.csv_text(every).encode())
     if target and not _ONLY.value and not interrupt.requested():
       page.fill(target, page.markdown(every))
-    console.say(page.summary(every))
+    console.note(page.summary(every))
     _end(outcomes)
     trained = [name for name in outcomes if (workdir / name).is_dir()]
     next_workdir = workdir / next(iter(trained), 'NAME')

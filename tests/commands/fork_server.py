@@ -12,7 +12,8 @@ command; `plan` is `train` that prints the config of its run instead of training
 it. A fork costs some ten milliseconds where a new process costs two seconds;
 each starts from the same clean state. What jax reads from the environment when
 it is imported is that of the server. STREAMS in the environment of a start, as
-"1=full 2=closed", has it begin with such streams: see `_disturb`.
+"1=full 2=closed", has it begin with such streams: see `_disturb`. "1=terminal"
+has what is written there taken for a terminal's, of COLUMNS.
 """
 
 import gc
@@ -112,6 +113,8 @@ def _disturb(streams: str) -> None:
       setattr(sys, f'__{name}__', None)
     elif kind == 'full':
       os.dup2(os.open('/dev/full', os.O_WRONLY), number)
+    elif kind == 'terminal':
+      _take_for_a_terminal(number)
     elif kind == 'nothing':
       os.dup2(os.open(os.devnull, os.O_RDONLY), number)
     else:
@@ -120,6 +123,12 @@ def _disturb(streams: str) -> None:
       os.close(reader)
       os.dup2(writer, number)
       os.close(writer)
+
+
+def _take_for_a_terminal(number: int) -> None:
+  """Have a descriptor taken for a terminal's, though a file keeps all of it."""
+  isatty = os.isatty
+  os.isatty = lambda descriptor: descriptor == number or isatty(descriptor)
 
 
 def _start(program: str, *arguments: str, environ: dict[str, str]) -> int:

@@ -110,6 +110,24 @@ def test_a_terminal_shows_a_training_without_a_line_that_wraps(tmp_path):
 
 
 @pytest.mark.parametrize('columns', [80, 110])
+@pytest.mark.parametrize(
+  'command', ['reproduce --list', 'list studies forget', 'list tasks']
+)
+def test_a_list_fits_the_terminal_and_its_commands_can_be_copied(
+  fork, command, columns
+):
+  terminal = {'STREAMS': '1=terminal', 'COLUMNS': str(columns)}
+  done = fork('lstm_variants.__main__', *command.split(), **terminal)
+  assert done['status'] == 0 and not done['stderr'], done
+  seen = screen.Screen(columns)
+  seen.write(done['stdout'])
+  assert seen.wrapped == [] and len(seen.lines) > 1
+  piped = fork('lstm_variants.__main__', *command.split())['stdout']
+  copied = ' '.join(done['stdout'].replace('\\\n', ' ').split())
+  assert copied == ' '.join(piped.split()) and '\\' not in piped
+
+
+@pytest.mark.parametrize('columns', [80, 110])
 def test_a_command_that_is_next_is_continued_and_can_be_copied(
   columns, monkeypatch
 ):
