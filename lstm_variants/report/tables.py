@@ -411,9 +411,15 @@ def show(
   """
   if isinstance(file, io.TextIOWrapper):
     file.reconfigure(errors='replace')
-  # In a notebook rich would show what is printed, and leave the file empty.
   console = rich_console.Console(
-    file=file, highlight=False, markup=False, force_jupyter=False
+    file=file,
+    highlight=False,
+    markup=False,
+    # Notebooks set FORCE_COLOR for what their programs print; here it would
+    # put commands to a terminal into text.
+    force_terminal=console_lib.is_terminal(file),
+    # In a notebook rich would show what is printed, and leave the file empty.
+    force_jupyter=False,
   )
   missing = '-' if console.options.ascii_only else MISSING
   visible = console.width if console.is_terminal else _PIPE_WIDTH

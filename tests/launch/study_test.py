@@ -288,6 +288,9 @@ def test_a_notebook_shows_a_comparison_once(results, monkeypatch, capsys):
   text = repr(table)
   # What rich asks to know that it is in the kernel of a notebook.
   monkeypatch.setattr(rich.console, '_is_jupyter', lambda: True)
+  # As the kernel has it for what is started there.
+  monkeypatch.setenv('FORCE_COLOR', '1')
+  monkeypatch.setenv('TERM', 'xterm-color')
   assert repr(table) == text and 'vanilla (baseline)' in text
   assert capsys.readouterr().out == ''
 

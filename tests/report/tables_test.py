@@ -46,6 +46,15 @@ def test_terminal_tables_are_not_truncated_when_piped(monkeypatch):
   ) in lines
 
 
+def test_what_is_no_terminal_gets_plain_text_where_colours_are_forced(
+  monkeypatch,
+):
+  monkeypatch.setenv('TERM', 'xterm-color')
+  plain = _shown()
+  monkeypatch.setenv('FORCE_COLOR', '1')  # as the kernel of a notebook has it
+  assert _shown() == plain and '\x1b' not in plain
+
+
 def test_terminal_tables_of_long_labels_are_not_truncated_when_piped():
   runs = [
     {'id': '0', **fixture.run(ADDING, 'vanilla ' + 'x' * 300, 0, None, 0.1)}
