@@ -23,9 +23,11 @@ executed. Numbers that are not finite are null in JSON.
 
 import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
 import hashlib
 import json
 import math
+import os
 import pathlib
 from typing import Any, NamedTuple, TypeGuard
 
@@ -246,24 +248,39 @@ def read_metrics(workdir: str) -> list[dict[str, Any]]:
 
 
 def read_metrics_in_training(workdir: str) -> list[dict[str, Any]]:
-  """Read the evaluations of runs that are begun and not finished.
+  """Read the evaluations of runs that are begun and not finished."""
+  folders = partial.begun(workdir).values()
+  return [row for folder in folders for row in read_growing(folder)]
 
-  What is written just now, or was torn by a kill, is left out.
+
+def read_growing(
+  folder: pathlib.Path, most: int | None = None
+) -> list[dict[str, Any]]:
+  """Read the evaluations of a population that may be in training.
+
+  What is written just now, was torn by a kill or is no evaluation is left out.
+
+  Args:
+    folder: of the population, as `partial.begun` returns it.
+    most: bytes to read, of the end of the file; None: all.
+
+  Returns:
+    Rows as of `read_metrics`; none where it has finished meanwhile.
   """
+  try:
+    with opening.open_file(folder / METRICS) as file:
+      start = 0 if most is None else max(file.seek(0, os.SEEK_END) - most, 0)
+      file.seek(start)
+      # The first line that is cut off, the last one that has no end yet.
+      lines = file.read(most).split(b'\n')[start > 0 : -1]
+  except OSError:
+    return []
   rows = []
-  for folder in partial.begun(workdir).values():
-    try:
-      with opening.open_file(folder / METRICS) as file:
-        lines = file.read().split(b'\n')[:-1]
-    except OSError:  # it is finished by now
-      continue
-    for line in lines:
-      try:
-        row = files.parse_json(line)
-        _check_types(row, _EVALUATION)
-        _check_known(row, _LOSS)
-      except files.DamagedError:
-        break
+  for line in lines:
+    with contextlib.suppress(files.DamagedError):
+      row = files.parse_json(line)
+      _check_types(row, _EVALUATION)
+      _check_known(row, _LOSS)
       rows.append(row)
   return rows
 

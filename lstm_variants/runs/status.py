@@ -7,7 +7,6 @@ training process writes meanwhile is seen as it is at some moment.
 from collections.abc import Mapping, Sequence
 import contextlib
 import datetime
-import os
 import pathlib
 import time
 from typing import Any, NamedTuple
@@ -162,12 +161,11 @@ def _read_training(
   """Read what is there of a population in training; None: nothing yet."""
   if folder is None:
     return Training(name, 0, 0, None, {}, 0.0, None, lease)
-  rows, age = _last_rows(folder / results.METRICS)
+  rows = _last_rows(folder)
   losses: dict[str, list[float]] = {}
   for row in rows:
     loss = row.get('loss')
-    is_number = isinstance(loss, float) or results.is_whole(loss)
-    value = float(loss) if is_number else float('nan')
+    value = float('nan') if loss is None else float(loss)
     losses.setdefault(row['run'].rpartition('_seed')[0], []).append(value)
   saved, rate = _saved(folder)
   return Training(
@@ -176,44 +174,29 @@ def _read_training(
     update=rows[-1]['update'] if rows else 0,
     saved=saved,
     losses={model: float(np.median(each)) for model, each in losses.items()},
-    age=age,
+    age=_age(folder / results.METRICS),
     seconds_per_update=rate,
     lease=lease,
   )
 
 
-def _last_rows(path: pathlib.Path) -> tuple[list[dict[str, Any]], float]:
-  """Return the rows of the last evaluation that is whole, and their age."""
-  try:
-    with opening.open_file(path) as file:
-      size = file.seek(0, os.SEEK_END)
-      file.seek(max(size - _TAIL, 0))
-      lines = file.read(_TAIL).split(b'\n')[size > _TAIL : -1]
-      age = time.time() - os.fstat(file.fileno()).st_mtime
-  except OSError:
-    return [], 0.0
-  rows = [row for row in map(_parsed, lines) if row]
+def _last_rows(folder: pathlib.Path) -> list[dict[str, Any]]:
+  """Return the rows of the last evaluation that is whole."""
   # The runs of the first evaluation; of the last one some may be on their way.
   last: dict[int, list[dict[str, Any]]] = {}
-  for row in rows:
+  for row in results.read_growing(folder, _TAIL):
     last.setdefault(row['update'], []).append(row)
   most = max(map(len, last.values()), default=0)
   whole = [each for each in last.values() if len(each) == most]
-  return whole[-1] if whole else [], max(age, 0.0)
+  return whole[-1] if whole else []
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
-  """Return a row of metrics.jsonl, None for what is none."""
+def _age(path: pathlib.Path) -> float:
+  """Return the seconds since a file was written; 0 where it is none."""
   try:
-    row = files.parse_json(line)
-  except files.DamagedError:
-    return None
-  if not isinstance(row, dict):
-    return None
-  known = isinstance(row.get('run'), str) and results.is_whole(
-    row.get('update')
-  )
-  return row if known else None
+    return max(time.time() - path.stat().st_mtime, 0.0)
+  except OSError:
+    return 0.0
 
 
 def _saved(folder: pathlib.Path) -> tuple[int | None, float | None]:

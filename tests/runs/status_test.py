@@ -117,6 +117,8 @@ def test_a_row_on_its_way_and_rows_of_others_are_no_matter(workdir):
     metrics.write(b'{"run": "gru_seed1_0a1b", "upd')
   (training,) = status.read(str(workdir)).training
   assert (training.runs, training.update) == (4, 40)
+  rows = results.read_metrics_in_training(str(workdir))
+  assert [row['update'] for row in rows] == 4 * [0] + 4 * [20] + 4 * [40] + [60]
 
 
 def test_a_long_file_is_read_at_its_end(workdir, monkeypatch):
@@ -152,8 +154,8 @@ def test_numbers_that_no_study_has_end_no_status(workdir, planted):
   where, text = planted.split(' ', 1)
   if where == 'metrics':
     (file,) = workdir.rglob('now.partial/metrics.jsonl')
-    row = f'{{"run": "gru_seed0_0a1b", "update": 60, {text}}}\n'
-    file.write_text(row * 4)
+    whole = '"run": "gru_seed0_0a1b", "update": 60, "sequences": 240'
+    file.write_text(f'{{{whole}, {text}}}\n' * 4)
   elif where == 'checkpoint':
     (file,) = workdir.rglob('*.safetensors')
     told = {'lstm_variants': f'{{"seconds": 1.0, {text}}}'}
