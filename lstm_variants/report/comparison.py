@@ -157,9 +157,8 @@ def _against(
   if below_zero:
     own, base = ([*side.values()] for side in losses)
     finite = [[x for x in side if math.isfinite(x)] for side in (own, base)]
-    return row._replace(
-      ratio=ratios.UNKNOWN._replace(p_value=intervals.welch(*finite))
-    )
+    p_value = intervals.welch(*finite).p_value
+    return row._replace(ratio=ratios.UNKNOWN._replace(p_value=p_value))
   return row._replace(ratio=ratios.compare(*losses))
 
 

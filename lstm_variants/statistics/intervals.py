@@ -239,35 +239,90 @@ def _spread(ordered: np.ndarray, middle: np.ndarray) -> np.ndarray:
   return moved - np.mean(moved)
 
 
-def welch(sample: npt.ArrayLike, baseline: npt.ArrayLike) -> float:
-  """Test whether two means differ, without assuming equal variances.
+class Difference(NamedTuple):
+  """A difference of two means, and the test that it is 0.
 
-  Of values that are about normal; losses are compared by `ratios`.
+  Attributes:
+    interval: of the difference; its bounds NaN where there is no test.
+    p_value: two-sided; NaN where nothing tells of the spread.
+  """
+
+  interval: Interval
+  p_value: float
+
+
+def welch(
+  sample: npt.ArrayLike,
+  baseline: npt.ArrayLike,
+  *,
+  confidence: float = CONFIDENCE,
+  scale: float | None = None,
+) -> Difference:
+  """Compare two means, without assuming equal variances.
+
+  With m and v the mean of a side and the variance s² / n of that mean, k the
+  degrees of freedom of `welch_freedom`:
+
+    m_x - m_y ± t(k, (1 + confidence) / 2) √(v_x + v_y)
+
+  For values that are about normal; losses are compared by `ratios`.
 
   Args:
     sample: finite numbers, one per run.
     baseline: the same of the runs to compare with.
+    confidence: of the interval, two-sided.
+    scale: of rounding errors, see `is_constant`.
 
   Returns:
-    The two-sided p value of Welch's t, with the degrees of freedom of
-    `welch_freedom`; NaN when either side has fewer than two values or one that
-    is not finite, or neither has any spread.
+    The difference and the p value of Welch's t. When either side has fewer than
+    two values, or neither has any spread, only the difference is known; nothing
+    with an empty side, or a value that is not finite.
 
   Reference:
     Welch, Biometrika 34(1-2), 1947.
   """
   x, y = (np.asarray(side, float) for side in (sample, baseline))
-  if not all(side.size > 1 and np.isfinite(side).all() for side in (x, y)):
-    return math.nan
-  v, w = (
-    0.0 if is_constant(side) else float(np.var(side, ddof=1)) / side.size
-    for side in (x, y)
-  )
-  if not v + w:
-    return math.nan
-  t = abs(float(np.mean(x) - np.mean(y))) / math.sqrt(v + w)
+  if not all(side.size and np.isfinite(side).all() for side in (x, y)):
+    return Difference(UNKNOWN, math.nan)
+  estimate = float(np.mean(x) - np.mean(y))
+  v, w = variance_of_mean(x, scale), variance_of_mean(y, scale)
+  if min(x.size, y.size) < 2 or not v + w:
+    return _without_test(estimate)
   freedom = welch_freedom(v, w, x.size, y.size)
-  return 2 * float(scipy.special.stdtr(freedom, -t))
+  return by_t(estimate, math.sqrt(v + w), freedom, confidence)
+
+
+def by_t(
+  estimate: float, error: float, freedom: float, confidence: float
+) -> Difference:
+  """Return what Student's t says of a difference.
+
+  Args:
+    estimate: of the difference.
+    error: its estimated standard error; 0: there is none, so no test.
+    freedom: degrees of freedom of that error.
+    confidence: of the interval, two-sided.
+  """
+  if not error:
+    return _without_test(estimate)
+  tail = float(scipy.special.stdtr(freedom, -abs(estimate) / error))
+  return Difference(student(estimate, error, freedom, confidence), 2 * tail)
+
+
+def _without_test(estimate: float) -> Difference:
+  return Difference(Interval(estimate, math.nan, math.nan), math.nan)
+
+
+def variance_of_mean(values: np.ndarray, scale: float | None = None) -> float:
+  """Return s² / n; 0 of one value, or of values that are one but for rounding.
+
+  Args:
+    values: one per run, at least one.
+    scale: of rounding errors, see `is_constant`.
+  """
+  if values.size < 2 or is_constant(values, scale):
+    return 0.0
+  return float(np.var(values, ddof=1)) / values.size
 
 
 def welch_freedom(v: float, w: float, runs: int, others: int) -> float:
@@ -355,6 +410,14 @@ def holm(p_values: npt.ArrayLike) -> list[float]:
   return adjusted.tolist()
 
 
-def is_constant(values: np.ndarray) -> bool:
-  """Return whether values differ by rounding errors at most."""
-  return bool(np.ptp(values) <= ROUNDING * np.max(np.abs(values)))
+def is_constant(values: np.ndarray, scale: float | None = None) -> bool:
+  """Return whether values differ by rounding errors at most.
+
+  Args:
+    values: at least one.
+    scale: rounding errors are `ROUNDING` of it at most; None: the largest
+      value. Of logarithms 1, as what is relative to a value adds to its
+      logarithm.
+  """
+  largest = np.max(np.abs(values)) if scale is None else scale
+  return bool(np.ptp(values) <= ROUNDING * largest)

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.special
 
 from lstm_variants.statistics import intervals
 
 # What a loss of zero counts as in a test: no float32 is closer to it.
 FLOOR = float(np.finfo(np.float32).tiny)
+# Of rounding errors, see `intervals.is_constant`.
+_LOGARITHMS = 1.0
 
 
 class Ratio(NamedTuple):
@@ -109,12 +110,9 @@ def paired(
   x, y = x[finite], y[finite]
   if not x.size or min(x.min(), y.min()) < 0:
     return UNKNOWN
-  difference = _log(x) - _log(y)
-  estimate, variance = float(np.mean(difference)), _variance(difference)
-  if not variance:
-    result = _without_test(estimate)
-  else:
-    result = _by_t(estimate, math.sqrt(variance), x.size - 1, confidence)
+  logs = _log(x) - _log(y)
+  error = math.sqrt(intervals.variance_of_mean(logs, _LOGARITHMS))
+  result = intervals.by_t(float(np.mean(logs)), error, x.size - 1, confidence)
   return _as_ratio(result, x, y)._replace(pairs=x.size)
 
 
@@ -126,13 +124,7 @@ def welch(
 ) -> Ratio:
   """Compare losses side by side, by Welch's t on logarithms.
 
-  With m, v the mean of ln x and the variance s² / n of that mean, k Welch's
-  degrees of freedom:
-
-    exp(m_x - m_y ± t(k, (1 + confidence) / 2) √(v_x + v_y)),
-    k = (v_x + v_y)² / (v_x² / (n_x - 1) + v_y² / (n_y - 1))
-
-  where no side is few runs beside more, else k is less (`welch_freedom`).
+    exp(m_x - m_y ± …),  the interval of `intervals.welch` of ln x and ln y
 
   Args:
     sample: not below zero, one per run; one that is not finite is left out.
@@ -153,43 +145,21 @@ def welch(
   )
   if not x.size or not y.size or min(x.min(), y.min()) < 0:
     return UNKNOWN
-  logs = _log(x), _log(y)
-  estimate = float(np.mean(logs[0]) - np.mean(logs[1]))
-  v, w = (_variance(side) for side in logs)
-  if min(x.size, y.size) < 2 or not v + w:
-    result = _without_test(estimate)
-  else:
-    freedom = intervals.welch_freedom(v, w, x.size, y.size)
-    result = _by_t(estimate, math.sqrt(v + w), freedom, confidence)
+  result = intervals.welch(
+    _log(x), _log(y), confidence=confidence, scale=_LOGARITHMS
+  )
   return _as_ratio(result, x, y)
 
 
-def _by_t(
-  estimate: float, error: float, freedom: float, confidence: float
+def _as_ratio(
+  of_logs: intervals.Difference, x: np.ndarray, y: np.ndarray
 ) -> Ratio:
-  """Return what Student's t says of a difference of logarithms."""
-  interval = intervals.student(estimate, error, freedom, confidence)
-  tail = scipy.special.stdtr(freedom, -abs(estimate) / error)
-  return Ratio(interval, float(2 * tail), 0)
-
-
-def _without_test(estimate: float) -> Ratio:
-  return UNKNOWN._replace(ratio=intervals.UNKNOWN._replace(estimate=estimate))
-
-
-def _variance(logs: np.ndarray) -> float:
-  """Return that of the mean; 0 where values differ by rounding at most."""
-  # Relative rounding of a loss is absolute on its logarithm.
-  if logs.size < 2 or np.ptp(logs) <= intervals.ROUNDING:
-    return 0.0
-  return float(np.var(logs, ddof=1)) / logs.size
-
-
-def _as_ratio(of_logs: Ratio, x: np.ndarray, y: np.ndarray) -> Ratio:
   """Return the ratio; none where a zero would make it one of `FLOOR`."""
   known = x.all() and y.all()
-  ratio = intervals.exponential(of_logs.ratio) if known else intervals.UNKNOWN
-  return of_logs._replace(ratio=ratio)
+  ratio = (
+    intervals.exponential(of_logs.interval) if known else intervals.UNKNOWN
+  )
+  return Ratio(ratio, of_logs.p_value, 0)
 
 
 def _log(losses: np.ndarray) -> np.ndarray:

@@ -76,6 +76,15 @@ def test_p_is_below_a_level_just_where_the_interval_leaves_one_out(
     assert (result.p_value < level) == outside
 
 
+@pytest.mark.parametrize('compare', [ratios.paired, ratios.welch])
+@pytest.mark.parametrize('loss', [1.0, 1e-3])
+def test_rounding_errors_are_no_spread(compare, loss):
+  # Of 1 they are as large as its logarithm is.
+  result = compare([loss, loss * (1 + 1e-15), loss], [loss] * 3)
+  assert result.ratio.estimate == pytest.approx(1)
+  assert math.isnan(result.p_value) and math.isnan(result.ratio.low)
+
+
 @pytest.mark.parametrize(
   ('ours', 'theirs', 'deviation'),
   [(2, 20, 1), (3, 20, 1), (2, 5, 3), (3, 5, 3), (4, 20, 1), (2, 2, 1)],
