@@ -232,6 +232,20 @@ def fork(fork_server):
 
 
 @pytest.fixture
+def series(tmp_path):
+  """The fields of a task of a user's file, and what changes that file."""
+  file = tmp_path / 'series.csv'
+  file.write_text('level\n' + '1\n2\n4\n' * 9)
+  fields = {
+    'task.name': 'forecasting',
+    'task.dialect': 'one_step',
+    'task.length': 3,
+    'task.path': str(file),
+  }
+  return fields, lambda: file.write_text('level\n' + '1\n2\n3\n5\n' * 9)
+
+
+@pytest.fixture
 def make_config():
   """`make_config({'seed': 1})`: a tiny run of the adding problem."""
   return tiny_config

@@ -343,19 +343,14 @@ def test_trials_that_are_too_large_here_are_asked_for_as_anywhere(
     check.check(_config(capped), search)
 
 
-def test_a_search_goes_on_with_the_data_that_it_began_with(tmp_path, events):
-  file = tmp_path / 'series.csv'
-  data = {
-    'task.name': 'forecasting',
-    'task.dialect': 'one_step',
-    'task.length': 3,
-    'task.path': str(file),
-  }
-  file.write_text('level\n' + '1\n2\n4\n' * 9)
+def test_a_search_goes_on_with_the_data_that_it_began_with(
+  tmp_path, events, series
+):
+  data, change = series
   few = RANDOM._replace(trials=2)
   _train(tmp_path / 's', few, changes=data)
   before = _files(tmp_path / 's')
-  file.write_text('level\n' + '1\n2\n3\n5\n' * 9)
+  change()
   for mode in (Mode.RESUME, Mode.SHARE):
     with pytest.raises(directory.ResumeError, match='is of other data'):
       _train(tmp_path / 's', RANDOM, mode, data)

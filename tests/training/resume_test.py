@@ -133,18 +133,11 @@ def test_runs_that_are_grouped_anew_are_refused(train):
   assert _snapshot(path) == before
 
 
-def test_data_that_changed_are_refused(train, tmp_path):
-  file = tmp_path / 'series.csv'
-  data = {
-    'task.name': 'forecasting',
-    'task.dialect': 'one_step',
-    'task.length': 3,
-    'task.path': str(file),
-  }
-  file.write_text('level\n' + '1\n2\n4\n' * 9)
+def test_data_that_changed_are_refused(train, series):
+  data, change = series
   path = train(data)
   before = _snapshot(path)
-  file.write_text('level\n' + '1\n2\n3\n5\n' * 9)
+  change()
   with pytest.raises(directory.ResumeError, match='is of other data'):
     train({**data, **MORE}, Mode.RESUME)
   assert _snapshot(path) == before
