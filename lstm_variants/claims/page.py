@@ -1,6 +1,6 @@
 """The table of claims: on the screen, as CSV, and within a page of the docs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import pathlib
 import textwrap
 
@@ -154,15 +154,24 @@ def markdown(outcomes: Sequence[budget.Outcome]) -> str:
   return '\n'.join(lines)
 
 
-def fill(page: pathlib.Path, text: str) -> None:
+def fill(
+  page: pathlib.Path, text: str, may_write: Callable[[], None] = lambda: None
+) -> None:
   """Put a text between the two marks of a page.
+
+  Args:
+    page: of the docs.
+    text: of all claims.
+    may_write: called just before; raises an error where another process has
+      what the text is about.
 
   Raises:
     PageError: the page is not there, or lacks a mark.
     StorageError: it cannot be written.
   """
   before, after = _around(page)
-  files.write(page, f'{before}{BEGIN}\n\n{text}\n\n{END}{after}'.encode())
+  whole = f'{before}{BEGIN}\n\n{text}\n\n{END}{after}'
+  files.write(page, whole.encode(), may_write)
 
 
 def check(page: pathlib.Path) -> None:

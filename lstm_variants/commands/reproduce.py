@@ -12,6 +12,7 @@ into --page, unless --only chooses some.
 """
 
 from collections.abc import Mapping
+import functools
 import math
 import pathlib
 
@@ -87,9 +88,10 @@ def main() -> None:
       outcomes.get(name) or budget_lib.read(each, workdir / name)
       for name, each in claims.CLAIMS.items()
     ]
-    files.write(workdir / 'claims.csv', page.csv_text(every).encode())
+    check = functools.partial(lock.check, workdir)
+    files.write(workdir / 'claims.csv', page.csv_text(every).encode(), check)
     if target and not _ONLY.value and not interrupt.requested():
-      page.fill(target, page.markdown(every))
+      page.fill(target, page.markdown(every), check)
     console.note(page.summary(every))
     _end(outcomes)
     trained = [name for name in outcomes if (workdir / name).is_dir()]
@@ -121,12 +123,17 @@ def _page() -> pathlib.Path | None:
 def _test(
   wanted: Mapping[str, claim.Claim], workdir: pathlib.Path
 ) -> dict[str, budget_lib.Outcome]:
-  """Test claims, cheap ones first, until a signal asks for the end."""
+  """Test claims, cheap ones first, until a signal asks for the end.
+
+  Raises:
+    LostError: another process has the directory.
+  """
   budget = budget_lib.Budget(_BUDGET.value)
   outcomes = {}
   for name in sorted(wanted, key=lambda name: wanted[name].minutes):
     if interrupt.requested():
       break
+    lock.check(workdir)  # this process may have slept, and another trains here
     outcomes[name] = budget_lib.reproduce(
       wanted[name], workdir / name, budget, interrupt.requested
     )

@@ -78,8 +78,11 @@ def test_a_signal_ends_it_in_order_and_begins_no_other_claim(fork, tmp_path):
   )
   try:
     _wait_for(lambda: any(map(_trains, runs.rglob('metrics.jsonl'))))
+    (log,) = runs.glob('*.log')
+    before = log.stat().st_ino, sorted(runs.glob('*'))
     second = fork('reproduce', *flags)
     assert second['status'] == 5 and 'wait for it' in second['stderr']
+    assert (log.stat().st_ino, sorted(runs.glob('*'))) == before
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
   finally:
@@ -87,10 +90,45 @@ def test_a_signal_ends_it_in_order_and_begins_no_other_claim(fork, tmp_path):
   assert process.returncode == 130, stderr
   assert 'the same command goes on' in stderr
   assert stdout.count(': stopped before its end\n') == 1
-  (log,) = runs.glob('*.log')
   assert 'SIGTERM' in log.read_text() and 'SIGINT' not in log.read_text()
   assert any(log.with_suffix('').rglob('checkpoints/*'))
   assert 'old' in target.read_text()
+
+
+def test_of_those_who_write_the_table_at_once_each_writes_a_whole_one(
+  fork_server, tmp_path
+):
+  runs, target = tmp_path / 'runs', tmp_path / 'page.md'
+  flags = ('--budget=0', f'--workdir={runs}', f'--page={target}')
+  target.write_text(f'{page.BEGIN}\n{page.END}\n')
+  assert fork_server.run('reproduce', *flags)['status'] == 0
+  texts = [(runs / 'claims.csv').read_bytes(), target.read_bytes()]
+  started = [fork_server.start('reproduce', *flags) for _ in range(4)]
+  ended = [each.wait(60) for each in started]
+  assert {0} <= {each['status'] for each in ended} <= {0, 5}, ended
+  for each in ended:
+    busy = each['stderr'].startswith(f'error: {runs}: process ')
+    assert busy == (each['status'] == 5) and busy == bool(each['stderr']), each
+  assert [(runs / 'claims.csv').read_bytes(), target.read_bytes()] == texts
+  assert {each.name for each in tmp_path.rglob('*')} == {
+    *('runs', 'page.md', 'claims.csv')
+  }
+
+
+@pytest.mark.parametrize('read', [3, len(claims.CLAIMS)])
+def test_who_is_overtaken_writes_no_table(fork, tmp_path, read):
+  runs, target = tmp_path / 'runs', tmp_path / 'page.md'
+  text = f'{page.BEGIN}\nold\n{page.END}\n'
+  target.write_text(text)
+  done = fork(
+    *('tests.commands.overtaken_claims', str(read), '--budget=0'),
+    *(f'--workdir={runs}', f'--page={target}'),
+  )
+  assert done['status'] not in (0, 1), done
+  assert 'taken over by another process' in done['stderr']
+  assert done['stdout'].count('not run yet') == read
+  assert target.read_text() == text
+  assert [each.name for each in runs.iterdir()] == ['.lock']
 
 
 def _trains(metrics) -> bool:
