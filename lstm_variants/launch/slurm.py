@@ -106,12 +106,25 @@ def _wait(job: engine.Job, number: str) -> None:
   try:
     engine.stay(job, lambda: _is_queued(number))
   except engine.StoppedError:
-    _call('scancel', number)
+    _cancel(number)
     raise
   # What has not begun would only see that nothing is left. SLURM refuses where
   # the job has ended by now.
   with contextlib.suppress(engine.EngineError):
     _call('scancel', '--state=PENDING', number)
+
+
+def _cancel(number: str) -> None:
+  """Cancel a job, which may have ended by itself: SLURM refuses that.
+
+  Raises:
+    EngineError: it is not cancelled.
+  """
+  try:
+    _call('scancel', number)
+  except engine.EngineError:
+    if _is_queued(number):
+      raise
 
 
 def _is_queued(number: str) -> bool:

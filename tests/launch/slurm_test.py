@@ -234,6 +234,26 @@ def test_a_signal_to_a_waiting_launcher_cancels_all_elements(
   assert fakes.read_text().splitlines()[-1] == 'scancel 7'
 
 
+@pytest.mark.parametrize('queue', ['true', 'echo 7_1'])
+def test_a_signal_is_told_where_the_job_has_ended_and_not_where_it_goes_on(
+  fakes, tmp_path, monkeypatch, queue
+):
+  refusal = 'echo "Kill job error: refused" >&2; exit 1'
+  monkeypatch.setenv('FAKE_scancel', refusal)
+  monkeypatch.setenv('FAKE_squeue', queue)
+  monkeypatch.setattr(interrupt._State, 'requested', 2)
+  monkeypatch.setattr(slurm.engine, 'stay', _stopped)
+  with pytest.raises(engine.errors.Error) as error:
+    slurm.launch(_job(tmp_path, wait=True))
+  has_ended = queue == 'true'
+  assert error.value.exit_status == (130 if has_ended else 2)
+  assert has_ended or 'Kill job error: refused' in str(error.value)
+
+
+def _stopped(*unused) -> None:
+  raise engine.StoppedError(130)
+
+
 def test_a_signal_while_a_job_is_submitted_waits_for_its_number_and_cancels_it(
   fakes, tmp_path, monkeypatch
 ):
