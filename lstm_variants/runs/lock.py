@@ -184,7 +184,10 @@ def _soon(
       # Of one that lives it is known without a file that is made and synced, if
       # the system says when a process began: numbers of processes come again.
       is_sure = bool(who and who.start)
-      if not patience and life is Life.UNKNOWN:
+      is_far = (
+        bool(who) and life is Life.UNKNOWN and not holder_lib.is_here(who)
+      )
+      if not patience and is_far:
         raise busy  # whether it has ended takes a while to see
       elif life is not Life.LIVES or not is_sure:
         with contextlib.suppress(files.BusyError):

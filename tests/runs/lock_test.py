@@ -436,6 +436,17 @@ def test_without_patience_a_lock_of_another_host_is_not_waited_for(
       pass
 
 
+def test_without_patience_a_lock_of_a_killed_container_is_taken_over(
+  tmp_path, monkeypatch
+):
+  """Its number is hidden, and the system tells that nobody has its file."""
+  there = holder.describe()._replace(space='pid:[7]')
+  (tmp_path / lock.MIRROR).write_bytes(there.line())
+  monkeypatch.setattr(lock.time, 'sleep', lambda seconds: pytest.fail())
+  with lock.hold_mirror(tmp_path, 0):
+    pass
+
+
 def test_who_waits_is_patient_with_each_that_comes_before(
   tmp_path, monkeypatch
 ):
