@@ -155,7 +155,8 @@ def read(workdir: str, search: space.Search, number: int) -> Generation:
     generation = _parse(files.read_json(path, _LARGEST), search)
     if generation.number != number:
       raise files.DamagedError(f'is generation {generation.number}')
-  except (OSError, ValueError, LookupError, TypeError) as error:
+  # Of a number as 1e999, which JSON allows, there is no integer.
+  except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
     raise directory.ResumeError(
       f'{path}: is not what was written: {error}; put it back, or remove it '
       'and those after it'

@@ -270,6 +270,7 @@ def test_a_generation_is_read_as_it_was_written(tmp_path):
     ('null', 'subscriptable'),
     (text.replace('"format": 1', '"format": 2'), 'has format 2'),
     (text.replace('"generation": 0', '"generation": 1'), 'is generation 1'),
+    (text.replace('"generation": 0', '"generation": 1e999'), 'infinity'),
   ):
     assert other != text
     path.write_text(other)
