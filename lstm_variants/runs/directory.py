@@ -42,6 +42,10 @@ _BESIDE = (
 )
 # Populations on their way out: half removed, they must not count as finished.
 _OUT = '.overwritten'
+# In study.json of a study that grows: its base config tells how it is trained.
+_PARTS = 'parts'
+# So often one looks again who joins a study that others change meanwhile.
+_TRIES = 5
 # What NFS and FUSE make of a file that is removed while somebody has it open.
 _REMOVED = '.nfs', '.fuse_hidden'
 
@@ -188,13 +192,14 @@ def join_study(
 ) -> Iterator[lease.Worker]:
   """Create a study's directory, or join those who train there.
 
-  It is locked while study.json is written, or a study that grows looked at.
+  It is locked while study.json is written; what is there was looked at before.
+  A process that sleeps meanwhile, so that others take its lock, begins again.
 
   Args:
     workdir, name, config, tasks, runs, study_format, modules, more: see
       `open_study`; with `more` the study grows, and `runs` are its first.
     check_kept: called where there is a study, before anything is changed;
-      raises if it cannot be gone on with.
+      raises if it cannot be gone on with, whoever trains it now.
 
   Yields:
     This process as a worker, until the block ends.
@@ -207,34 +212,60 @@ def join_study(
     StudyError: if study.json would be larger than can be read.
   """
   study = _describe(name, config, tasks, runs, study_format, modules, more)
-  begun: bytes | None = study_file.encode(study)
-  path = pathlib.Path(workdir)
-
-  def look() -> bytes | None:
-    """Check what is there; return study.json where it is to be written."""
-    check(workdir, None if more else runs, Mode.SHARE, study_format.unrecorded)
-    if not (path / files.STUDY).is_file():
-      return begun
-    check_kept()
-    return None if more else _resumed(workdir, study)
-
-  looked_at, data = opening.version(path / files.STUDY), look()
-  _make(path)
+  path, unrecorded = pathlib.Path(workdir), study_format.unrecorded
+  look = functools.partial(_look, workdir, study, runs, check_kept, unrecorded)
+  tries = _TRIES
   with contextlib.ExitStack() as stack:
     while True:
-      with lock.hold_join(path), lock.hold(path, console.warn):
-        now = opening.version(path / files.STUDY)
-        # What takes long was done before: hundreds may wait.
-        if now is None or more:
-          data = look()
-        if now in (None, looked_at) or more:
-          if data is not None and now is not None:
-            _take_conduct(workdir, runs, study_format.unrecorded)
-          worker = stack.enter_context(_as_worker(path, data))
-          break
-      # Others began it, or changed it, since this process looked.
+      # What takes long is done before: hundreds may wait.
       looked_at, data = opening.version(path / files.STUDY), look()
+      _make(path)
+      try:
+        with lock.hold_join(path), lock.hold(path, console.warn):
+          now = opening.version(path / files.STUDY)
+          if now is None or not tries:
+            looked_at, data = now, look()
+          # Else others began it, or changed it, since this process looked.
+          if now == looked_at:
+            if data is not None and now is not None:
+              _take_conduct(workdir, study, unrecorded)
+            worker = stack.enter_context(_as_worker(path, data))
+            break
+      except lock.LostError as error:
+        if not tries:
+          raise
+        console.warn(f'{error}; looking again')
+      tries -= 1
     yield worker
+
+
+def _look(
+  workdir: str,
+  study: Mapping[str, Any],
+  runs: Sequence[Mapping[str, Any]],
+  check_kept: Callable[[], None],
+  unrecorded: Mapping[str, Any],
+) -> bytes | None:
+  """Check what is there; return study.json where who joins is to write it.
+
+  Args:
+    workdir, runs, check_kept: as of `join_study`.
+    study: study.json as it is to be.
+    unrecorded: see `check`.
+  """
+  grows = _PARTS in study
+  check(workdir, None if grows else runs, Mode.SHARE, unrecorded)
+  if not (pathlib.Path(workdir) / files.STUDY).is_file():
+    return study_file.encode(study)
+  check_kept()
+  if not grows:
+    return _resumed(workdir, study)
+  before = results.read_study(workdir)
+  if not _changes(before, study, unrecorded):
+    return None
+  # Its runs follow when it grows.
+  now = files.jsonable(study['config'])
+  return study_file.encode({**before, 'config': now})
 
 
 @contextlib.contextmanager
@@ -252,30 +283,41 @@ def _as_worker(
 
 
 def _take_conduct(
-  workdir: str, runs: Sequence[Mapping[str, Any]], unrecorded: Mapping[str, Any]
+  workdir: str, study: Mapping[str, Any], unrecorded: Mapping[str, Any]
 ) -> None:
   """Have a study trained in another way, unless others train it now.
+
+  Args:
+    workdir: its directory.
+    study: study.json as it is to be.
+    unrecorded: see `check`.
 
   Raises:
     ResumeError: others do.
   """
   path = pathlib.Path(workdir)
   if lease.has_workers(path):
-    _refuse_conduct(workdir, runs, unrecorded)
+    before = results.read_study(workdir)
+    named = _changes(before, study, unrecorded)
+    raise ResumeError(
+      f'--workdir={workdir}: others train it now, in another way; {named}; set '
+      'them back, or wait for the others'
+    )
   # Who sleeps would go on in the old way when it wakes.
   lease.refuse_workers(path)
 
 
-def _refuse_conduct(
-  workdir: str, runs: Sequence[Mapping[str, Any]], unrecorded: Mapping[str, Any]
-) -> None:
-  """Refuse to train a study in another way than those who train it now."""
-  before = results.read_study(workdir)['runs']
-  named = _differences(before, files.jsonable(list(runs)), unrecorded)
-  raise ResumeError(
-    f'--workdir={workdir}: others train it now, in another way; {named}; set '
-    'them back, or wait for the others'
+def _changes(
+  before: Mapping[str, Any],
+  study: Mapping[str, Any],
+  unrecorded: Mapping[str, Any],
+) -> str:
+  """Name the fields in which a study is trained in another way than before."""
+  old, new = (
+    [one['config']] if _PARTS in study else one['runs']
+    for one in (before, study)
   )
+  return _differences(*map(files.jsonable, (old, new, unrecorded)))
 
 
 def _describe(

@@ -18,8 +18,8 @@ from lstm_variants.launch import local
 from lstm_variants.runs import directory, files, lease, lock, record, results
 from lstm_variants.search import ask, generations, rungs, space
 
-# Conduct that a search may go on with: what a trial comes to does not depend
-# on it.
+# Conduct that a search may go on with, unless others train it now: what a trial
+# comes to does not depend on it.
 _FREE = (
   'training.save_interval',
   'training.save_minutes',
@@ -108,8 +108,7 @@ def opened(
   place = state.workdir, state.name, state.config.to_dict(), tasks
 
   def check_same() -> None:
-    are_others = lease.has_workers(pathlib.Path(state.workdir))
-    _check_same(state.workdir, state.config, state.search, are_others)
+    _check_same(state.workdir, state.config, state.search)
     local.check_tasks(state.workdir, tasks)
 
   facts: dict[str, Any] = {
@@ -133,12 +132,14 @@ def alone(workdir: str, worker: lease.Worker | None) -> Iterator[None]:
   Raises:
     lock.LostError: this process slept for so long that others had their turn;
       what failed may have failed of that.
+    lease.LostError: it is counted out.
   """
   if worker is None:
     yield
     return
   path = pathlib.Path(workdir)
   with lock.hold_among(path, console.warn):
+    worker.check()
     try:
       yield
     except (errors.Error, OSError):
@@ -146,16 +147,13 @@ def alone(workdir: str, worker: lease.Worker | None) -> Iterator[None]:
       raise
 
 
-def _check_same(
-  workdir: str, config: Any, search: space.Search, are_others: bool = False
-) -> None:
+def _check_same(workdir: str, config: Any, search: space.Search) -> None:
   """Refuse to go on with another search; name every difference.
 
   Args:
     workdir: the run directory.
     config: the base config.
     search: what is searched now.
-    are_others: whether others train it, who are to save and track it alike.
 
   Raises:
     ResumeError: it is another one, or none.
@@ -177,16 +175,14 @@ def _check_same(
   if now['trials'] < _trials(study):
     differences.append(f'trials: {_trials(study)} before, {now["trials"]} now')
   of_study = dict(fields.flatten(study['config']))
-  free = () if are_others else _FREE
   for name, value in fields.flatten(files.jsonable(config.to_dict())):
     was = of_study.get(name, files.jsonable(unrecorded.get(name)))
-    if was != value and name not in free:
+    if was != value and name not in _FREE:
       differences.append(f'config.{name}: {was} before, {value} now')
   if differences:
-    wait = 'wait for the others' if are_others else f'choose {workdir}_2'
     raise directory.ResumeError(
       f'--workdir={workdir}: holds another search; {"; ".join(differences)}; '
-      f'set them back, or {wait}'
+      f'set them back, or choose {workdir}_2'
     )
 
 

@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
@@ -424,8 +425,9 @@ def test_joins_at_once_begin_one_study(tmp_path):
   assert left == {'study.json', 'populations', 'leases', 'workers'}
 
 
-def _join(path, runs=RUNS):
-  return directory.join_study(str(path), 'x', {}, {}, runs)
+def _join(path, runs=RUNS, more=types.MappingProxyType({})):
+  """Join a study; one that grows, with `more`."""
+  return directory.join_study(str(path), 'x', {}, {}, runs, more=more)
 
 
 def _open(path, mode, runs=RUNS):
@@ -465,9 +467,10 @@ def test_who_was_counted_out_takes_no_lease(tmp_path):
       assert not list((tmp_path / lease.LEASES).iterdir())
 
 
+@pytest.mark.parametrize('more', [{}, {'parts': [1]}])
 @pytest.mark.parametrize('is_begun', [True, False])
 def test_a_study_is_read_while_nobody_waits_for_who_reads_it(
-  tmp_path, monkeypatch, is_begun
+  tmp_path, monkeypatch, is_begun, more
 ):
   """It may have a hundred thousand runs, and a thousand may join it."""
   read, hold = results.read_study, lock.hold_join
@@ -480,17 +483,17 @@ def test_a_study_is_read_while_nobody_waits_for_who_reads_it(
 
   def begin_first(path):
     monkeypatch.setattr(lock, 'hold_join', hold)
-    with _join(tmp_path):
+    with _join(tmp_path, more=more):
       pass
     return hold(path)
 
   monkeypatch.setattr(results, 'read_study', read_study)
   if is_begun:
-    with _join(tmp_path):
+    with _join(tmp_path, more=more):
       pass
   else:
     monkeypatch.setattr(lock, 'hold_join', begin_first)
-  with _join(tmp_path) as worker:
+  with _join(tmp_path, more=more) as worker:
     worker.check()
   assert is_read
 
@@ -513,6 +516,24 @@ def test_a_study_that_changed_as_one_came_is_looked_at_again(
     with pytest.raises(directory.ResumeError, match='updates: 9 before, 5 now'):
       with _join(tmp_path):
         raise AssertionError
+
+
+def test_a_study_that_changes_all_the_time_is_looked_at_under_its_lock(
+  tmp_path, monkeypatch
+):
+  hold, changes = lock.hold_join, []
+  with _join(tmp_path, more={'parts': [1]}):
+    pass
+
+  def change_first(path):
+    changes.append(None)
+    os.utime(path / files.STUDY, (0, len(changes)))
+    return hold(path)
+
+  monkeypatch.setattr(lock, 'hold_join', change_first)
+  with _join(tmp_path, more={'parts': [1]}) as worker:
+    worker.check()
+  assert len(changes) == directory._TRIES + 1
 
 
 def test_who_joins_trains_as_long_as_the_others(tmp_path):

@@ -332,8 +332,9 @@ def test_a_study_does_not_grow_by_who_lost_it_while_its_file_was_synced(
   assert {path: path.read_bytes() for path in after} == before
 
 
-def test_who_has_lost_a_study_before_he_was_counted_shares_it_with_nobody(
-  tmp_path, monkeypatch
+@pytest.mark.parametrize('life', [holder.Life.LIVES, holder.Life.ENDED])
+def test_who_has_lost_a_study_before_he_was_counted_looks_again(
+  tmp_path, monkeypatch, capsys, life
 ):
   """Who trains it alone has looked for workers, and seen none."""
   with directory.open_study(str(tmp_path), 'x', {}, {}, RUNS):
@@ -344,10 +345,26 @@ def test_who_has_lost_a_study_before_he_was_counted_shares_it_with_nobody(
     lease.refuse_workers(path)
 
   _before(monkeypatch, lease, 'join', lose)
-  with pytest.raises(files.StorageError, match='taken over by another'):
+  monkeypatch.setattr(lock, '_wait', lambda *unused: life)
+  joined = directory.join_study(str(tmp_path), 'x', {}, {}, RUNS)
+  if life is holder.Life.LIVES:
+    with pytest.raises(files.BusyError) as refused, joined:
+      raise AssertionError
+    assert refused.value.exit_status == 5
+    assert not os.listdir(tmp_path / lease.WORKERS)
+  else:
+    with joined as worker:
+      worker.check()
+      assert len(os.listdir(tmp_path / lease.WORKERS)) == 1
+  assert 'taken over by another process' in capsys.readouterr().err
+
+
+def test_who_loses_a_study_again_and_again_ends(tmp_path, monkeypatch):
+  """As on a file system that gives a file another number at each look."""
+  monkeypatch.setattr(exclusive.Own, 'has', lambda *unused: False)
+  with pytest.raises(lock.LostError):
     with directory.join_study(str(tmp_path), 'x', {}, {}, RUNS):
       raise AssertionError
-  assert not os.listdir(tmp_path / lease.WORKERS)
 
 
 def test_a_study_is_cleared_by_nobody_who_lost_it_while_he_waited(

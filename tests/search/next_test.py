@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import contextlib
 import json
 import math
+import os
 import pathlib
 import signal
 import sqlite3
@@ -787,6 +788,23 @@ def test_those_who_share_a_search_save_and_track_alike(tmp_path, events):
     assert config['training']['save_interval'] == 3
   with _opened(tmp_path, RANDOM, Mode.SHARE, often):
     _train(tmp_path, RANDOM, Mode.SHARE, often)
+
+
+def test_a_search_that_is_saved_otherwise_counts_out_who_sleeps(
+  tmp_path, events
+):
+  """When it wakes it would save, and write study.json, in the old way."""
+  often = {'training.save_interval': 3}
+  with _opened(tmp_path, RANDOM, Mode.SHARE) as (state, slept):
+    train._advance(state)
+    (path,) = (tmp_path / lease.WORKERS).iterdir()
+    age = path.stat().st_mtime - 3 * lease.length()
+    os.utime(path, (age, age))
+    with _opened(tmp_path, RANDOM, Mode.SHARE, often):
+      # So that nobody joins in between who does as it was done before.
+      assert _study(tmp_path)['config']['training']['save_interval'] == 3
+      with pytest.raises(lease.LostError), growing.alone(str(tmp_path), slept):
+        raise AssertionError
 
 
 def _searching(search):
