@@ -20,7 +20,7 @@ from lstm_variants.commands import command, config_file
 from lstm_variants.evidence import gallery, subjects
 from lstm_variants.report import write as report
 from lstm_variants.runs import grouping
-from lstm_variants.training import backend
+from lstm_variants.training import backend, kept_programs
 
 ALL = 'all'
 _WORKDIR = command.define_workdir()
@@ -47,6 +47,7 @@ def main() -> None:
     study.every_row, _BASELINE.value, console.note
   )
   backend.check()
+  kept_programs.keep()
   kinds = list(evidence.KINDS) if wanted == ALL else [wanted]
   for kind in kinds:
     drawings = evidence.drawer(kind)(study, baseline)

@@ -21,7 +21,7 @@ from absl import flags
 from lstm_variants.commands import command, config_file
 from lstm_variants.config import source
 from lstm_variants.search import check, space, train
-from lstm_variants.training import backend
+from lstm_variants.training import backend, kept_programs
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
@@ -42,6 +42,7 @@ def main() -> None:
   path = config_file.value_of('--config', sys.argv) or ''
   search = _load(path)
   backend.check()
+  kept_programs.keep()
   name = pathlib.Path(source.split_argument(path)[0]).stem
   train.train(
     _WORKDIR.value, name, _CONFIG.value, search, mode, mirror_to=_MIRROR.value

@@ -28,7 +28,12 @@ from lstm_variants.commands import (
 from lstm_variants.config import source
 from lstm_variants.launch import local, shared
 from lstm_variants.runs import directory
-from lstm_variants.training import backend, profiling, watching
+from lstm_variants.training import (
+  backend,
+  kept_programs,
+  profiling,
+  watching,
+)
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
@@ -59,6 +64,7 @@ def main() -> None:
     launch(_WORKDIR.value, shared.completion(_WORKDIR.value, plan.members))
     return
   backend.check()
+  kept_programs.keep()
   profile = profiling.Profile(traced) if traced else None
   watch = watching.Watch(profile=profile)
   others = shared.train_as(

@@ -29,7 +29,12 @@ from lstm_variants.commands import (
 )
 from lstm_variants.config import source
 from lstm_variants.launch import local, shared
-from lstm_variants.training import backend, profiling, watching
+from lstm_variants.training import (
+  backend,
+  kept_programs,
+  profiling,
+  watching,
+)
 
 _CONFIG = command.define_config()
 _WORKDIR = command.define_workdir()
@@ -51,6 +56,7 @@ def main() -> None:
   record = records[0] if len(records) == 1 else None
   run = local.check(_CONFIG.value, record)
   backend.check()
+  kept_programs.keep()
   path = config_file.value_of('--config', sys.argv) or 'train'
   _tell_of_grid(path)
   profile = profiling.Profile(traced) if traced else None

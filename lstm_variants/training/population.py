@@ -18,7 +18,13 @@ from lstm_variants import registry
 from lstm_variants.cells import lstm, toggles
 from lstm_variants.config import fields, rules, schema
 from lstm_variants.config import settings as settings_lib
-from lstm_variants.training import agreement, chunk, compiling, step
+from lstm_variants.training import (
+  agreement,
+  chunk,
+  compiling,
+  kept_programs,
+  step,
+)
 
 # From this width on a run is faster with its batch shared by CPU devices.
 _WIDE = 64
@@ -192,6 +198,7 @@ def compile_population(
   state = agreement.spread(jax.tree.map(np.asarray, init(stacked)), sharding)
   stacked = agreement.spread(stacked, sharding)
   compiled = RECENT.chunk(settings, static, mesh, stacked, state)
+  kept_programs.share()
   seconds = time.monotonic() - started
 
   def advance(state: step.State, updates: int) -> tuple[step.State, Any]:

@@ -30,8 +30,11 @@ def test_train_then_compare(run_command, fork, tmp_path):
     '--config.model.toggles.gate_recurrence',
     f'--workdir={workdir}',
   )
-  done = run_command('train', *arguments, **conftest.QUICK)
+  own = {'JAX_COMPILATION_CACHE_DIR': '', 'XDG_CACHE_HOME': str(tmp_path)}
+  done = run_command('train', *arguments, **conftest.QUICK, **own)
   assert (done.status, done.stderr) == (0, '')
+  kept = (tmp_path / 'lstm_variants' / 'programs').glob('*/*-cache')
+  assert 'jit__over_runs' in {path.name.partition('-')[0] for path in kept}
   assert 'adding: 1 run in 1 compiled program\n' in done.stdout
   assert ', 3 updates in ' in done.stdout
   assert done.stdout.splitlines()[-2:] == [
