@@ -10,6 +10,7 @@ search and when it began; others that are there stay as they are.
 """
 
 from collections.abc import Sequence
+import importlib
 import math
 import pathlib
 from typing import Any
@@ -47,9 +48,6 @@ class Follower:
       patience: seconds to wait for another process that writes them; it may
         not know all of them. Before the end of the search there is a next time.
     """
-
-  def close(self) -> None:
-    """Let go of what is open, however the search ended."""
 
 
 class Mirror(Follower):
@@ -91,13 +89,6 @@ class Mirror(Follower):
         f'{type(error).__name__}: {" ".join(str(error).split())[:200]}; '
         '--resume writes what it lacks'
       )
-
-  def close(self) -> None:
-    """Close the connections to a database; a file is not held open."""
-    storage, self._storage = self._storage, None
-    if storage is not None and '://' in self._place:
-      storage.remove_session()
-      storage.engine.dispose()
 
 
 def open_mirror(place: str | None, workdir: str) -> Follower:
@@ -160,7 +151,10 @@ def _open(place: str) -> Any:
   """Return a storage of Optuna."""
   with ask.quiet() as optuna:
     if '://' in place:
-      return optuna.storages.RDBStorage(place)
+      # No connection outlives what it is used for, also where Optuna refuses
+      # the database that it has connected to.
+      pool = {'poolclass': importlib.import_module('sqlalchemy').NullPool}
+      return optuna.storages.RDBStorage(place, engine_kwargs=pool)
     path = pathlib.Path(place)
     with files.refusals(path):
       path.parent.mkdir(parents=True, exist_ok=True)

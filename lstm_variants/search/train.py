@@ -8,7 +8,6 @@ takes the lease of a population that is left.
 """
 
 from collections.abc import Sequence
-import contextlib
 import functools
 import importlib.metadata
 import itertools
@@ -69,10 +68,8 @@ def train(
   hosts.check_alone('search')
   base = check.check(config, search)
   state = growing.begin(workdir, name, config, search, base, mode)
-  with (
-    contextlib.closing(mirror.open_mirror(mirror_to, workdir)) as follower,
-    growing.opened(state, mode) as worker,
-  ):
+  follower = mirror.open_mirror(mirror_to, workdir)
+  with growing.opened(state, mode) as worker:
     while True:
       try:
         with growing.alone(workdir, worker):

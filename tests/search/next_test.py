@@ -610,10 +610,9 @@ def test_a_mirror_may_be_a_file_of_the_run_directory(tmp_path, events, place):
   assert events.count('ask 0') == 2
 
 
-@pytest.mark.parametrize('end', ['done', 'interrupted'])
-def test_a_database_is_closed_however_the_search_that_it_follows_ends(
-  tmp_path, events, monkeypatch, end
-):
+@pytest.fixture
+def connections(monkeypatch) -> list[sqlite3.Connection]:
+  """The connections to a database that this process has opened."""
   opened: list[sqlite3.Connection] = []
   connect = sqlite3.dbapi2.connect
 
@@ -621,19 +620,44 @@ def test_a_database_is_closed_however_the_search_that_it_follows_ends(
     opened.append(connect(*arguments, **options))
     return opened[-1]
 
+  monkeypatch.setattr(sqlite3.dbapi2, 'connect', keep)
+  return opened
+
+
+def _are_closed(connections: list[sqlite3.Connection]) -> bool:
+  for connection in connections:
+    with pytest.raises(sqlite3.ProgrammingError, match='closed'):
+      connection.execute('SELECT 1')
+  return len(connections) > 0
+
+
+@pytest.mark.parametrize('end', ['done', 'interrupted'])
+def test_a_database_is_closed_however_the_search_that_it_follows_ends(
+  tmp_path, events, monkeypatch, connections, end
+):
   def stop(*arguments):
     raise interrupt.Interrupted(signal.SIGTERM, saved=True)
 
-  monkeypatch.setattr(sqlite3.dbapi2, 'connect', keep)
   if end == 'interrupted':
     monkeypatch.setattr(train, 'train_populations', stop)
   expected = pytest.raises(interrupt.Interrupted)
   with expected if end == 'interrupted' else contextlib.nullcontext():
     _train(tmp_path / 's', RANDOM, mirror_to=f'sqlite:///{tmp_path}/m.db')
-  assert opened
-  for connection in opened:
-    with pytest.raises(sqlite3.ProgrammingError, match='closed'):
-      connection.execute('SELECT 1')
+  assert _are_closed(connections)
+
+
+def test_a_database_of_another_version_of_optuna_is_refused_and_closed(
+  tmp_path, connections
+):
+  url = f'sqlite:///{tmp_path}/m.db'
+  mirror.open_mirror(url, 'elsewhere')
+  with contextlib.closing(sqlite3.connect(tmp_path / 'm.db')) as database:
+    database.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'")
+    database.commit()
+  with pytest.raises(mirror.MirrorError, match='no longer compatible') as info:
+    mirror.open_mirror(url, 'elsewhere')
+  # Also while somebody has the error, and with it what made it.
+  assert info.tb and _are_closed(connections)
 
 
 def test_while_a_mirror_is_written_others_can_have_the_search(
