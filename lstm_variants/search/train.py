@@ -71,16 +71,7 @@ def train(
   follower = mirror.open_mirror(mirror_to, workdir)
   with growing.opened(state, mode) as worker:
     while True:
-      try:
-        with growing.alone(workdir, worker):
-          state = growing.with_all_trials(state)
-          left = _advance(state)
-      except lock.LostError as error:
-        if worker is None:
-          raise
-        worker.check()
-        console.warn(f'{error}; looking again')
-        continue
+      state, left = _turn(state, worker)
       # By now others can have the search: a database may be slow.
       patience = 0 if left else _PATIENCE
       follower.follow(workdir, state.search, _trials(state), patience)
@@ -96,6 +87,30 @@ def train(
     local.check_diverged(
       workdir, all(row['status'] == 'diverged' for row in everything)
     )
+
+
+def _turn(
+  state: growing.Searched, worker: lease.Worker | None
+) -> tuple[growing.Searched, list['Left']]:
+  """Return a search, and what is left of it to be trained, as `_advance` does.
+
+  Nobody else looks at it meanwhile; should this process sleep so long that
+  others do, it looks again.
+
+  Raises:
+    lease.LostError: it slept for so long that it is counted out.
+    lock.LostError: it has the whole study, and has lost it.
+  """
+  while True:
+    try:
+      with growing.alone(state.workdir, worker):
+        state = growing.with_all_trials(state)
+        return state, _advance(state)
+    except lock.LostError as error:
+      if worker is None:
+        raise
+      worker.check()
+      console.warn(f'{error}; looking again')
 
 
 def _asked(state: growing.Searched) -> int:
