@@ -60,7 +60,12 @@ def nearest(value: Any, choices: Iterable[str]) -> str | None:
     choices = [one for one in choices if one.startswith(value)][:_COMPARED]
   likenesses = [(_like(value, choice), choice) for choice in choices]
   best = _best(likenesses, _synonym(value, choices))
-  return best or _slip_of_synonym(value, choices)
+  best = best or _slip_of_synonym(value, choices)
+  # `torch.nn.LSTM(64)`; a path has slashes.
+  parts = value.partition('(')[0].split('.')
+  if best is None and parts != [value] and all(map(str.isidentifier, parts)):
+    return nearest(parts[-1], choices)
+  return best
 
 
 def nearest_field(field: str, known: Iterable[str]) -> str | None:
@@ -83,20 +88,73 @@ def nearest_field(field: str, known: Iterable[str]) -> str | None:
   # `model.name`, elsewhere `model_name`; `name`, which several sections have.
   if whole is not None and (section or len(same) > 1):
     return whole
+  if section != _OF_ONE_CELL and [*map(_section, same)] == [_OF_ONE_CELL]:
+    # `depth` is what most mean by it, and not what one cell has for its own.
+    if elsewhere := _synonym(last, known):
+      return elsewhere
   if whole is None and field in _WITHOUT_COUNTERPART:
     return None
-  sections = dict.fromkeys(name.rpartition('.')[0] for name in known)
+  sections = dict.fromkeys(map(_section, known))
   if section and section not in sections:
     section = nearest(section, filter(None, sections)) or ''
   likenesses = []
   for name in known:
-    its_section, _, its_last = name.rpartition('.')
-    likeness = _like(last, its_last)
+    likeness = _like(last, name.rpartition('.')[2])
     if likeness and section:
-      likeness = likeness._replace(apart=section != its_section)
+      likeness = likeness._replace(apart=section != _section(name))
     likenesses.append((likeness, name))
   best = _best(likenesses, _synonym(last, known))
   return best or _slip_of_synonym(last, known)
+
+
+class Meant(NamedTuple):
+  """What a wrong value of a field was meant to be.
+
+  Attributes:
+    choice: of the field; None: none is near.
+    setting: of another field beside it, as 'model.bidirectional=true'; None:
+      none is meant.
+  """
+
+  choice: str | None
+  setting: str | None = None
+
+  def __str__(self) -> str:
+    """Return the end of a line that names it, '' if nothing is near."""
+    setting = f'--config.{self.setting}'
+    if self.setting is None:
+      return hint_at(self.choice, repr)
+    if self.choice is None:
+      return hint_at(setting)
+    return hint_at(f'{self.choice!r} with {setting}')
+
+
+def meant(field: str, value: Any, choices: Iterable[str]) -> Meant:
+  """Return what a value of a field was meant to be.
+
+  What others have as one name may be two settings here: `BiLSTM`.
+
+  Args:
+    field: dotted.
+    value: that is none of the choices.
+    choices: valid values.
+  """
+  choices = list(choices)
+  word = plain(value) if isinstance(value, str) else ''
+  for setting, parts in _BESIDE.get(field, {}).items():
+    for part in sorted(parts.split(), key=len, reverse=True):
+      if word == part:
+        return Meant(None, setting)
+      for rest in (word.removeprefix(part), word.removesuffix(part)):
+        if rest != word and (choice := _known(rest, choices)):
+          return Meant(choice, setting)
+  return Meant(nearest(value, choices))
+
+
+def _known(word: str, choices: Iterable[str]) -> str | None:
+  """Return the choice that a word is, here or elsewhere, but for its form."""
+  same = (choice for choice in choices if plain(choice) == word)
+  return next(same, None) or _synonym(word, choices)
 
 
 def hint(
@@ -253,6 +311,11 @@ def plain(name: str) -> str:
   return ''.join(_words(name))
 
 
+def _section(field: str) -> str:
+  """Return where a field stands, '' for one without a dot."""
+  return field.rpartition('.')[0]
+
+
 def _words(name: str) -> list[str]:
   return [word for word in re.split(r'[\W_]+', name.lower()) if word]
 
@@ -319,8 +382,28 @@ _WITHOUT_COUNTERPART = (
   'model.use_bias',
   'compile',
   'count',
+  'detach',
   'direction',
+  'eval',
 )
+# The section of fields that each are of a cell, as its `depth`.
+_OF_ONE_CELL = 'model.cell'
+# Field -> a setting beside it -> what others write for that into the name of a
+# value, at the beginning or the end; in the form of `plain`.
+_BESIDE: dict[str, dict[str, str]] = {
+  'model.variant': {
+    'model.bidirectional=true': 'bidirectional bidirectionaltrue bidir bi b',
+    'model.num_layers=2': (
+      'stacked stack deep multilayer multi 2layer 2layers twolayer numlayers2'
+    ),
+    'model.layer_norm=true': 'layernorm layernormbasic layernormalized ln',
+    'model.residual=true': 'residual res',
+  },
+  'optimizer.schedule': {
+    'optimizer.warmup_updates=100': 'withwarmup warmup',
+  },
+  'optimizer.name': {'optimizer.momentum=0.9': 'withmomentum momentum'},
+}
 # What a thing is called here -> what others call it. A field may have a value;
 # of a synonym of several names the first is taken that is a choice.
 SYNONYMS: dict[str, str] = {
@@ -328,16 +411,18 @@ SYNONYMS: dict[str, str] = {
     'epoch epochs n_epochs num_epochs max_epochs num_train_epochs step steps '
     'n_steps num_steps max_steps train_steps num_train_steps total_steps '
     'training_steps iters n_iters max_iters iterations num_iterations '
-    'max_updates num_updates'
+    'max_updates num_updates total_timesteps train_iters n_updates n_epoch'
   ),
   'training.batch_size': (
     'bs batch minibatch minibatch_size train_batch_size '
-    'per_device_train_batch_size micro_batch_size'
+    'per_device_train_batch_size micro_batch_size bsz train_bs'
   ),
   'training.evaluation_interval': (
     'eval_every eval_steps eval_interval eval_freq log_every log_interval '
     'logging_steps log_every_n_steps val_check_interval validation_freq '
-    'check_val_every_n_epoch'
+    'check_val_every_n_epoch eval_frequency eval_iters test_interval '
+    'test_every val_every print_every print_freq log_freq log_steps '
+    'log_frequency report_interval'
   ),
   'training.evaluation_batches': (
     'validation_split val_split validation_steps val_batches eval_batches '
@@ -347,13 +432,14 @@ SYNONYMS: dict[str, str] = {
   'training.success_interval': 'success_every check_success_every',
   'training.save_interval': (
     'save_every save_steps save_freq checkpoint_every checkpoint_interval '
-    'ckpt_interval every_n_train_steps'
+    'ckpt_interval every_n_train_steps checkpoint_freq checkpoint_frequency '
+    'save_frequency ckpt_every'
   ),
   'training.keep_checkpoints': 'save_total_limit max_to_keep save_top_k',
   'training.patience': 'early_stopping early_stop early_stopping_patience',
   'training.remat': (
     'gradient_checkpointing grad_checkpointing checkpointing '
-    'activation_checkpointing'
+    'activation_checkpointing checkpoint_gradients use_checkpoint'
   ),
   'training.input_noise': 'noise noise_std gaussian_noise',
   'training.batch_devices': 'num_devices n_gpus num_gpus gpus world_size',
@@ -362,9 +448,12 @@ SYNONYMS: dict[str, str] = {
   'training.trackers=mlflow': 'mlflow use_mlflow',
   'training.trackers=trackio': 'trackio',
   'training.tensorboard': 'tb use_tensorboard',
-  'optimizer.name': 'optim opt optimizer optimiser',
+  'optimizer.name': (
+    'optim opt optimizer optimiser optimizer_type optimizer_name optim_type '
+    'solver'
+  ),
   'optimizer.learning_rate': (
-    'lr eta step_size base_lr init_lr initial_lr max_lr peak_lr'
+    'lr eta step_size base_lr init_lr initial_lr max_lr peak_lr lr_rate lr_init'
   ),
   'optimizer.schedule': (
     'lr_schedule lr_scheduler lr_scheduler_type scheduler lr_decay '
@@ -385,7 +474,8 @@ SYNONYMS: dict[str, str] = {
   'optimizer.eps': 'epsilon adam_epsilon',
   'optimizer.clip_norm': (
     'clip grad_clip clip_grad clip_grad_norm max_grad_norm gradient_clip '
-    'gradient_clipping gradient_clip_val grad_norm global_clipnorm max_norm'
+    'gradient_clipping gradient_clip_val grad_norm global_clipnorm max_norm '
+    'max_grad gradient_clip_norm grad_clip_norm clipping'
   ),
   'optimizer.clip_value': 'clip_grad_value',
   'optimizer.accumulation': (
@@ -397,18 +487,22 @@ SYNONYMS: dict[str, str] = {
     'architecture network net'
   ),
   'model.variant=peephole': 'peephole peepholes use_peepholes use_peephole',
+  'model.variant=vanilla': 'lstm use_lstm',
+  'model.variant=gru': 'gru use_gru',
+  'model.variant=cifg': 'cifg use_cifg',
   'model.variant=lstmp': 'proj_size projection projection_size num_proj',
   'model.hidden_features': (
     'hidden hidden_size hidden_dim hidden_units n_hidden num_hidden nhid unit '
     'units n_units num_units d_model model_dim rnn_size width dim size '
-    'features'
+    'features cell_size lstm_units lstm_size lstm_hidden_size rnn_hidden_size '
+    'state_size hidden_channels hdim'
   ),
   'model.num_layers': (
     'layers n_layers hidden_layers num_hidden_layers n_layer num_rnn_layers '
-    'depth'
+    'depth lstm_layers num_lstm_layers stacked'
   ),
   'model.dropout': 'drop_rate dropout_rate dropout_prob keep_prob',
-  'model.bidirectional': 'bidir birnn bilstm',
+  'model.bidirectional': 'bidir birnn bilstm bi',
   'model.layer_norm': 'norm layernorm normalization use_layer_norm ln',
   'model.embedding_features': (
     'embed embedding embed_dim embed_size embedding_dim embedding_size '
@@ -417,43 +511,54 @@ SYNONYMS: dict[str, str] = {
   'model.forget_bias': 'unit_forget_bias forget_gate_bias',
   'model.chrono_t_max': 'chrono chrono_init',
   'model.recurrent_init': (
-    'init initializer kernel_initializer weight_init recurrent_initializer'
+    'init initializer kernel_initializer weight_init recurrent_initializer '
+    'initialization initialisation init_method init_type'
   ),
   'model.learned_carry': 'learned_state learn_initial_state train_h0',
   'model.residual': 'skip skip_connections residual_connections',
   'model.direct_connections': (
     'input_to_output direct shortcut shortcut_connections input_skip'
   ),
+  'model.dtype=float64': 'x64 fp64 double enable_x64 jax_enable_x64',
   'model.dtype': (
     'precision amp fp16 bf16 half mixed_precision compute_dtype param_dtype '
     'float16'
   ),
   'task.name': 'task dataset dataset_name problem benchmark',
-  'task.path': 'data data_path data_dir data_root root file dataset_path',
+  'task.path': (
+    'data data_path data_dir data_root root file dataset_path train_file '
+    'data_file train_path csv csv_path corpus'
+  ),
   'task.length': (
     'seq_len seq_length seqlen sequence_length max_length max_len max_seq_len '
-    'timesteps time_steps bptt context_length window T'
+    'timesteps time_steps bptt context_length window T tbptt truncated_bptt '
+    'tbptt_steps'
   ),
   'task.symbols': 'vocab vocab_size num_tokens alphabet num_classes n_classes',
   'seed': (
     'random_seed rng_seed seeds n_seeds num_seeds manual_seed random_state '
-    'prng_key seed_everything'
+    'prng_key seed_everything rng rng_key repeats n_repeats num_repeats '
+    'repetitions n_runs num_runs'
   ),
   'out': 'output output_path output_file outfile file_name filename',
   'workdir': (
     'output output_dir out out_dir log_dir logdir save_dir run_dir dir folder '
-    'default_root_dir checkpoint_dir ckpt_dir project run_name name experiment '
-    'results_dir'
+    'default_root_dir checkpoint_dir ckpt_dir project run_name name '
+    'experiment results_dir exp_name experiment_name exp_dir results '
+    'results_path'
   ),
   'resume': 'resume_from resume_from_checkpoint ckpt_path auto_resume continue',
   'from': (
     'pretrained from_pretrained init_from load load_from load_model '
-    'load_weights finetune restore checkpoint ckpt weights'
+    'load_weights finetune restore checkpoint ckpt weights checkpoint_path '
+    'warm_start'
   ),
   'overwrite': 'force overwrite_output_dir clobber',
   'JAX_PLATFORMS': (
-    'device accelerator gpu use_gpu cuda use_cuda no_cuda backend platform tpu'
+    'device accelerator gpu use_gpu cuda use_cuda no_cuda backend platform '
+    'tpu cpu use_cpu'
   ),
+  'config': 'hparams hparams_file config_file config_path cfg yaml',
   'import': 'plugin plugins extension extensions module modules user_dir',
   'workers': 'jobs n_jobs agents num_agents max_workers processes',
   'figure': 'plot plots graph chart kind',
@@ -465,6 +570,7 @@ SYNONYMS: dict[str, str] = {
   'halving': 'pruner asha hyperband early_terminate successive_halving',
   'mirror': 'storage dashboard',
   # Trackers.
+  'csv': 'csv_logger csv_file',
   'wandb': 'weights_and_biases weightsandbiases wb',
   'tensorboard': 'tb tensorboardx summary_writer',
   # Lists.
@@ -488,23 +594,34 @@ SYNONYMS: dict[str, str] = {
   # Models.
   'vanilla': (
     'lstm lstm_cell lstmcell vanilla_lstm basic_lstm basic_lstm_cell nn.LSTM '
-    'standard_lstm bilstm blstm cudnn_lstm gers2000'
+    'standard_lstm bilstm blstm cudnn_lstm gers2000 lstm_block_cell '
+    'optimized_lstm_cell long_short_term_memory plain_lstm'
   ),
-  'peephole': 'peepholes peephole_lstm phlstm',
-  'coupled': 'coupled_lstm coupled_gates',
+  'peephole': (
+    'peepholes peephole_lstm phlstm lstm_peephole lstm_with_peephole '
+    'lstm_with_peepholes'
+  ),
+  'coupled': (
+    'coupled_lstm coupled_gates coupled_input_forget '
+    'coupled_input_forget_gate coupled_gate'
+  ),
   'lstm_1997': 'lstm97 original_lstm first_lstm',
-  'lstmp': 'projected projected_lstm lstm_projection',
+  'lstmp': 'projected projected_lstm lstm_projection proj_lstm',
+  'np': 'no_peephole no_peepholes without_peepholes',
+  'mgu': 'mgu_cell minimal_gated_unit',
+  'depth_gated': 'dglstm depth_gated_lstm',
   'mult_lstm': 'mlstm multiplicative_lstm multiplicative',
   'slstm': 'xlstm',
   'simple_rnn': (
-    'rnn elman elman_rnn vanilla_rnn basic_rnn srn nn.RNN tanh_rnn rnn_tanh'
+    'rnn elman elman_rnn vanilla_rnn basic_rnn srn nn.RNN tanh_rnn rnn_tanh '
+    'simple_cell rnn_cell'
   ),
   'irnn': 'identity_rnn relu_rnn rnn_relu',
-  'gru': 'gru_cell nn.GRU cudnn_gru',
+  'gru': 'gru_cell nn.GRU cudnn_gru gated_recurrent_unit',
   'clockwork': 'cwrnn clockwork_rnn cw_rnn',
   'echo_state': 'esn reservoir',
   'nig': 'no_input_gate',
-  'nfg': 'no_forget_gate',
+  'nfg': 'no_forget_gate lstm_no_forget no_forget lstm_without_forget_gate',
   'nog': 'no_output_gate',
   # Tasks.
   'adding': 'add addition adding_problem add_task',
@@ -533,10 +650,17 @@ SYNONYMS: dict[str, str] = {
   'linear': 'LinearLR linear_decay polynomial PolynomialLR',
   'exponential': 'ExponentialLR exponential_decay',
   'constant': 'fixed none ConstantLR',
-  'float32': 'fp32 single full float',
-  'bfloat16': 'fp16 bf16 half float16 16 bf16_mixed mixed',
-  'float64': 'fp64 double',
-  'uniform': 'xavier glorot glorot_uniform xavier_uniform kaiming he',
+  'float32': 'fp32 single full float f32',
+  'bfloat16': (
+    'fp16 bf16 half float16 16 bf16_mixed mixed mixed_float16 mixed_bfloat16'
+  ),
+  'float64': 'fp64 double f64',
+  # What is kept for the gradient.
+  'sqrt': 'full everything checkpoint gradient_checkpointing',
+  'uniform': (
+    'xavier glorot glorot_uniform xavier_uniform kaiming he kaiming_uniform '
+    'he_uniform lecun_uniform'
+  ),
 }
 
 

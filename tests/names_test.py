@@ -10,6 +10,14 @@ from lstm_variants.commands import list as listed
 from lstm_variants.config import rules, schema
 from lstm_variants.search import space
 
+
+def choices_of(field):
+  """Return the names that a field takes."""
+  rule = schema.table()[field].rule
+  assert isinstance(rule, rules.Choice)
+  return set(rule.names)
+
+
 # Flags that commands have beside the fields.
 FLAGS = ('config', 'workdir', 'from', 'resume', 'overwrite', 'import')
 FIELDS = (*schema.table(), *FLAGS, 'JAX_PLATFORMS')
@@ -46,8 +54,33 @@ FIELDS = (*schema.table(), *FLAGS, 'JAX_PLATFORMS')
     # What is one word elsewhere.
     ('model.name', 'model.variant'),
     ('model.type', 'model.variant'),
+    # What most mean, not what one cell has; unless its section is named.
+    ('depth', 'model.num_layers'),
+    ('model.depth', 'model.num_layers'),
+    ('model.cell.dept', 'model.cell.depth'),
+    ('layers', 'model.num_layers'),
+    # What it is elsewhere.
+    ('solver', 'optimizer.name'),
+    ('lstm_units', 'model.hidden_features'),
+    ('bsz', 'training.batch_size'),
+    ('train_iters', 'training.updates'),
+    ('log_freq', 'training.evaluation_interval'),
+    ('checkpoint_freq', 'training.save_interval'),
+    ('initialization', 'model.recurrent_init'),
+    ('x64', 'model.dtype=float64'),
+    ('cifg', 'model.variant=cifg'),
+    ('tbptt', 'task.length'),
+    ('train_file', 'task.path'),
+    ('exp_name', 'workdir'),
+    ('cfg', 'config'),
+    ('cpu', 'JAX_PLATFORMS'),
     # Nothing is near.
     ('model.bias', None),
+    ('detach', None),
+    ('eval', None),
+    ('stateful', None),
+    ('tie_weights', None),
+    ('label_smoothing', None),
     ('verbose', None),
     ('training.shuffle', None),
     ('num_workers', None),
@@ -78,7 +111,22 @@ def test_the_field_that_was_meant_is_found(wrong, right):
     ('simple-rnn', 'simple_rnn'),
     ('lstm1997', 'lstm_1997'),
     ('gur', 'gru'),
+    ('torch.nn.LSTM', 'vanilla'),
+    ('tf.keras.layers.SimpleRNN', 'simple_rnn'),
+    ('nn.GRU(64, 128)', 'gru'),
+    ('RNNCell', 'simple_rnn'),
+    ('OptimizedLSTMCell', 'vanilla'),
+    ('LSTM+peepholes', 'peephole'),
+    ('no_peepholes', 'np'),
+    ('MGUCell', 'mgu'),
+    ('xLSTM', 'slstm'),
+    ('LongShortTermMemory', 'vanilla'),
+    ('GatedRecurrentUnit', 'gru'),
     ('zebra', None),
+    ('mamba', None),
+    ('nn.Transformer', None),
+    ('s4', None),
+    ('PhasedLSTM', None),
     ('transformer', None),
     ('qrnn', None),
     ('conv_lstm', None),
@@ -104,6 +152,53 @@ def test_the_model_that_was_meant_is_found(wrong, right):
 )
 def test_the_task_that_was_meant_is_found(wrong, right):
   assert names.nearest(wrong, tasks.DIALECTS) == right
+
+
+@pytest.mark.parametrize(
+  'wrong, near',
+  [
+    ('BiLSTM', "'vanilla' with --config.model.bidirectional=true"),
+    ('Bi-GRU', "'gru' with --config.model.bidirectional=true"),
+    ('BLSTM', "'vanilla' with --config.model.bidirectional=true"),
+    ('birnn', "'simple_rnn' with --config.model.bidirectional=true"),
+    ('Bidirectional', '--config.model.bidirectional=true'),
+    ('lstm_bidirectional', "'vanilla' with --config.model.bidirectional=true"),
+    ('StackedLSTM', "'vanilla' with --config.model.num_layers=2"),
+    ('multilayer-gru', "'gru' with --config.model.num_layers=2"),
+    ('2-layer LSTM', "'vanilla' with --config.model.num_layers=2"),
+    ('LayerNormLSTM', "'vanilla' with --config.model.layer_norm=true"),
+    ('residual_lstm', "'vanilla' with --config.model.residual=true"),
+    ('peephol', "'peephole'"),
+    ('bimamba', None),
+    ('deep_transformer', None),
+    ('', None),
+    (3, None),
+  ],
+)
+def test_what_is_a_field_beside_the_model_is_named(wrong, near):
+  meant = names.meant('model.variant', wrong, schema.models())
+  assert str(meant) == (f'; nearest: {near}' if near else '')
+
+
+def test_what_is_a_field_beside_an_optimizer_or_a_schedule_is_named():
+  for field, wrong, setting in (
+    ('optimizer.schedule', 'warmup_cosine', 'optimizer.warmup_updates=100'),
+    ('optimizer.name', 'sgd_with_momentum', 'optimizer.momentum=0.9'),
+  ):
+    choices = choices_of(field)
+    meant = names.meant(field, wrong, choices)
+    assert meant.choice in choices and meant.setting == setting
+
+
+def test_a_setting_beside_another_can_be_set():
+  table = schema.table()
+  for settings in names._BESIDE.values():
+    for setting in settings:
+      name, _, text = setting.partition('=')
+      row = table[name]
+      value = text == 'true' if row.rule.kind is bool else row.rule.kind(text)
+      row.rule.check(name, value, 'float32')
+      assert value != row.default
 
 
 def test_what_is_no_text_is_like_no_name():
@@ -137,14 +232,14 @@ def test_a_synonym_means_what_is_there():
   choices |= set(program.commands()) | {*listed.KINDS, *trackers.TRACKERS}
   choices |= {'out', 'workers', 'figure', 'samples', 'mirror'}  # flags
   choices |= {'objective', *space.Search._fields}
-  for name in ('model.dtype', 'model.recurrent_init'):
-    rule = schema.table()[name].rule
-    assert isinstance(rule, rules.Choice)
-    choices |= set(rule.names)
+  for name in ('model.dtype', 'model.recurrent_init', 'training.remat'):
+    choices |= choices_of(name)
   for name, synonyms in names.SYNONYMS.items():
     field, equals, value = name.partition('=')
     assert field in choices, name
-    assert not equals or value in {*schema.models(), *trackers.TRACKERS}, name
+    assert not equals or value in {
+      *(*schema.models(), *trackers.TRACKERS, *choices_of('model.dtype'))
+    }, name
     assert synonyms.split(), name
 
 

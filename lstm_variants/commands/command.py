@@ -270,6 +270,9 @@ def _parse_strictly(argv: Sequence[str]) -> list[str]:
     errors.Error: if something else in it cannot be used.
   """
   known = flags.FLAGS
+  if 'log_dir' in known:
+    # Of absl, which writes nothing there; whoever gives it means --workdir.
+    delattr(known, 'log_dir')
   flag_files.check(argv)
   if _Defaults.config and config_file.value_of('--config', argv) is None:
     argv = [argv[0], f'--config={_Defaults.config}', *argv[1:]]

@@ -18,6 +18,8 @@ _OVERRIDE = re.compile(r'--?config\.([^=]+)(?:=(.*))?', re.DOTALL)
 _PLATFORM = 'JAX_PLATFORMS'
 # What Weights & Biases reads itself, where other trainers have a flag.
 _OF_WANDB = ('WANDB_PROJECT', 'WANDB_ENTITY', 'WANDB_MODE', 'WANDB_DIR')
+# Libraries with flags of their own, of which no user of this program thinks.
+_OF_OTHERS = re.compile(r'(absl|chex)\b')
 # A word that is a flag, and no value of the flag before it, as -1 and -inf are.
 _FLAG = re.compile(r'--[a-z].*|-(?!inf\b)[a-z].*', re.DOTALL | re.IGNORECASE)
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
@@ -278,7 +280,7 @@ def nearest_flag(wrong: str, types_of: Mapping[str, type]) -> str:
   own = [
     flag
     for flag in flags.FLAGS
-    if not str(flags.FLAGS.find_module_defining_flag(flag)).startswith('absl')
+    if not _OF_OTHERS.match(flags.FLAGS.find_module_defining_flag(flag) or '')
   ]
   stated = {
     option: function
@@ -296,7 +298,7 @@ def nearest_flag(wrong: str, types_of: Mapping[str, type]) -> str:
     return f'; nearest: {_PLATFORM}={platform}, before the command'
   if near in stated:
     return f'; nearest: {near}, in {stated[near]} of the config file'
-  if near == 'seed' and names_lib.plain(name).endswith('seeds'):
+  if near == 'seed' and names_lib.plain(name).endswith('s'):
     return f'; nearest: --config.seed{_grid()}'
   field, has_value, _ = near.partition('=')
   value = '' if has_value else _value_for(field, value, types_of)
@@ -309,7 +311,7 @@ def _pair(wrong: str) -> list[str]:
   """Return the two numbers of what torch calls betas; none: it is not that."""
   name, _, value = wrong.partition('=')
   parts = _parts(value.strip('()[]'))
-  is_pair = name.rpartition('.')[2] == 'betas' and len(parts) == 2
+  is_pair = name.endswith('betas') and len(parts) == 2
   return parts if is_pair else []
 
 
@@ -339,10 +341,11 @@ def _value_for(field: str, value: str, types_of: Mapping[str, type]) -> str:
   elif row is None:
     parser: Any = flags.FLAGS[field].parser
     choices = getattr(parser, 'enum_values', ())
+  if value in choices:
+    return value
   if choices:
-    return (
-      value if value in choices else names_lib.nearest(value, choices) or ''
-    )
+    choice, setting = names_lib.meant(field, value, choices)
+    return ' --config.'.join(filter(None, (choice, choice and setting)))
   try:
     _check_type(field, value, types_of.get(field, str))
   except UsageError:

@@ -220,9 +220,11 @@ class Choice:
   def check(self, field: str, value: Any, precision: str) -> None:
     """Refuse what is none of the names; see `Rule`."""
     del precision
-    if not isinstance(value, str) or value not in tuple(self.names):
-      tail = names_lib.tail(value, self.names, repr)
-      raise InputError(field, value, f'unknown{tail}')
+    names = tuple(self.names)
+    if not isinstance(value, str) or value not in names:
+      near = names_lib.meant(field, value, names)
+      choices = ', '.join(names)
+      raise InputError(field, value, f'unknown{near}; choices: {choices}')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,9 +88,10 @@ def _field_of(name: str) -> str | None:
   for field in ('task.name', 'model.variant'):
     rule = schema.table()[field].rule
     assert isinstance(rule, rules.Choice)
-    near = names_lib.nearest(name, rule.names)
-    if near is not None:
-      return f'base --config.{field}={near}'
+    choice, setting = names_lib.meant(field, name, rule.names)
+    if choice is not None:
+      beside = f' --config.{setting}' if setting else ''
+      return f'base --config.{field}={choice}{beside}'
   return None
 
 

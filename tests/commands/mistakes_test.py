@@ -66,6 +66,24 @@ MISTAKES = [
   ((*TRAIN, '--config.seeds=1,2'), GRID),
   # Names of things.
   ((*TRAIN, '--config.model.variant=LSTM'), "nearest: 'vanilla'"),
+  (
+    (*TRAIN, '--config.model.variant=BiLSTM'),
+    "nearest: 'vanilla' with --config.model.bidirectional=true; choices: van",
+  ),
+  (
+    (*TRAIN, '--model=StackedGRU'),
+    '--config.model.variant=gru --config.model.num_layers=2',
+  ),
+  (
+    ('train', '--config=bilstm', '--workdir={dir}/new'),
+    'model.variant=vanilla --config.model.bidirectional=true',
+  ),
+  ((*TRAIN, '--depth=2'), '--config.model.num_layers=2'),
+  ((*TRAIN, '--config.depth=2'), '--config.model.num_layers=2'),
+  ((*TRAIN, '--log_dir=x'), '--workdir=x'),
+  ((*TRAIN, '--cpu'), 'JAX_PLATFORMS=cpu, before'),
+  ((*TRAIN, '--adam_betas=0.9,0.99'), '.b1=0.9 --config.optimizer.b2=0.99'),
+  ((*TRAIN, '--repeats=5'), f'nearest: --config.seed; {GRID}'),
   ((*TRAIN, '--config.model.variant=nn.GRU'), "nearest: 'gru'"),
   ((*TRAIN, '--config.model.variant=RNN'), "nearest: 'simple_rnn'"),
   ((*TRAIN, '--config.model.variant=CIFG'), "nearest: 'cifg'"),
