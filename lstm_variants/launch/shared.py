@@ -9,6 +9,8 @@ results, nor does it matter when a process ends.
 
 from collections.abc import Callable, Sequence
 import functools
+import math
+import pathlib
 import time
 
 from ml_collections import config_dict
@@ -17,14 +19,14 @@ from lstm_variants import console
 from lstm_variants.config import populations
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.launch import hosts, local
-from lstm_variants.runs import directory, results
+from lstm_variants.runs import directory, partial, results
 from lstm_variants.runs import lease as lease_lib
 from lstm_variants.training import given as given_lib
 from lstm_variants.training import interrupt, loop, resume, tracking, watching
 from lstm_variants.training import progress as progress_lib
 
-# Seconds between two looks at what others train.
-_PAUSE = 2.0
+# Seconds between two looks at what others train, and for which a look is good.
+_PAUSE, _FRESH = 2.0, 1.0
 
 
 def train_as(
@@ -138,12 +140,13 @@ def train_left(
   pending = sorted(members, key=_cost, reverse=True)
   first = worker.rank % len(pending)
   pending = [*pending[first:], *pending[:first]]
-  is_told = False
+  is_told, others = False, _Others(workdir)
   while pending:
     taken = []
     for member in pending:
+      others.look()
       is_settled = _train_one(
-        workdir, worker, member, given, watch, progress, is_wanted
+        workdir, worker, member, given, watch, progress, is_wanted, others
       )
       if not is_settled:
         taken.append(member)
@@ -164,6 +167,46 @@ def _cost(population: populations.Population) -> float:
   return part.work * part.updates
 
 
+class _Others:
+  """What others have and have trained, without a look at each population.
+
+  Two listings tell of all of them. Those who share a study train it alike: what
+  was finished since this process came is finished as is wanted.
+  """
+
+  def __init__(self, workdir: str):
+    self._workdir = pathlib.Path(workdir)
+    self._until: dict[str, float] = {}
+    self._looked_at = -math.inf
+    self.look()
+    self._before = self._finished
+
+  def look(self) -> None:
+    """Look at what there is, unless that was done a moment ago."""
+    if time.monotonic() < self._looked_at + _FRESH:
+      return
+    # In this order: what is given back in between is finished by then.
+    self._leased = lease_lib.names(self._workdir)
+    self._finished = partial.finished(self._workdir)
+    self._looked_at = time.monotonic()
+
+  def have_trained(self, name: str) -> bool:
+    """Tell whether others have finished a population since this one came."""
+    return name in self._finished and name not in self._before
+
+  def have(self, name: str) -> bool:
+    """Tell whether others have a population for sure; False: try to take it."""
+    return (
+      name in self._leased
+      and name not in self._finished
+      and time.monotonic() < self._until.get(name, 0.0)
+    )
+
+  def note(self, name: str, seconds: float) -> None:
+    """Note that others have a population, for some seconds at least."""
+    self._until[name] = time.monotonic() + seconds
+
+
 def _train_one(
   workdir: str,
   worker: lease_lib.Worker,
@@ -172,6 +215,7 @@ def _train_one(
   watch: watching.Watch,
   progress: progress_lib.Progress,
   is_wanted: Callable[[], bool],
+  others: _Others,
 ) -> bool:
   """Train a population that is not finished; False: another process does.
 
@@ -179,7 +223,9 @@ def _train_one(
     LostError: all of them are lost to this process, which is counted out.
   """
   name = population.name
-  is_done = resume.looks_done(workdir, population)
+  if others.have(name):
+    return False
+  is_done = others.have_trained(name) or resume.looks_done(workdir, population)
   if is_done and not tracking.lack(workdir, population):
     progress.skip(name)
     return True
@@ -199,7 +245,8 @@ def _train_one(
         loop.train_population(
           workdir, population, given, watch, progress, lease
         )
-  except lease_lib.TakenError:
+  except lease_lib.TakenError as error:
+    others.note(name, error.seconds)
     return False
   except lease_lib.LostError as error:
     worker.check()

@@ -62,7 +62,16 @@ _clocks: dict[pathlib.Path, tuple[float, float]] = {}
 
 
 class TakenError(files.BusyError):
-  """Another process trains a population; the message is one line."""
+  """Another process trains a population; the message is one line.
+
+  Attributes:
+    seconds: for which nobody need look again, unless the lease is given back:
+      it will not have ended, nor, as far as can be told here, its process.
+  """
+
+  def __init__(self, text: str, seconds: float = 0.0):
+    super().__init__(text)
+    self.seconds = seconds
 
 
 class LostError(files.BusyError):
@@ -250,6 +259,11 @@ def leases(workdir: pathlib.Path) -> list[Known]:
   return _seen_from_here(workdir / LEASES)
 
 
+def names(workdir: pathlib.Path) -> frozenset[str]:
+  """Return the populations that have a lease, be it one that has ended."""
+  return frozenset(_names(workdir / LEASES))
+
+
 def workers(workdir: pathlib.Path) -> list[Known]:
   """Return the leases of workers; see `leases`."""
   return [
@@ -295,7 +309,11 @@ def _has_ended(path: pathlib.Path, seen: exclusive.Seen) -> bool:
     known = _known(path, seen, _now(path.parent, anew=True))
   if known.has_expired:
     return True
-  raise TakenError(f'{path.name}: is trained by {known.holder}')
+  is_hidden = holder_lib.life(known.holder) is Life.UNKNOWN
+  raise TakenError(
+    f'{path.name}: is trained by {known.holder}',
+    known.seconds - abs(known.age) if is_hidden else 0.0,
+  )
 
 
 def _now(folder: pathlib.Path, anew: bool = False) -> float:

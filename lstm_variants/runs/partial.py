@@ -41,6 +41,15 @@ def population(folder: pathlib.Path) -> str:
   return folder.name[: match.start()] if match else folder.name
 
 
+def finished(workdir: str | pathlib.Path) -> frozenset[str]:
+  """Return the populations that are finished, by one look at all of them."""
+  try:
+    names = os.listdir(pathlib.Path(workdir) / POPULATIONS)
+  except FileNotFoundError:
+    return frozenset()
+  return frozenset(name for name in names if not name.endswith(SUFFIX))
+
+
 def begun(workdir: str | pathlib.Path) -> dict[str, pathlib.Path]:
   """Return the populations that are begun and not finished: name -> place."""
   places = collections.defaultdict(list)

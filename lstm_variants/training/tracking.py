@@ -153,9 +153,12 @@ class Untracked(Tracking):
 
 def lack(workdir: str, population: populations.Population) -> list[str]:
   """Return the wanted trackers that lack some of a finished population."""
+  wanted = _wanted(population)
+  if not wanted:
+    return []
   place = pathlib.Path(workdir) / 'populations' / population.name
   complete = _read_record(place / RECORD)
-  return [name for name in _wanted(population) if name not in complete]
+  return [name for name in wanted if name not in complete]
 
 
 def hand_over(workdir: str, population: populations.Population) -> None:

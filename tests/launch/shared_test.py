@@ -1,6 +1,7 @@
 """A study that several processes train: who takes what, and what is said."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -11,7 +12,15 @@ import pytest
 
 from lstm_variants.config import populations
 from lstm_variants.launch import local, shared
-from lstm_variants.runs import directory, files, lease, partial, results
+from lstm_variants.runs import (
+  directory,
+  exclusive,
+  files,
+  holder,
+  lease,
+  partial,
+  results,
+)
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.study import Study
 from lstm_variants.training import loop, resume, watching
@@ -187,6 +196,111 @@ def test_who_waits_takes_over_what_ends(tmp_path, trained, monkeypatch):
       monkeypatch.setattr(shared.time, 'sleep', lambda _: stack.close())
       read = study.train(tmp_path, share=True, wait=True)
   assert trained.names[-1] == name and len(read.runs()) == 4
+
+
+def _put(path: pathlib.Path, age: float = 0.0) -> None:
+  """Write the lease of a process of another machine."""
+  who = holder.describe()._replace(host='elsewhere', boot='another')
+  path.write_bytes(who.line() + b'{"seconds": 60, "log": ""}')
+  now = path.stat().st_mtime - age
+  os.utime(path, (now, now))
+
+
+def _finish(workdir: pathlib.Path, member: populations.Population) -> None:
+  """Leave a population as another process does that has trained it."""
+  place = workdir / 'populations' / member.name
+  place.mkdir(parents=True)
+  record = {'updates_at_most': member.settings.updates, 'patience': 0}
+  (place / 'provenance.json').write_text(json.dumps(record))
+
+
+def test_of_a_thousand_populations_those_of_others_are_not_looked_at_singly(
+  tmp_path, trained, monkeypatch
+):
+  study = _study()
+  (one, *_) = _members(study)
+  members = [one._replace(name=f'p{number}') for number in range(1000)]
+  leases, looks, rounds = tmp_path / lease.LEASES, [], []
+  train = loop.train_population
+
+  def meanwhile(workdir, member, *arguments):
+    """Others have trained all but ten, which they train."""
+    for each in members:
+      if each.name in {f'p{number}' for number in range(10)} - {member.name}:
+        _put(leases / each.name)
+      elif each.name != member.name:
+        _finish(tmp_path, each)
+    monkeypatch.setattr(shared, '_FRESH', 0.0)  # as it took a while
+    train(workdir, member, *arguments)
+    for owner, name in (exclusive, 'look'), (resume, 'is_done'):
+      _count(monkeypatch, owner, name, looks)
+
+  def pause(seconds):
+    rounds.append(len(looks))
+    if len(rounds) == 2:
+      for path in leases.iterdir():
+        path.unlink()
+        _finish(tmp_path, one._replace(name=path.name))
+
+  monkeypatch.setattr(loop, 'train_population', meanwhile)
+  monkeypatch.setattr(shared.time, 'sleep', pause)
+  silent: Any = _Silent()
+  with _joined(study, str(tmp_path)) as worker:
+    others = shared.train_left(
+      *(str(tmp_path), worker, members, None, watching.NOBODY, silent, True)
+    )
+  assert not others and len(trained.names) == 1
+  # Of the ten it is seen once that they are taken.
+  assert 9 <= rounds[0] <= 2 * 10 and rounds[1] == len(looks) == rounds[0]
+
+
+def _count(monkeypatch, owner: Any, name: str, calls: list[Any]) -> None:
+  call = getattr(owner, name)
+
+  def counted(*arguments, **options):
+    calls.append(arguments)
+    return call(*arguments, **options)
+
+  monkeypatch.setattr(owner, name, counted)
+
+
+def test_what_others_had_as_one_came_is_taken_over_as_soon_as_it_has_ended(
+  tmp_path, trained, monkeypatch
+):
+  study = _study()
+  member = _members(study)[0]
+  sleep, pauses = shared.time.sleep, []
+
+  def pause(seconds):
+    pauses.append(seconds)
+    sleep(0.01)
+    assert len(pauses) < 100
+
+  monkeypatch.setattr(shared.time, 'sleep', pause)
+  silent: Any = _Silent()
+  with _joined(study, str(tmp_path)) as worker:
+    _put(tmp_path / lease.LEASES / member.name, age=59.95)
+    others = shared.train_left(
+      *(str(tmp_path), worker, [member], None, watching.NOBODY, silent, True)
+    )
+  assert not others and trained.names == [member.name] and pauses
+
+
+def test_what_was_trained_before_one_came_is_looked_at(tmp_path, monkeypatch):
+  """It may have been trained for less than is wanted now."""
+  study, longer = _study(), []
+  member = _members(study)[0]
+  less = member.settings.replace(updates=member.settings.updates - 10)
+  monkeypatch.setattr(
+    loop, 'train_population', lambda workdir, *unused: longer.append(unused[0])
+  )
+  silent: Any = _Silent()
+  with _joined(study, str(tmp_path)) as worker:
+    _finish(tmp_path, member._replace(settings=less))
+    shared.train_left(
+      *(str(tmp_path), worker, [member], None, watching.NOBODY, silent)
+    )
+  assert longer == [member]
 
 
 def test_a_study_that_diverged_altogether_is_told_by_who_comes_last(

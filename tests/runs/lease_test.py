@@ -117,6 +117,23 @@ def test_a_lease_of_elsewhere_ends_by_the_clock_of_the_file_system(
     pass
 
 
+@pytest.mark.parametrize(
+  'who, age, seconds',
+  [
+    (ELSEWHERE, SECONDS - 5, 5.0),
+    (ELSEWHERE, 5 - SECONDS, 5.0),  # its clock was set back
+    (holder.describe(), 0.0, 0.0),  # should it end, that is seen at once
+  ],
+)
+def test_who_is_refused_is_told_for_how_long(
+  tmp_path, worker, who, age, seconds
+):
+  _put(tmp_path, who, age)
+  with pytest.raises(lease.TakenError) as refused, worker.claim(NAME):
+    raise AssertionError
+  assert refused.value.seconds == pytest.approx(seconds, abs=0.5)
+
+
 def test_a_process_of_this_machine_that_sleeps_too_long_loses_its_lease(
   tmp_path, worker
 ):
