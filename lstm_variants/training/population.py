@@ -6,6 +6,7 @@ the devices of a row share the batches (`training.batch_devices`, mostly 1).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
+import random
 import time
 from typing import Any, NamedTuple
 
@@ -63,13 +64,16 @@ class Programs:
   train and when they are saved is no part of it either.
 
   Args:
-    most: so many are kept, those that were asked for last.
+    most: so many are kept. To make room one of them goes at random: where more
+      shapes than that come in one order again and again, as the generations of
+      a search, the oldest would always go just before it is asked for.
   """
 
   def __init__(self, most: int):
-    self._most = most
+    self.most = most
     self._chunks: dict[Any, Any] = {}
     self._inits: dict[Any, Any] = {}
+    self._random = random.Random(0)
 
   def chunk(
     self,
@@ -103,10 +107,11 @@ class Programs:
   def _keep(
     self, kept: dict[Any, Any], key: Any, make: Callable[[], Any]
   ) -> Any:
-    """Return what is kept under a key, or make it; it is the newest then."""
-    kept[key] = kept.pop(key, None) or make()
-    while len(kept) > self._most:
-      del kept[next(iter(kept))]
+    """Return what is kept under a key, or make it and keep that."""
+    if key not in kept:
+      if len(kept) == self.most:
+        del kept[self._random.choice(list(kept))]
+      kept[key] = make()
     return kept[key]
 
 

@@ -188,6 +188,20 @@ def test_what_a_name_stands_for_belongs_to_a_program_that_is_kept(
   assert program() is not first
 
 
+def test_of_more_shapes_than_are_kept_that_come_in_one_order_most_are_kept():
+  programs, made = population.Programs(most=8), []
+  for shape in 20 * [*range(9)]:
+    kept = programs._keep(
+      *(
+        programs._inits,
+        shape,
+        lambda shape=shape: made.append(shape) or [shape],
+      )
+    )
+    assert kept == [shape] and len(programs._inits) <= 8
+  assert len(made) < 0.4 * 20 * 9  # if the oldest went it would be all
+
+
 def test_how_updates_are_cut_into_chunks_does_not_matter(mixed):
   whole, cut = _advance(*mixed, 20), _advance(*mixed, 0, 8, 8, 4)
   assert _bytes(whole[0]) == _bytes(cut[0])
