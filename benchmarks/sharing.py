@@ -5,7 +5,9 @@ stopped. What it trains next is decided as by `launch.shared`: it goes through
 the populations, the longest first, from a place of its own on, passes over what
 others have, and comes back to that until a whole round finds nothing free. What
 another has is free when that gives it back; where it died, when its lease has
-ended (`runs.lease`). A round takes no time, and is paid for at its end.
+ended (`runs.lease`). Listings tell what is free; a worker looks singly at what
+was trained before it came, and at what another has, again when that lease may
+have ended. A round takes no time, and is paid for at its end.
 """
 
 import bisect
@@ -81,12 +83,13 @@ class Costs(NamedTuple):
   Attributes:
     start: of a process, until it looks for its first population.
     compile: of a program that the process does not keep.
-    keeps: so many programs, those that it used last.
+    keeps: so many programs; one of them goes at random.
     save: of training between two checkpoints; what is not saved is lost with
       the process.
     claim: to have a population and to give it back.
-    taken: to see that another worker has it.
-    done: to see that it is trained.
+    listing: to list what there is, whenever a worker looks for what is next.
+    taken: to see that another worker has a population.
+    done: to see that one is trained.
   """
 
   start: float = 0.0
@@ -94,6 +97,7 @@ class Costs(NamedTuple):
   keeps: int = 1
   save: float = math.inf
   claim: float = 0.0
+  listing: float = 0.0
   taken: float = 0.0
   done: float = 0.0
 
@@ -108,7 +112,8 @@ class Outcome(NamedTuple):
     begun: that workers took to start and to compile.
     looking: that workers took to find what to train; those that wait not.
     held: for which leases of dead workers kept others from populations.
-    looks: at populations, by all workers.
+    listings: by all workers.
+    looks: at single populations, by all workers.
     busy: of them, at what another worker had.
   """
 
@@ -118,6 +123,7 @@ class Outcome(NamedTuple):
   begun: float
   looking: float
   held: float
+  listings: int
   looks: int
   busy: int
 
@@ -184,14 +190,22 @@ class _Worker:
     self.number, self.speed = number, machine.speed
     self.stops = list(machine.stops)
     self.name, self.wait, self.is_waiting = 0.0, wait, False
-    self.programs: list[int] = []  # the newest last
+    self.programs: list[int] = []
     # What is planned for it counts only if it has the newest number.
     self.plan = 0
     self.population: int | None = None
     self.began = 0.0
 
-  def list(self, pending: np.ndarray) -> None:
+  def join(self, now: float, pending: np.ndarray) -> None:
+    """Be a worker from now on, of populations that may not be trained."""
+    self.came = now
+    # Before that no lease that one passes over was looked at.
+    self.looked_at = self.round_began = -math.inf
+    self.list(now, pending)
+
+  def list(self, now: float, pending: np.ndarray) -> None:
     """Begin a round over populations that may not be trained."""
+    self.looked_at, self.round_began = self.round_began, now
     self.pending, self.place = pending, 0
     self.taken: list[np.ndarray] = []
     self.is_settled = False
@@ -223,7 +237,7 @@ class _Simulation:
     self._order = np.concatenate([order, order])
     self._left = work.seconds.astype(float)
     self._free_from = np.zeros(count)
-    self._is_done = np.zeros(count, bool)
+    self._done_at = np.full(count, math.inf)
     self._workers = [_Worker(n, m, wait) for n, m in enumerate(machines)]
     self._names: list[float] = []
     self._waiting: list[_Worker] = []
@@ -231,7 +245,7 @@ class _Simulation:
     self._count = itertools.count()
     self._trained, self._end = 0, 0.0
     self._lost = self._begun = self._looking = self._held = 0.0
-    self._looks = self._busy = 0
+    self._listings = self._looks = self._busy = 0
     for worker, machine in zip(self._workers, machines, strict=True):
       self._start(0.0, worker, machine.comes)
 
@@ -249,7 +263,7 @@ class _Simulation:
       self._end,
       count - self._trained,
       *(self._lost, self._begun, self._looking, self._held),
-      *(self._looks, self._busy),
+      *(self._listings, self._looks, self._busy),
     )
 
   def _plan(
@@ -274,9 +288,10 @@ class _Simulation:
     rank = bisect.bisect(self._names, worker.name)
     self._names.insert(rank, worker.name)
     count, first = len(self._left), rank % len(self._left)
-    worker.list(self._order[first : first + count])
+    pending = self._order[first : first + count]
     if self._policy is Policy.DEALT:
-      worker.list(self._order[worker.number : count : len(self._workers)])
+      pending = self._order[worker.number : count : len(self._workers)]
+    worker.join(now, pending)
     self._look(now, worker)
 
   def _leave(self, now: float, worker: _Worker) -> None:
@@ -293,6 +308,8 @@ class _Simulation:
     busy = self._busy - busy
     done = self._looks - looks - busy
     cost = busy * self._costs.taken + done * self._costs.done
+    cost += self._costs.listing
+    self._listings += 1
     if population is None:
       self._looking += cost
       if worker.wait and len(worker.pending):
@@ -314,12 +331,12 @@ class _Simulation:
 
   def _has_program(self, worker: _Worker, program: int) -> bool:
     """Tell whether a process keeps a program; afterwards it does."""
-    has = program in worker.programs
-    if has:
-      worker.programs.remove(program)
+    if program in worker.programs:
+      return True
+    if len(worker.programs) == self._costs.keeps:
+      del worker.programs[int(self._random.integers(self._costs.keeps))]
     worker.programs.append(program)
-    del worker.programs[: -self._costs.keeps]
-    return has
+    return False
 
   def _next(self, now: float, worker: _Worker) -> int | None:
     """Return the next population of a worker's list that nobody has."""
@@ -328,11 +345,17 @@ class _Simulation:
         part = worker.pending[worker.place : worker.place + _PART]
         is_free = self._free_from[part] <= now
         passed = int(is_free.argmax()) if is_free.any() else len(part)
-        others = part[:passed][~self._is_done[part[:passed]]]
+        done_at = self._done_at[part[:passed]]
+        others = part[:passed][np.isinf(done_at)]
         if len(others):
           worker.taken.append(others)
-        self._looks += passed
-        self._busy += len(others)
+        # Until then their leases hold: they were renewed a while before.
+        is_due = now - worker.looked_at > lease.length() * (
+          1 - 1 / lease._BEATS
+        )
+        busy = len(others) if is_due else 0
+        self._looks += int((done_at <= worker.came).sum()) + busy
+        self._busy += busy
         worker.is_settled |= len(others) < passed
         worker.place += passed
         if passed < len(part):
@@ -340,7 +363,7 @@ class _Simulation:
           worker.is_settled = True
           return int(part[passed])
       is_settled = worker.is_settled
-      worker.list(np.concatenate([worker.pending[:0], *worker.taken]))
+      worker.list(now, np.concatenate([worker.pending[:0], *worker.taken]))
       if not is_settled:
         return None
     return None
@@ -348,7 +371,7 @@ class _Simulation:
   def _finish(self, now: float, worker: _Worker) -> None:
     """Have trained a population."""
     assert worker.population is not None
-    self._is_done[worker.population] = True
+    self._done_at[worker.population] = now
     self._trained += 1
     self._end, worker.population = now, None
     self._look(now, worker)
@@ -402,8 +425,9 @@ class _Simulation:
     """Count the rounds of one who waited; what it passed over got less."""
     worker.is_waiting = False
     self._waiting.remove(worker)
-    rounds = (now - worker.began) / shared._PAUSE
-    still = int((~self._is_done[worker.pending]).sum())
-    looks = int(rounds * (len(worker.pending) + still) / 2)
+    waited = now - worker.began
+    self._listings += int(waited / shared._PAUSE)
+    still = int(np.isinf(self._done_at[worker.pending]).sum())
+    looks = int(waited / lease.length() * (len(worker.pending) + still) / 2)
     self._looks += looks
     self._busy += looks

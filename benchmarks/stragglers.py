@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks import pages, sharing, timing
 import lstm_variants as lv
+from lstm_variants.launch import shared
 from lstm_variants.runs import directory, lease, results
 from lstm_variants.training import population
 
@@ -27,6 +28,8 @@ PAGE = pathlib.Path('docs/many-machines.md')
 MINUTE, HOUR = 60.0, 3600.0
 # Rounds in which the cost of a lease is measured.
 ROUNDS = 300
+# Populations of a study that is listed.
+LISTED = 40_000
 SIZES = (1000, 100, 25, 10)
 # Of the second table.
 SIZE = 25
@@ -48,7 +51,7 @@ class Assumed(NamedTuple):
     killed: share of the workers, once an hour; else the same.
     dead: share of the workers that are killed for good, while the study
       would take undisturbed workers.
-    answer: that a slow file server takes, for each look and each claim.
+    answer: that a slow file server takes, for each look, listing and claim.
   """
 
   programs: int = 200
@@ -114,8 +117,14 @@ def measure(rounds: int) -> sharing.Costs:
         assert results.is_finished(folder, 'trained')
         results.read_population_provenance(folder, 'trained')
 
+      def list_all() -> None:
+        shared._Others(folder)
+
+      for number in range(LISTED * rounds // ROUNDS):
+        (trained.parent / f'population-{number}').touch()
       with worker.claim('taken'):
         calls = {'claim': claim, 'taken': see_taken, 'done': see_done}
+        calls['listing'] = list_all
         seconds = timing.interleave(calls, rounds)
   medians = {
     name: timing.summarize(each).median for name, each in seconds.items()
@@ -123,7 +132,7 @@ def measure(rounds: int) -> sharing.Costs:
   return sharing.Costs(
     start=ASSUMED.start,
     compile=ASSUMED.compile,
-    keeps=population.RECENT._most,
+    keeps=population.RECENT.most,
     save=lv.default_config().training.save_minutes * MINUTE,
     **medians,
   )
@@ -256,7 +265,7 @@ def kinds_table(scale: Scale, costs: sharing.Costs) -> list[str]:
   slow = costs._replace(
     **{
       name: getattr(costs, name) + ASSUMED.answer
-      for name in ('claim', 'taken', 'done')
+      for name in ('claim', 'listing', 'taken', 'done')
     }
   )
   rows = [
@@ -276,6 +285,7 @@ def kinds_table(scale: Scale, costs: sharing.Costs) -> list[str]:
         *(name, cell.ratio()),
         *(f'{100 * share / cell.work:.1f} %' for share in shares),
         f'{cell.mean("held") / HOUR:.1f}',
+        f'{cell.mean("listings") / cell.mean("end"):,.0f}',
         f'{cell.mean("looks") / cell.mean("end"):,.0f}',
         f'{100 * cell.mean("busy") / max(cell.mean("looks"), 1):.0f} %',
       ]
@@ -283,7 +293,7 @@ def kinds_table(scale: Scale, costs: sharing.Costs) -> list[str]:
   header = (
     *('workers are disturbed by', 'time ÷ bound', 'trained again'),
     *('starting, compiling', 'looking, claiming', 'hours held by the dead'),
-    *('looks a second', 'of them at what another had'),
+    *('listings a second', 'looks a second', 'of them at what another had'),
   )
   return pages.table(header, lines)
 
@@ -304,7 +314,7 @@ def page(size: Scale, rounds: int) -> str:
   each, costs = ASSUMED, measure(rounds)
   milliseconds = [
     f'{1000 * seconds:.2g}'
-    for seconds in (costs.claim, costs.taken, costs.done)
+    for seconds in (costs.claim, costs.listing, costs.taken, costs.done)
   ]
   paragraphs = [
     f'`python -m benchmarks.stragglers` simulates {size.runs:,} runs on '
@@ -322,8 +332,9 @@ def page(size: Scale, rounds: int) -> str:
     f'{lease.length():g} s, {costs.keeps} programs that a process keeps, the '
     'order of `--share`. Measured on one machine '
     f'and its disk: {milliseconds[0]} ms to claim a population and to give it '
-    f'back, {milliseconds[1]} ms to see that another has it, '
-    f'{milliseconds[2]} ms to see that it is trained.',
+    f'back, {milliseconds[1]} ms to list {LISTED:,} of them, '
+    f'{milliseconds[2]} ms to see that another has one, {milliseconds[3]} ms '
+    'to see that it is trained.',
     'Time ÷ bound: the bound is that of work as fine as sand for the same '
     f'machines, with nothing lost; the mean of {size.seeds} draws, and their '
     'range. Dealt out: each worker has an equal number of populations from the '
@@ -332,8 +343,8 @@ def page(size: Scale, rounds: int) -> str:
     sizes_table(size, costs),
     f'`--share`, populations of {SIZE}; the shares are of the training:',
     kinds_table(size, costs),
-    f'A slow file server answers {1000 * each.answer:g} ms later, each look '
-    'and each claim.',
+    f'A slow file server answers {1000 * each.answer:g} ms later, each look, '
+    'listing and claim.',
   ]
   lines = []
   for paragraph in paragraphs:

@@ -143,7 +143,7 @@ def test_a_worker_compiles_a_program_once_and_anew_when_it_is_back():
 
 
 @pytest.mark.parametrize(('keeps', 'compiled'), [(2, 2), (1, 4)])
-def test_a_worker_keeps_the_programs_that_it_used_last(keeps, compiled):
+def test_a_worker_keeps_so_many_programs(keeps, compiled):
   two = work(104, 103, 102, 101)._replace(program=np.array([0, 1, 0, 1]))
   costs = sharing.Costs(compile=20, keeps=keeps)
   outcome = sharing.simulate(two, [sharing.Machine()], LONGEST, costs, 0)
