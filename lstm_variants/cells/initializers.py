@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 import functools
 
-from flax import nnx
 import jax
 import jax.numpy as jnp
 
@@ -56,7 +55,7 @@ def orthogonal(key: jax.Array, shape: tuple[int, int], dtype) -> jax.Array:
 # [H, 4H] matrix would have blocks with singular values far below one.
 RECURRENT: Mapping[str, tuple[Initializer, Initializer]] = {
   'orthogonal': (
-    nnx.initializers.lecun_normal(),
+    jax.nn.initializers.lecun_normal(),
     orthogonal,
   ),
   'uniform': (uniform, uniform),

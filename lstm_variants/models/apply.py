@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import functools
 from typing import Any, NamedTuple
 
-from flax import nnx
 import jax
 import jax.numpy as jnp
 
@@ -108,7 +107,7 @@ def init_model(
 
 def _init_readout(key, kernel_key, sizes, dtype) -> dict[str, jax.Array]:
   """Draw the readout; with direct connections no other draw is another."""
-  draw = nnx.initializers.lecun_normal()
+  draw = jax.nn.initializers.lecun_normal()
   readout = {
     'kernel': draw(kernel_key, (width_of(sizes), sizes.out_features), dtype),
     'bias': jnp.zeros((sizes.out_features,), dtype),
