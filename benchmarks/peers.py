@@ -83,21 +83,22 @@ def compile_training(
   return Contestant(run, seconds, getattr(analysis, 'temp_size_in_bytes', None))
 
 
-def torch(problem: Problem, updates: int) -> Contestant:
+def torch(problem: Problem, updates: int, device: str = 'cpu') -> Contestant:
   """Return torch's nn.LSTM in a Python loop, denormals flushed as in XLA.
 
   It has one thread or one for each core, whichever makes the quicker update:
-  at small sizes its threads cost more than they bring.
+  at small sizes its threads cost more than they bring. On a GPU ('cuda') it is
+  cuDNN's.
   """
   import torch
 
   torch.set_flush_denormal(True)
   inputs, targets = (
-    torch.tensor(np.asarray(x)) for x in networks.draw(problem)
+    torch.tensor(np.asarray(x)).to(device) for x in networks.draw(problem)
   )
   sizes = problem.in_features, problem.hidden_features
-  rnn = torch.nn.LSTM(*sizes, batch_first=True)
-  readout = torch.nn.Linear(problem.hidden_features, 1)
+  rnn = torch.nn.LSTM(*sizes, batch_first=True).to(device)
+  readout = torch.nn.Linear(problem.hidden_features, 1).to(device)
   weights = [*rnn.parameters(), *readout.parameters()]
   optimizer = torch.optim.SGD(weights, lr=LEARNING_RATE)
   kept = slice(None) if problem.every_step else slice(-1, None)
@@ -115,6 +116,8 @@ def torch(problem: Problem, updates: int) -> Contestant:
     torch.set_num_threads(threads)
     for _ in range(updates):
       update()
+    if device != 'cpu':
+      torch.cuda.synchronize()
 
   return Contestant(run, 0.0, None)
 
