@@ -5,20 +5,17 @@ is started again; all of them end with this process. What became of the study
 is then read from its directory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import contextlib
 import os
 import pathlib
-import re
 import shlex
 import socket
 import subprocess
-import sys
 import time
-from typing import NamedTuple
 
 from lstm_variants import console
-from lstm_variants.launch import engine, watching
+from lstm_variants.launch import engine, places, watching
 from lstm_variants.runs import lease
 from lstm_variants.training import interrupt
 
@@ -28,13 +25,6 @@ _PAUSE, _BREATH = 0.2, 1.0
 _RESTARTS = 100
 # Exit statuses of a worker that did what there was to do: every run diverged.
 _DONE = (0, 3)
-
-
-class _Place(NamedTuple):
-  """Where a worker runs: its cores, none where that cannot be told; its GPU."""
-
-  cores: frozenset[int]
-  environ: Mapping[str, str]
 
 
 def launch(job: engine.Job) -> bool:
@@ -62,7 +52,7 @@ def launch(job: engine.Job) -> bool:
   workers: list[_Worker] = []
   with interrupt.deferred(), watching.Watch(job.workdir) as watch:
     try:
-      for number, place in enumerate(_places(job.workers), 1):
+      for number, place in enumerate(places.share_out(job.workers), 1):
         log = name.with_name(f'{name.name}-{number}{lease.LOG}')
         workers.append(_Worker(job.arguments, log, place))
       _wait(workers, watch)
@@ -94,7 +84,7 @@ class _Worker:
   """A worker, and those that follow it where it is killed."""
 
   def __init__(
-    self, arguments: Sequence[str], log: pathlib.Path, place: _Place
+    self, arguments: Sequence[str], log: pathlib.Path, place: places.Place
   ):
     self._arguments, self._log, self._place = arguments, log, place
     self._restarts, self._process = 0, self._start()
@@ -137,34 +127,3 @@ class _Worker:
       if lines:
         return lines[-1]
     return f'{self._log}: is empty'
-
-
-def _places(workers: int) -> list[_Place]:
-  """Share cores and GPUs out; of too few of them several have the same."""
-  gpus, environ = _gpus(), {}
-  if 0 < len(gpus) < workers:
-    environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
-  cores: list[int] = []
-  if sys.platform == 'linux':
-    cores = sorted(os.sched_getaffinity(0))
-  else:
-    share = max((os.cpu_count() or 1) // workers, 1)
-    environ['JAX_NUM_CPU_DEVICES'] = str(share)
-  places = []
-  for number in range(workers):
-    if gpus:
-      environ['CUDA_VISIBLE_DEVICES'] = gpus[number % len(gpus)]
-    first = number * len(cores) // workers
-    last = max((number + 1) * len(cores) // workers, first + 1)
-    places.append(_Place(frozenset(cores[first:last]), {**environ}))
-  return places
-
-
-def _gpus() -> list[str]:
-  """Return the GPUs that this process may use, without taking one."""
-  named = os.environ.get('CUDA_VISIBLE_DEVICES')
-  if named is not None:
-    return [name for name in named.split(',') if name.strip()]
-  devices = pathlib.Path('/dev').glob('nvidia*')
-  numbers = [re.fullmatch(r'nvidia(\d+)', device.name) for device in devices]
-  return [str(n) for n in sorted(int(match[1]) for match in numbers if match)]

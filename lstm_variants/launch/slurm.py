@@ -130,11 +130,10 @@ def _cancel(number: str) -> None:
 def _is_queued(number: str) -> bool:
   """Tell in a moment if some of a job is not over; True: nobody answers."""
   time.sleep(_LOOK)
-  queue = ('squeue', '--noheader', f'--jobs={number}')
-  done = subprocess.run(queue, capture_output=True, text=True)
-  if done.returncode:
-    return 'Invalid job id' not in done.stderr
-  return bool(done.stdout.strip())
+  try:
+    return bool(_call('squeue', '--noheader', f'--jobs={number}'))
+  except engine.EngineError as error:
+    return 'Invalid job id' not in str(error)
 
 
 def _call(*words: str, stdin: str = '') -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lstm_variants.launch import engine, local_workers
+from lstm_variants.launch import engine, local_workers, places
 from lstm_variants.runs import lease
 from lstm_variants.training import interrupt
 
@@ -108,8 +108,8 @@ def test_all_are_asked_to_save_once_and_before_one_is_waited_for(
   processes = [Process(), Process(), Process()]
   starting = iter(processes)
   monkeypatch.setattr(engine, 'start', lambda *unused: next(starting))
-  place = local_workers._Place(frozenset(), {})
-  monkeypatch.setattr(local_workers, '_places', lambda number: [place] * number)
+  place = places.Place(frozenset(), {})
+  monkeypatch.setattr(places, 'share_out', lambda number: [place] * number)
   with pytest.raises(engine.RefusedError):
     local_workers.launch(engine.Job([], str(tmp_path), 3))
   assert sorted(calls[:3]) == [('terminate', number) for number in range(3)]
@@ -134,24 +134,6 @@ def test_one_that_is_killed_again_and_again_is_given_up(workers, monkeypatch):
   with pytest.raises(engine.RefusedError, match='again') as caught:
     workers('print("again", flush=True)\nos.kill(os.getpid(), 9)')
   assert caught.value.exit_status == 137
-
-
-@pytest.mark.skipif(sys.platform != 'linux', reason='cores cannot be told')
-def test_each_has_its_own_cores_and_gpu(workers, tmp_path, monkeypatch):
-  monkeypatch.setattr(os, 'sched_getaffinity', lambda process: range(8))
-  monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '2,5')
-  places = local_workers._places(3)
-  assert [sorted(place.cores) for place in places] == [
-    *([0, 1], [2, 3, 4], [5, 6, 7]),
-  ]
-  gpus = [place.environ['CUDA_VISIBLE_DEVICES'] for place in places]
-  assert gpus == ['2', '5', '2']
-  many = local_workers._places(20)
-  assert {len(place.cores) for place in many} == {1}
-  assert {core for place in many for core in place.cores} == {*range(8)}
-  monkeypatch.undo()
-  shared = 'XLA_PYTHON_CLIENT_PREALLOCATE'
-  assert all(place.environ[shared] == 'false' for place in places)
 
 
 def test_a_worker_has_the_cores_of_its_place(workers, tmp_path):

@@ -1,0 +1,26 @@
+"""Cores and GPUs of this machine, shared out among workers."""
+
+import os
+import sys
+
+import pytest
+
+from lstm_variants.launch import places
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='cores cannot be told')
+def test_each_has_its_own_cores_and_gpu(monkeypatch):
+  monkeypatch.setattr(os, 'sched_getaffinity', lambda process: range(8))
+  monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '2,5')
+  three = places.share_out(3)
+  assert [sorted(place.cores) for place in three] == [
+    *([0, 1], [2, 3, 4], [5, 6, 7]),
+  ]
+  gpus = [place.environ['CUDA_VISIBLE_DEVICES'] for place in three]
+  assert gpus == ['2', '5', '2']
+  many = places.share_out(20)
+  assert {len(place.cores) for place in many} == {1}
+  assert {core for place in many for core in place.cores} == {*range(8)}
+  monkeypatch.undo()
+  shared = 'XLA_PYTHON_CLIENT_PREALLOCATE'
+  assert all(place.environ[shared] == 'false' for place in three)
