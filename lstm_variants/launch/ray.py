@@ -11,6 +11,7 @@ import importlib
 import math
 import os
 import pathlib
+import shlex
 import signal
 from typing import Any
 
@@ -43,8 +44,11 @@ def launch(job: engine.Job) -> bool:
   """
   options = engine.options(job, ('address', *_RESOURCES))
   resources = {name: _number(name, options) for name in _RESOURCES}
+  # As it may be begun again elsewhere, each waits for what others had there.
+  job = job._replace(arguments=[*job.arguments, '--wait'])
   if job.dry_run:
-    console.say(f'{job.workers} tasks of {resources}: {job.command}')
+    command = shlex.join(job.command)
+    console.say(f'{job.workers} tasks of {resources}: {command}')
     return False
   ray = _connect(options.get('address'))
   try:
@@ -52,8 +56,7 @@ def launch(job: engine.Job) -> bool:
     task = ray.remote(
       max_retries=_RETRIES, retry_exceptions=[KilledError], **resources
     )(work)
-    # As it may be begun again elsewhere, each waits for what others had there.
-    given = ([*job.arguments, '--wait'], os.getcwd(), _environ(resources))
+    given = (job.arguments, os.getcwd(), _environ(resources))
     tasks = [
       task.remote(*given, job.logs / f'ray-{number}.log')
       for number in range(job.workers)

@@ -212,7 +212,8 @@ def test_a_dry_run_connects_to_nothing_and_writes_nothing(
   monkeypatch.setitem(sys.modules, 'ray', None)
   launcher.launch(_job(tmp_path / 'runs', 'num_gpus=1', dry_run=True))
   printed = capsys.readouterr().out
-  assert 'sweep' in printed and "'num_gpus': 1.0" in printed
+  assert "3 tasks of {'num_cpus': 1.0, 'num_gpus': 1.0}: " in printed
+  assert printed.endswith(' sweep --share --wait\n')  # as they are started
   assert not (tmp_path / 'runs').exists()
 
 
