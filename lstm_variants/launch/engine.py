@@ -1,6 +1,7 @@
 """What an engine is given: it starts workers, and they share the directory."""
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
 import pathlib
 import re
 import subprocess
@@ -16,6 +17,9 @@ from lstm_variants.training import interrupt
 # options reads as anything else.
 _NAME = re.compile('[a-z][a-z0-9_-]*')
 
+# How a line begins by which a worker was refused.
+_REFUSAL = 'error: '
+
 
 class EngineError(errors.Error):
   """An engine cannot start workers; the message is one line."""
@@ -29,7 +33,7 @@ class UntrainedError(errors.Error):
   def __init__(self, job: 'Job'):
     super().__init__(
       f'--workdir={job.workdir}: its workers have ended, and it is not trained '
-      f'to the end; {job.logs} tells why; the same command goes on'
+      f'to the end; {_why(job.logs)}; the same command goes on'
     )
 
 
@@ -37,7 +41,7 @@ class RefusedError(errors.Error):
   """A worker was refused; the message is the one line that it said."""
 
   def __init__(self, line: str, exit_status: int):
-    super().__init__(line.removeprefix('error: '))
+    super().__init__(line.removeprefix(_REFUSAL))
     self.exit_status = exit_status
 
 
@@ -145,6 +149,25 @@ def start(
     return children.start(
       arguments, output, {**environ, lease.LOG_VARIABLE: str(log)}
     )
+
+
+def tail(log: pathlib.Path, count: int = 1) -> list[str]:
+  """Return the last lines that a worker said, none where nothing is read."""
+  with contextlib.suppress(OSError):
+    lines = log.read_text(errors='replace').split('\n')
+    return [line for line in lines if line.strip()][-count:]
+  return []
+
+
+def _why(logs: pathlib.Path) -> str:
+  """Return why the last worker to say something was refused, or who tells."""
+  with contextlib.suppress(OSError, ValueError):  # there is no log
+    last = max(logs.glob(f'*{lease.LOG}'), key=lambda log: log.stat().st_mtime)
+    # Behind it srun may tell that the worker has ended.
+    for line in reversed(tail(last, 3)):
+      if line.startswith(_REFUSAL):
+        return f'{last}: {line.removeprefix(_REFUSAL)}'
+  return f'{logs} tells why'
 
 
 def stay(job: Job, look: Callable[[], bool]) -> None:

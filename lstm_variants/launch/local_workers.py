@@ -75,7 +75,8 @@ def _wait(workers: Sequence['_Worker'], watch: watching.Watch) -> None:
       if status in _DONE:
         running.remove(worker)
       elif status is not None:
-        raise engine.RefusedError(worker.last_line(), status)
+        (line,) = engine.tail(worker.log) or [f'{worker.log}: is empty']
+        raise engine.RefusedError(line, status)
     watch.look()
     time.sleep(_PAUSE)
 
@@ -86,11 +87,11 @@ class _Worker:
   def __init__(
     self, arguments: Sequence[str], log: pathlib.Path, place: places.Place
   ):
-    self._arguments, self._log, self._place = arguments, log, place
+    self._arguments, self.log, self._place = arguments, log, place
     self._restarts, self._process = 0, self._start()
 
   def _start(self) -> subprocess.Popen[bytes]:
-    process = engine.start(self._arguments, self._log, self._place.environ)
+    process = engine.start(self._arguments, self.log, self._place.environ)
     if self._place.cores:
       # It may have ended. It has no threads yet, which would keep all cores.
       with contextlib.suppress(OSError):
@@ -105,7 +106,7 @@ class _Worker:
     if self._restarts == _RESTARTS:
       return 128 - status
     self._restarts += 1
-    console.warn(f'{self._log.stem}: was killed by signal {-status}; again')
+    console.warn(f'{self.log.stem}: was killed by signal {-status}; again')
     with self._process:
       time.sleep(_BREATH)
     self._process = self._start()
@@ -119,11 +120,3 @@ class _Worker:
     """Wait for its end."""
     with self._process:  # closes its pipe
       pass
-
-  def last_line(self) -> str:
-    """Return the last of what it said."""
-    with contextlib.suppress(OSError):
-      lines = self._log.read_text(errors='replace').strip().splitlines()
-      if lines:
-        return lines[-1]
-    return f'{self._log}: is empty'

@@ -1,5 +1,6 @@
 """What all engines have in common: options, logs, and staying to the end."""
 
+import os
 import pathlib
 import signal
 
@@ -30,6 +31,29 @@ def test_workers_that_ended_too_soon_are_an_error_that_tells_where_to_look():
     engine.stay(_job(), lambda: next(looks))
   assert error.value.exit_status == 1
   assert str(pathlib.Path.cwd() / 'runs' / 'workers') in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ('last', 'told'),
+  [
+    ('1/3 x: 4 runs\nerror: no room\n\n', '/b.log: no room; the same'),
+    ('error: no room\nsrun: error: exited', '/b.log: no room; the same'),
+    ('error: no room\na\nb\nc', '/workers tells why; the same'),
+    ('1/3 x: 4 runs', '/workers tells why; the same'),
+    ('', '/workers tells why; the same'),
+  ],
+)
+def test_the_line_by_which_the_last_worker_was_refused_tells_why(
+  tmp_path, last, told
+):
+  job = _job(tmp_path)
+  engine.make_logs(job)
+  for name, text, age in (('a', 'error: of before', 9), ('b', last, 0)):
+    log = job.logs / f'{name}.log'
+    log.write_text(text)
+    when = log.stat().st_mtime - age
+    os.utime(log, (when, when))
+  assert told in str(engine.UntrainedError(job))
 
 
 def test_a_signal_waits_for_the_next_look_and_ends_who_stays(monkeypatch):
