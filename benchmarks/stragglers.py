@@ -118,7 +118,7 @@ def measure(rounds: int) -> sharing.Costs:
         results.read_population_provenance(folder, 'trained')
 
       def list_all() -> None:
-        shared._Others(folder)
+        shared._Others(folder, worker)
 
       for number in range(LISTED * rounds // ROUNDS):
         (trained.parent / f'population-{number}').touch()

@@ -63,7 +63,7 @@ def test_a_simulated_worker_takes_populations_in_the_order_of_a_real_one(
 
   monkeypatch.setattr(shared, '_cost', lambda member: seconds[member])
   monkeypatch.setattr(shared, '_train_one', train)
-  worker: Any = types.SimpleNamespace(rank=rank)
+  worker: Any = types.SimpleNamespace(rank=rank, check=lambda: None)
   nothing: Any = object()
   members: Any = range(7)
   shared.train_left('there', worker, members, None, nothing, nothing)

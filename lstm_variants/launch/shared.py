@@ -140,7 +140,7 @@ def train_left(
   pending = sorted(members, key=_cost, reverse=True)
   first = worker.rank % len(pending)
   pending = [*pending[first:], *pending[:first]]
-  is_told, others = False, _Others(workdir)
+  is_told, others = False, _Others(workdir, worker)
   while pending:
     taken = []
     for member in pending:
@@ -174,20 +174,25 @@ class _Others:
   was finished since this process came is finished as is wanted.
   """
 
-  def __init__(self, workdir: str):
-    self._workdir = pathlib.Path(workdir)
+  def __init__(self, workdir: str, worker: lease_lib.Worker):
+    self._workdir, self._worker = pathlib.Path(workdir), worker
     self._until: dict[str, float] = {}
     self._looked_at = -math.inf
     self.look()
     self._before = self._finished
 
   def look(self) -> None:
-    """Look at what there is, unless that was done a moment ago."""
+    """Look at what there is, unless that was done a moment ago.
+
+    Raises:
+      LostError: this process is counted out; others may train in another way.
+    """
     if time.monotonic() < self._looked_at + _FRESH:
       return
     # In this order: what is given back in between is finished by then.
     self._leased = lease_lib.names(self._workdir)
     self._finished = partial.finished(self._workdir)
+    self._worker.check()  # behind it: until now all have trained as this one
     self._looked_at = time.monotonic()
 
   def have_trained(self, name: str) -> bool:

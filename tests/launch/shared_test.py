@@ -286,6 +286,33 @@ def test_what_others_had_as_one_came_is_taken_over_as_soon_as_it_has_ended(
   assert not others and trained.names == [member.name] and pauses
 
 
+def test_what_others_have_trained_counts_for_nobody_who_is_counted_out(
+  tmp_path, trained, monkeypatch
+):
+  """Who has counted it out may train longer."""
+  study = _study()
+  members = _members(study)
+  train = loop.train_population
+
+  def sleeps(workdir, member, *arguments):
+    train(workdir, member, *arguments)
+    for each in members:
+      if each.name != member.name:
+        _finish(tmp_path, each)
+    for path in (tmp_path / lease.WORKERS).iterdir():
+      path.unlink()
+    monkeypatch.setattr(shared, '_FRESH', 0.0)  # as it took a while
+
+  monkeypatch.setattr(loop, 'train_population', sleeps)
+  silent: Any = _Silent()
+  with _joined(study, str(tmp_path)) as worker:
+    with pytest.raises(lease.LostError):
+      shared.train_left(
+        *(str(tmp_path), worker, members, None, watching.NOBODY, silent)
+      )
+  assert len(trained.names) == 1
+
+
 def test_what_was_trained_before_one_came_is_looked_at(tmp_path, monkeypatch):
   """It may have been trained for less than is wanted now."""
   study, longer = _study(), []
