@@ -84,7 +84,7 @@ def run(name: str, arguments: list[str], module: str = '') -> None:
   with console.guarded():
     environment = importlib.import_module('lstm_variants.commands.environment')
     try:
-      environment.prepare()
+      environment.prepare(name)
       command = importlib.import_module('lstm_variants.commands.command')
       program = importlib.import_module(
         module or f'lstm_variants.commands.{name}'

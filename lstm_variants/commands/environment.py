@@ -14,14 +14,19 @@ from lstm_variants import errors, opening
 # Bytes of addresses that Python and what every command imports take; with less
 # they are ended by the system, in the middle of something.
 _LEAST = 640 * 2**20
+# Commands that ask LAPACK about thousands of matrices of some ten rows.
+_OF_SMALL_MATRICES = ('analyse',)
 
 
 class RefusedError(errors.Error):
   """A variable or a limit cannot be used; the message is one line."""
 
 
-def prepare() -> None:
+def prepare(name: str) -> None:
   """Make the environment one in which a program can be imported.
+
+  Args:
+    name: of the command.
 
   Raises:
     RefusedError: the limit of addresses is too small, or matplotlib would wait
@@ -29,6 +34,10 @@ def prepare() -> None:
   """
   # Figures are files here; with another backend matplotlib looks for windows.
   os.environ['MPLBACKEND'] = 'agg'
+  if name in _OF_SMALL_MATRICES:
+    # Threads of OpenBLAS would wait for each other most of the time, and give
+    # other last digits where there are more of them.
+    os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
   limit, _ = resource.getrlimit(resource.RLIMIT_AS)
   if limit != resource.RLIM_INFINITY and limit < _LEAST:
     raise RefusedError(

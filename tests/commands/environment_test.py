@@ -56,14 +56,35 @@ def test_settings_of_figures_are_not_waited_for(tmp_path, monkeypatch):
   for named in (pipe, tmp_path):
     monkeypatch.setenv('MATPLOTLIBRC', str(named))
     with pytest.raises(environment.RefusedError) as refused:
-      environment.prepare()
+      environment.prepare('train')
     assert str(refused.value) == (
       f'MATPLOTLIBRC={named}: is a pipe, not a regular file; nearest: unset '
       'MATPLOTLIBRC'
     )
   for named in (os.devnull, tmp_path / 'none'):
     monkeypatch.setenv('MATPLOTLIBRC', str(named))
-    environment.prepare()
+    environment.prepare('train')
+
+
+@pytest.mark.parametrize(
+  'name, given, wanted',
+  [('analyse', '', '1'), ('analyse', '3', '3'), ('train', '', 'none')],
+)
+def test_small_matrices_are_for_one_thread_told_before_numpy_is_there(
+  name, given, wanted
+):
+  code = (
+    'import os, sys; from lstm_variants import __main__; '
+    'from lstm_variants.commands import environment as e; '
+    f'e.prepare({name!r}); assert "numpy" not in sys.modules; '
+    'print(os.environ.get("OPENBLAS_NUM_THREADS", "none"))'
+  )
+  environ = {k: v for k, v in os.environ.items() if 'OPENBLAS' not in k}
+  if given:
+    environ['OPENBLAS_NUM_THREADS'] = given
+  words = [sys.executable, '-c', code]
+  done = subprocess.run(words, env=environ, capture_output=True, text=True)
+  assert done.stdout == f'{wanted}\n', done.stderr
 
 
 def test_figures_are_drawn_into_files_whatever_windows_are_asked_for(tmp_path):

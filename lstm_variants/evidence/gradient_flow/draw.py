@@ -86,11 +86,12 @@ def _of_moment(
   settings, label = subject.settings, subject.label
   seeds = range(len(subject.seeds))
   recurrence, toggles = _split(subject.toggles)
-  params = jax.tree.map(
-    lambda leaf: jnp.asarray(leaf, subjects.precision(settings)), moment.params
-  )
+  params = moment.params
   if toggles is not None:  # traced, they need weights of every gate
     params = layout.expand(params, subject.toggles)
+  params = jax.tree.map(
+    lambda leaf: jnp.asarray(leaf, subjects.precision(settings)), params
+  )
   norms = _norms(settings, recurrence, toggles, params, chosen.batch, noise)
   of_seeds = [_take(norms.norms, n) for n in seeds]
   flow, share = (
