@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm_variants import console, errors
 from lstm_variants import names as names_lib
-from lstm_variants.cells import remedies
+from lstm_variants.cells import layout, remedies, toggles
 from lstm_variants.config import fields, task_fields
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.runs import grouping, results
@@ -121,9 +121,10 @@ def read(
     if places:
       run = runs[places[0]]
       seeds = tuple(runs[index].hyperparams.seed for index in places)
-      toggles = run.hyperparams.toggles
       names = group.task, group.model, group.label
-      subjects.append(Subject(*names, run.settings, toggles, places, seeds))
+      subjects.append(
+        Subject(*names, run.settings, run.hyperparams.toggles, places, seeds)
+      )
   wanted = [
     row
     for group in groups
@@ -246,6 +247,24 @@ def _moment(
   params = [run[update] for run, update in chosen]
   stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *params)
   return Moment(when, max(update for _, update in chosen), stacked)
+
+
+def shared(subject: Subject, params: Any) -> tuple[Any, Any]:
+  """Return toggles and weights with which the LSTMs share a program.
+
+  Args:
+    subject: whose models are looked at.
+    params: of its models, with the weights that they use.
+
+  Returns:
+    Its toggles as arrays, all but the one that decides what a state is, and the
+    weights with zeros for gates that it does not have. As they are, of a cell
+    without toggles.
+  """
+  if subject.toggles is None:
+    return None, params
+  traced = toggles.trace(subject.toggles, keep=('gate_recurrence',))
+  return traced, layout.expand(params, subject.toggles)
 
 
 class Sequences(NamedTuple):

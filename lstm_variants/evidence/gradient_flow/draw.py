@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_variants import cells, console
-from lstm_variants.cells import layout, remedies
+from lstm_variants.cells import remedies
+from lstm_variants.cells import toggles as toggles_lib
 from lstm_variants.evidence import gallery, subjects
 from lstm_variants.evidence.gradient_flow import (
   captions,
@@ -85,14 +86,12 @@ def _of_moment(
 ) -> tuple[curves.Flow, curves.Flow, curves.Lags]:
   settings, label = subject.settings, subject.label
   seeds = range(len(subject.seeds))
-  recurrence, toggles = _split(subject.toggles)
-  params = moment.params
-  if toggles is not None:  # traced, they need weights of every gate
-    params = layout.expand(params, subject.toggles)
+  toggles, params = subjects.shared(subject, moment.params)
+  static, traced = toggles_lib.split(toggles) if toggles else (None, None)
   params = jax.tree.map(
     lambda leaf: jnp.asarray(leaf, subjects.precision(settings)), params
   )
-  norms = _norms(settings, recurrence, toggles, params, chosen.batch, noise)
+  norms = _norms(settings, static, traced, params, chosen.batch, noise)
   of_seeds = [_take(norms.norms, n) for n in seeds]
   flow, share = (
     curves.flow(label, of_seeds, mask=chosen.inside, normalised=normalised)
@@ -102,9 +101,7 @@ def _of_moment(
   steps = int(np.min(np.sum(chosen.inside[:LAG_SEQUENCES], axis=1)))
   steps = min(steps, MOST_LAGS + 1)
   inputs = chosen.batch.inputs[:LAG_SEQUENCES, :steps]
-  lag_norms, path = _lag_norms(
-    settings, recurrence, toggles, params, inputs, noise
-  )
+  lag_norms, path = _lag_norms(settings, static, traced, params, inputs, noise)
   lags = curves.lags(
     label,
     [_take(lag_norms, n) for n in seeds],
@@ -118,33 +115,17 @@ def _take(norms: dict[str, jax.Array], seed: int) -> dict[str, np.ndarray]:
   return {name: np.asarray(values)[seed] for name, values in norms.items()}
 
 
-def _split(toggles: Any) -> tuple[Any, Any]:
-  """Return the toggle that decides what a state is, and all as arrays.
-
-  So the variants of the LSTM share a compiled program.
-  """
-  if toggles is None:
-    return None, None
-  return toggles.gate_recurrence, jax.tree.map(jnp.asarray, toggles)
-
-
-def _join(recurrence: Any, toggles: Any) -> Any:
-  if toggles is None:
-    return None
-  return toggles._replace(gate_recurrence=recurrence)
-
-
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _norms(
   settings: Any,
-  recurrence: Any,
-  toggles: Any,
+  static: Any,
+  traced: Any,
   params: Any,
   batch: base.Batch,
   noise: remedies.Noise | None,
 ) -> Any:
   """Return the gradients by all states, every leaf `[seeds, ...]`."""
-  toggles = _join(recurrence, toggles)
+  toggles = toggles_lib.join(static, traced) if static else None
   loss = gradients.sequence_losses(settings.task.measure, batch)
 
   def of_seed(params):
@@ -163,14 +144,14 @@ def _norms(
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _lag_norms(
   settings: Any,
-  recurrence: Any,
-  toggles: Any,
+  static: Any,
+  traced: Any,
   params: Any,
   inputs: jax.Array,
   noise: remedies.Noise | None,
 ) -> Any:
   """Return lag norms, and the path through the gates or None."""
-  toggles = _join(recurrence, toggles)
+  toggles = toggles_lib.join(static, traced) if static else None
   sizes = settings.architecture
   gated = cells.CELLS[sizes.cell].gates is not None
   # The gates are not all of the path where states are left out or normalised.

@@ -109,13 +109,14 @@ def _measure(
   settings = subject.settings
   with jax.enable_x64(settings.dtype == 'float64'):
     end = subjects.end(study, subject)
+    toggles, params = subjects.shared(subject, end.params)
     return measure.measure_lengths(
       [
-        jax.tree.map(lambda leaf, n=n: leaf[n], end.params)
+        jax.tree.map(lambda leaf, n=n: leaf[n], params)
         for n in range(len(subject.seeds))
       ],
       settings.architecture,
-      subject.toggles,
+      toggles,
       task,
       points,
       key=jax.random.fold_in(

@@ -8,6 +8,7 @@ longest, beside the drawing.
 """
 
 from collections.abc import Sequence
+import functools
 import statistics
 from typing import Any, NamedTuple
 
@@ -16,8 +17,9 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_variants import models, tasks
+from lstm_variants import models, registry, tasks
 from lstm_variants.cells import remedies
+from lstm_variants.cells import toggles as toggles_lib
 from lstm_variants.models.architecture import Architecture, settings_of
 from lstm_variants.tasks import base
 
@@ -85,35 +87,49 @@ def measure_lengths(
   _check(runs, architecture, task, lengths, batch_size, batches)
   # By NumPy: nothing is compiled for it.
   stacked = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *runs)
-
-  def of_batch(params, length, index):
-    batch_key = jax.random.fold_in(jax.random.fold_in(key, _DATA), length)
-    batch_key = jax.random.fold_in(batch_key, index)
-    batch = task.sample(batch_key, batch_size, length)
-    outputs = jax.vmap(
-      lambda one: _outputs(one, architecture, toggles, batch, noise)
-    )(params)
-    return jax.vmap(lambda one: _per_sequence(task, one, batch))(outputs)
-
-  means = _over(of_batch, stacked, lengths, batches)
+  static, traced = toggles_lib.split(toggles) if toggles else (None, None)
+  means = _over(
+    *(architecture, static, registry.Same(task), batch_size, batches),
+    *(traced, stacked, jnp.asarray(lengths, jnp.int32), key, noise),
+  )
   return {
     name: interval(_by_run(mean.total), _by_run(mean.weight))
     for name, mean in means.items()
   }
 
 
-def _over(of_batch, params, lengths, batches):
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _over(
+  architecture: Architecture,
+  static: Any,
+  held: registry.Same,
+  batch_size: int,
+  batches: int,
+  traced: Any,
+  stacked: Any,
+  lengths: jax.Array,
+  key: jax.Array,
+  noise: remedies.Noise | None,
+) -> dict[str, base.Mean]:
   """Return what every batch gives, `[lengths, batches, runs, batch_size]`."""
+  task = held.value
+  toggles = toggles_lib.join(static, traced) if static else None
 
-  def run(params, lengths):
-    return lax.map(
-      lambda length: lax.map(
-        lambda index: of_batch(params, length, index), jnp.arange(batches)
-      ),
-      lengths,
-    )
+  def of_batch(length, index):
+    batch_key = jax.random.fold_in(jax.random.fold_in(key, _DATA), length)
+    batch_key = jax.random.fold_in(batch_key, index)
+    batch = task.sample(batch_key, batch_size, length)
+    outputs = jax.vmap(
+      lambda one: _outputs(one, architecture, toggles, batch, noise)
+    )(stacked)
+    return jax.vmap(lambda one: _per_sequence(task, one, batch))(outputs)
 
-  return jax.jit(run)(params, jnp.asarray(lengths, jnp.int32))
+  return lax.map(
+    lambda length: lax.map(
+      lambda index: of_batch(length, index), jnp.arange(batches)
+    ),
+    lengths,
+  )
 
 
 def _by_run(sums: jax.Array) -> np.ndarray:
