@@ -102,7 +102,7 @@ def mask_population(
     narrow: initial parameters of each run at its own width.
     widths: of each run.
   """
-  state = jax.tree.map(lambda x: np.asarray(x)[: program.size], program.state)
+  state = jax.tree.map(lambda x: np.asarray(x)[program.places], program.state)
   wide = unstack(state.params)
   masked = [mask(*one) for one in zip(narrow, wide, widths, strict=True)]
   params = jax.tree.map(lambda *leaves: np.stack(leaves), *masked)

@@ -1,6 +1,6 @@
 """The loop of training: call the compiled chunk, write, save, until the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import contextlib
 import datetime
 import functools
@@ -80,7 +80,7 @@ def train_population(
       compiled = _traced(_compile(population, given), watch, stack)
     progress.start(start.update)
     stack.enter_context(interrupt.deferred())
-    saver = _Saver(population, writer, start)
+    saver = _Saver(population, writer, start, compiled.places)
     observe = functools.partial(
       _observe, population, writer, trackers, progress, watch
     )
@@ -194,9 +194,10 @@ class _Saver:
     population: populations.Population,
     writer: writer_lib.PopulationWriter,
     start: resume.Start,
+    places: Sequence[int],
   ):
     self._population, self._settings = population, population.settings
-    self._writer = writer
+    self._writer, self._places = writer, places
     self._before = start.seconds
     self._clock = self._saved_at = time.monotonic()
     self.saved_update = start.update
@@ -217,7 +218,7 @@ class _Saver:
   def save(self, on_device: _State) -> None:
     """Save the state of all runs; of several processes the first one does."""
     started = time.monotonic()
-    state = _whole(on_device, len(self._population.runs))
+    state = _whole(on_device, self._places)
     update = int(state.update[0])
     if agreement.is_first():
       self._write(state, update)
@@ -270,7 +271,7 @@ def _train(
     on_device = compiled.place(start.state)
   # No update, only an evaluation; if resumed, metrics.jsonl has it already.
   on_device, record = compiled.advance(on_device, 0)
-  status, record = _status(on_device, record, compiled.size)
+  status, record = _status(on_device, record, compiled.places)
   if start.state is None:
     observe(status, record)
     patience = patience_lib.see(patience, done, record['loss'])
@@ -284,7 +285,7 @@ def _train(
     updates = _updates_to_evaluation(settings, done)
     on_device, record = compiled.advance(on_device, updates)
     done += updates
-    status, record = _status(on_device, record, compiled.size)
+    status, record = _status(on_device, record, compiled.places)
     observe(status, record)
     patience = patience_lib.see(patience, done, record['loss'])
     if agreement.wants_saving(saver.is_due(done)):
@@ -292,7 +293,7 @@ def _train(
     agreement.check(saver.saved_update > 0)
   if saver.saved_update != done:
     saver.save(on_device)
-  return _whole(on_device, compiled.size), record, patience
+  return _whole(on_device, compiled.places), record, patience
 
 
 def _updates_to_evaluation(settings: settings_lib.Settings, done: int) -> int:
@@ -302,7 +303,7 @@ def _updates_to_evaluation(settings: settings_lib.Settings, done: int) -> int:
 
 
 def _status(
-  on_device: _State, record: Any, size: int
+  on_device: _State, record: Any, places: Sequence[int]
 ) -> tuple[_State, records.Record]:
   """Copy the record and the small leaves of a state to the host.
 
@@ -310,20 +311,22 @@ def _status(
   Parameters stay on the device.
   """
   small = on_device._replace(params=None, opt_state=None, recent=None)
-  return _to_host((small, record), size)
+  return _to_host((small, record), places)
 
 
-def _whole(on_device: _State, size: int) -> _State:
+def _whole(on_device: _State, places: Sequence[int]) -> _State:
   """Copy a state to the host, one leaf after the other: they may be large."""
-  return jax.tree.map(lambda leaf: _to_host(leaf, size), on_device)
+  return jax.tree.map(lambda leaf: _to_host(leaf, places), on_device)
 
 
-def _to_host(tree: Any, size: int) -> Any:
-  """Copy a tree to the host, without the padding of its leading axis.
+def _to_host(tree: Any, places: Sequence[int]) -> Any:
+  """Copy a tree to the host, of each run what is at its place.
 
   It is a copy, no view: the next chunk reuses the memory of the state.
   """
-  return jax.tree.map(lambda leaf: leaf[:size], agreement.to_host(tree))
+  return jax.tree.map(
+    lambda leaf: leaf[np.asarray(places)], agreement.to_host(tree)
+  )
 
 
 def _is_decided(settings: settings_lib.Settings, status: _State) -> bool:

@@ -37,23 +37,28 @@ class Compiled(NamedTuple):
   """The compiled program of a population, and its state.
 
   Attributes:
-    size: the number of runs.
+    places: where each run is in the leading axis of the state.
     state: the `step.State` before the first update. Every leaf has a leading
       axis for the runs, which is padded to a multiple of the rows of devices.
     advance: `(state, updates) -> (state, record)`, the compiled chunk; it
       reuses the memory of the state that it is given.
-    place: `state -> state`, pads a state of `size` runs and puts it on the
-      devices.
+    place: `state -> state`, pads a state of all runs, in their order, and puts
+      it on the devices.
     compile_seconds: the time spent on compiling.
     text: `() -> str | None`, the compiled program as text, if it has one.
   """
 
-  size: int
+  places: Sequence[int]
   state: step.State
   advance: Any
   place: Any
   compile_seconds: float
   text: Callable[[], str | None]
+
+  @property
+  def size(self) -> int:
+    """The number of runs."""
+    return len(self.places)
 
 
 class Programs:
@@ -191,8 +196,8 @@ def compile_population(
   """
   check_devices(settings)
   mesh = _make_mesh(settings, len(runs))
-  padding = -len(runs) % mesh.shape[step.POPULATION]
-  static, stacked = stack([*runs, *[runs[-1]] * padding])
+  order = _deal(settings, runs, mesh.shape[step.POPULATION])
+  static, stacked = stack([runs[number] for number in order])
   sharding = jax.NamedSharding(mesh, PartitionSpec(step.POPULATION))
   started = time.monotonic()
   # The states come from the host: to spread an array from one device over many,
@@ -211,10 +216,10 @@ def compile_population(
       return compiled(stacked, state, jnp.int32(updates))
 
   return Compiled(
-    size=len(runs),
+    places=[order.index(number) for number in range(len(runs))],
     state=state,
     advance=advance,
-    place=functools.partial(_place, padding, sharding),
+    place=functools.partial(_place, order, sharding),
     compile_seconds=seconds,
     text=compiled.as_text,
   )
@@ -355,13 +360,42 @@ def _processes(rows: Iterable[Iterable[jax.Device]]) -> set[int]:
   return {one.process_index for row in rows for one in row}
 
 
-def _place(padding: int, sharding: jax.sharding.Sharding, state: step.State):
-  """Pad as `compile_population` does, by the last run again, and spread."""
+def _deal(
+  settings: settings_lib.Settings,
+  runs: Sequence[settings_lib.Hyperparams],
+  rows: int,
+) -> list[int]:
+  """Return the numbers of the runs in the order of the devices, padded.
 
-  def pad(leaf):
-    return np.concatenate((leaf, *[leaf[-1:]] * padding))
+  Where a device takes its runs in turn, those with gate recurrence take several
+  times as long as the others: they are dealt out first. What pads is computed
+  too, so it is one of the others.
+  """
+  costly = [
+    run.toggles is not None and run.toggles.gate_recurrence for run in runs
+  ]
+  each, order = -(-len(runs) // rows), list(range(len(runs)))
+  if rows > 1 and any(costly) and _lanes(settings.lanes, each) == 1:
+    order.sort(key=lambda number: not costly[number])
+    hands = [order[row::rows] for row in range(rows)]
+    last = order[-1:]
+    return [
+      number for hand in hands for number in hand + last * (each - len(hand))
+    ]
+  return order + order[-1:] * (each * rows - len(order))
 
-  return agreement.spread(jax.tree.map(pad, state), sharding)
+
+def _place(
+  order: Sequence[int], sharding: jax.sharding.Sharding, state: step.State
+) -> step.State:
+  """Order and pad as `compile_population` does, and spread."""
+  ordered = jax.tree.map(lambda leaf: leaf[np.asarray(order)], state)
+  return agreement.spread(ordered, sharding)
+
+
+def _lanes(lanes: int, count: int) -> int:
+  """Return how many of `count` runs a device computes side by side."""
+  return lanes or (1 if jax.default_backend() == 'cpu' else count)
 
 
 def _over_runs(advance: Any, lanes: int, hyperparams, state, updates):
@@ -381,7 +415,7 @@ def _over_runs(advance: Any, lanes: int, hyperparams, state, updates):
   count = state.update.shape[0]
   # The same of all runs; as a number of its own it has no axis of theirs.
   start = state.update[0]
-  lanes = lanes or (1 if jax.default_backend() == 'cpu' else count)
+  lanes = _lanes(lanes, count)
   if lanes >= count > 1:
     return jax.vmap(advance, in_axes=(0, 0, None, None))(
       hyperparams, state, start, updates

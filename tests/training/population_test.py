@@ -80,6 +80,11 @@ def _advance(compiled, first, *chunks):
   return jax.tree.map(np.array, (state, record))
 
 
+def _in_order(compiled, tree):
+  """Return of a state on the host the runs, in their order."""
+  return jax.tree.map(lambda leaf: leaf[np.asarray(compiled.places)], tree)
+
+
 def _member(tree, index):
   return jax.tree.map(lambda leaf: leaf[index], tree)
 
@@ -114,11 +119,12 @@ def test_a_member_of_a_mixed_population_equals_the_same_run_alone(
   assert alone.size == 1
   start = jax.tree.map(np.array, alone.state)
   toggles = run.hyperparams.toggles
-  begun = layout.prune(_member(first, index), toggles)
+  place = compiled.places[index]
+  begun = layout.prune(_member(first, place), toggles)
   _assert_close(begun, _member(start, 0), rtol=1e-6, atol=1e-7)
   single = _advance(alone, start, 20)
   assert int(single[0].update[0]) == 20
-  ended = layout.prune(_member(together, index), toggles)
+  ended = layout.prune(_member(together, place), toggles)
   _assert_close(ended, _member(single, 0), rtol=1e-5, atol=1e-5)
   # It has learnt something, so that the equality says something.
   moved = np.abs(
@@ -231,7 +237,7 @@ def test_a_diverging_member_leaves_the_others_bit_unchanged(
   build, mixed, index
 ):
   compiled, first = mixed
-  calm = _advance(compiled, first, 8, 12)
+  calm = _in_order(compiled, _advance(compiled, first, 8, 12))
   changes = [dict(member) for member in MEMBERS]
   changes[index]['optimizer.learning_rate'] = 1e30
   runs = [build(member) for member in changes]
@@ -240,8 +246,9 @@ def test_a_diverging_member_leaves_the_others_bit_unchanged(
   )
   start = jax.tree.map(np.array, wild_population.state)
   wild = _advance(wild_population, start, 8, 12)
+  wild = _in_order(wild_population, wild)
   state, record = wild
-  diverged = state.diverged_at[: len(MEMBERS)] >= 0
+  diverged = state.diverged_at >= 0
   assert diverged.tolist() == [k == index for k in range(len(MEMBERS))]
   assert np.all(calm[0].diverged_at == -1)
   for other in range(len(MEMBERS)):
@@ -341,7 +348,9 @@ def test_an_odd_population_is_padded_to_the_devices(mixed):
   lengths = {leaf.shape[0] for leaf in jax.tree.leaves(first)}
   assert lengths == {len(MEMBERS) + 1}
   state, _ = _advance(compiled, first, 8)
-  assert _bytes(_member(state, -1)) == _bytes(_member(state, -2))
+  (padding,) = {*range(len(MEMBERS) + 1)} - {*compiled.places}
+  runs = [_bytes(_member(state, place)) for place in compiled.places]
+  assert runs.count(_bytes(_member(state, padding))) == 1
   devices = {
     shard.device
     for shard in jax.tree.leaves(compiled.state)[0].addressable_shards
@@ -349,8 +358,44 @@ def test_an_odd_population_is_padded_to_the_devices(mixed):
   assert devices == set(jax.devices())
 
 
+def test_runs_with_gate_recurrence_are_dealt_to_all_devices(build):
+  plain, costly = (
+    build({'model.variant': variant}).hyperparams
+    for variant in ('peephole', 'fgr')
+  )
+  settings = build({}).settings
+  runs = [plain, plain, plain, costly, costly, costly, costly]
+  assert population._deal(settings, runs, 2) == [3, 5, 0, 2, 4, 6, 1, 2]
+  # Those that cost alike stay together, as what they began with does.
+  assert population._deal(settings, runs[:3], 2) == [0, 1, 2, 2]
+  together = build({'training.lanes': 4}).settings
+  assert population._deal(together, runs, 2) == [0, 1, 2, 3, 4, 5, 6, 6]
+
+
+def test_what_is_dealt_to_another_device_trains_alike(
+  build, mixed, monkeypatch
+):
+  compiled, first = mixed
+  assert list(compiled.places) != sorted(compiled.places)
+  dealt = _advance(compiled, first, 8)
+  monkeypatch.setattr(
+    population, '_deal', lambda _, runs, rows: [*range(len(runs)), 0]
+  )
+  runs = [build(changes) for changes in MEMBERS]
+  usual = population.compile_population(
+    runs[0].settings, [run.hyperparams for run in runs]
+  )
+  begun = jax.tree.map(np.array, usual.state)
+  ended = _advance(usual, begun, 8)
+  for ours, theirs in ((first, begun), (dealt, ended)):
+    assert _bytes(_in_order(compiled, ours)) == _bytes(_in_order(usual, theirs))
+  # A state of all runs in their order, as a checkpoint has it.
+  whole = _in_order(compiled, first)
+  assert _bytes(compiled.place(whole)) == _bytes(first)
+
+
 def test_two_devices_equal_one(build, mixed, monkeypatch):
-  two = _advance(*mixed, 20)
+  two = _in_order(mixed[0], _advance(*mixed, 20))
   one_device = jax.devices()[:1]
   monkeypatch.setattr(population.jax, 'devices', lambda: one_device)
   runs = [build(changes) for changes in MEMBERS]
@@ -360,8 +405,7 @@ def test_two_devices_equal_one(build, mixed, monkeypatch):
   first = jax.tree.map(np.array, compiled.state)
   assert jax.tree.leaves(first)[0].shape[0] == len(MEMBERS)
   one = _advance(compiled, first, 20)
-  cut = jax.tree.map(lambda leaf: leaf[: len(MEMBERS)], two)
-  _assert_close(cut, one, rtol=1e-6, atol=1e-6)
+  _assert_close(two, one, rtol=1e-6, atol=1e-6)
 
 
 def test_equal_toggles_stay_static_and_others_are_traced(build):
@@ -430,8 +474,10 @@ def test_runs_side_by_side_equal_runs_in_turn(mixed, build):
   beside = population.compile_population(
     runs[0].settings, [run.hyperparams for run in runs]
   )
-  in_turn = _advance(compiled, first, 5)
-  _assert_close(_advance(beside, first, 5), in_turn, rtol=1e-3, atol=1e-5)
+  in_turn = _in_order(compiled, _advance(compiled, first, 5))
+  first = jax.tree.map(np.array, beside.place(_in_order(compiled, first)))
+  together = _in_order(beside, _advance(beside, first, 5))
+  _assert_close(together, in_turn, rtol=1e-3, atol=1e-5)
 
 
 def test_only_runs_with_gate_recurrence_make_its_product(build, mixed):
@@ -471,7 +517,7 @@ def test_devices_that_share_a_batch_equal_one(build, task, lanes, chosen):
         runs[0].settings, [run.hyperparams for run in runs]
       )
       cut = jax.tree.map(np.array, compiled.advance(compiled.state, 9))
-      found.append(jax.tree.map(lambda leaf: leaf[: len(members)], cut))
+      found.append(_in_order(compiled, cut))
   one, two = found
   assert np.all(one[0].update == 9)
   # Float32 stays what is shown and judged.

@@ -36,7 +36,7 @@ class Script:
       never,
     )
     return population_lib.Compiled(
-      self.size, state, self._advance, self._place, 0.25, str
+      range(self.size), state, self._advance, self._place, 0.25, str
     )
 
   def _place(self, state):
