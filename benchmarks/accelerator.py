@@ -14,7 +14,7 @@ each measurement is a line of accelerator.jsonl as soon as it is made.
 """
 
 from collections.abc import Callable, Sequence
-import concurrent.futures
+import contextlib
 import hashlib
 import itertools
 import json
@@ -28,22 +28,23 @@ from typing import Any
 
 from absl import flags
 import jax
+import numpy as np
 
-from benchmarks import exactness, networks, pages, peers, side_by_side, timing
+from benchmarks import exactness, pages, side_by_side, timing
+from lstm_variants import errors
 from lstm_variants.runs import results
 
 _SECONDS = flags.DEFINE_float('seconds', 480, 'For all of it.', lower_bound=1)
-_WIDTHS = flags.DEFINE_list('widths', ['64', '128', '32', '256'], 'Units.')
-_RUNS = flags.DEFINE_list('runs', ['1', '132', '32', '1024'], 'Side by side.')
-_STEPS = flags.DEFINE_integer('steps', 100, 'Of a sequence.')
-_BATCH, _FEATURES = 32, 2
-_UPDATES = 10  # a call
+# Of a population, and of its models; what matters most first.
+_SIZES, _WIDTHS = (132, 1, 1024, 32), (64, 128, 32, 256)
 # Of the time, until a section begins no new measurement. Studies have the rest.
-_ENDS = {'exactness': 0.25, 'resume': 0.35, 'speed': 0.8}
+_ENDS = {'exactness': 0.25, 'resume': 0.4, 'speed': 0.8}
 _JSON = 'accelerator.jsonl'
 _DETERMINISTIC = '--xla_gpu_deterministic_ops=true'
 # Of each of the odyssey's runs.
 _ODYSSEY_UPDATES = 200
+# Seconds below which nothing is begun.
+_LEAST = 2.0
 
 
 class Log:
@@ -53,9 +54,17 @@ class Log:
     self._began, self._seconds = time.monotonic(), seconds
     self.rows: list[dict[str, Any]] = []
 
-  def left(self, until: float = 1.0) -> float:
-    """Return the seconds until a part of all time is over."""
-    return self._seconds * until - (time.monotonic() - self._began)
+  def left(self, section: str) -> float:
+    """Return the seconds until a section is to end."""
+    until = self._seconds * _ENDS.get(section, 1.0)
+    return until - (time.monotonic() - self._began)
+
+  def is_late(self, section: str, **row: Any) -> bool:
+    """Tell whether no time is left for a measurement, and say so."""
+    late = self.left(section) < _LEAST
+    if late:
+      self.add(section, **row, skipped='no time')
+    return late
 
   def add(self, section: str, **row: Any) -> None:
     """Print a line and keep it, in --output too."""
@@ -73,7 +82,7 @@ class Log:
     return [row for row in self.rows if row['section'] == section]
 
 
-def _tried(log: Log, section: str, measure: Callable[[], None]) -> None:
+def _try(log: Log, section: str, measure: Callable[[], None]) -> None:
   """Measure, or say why not: one thing that fails ends no other."""
   try:
     measure()
@@ -82,20 +91,19 @@ def _tried(log: Log, section: str, measure: Callable[[], None]) -> None:
 
 
 def measure_exactness(log: Log) -> None:
-  """Measure every cell, as a user gets it and at the highest precision."""
-  for precision in exactness.PRECISIONS:
-    if log.left(_ENDS['exactness']) <= 0:
-      log.add('exactness', precision=precision, skipped='no time')
-      continue
-    for found in exactness.measure(precision, pages.QUICK.value):
-      log.add('exactness', precision=precision, **found._asdict())
+  """Measure every cell."""
+  if log.is_late('exactness'):
+    return
+  quick, seconds = pages.QUICK.value, log.left('exactness')
+  for found in exactness.measure(seconds, quick):
+    row = found._asdict()
+    if not found.failed:
+      del row['failed']
+    log.add('exactness', **row)
 
 
 def measure_resume(log: Log) -> None:
   """Train 40 updates at once, and 20 and 20; compare what is saved."""
-  if log.left(_ENDS['resume']) <= 0:
-    log.add('resume', skipped='no time')
-    return
   flag = _DETERMINISTIC if jax.default_backend() == 'gpu' else ''
   with tempfile.TemporaryDirectory() as folder:
     whole, parts = (f'{folder}/{name}' for name in ('whole', 'parts'))
@@ -106,9 +114,13 @@ def measure_resume(log: Log) -> None:
       (parts, 20, ()),
       (parts, 40, ('--resume',)),
     ):
+      if log.is_late('resume'):
+        return
       changes = f'--config.training.updates={updates}', f'--workdir={workdir}'
-      seconds = max(log.left(), 1)
-      _command(seconds, [*train, *changes, *more], XLA_FLAGS=flag)
+      seconds = log.left('resume')
+      if not _command(seconds, [*train, *changes, *more], XLA_FLAGS=flag):
+        log.add('resume', skipped='no time')
+        return
     same = _digest(whole) == _digest(parts)
   log.add('resume', flags=flag, bit_identical=same)
 
@@ -143,67 +155,50 @@ def _command(seconds: float, arguments: Sequence[str], **environ: str) -> bool:
 
 
 def _digest(workdir: str) -> str:
-  """Return a digest of all parameters and metrics of a study."""
+  """Return a digest of all parameters and metrics of a study.
+
+  Raises:
+    RuntimeError: there are none.
+  """
   digest = hashlib.sha256()
   for name in ('params.npz', 'metrics.jsonl'):
-    for path in sorted(pathlib.Path(workdir).rglob(name)):
+    paths = sorted(pathlib.Path(workdir).rglob(name))
+    if not paths:
+      raise RuntimeError(f'{workdir}: has no {name}')
+    for path in paths:
       digest.update(path.read_bytes())
   return digest.hexdigest()
 
 
 def measure_speed(log: Log) -> None:
-  """Time every width and size; the contestants of a cell compile at once."""
-  widths, sizes = (
-    ['4'] if pages.QUICK.value else flag.value for flag in (_WIDTHS, _RUNS)
-  )
-  for runs, width in itertools.product(sizes, widths):
-    if log.left(_ENDS['speed']) <= 0:
-      log.add('speed', width=width, runs=runs, skipped='no time')
-    else:
-      _tried(log, 'speed', lambda r=runs, w=width: _cell(log, int(w), int(r)))
+  """Time every number of runs and width, each by a process of its own."""
+  every = [(2, 4)] if pages.QUICK.value else itertools.product(_SIZES, _WIDTHS)
+  for runs, hidden in every:
+    whose = {'hidden': hidden, 'together': runs}
+    if not log.is_late('speed', **whose):
+      for row in _side_by_side(log.left('speed'), whose):
+        log.add('speed', **whose, **row)
 
 
-def _cell(log: Log, width: int, runs: int) -> None:
-  """Time the contestants of one width and number of runs, side by side."""
-  steps, updates = _STEPS.value, _UPDATES
-  if pages.QUICK.value:
-    steps, updates = 5, 2
-  problem = networks.Problem(steps, _BATCH, _FEATURES, width, True)
-  names = side_by_side.MANY + (side_by_side.ONE if runs == 1 else ())
-  built: dict[str, peers.Contestant] = {}
-  with concurrent.futures.ThreadPoolExecutor() as pool:
-    futures = {
-      name: pool.submit(side_by_side.build, name, problem, runs, updates)
-      for name in names
-    }
-    for name, future in futures.items():
-      try:
-        built[name] = future.result()
-      except Exception as error:  # its library, or memory
-        log.add(
-          *('speed',),
-          width=width,
-          runs=runs,
-          name=name,
-          skipped=str(error)[:200],
-        )
-  timings = timing.measure(
-    {name: contestant.run for name, contestant in built.items()},
-    *(min(pages.repeats(), 5), updates * steps),
-  )
-  for name, found in timings.items():
-    log.add(
-      'speed',
-      width=width,
-      runs=runs,
-      name=name,
-      us_per_step=found.median / timing.MICRO,
-      us_per_step_and_run=found.median / timing.MICRO / runs,
-      quartiles=[found.low / timing.MICRO, found.high / timing.MICRO],
-      temporary_bytes=built[name].temp_bytes,
-      compile_seconds=built[name].compile_seconds,
+def _side_by_side(
+  seconds: float, whose: dict[str, int]
+) -> list[dict[str, Any]]:
+  """Return the rows of one size; one that says so if it does not end."""
+  words = [f'--{name}={value}' for name, value in whose.items()]
+  words += ['--quick'] if pages.QUICK.value else []
+  try:
+    done = subprocess.run(
+      [sys.executable, '-m', 'benchmarks.side_by_side', *words],
+      capture_output=True,
+      text=True,
+      timeout=seconds,
     )
-  log.add('memory', width=width, runs=runs, peak=side_by_side.peak_bytes())
+  except subprocess.TimeoutExpired:
+    return [{'skipped': 'no time'}]
+  rows = [json.loads(line) for line in done.stdout.splitlines()]
+  if done.returncode:
+    rows.append({'failed': done.stderr.strip()[-300:]})
+  return rows
 
 
 def measure_studies(log: Log) -> None:
@@ -212,30 +207,35 @@ def measure_studies(log: Log) -> None:
   cut = f'--config.training.updates={updates}'
   quickstart = ['--config=studies/quickstart']
   if pages.QUICK.value:
-    _tried(log, 'studies', lambda: _study(log, [*quickstart, cut]))
+    _try(log, 'studies', lambda: _study(log, [*quickstart, cut]))
     return
-  _tried(log, 'studies', lambda: _study(log, quickstart))
-  _tried(log, 'studies', lambda: _study(log, ['--config=studies/odyssey', cut]))
+  _try(log, 'studies', lambda: _study(log, quickstart))
+  _try(log, 'studies', lambda: _study(log, ['--config=studies/odyssey', cut]))
 
 
 def _study(log: Log, changes: Sequence[str]) -> None:
   """Sweep a study, as far as the time goes."""
+  arguments = ['sweep', *changes]
+  whose = ' '.join(arguments)
+  if log.is_late('studies', command=whose):
+    return
   with tempfile.TemporaryDirectory() as folder:
     workdir = f'{folder}/study'
     started = time.monotonic()
-    arguments = ['sweep', *changes, f'--workdir={workdir}']
-    ended = _command(max(log.left(), 1), arguments)
-    done = results.read_runs(workdir)
+    seconds = log.left('studies')
+    ended = _command(seconds, [*arguments, f'--workdir={workdir}'])
+    runs, compiling = 0, 0.0
+    with contextlib.suppress(errors.Error):  # no population has ended
+      runs = len(results.read_runs(workdir))
+      for made in results.read_provenance(workdir).values():
+        compiling += made['compile_seconds']
     log.add(
       'studies',
-      command=' '.join(arguments[:-1]),
-      seconds=time.monotonic() - started,
-      runs=len(done),
+      command=whose,
       ended=ended,
-      compile_seconds=sum(
-        population['compile_seconds']
-        for population in results.read_provenance(workdir).values()
-      ),
+      seconds=time.monotonic() - started,
+      runs=runs,
+      compile_seconds=compiling,
     )
 
 
@@ -250,7 +250,7 @@ def page() -> list[str]:
     ('speed', measure_speed),
     ('studies', measure_studies),
   ):
-    _tried(log, section, lambda measure=measure: measure(log))
+    _try(log, section, lambda measure=measure: measure(log))
   return [
     '## On an accelerator',
     '',
@@ -262,36 +262,39 @@ def page() -> list[str]:
 
 
 def _exactness_table(log: Log) -> list[str]:
-  found = {
-    (row['name'], row['precision']): row
-    for row in log.of('exactness')
-    if 'name' in row
-  }
-  header = ['cell']
-  for precision in exactness.PRECISIONS:
-    header += [f'values, {precision}', f'gradients, {precision}']
-  rows = []
-  for name in dict.fromkeys(name for name, _ in found):
-    cells = [name]
-    for precision in exactness.PRECISIONS:
-      row = found.get((name, precision), {})
-      for kind in ('values', 'gradients'):
-        cells.append(f'{row[kind]:.1e}' if kind in row else '—')
-    rows.append(cells)
+  """Return a row for each cell: the worst of its settings."""
+  names, kinds = exactness.PRECISIONS, ('values', 'gradients')
+  worst: dict[str, dict[tuple[str, str], float]] = {}
+  for row in log.of('exactness'):
+    for kind in kinds if 'name' in row else ():
+      key, cell = (row['precision'], kind), worst.setdefault(row['name'], {})
+      # NaN too, unlike Python's; what failed is NaN.
+      cell[key] = float(np.maximum(row[kind], cell.get(key, 0)))
+  columns = list(itertools.product(names, kinds))
   return [
     '',
     'Largest difference from float64 NumPy loops of the papers, over 1 + '
-    '|value|:',
-    *pages.table(header, rows),
+    '|value|, by the precision of products:',
+    *pages.table(
+      ('cell', *(f'{kind}, {name}' for name, kind in columns)),
+      (
+        (
+          cell,
+          *(f'{found[key]:.1e}' if key in found else '—' for key in columns),
+        )
+        for cell, found in worst.items()
+      ),
+    ),
   ]
 
 
 def _speed_table(log: Log) -> list[str]:
+  """Return a row for each width and number of runs."""
   names = side_by_side.MANY + side_by_side.ONE
   cells: dict[tuple[int, int], dict[str, float]] = {}
   for row in log.of('speed'):
     if 'us_per_step' in row:
-      cell = cells.setdefault((row['width'], row['runs']), {})
+      cell = cells.setdefault((row['hidden'], row['together']), {})
       cell[row['name']] = row['us_per_step_and_run']
   rows = [
     (
@@ -301,15 +304,17 @@ def _speed_table(log: Log) -> list[str]:
     for key, cell in sorted(cells.items())
   ]
   return [
-    f'µs per time step and run, T = {_STEPS.value}, batch {_BATCH}, an error '
-    f'on every step, forward, backward and SGD; {_UPDATES} updates a call:',
+    f'µs per time step and run, T = {side_by_side.STEPS}, batch '
+    f'{side_by_side.BATCH}, an error on every step; forward, backward and SGD, '
+    f'{side_by_side.UPDATES} updates a call:',
     *pages.table(('H', 'runs', *names), rows),
   ]
 
 
 def _others(log: Log) -> list[str]:
   """Return what has no table, a line each; and what was skipped or failed."""
-  plain = [*log.of('resume'), *log.of('memory'), *log.of('studies')]
+  plain = [*log.of('resume'), *log.of('studies')]
+  plain += [row for row in log.of('speed') if 'peak_bytes' in row]
   missed = [row for row in log.rows if {'skipped', 'failed'} & set(row)]
   lines = [f'- {json.dumps(row)}' for row in plain if row not in missed]
   return [*lines, *(f'- {json.dumps(row)}' for row in missed)]

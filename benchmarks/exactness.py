@@ -4,6 +4,9 @@ The loops are those of the tests. A device may round the operands of a product:
 NVIDIA's to TF32, of 10 bits, unless it is asked for more.
 """
 
+from collections.abc import Iterable, Iterator
+import concurrent.futures
+import time
 from typing import Any, NamedTuple
 
 import jax
@@ -12,49 +15,79 @@ import numpy as np
 
 from tests.cells import harness
 
-# Of `jax.default_matmul_precision`: what a user gets, and what can be had.
-PRECISIONS = ('default', 'highest')
+# Of `jax.default_matmul_precision`: what shows an error, and what a user gets.
+PRECISIONS = ('highest', 'default')
 
 
 class Distance(NamedTuple):
-  """The largest differences of a cell from its paper, over 1 + |value|."""
+  """The largest differences of a cell from its paper, over 1 + |value|.
+
+  Attributes:
+    name: of the cell.
+    case: its settings.
+    precision: of `PRECISIONS`.
+    values: of hidden states and last state; NaN where one is no number.
+    gradients: of parameters, inputs and first state.
+    failed: why there is none of them.
+  """
 
   name: str
-  values: float
-  gradients: float
+  case: str
+  precision: str
+  values: float = np.nan
+  gradients: float = np.nan
+  failed: str = ''
 
 
-def measure(precision: str, quick: bool = False) -> list[Distance]:
-  """Return the distance of each registered cell: the worst of its settings.
+def measure(seconds: float, quick: bool = False) -> Iterator[Distance]:
+  """Measure every registered cell, first all with their usual settings.
+
+  Many are compiled at once. Yields each distance when it is known.
 
   Args:
-    precision: of `PRECISIONS`.
-    quick: of each cell one setting alone.
+    seconds: after which no other is begun.
+    quick: with usual settings alone.
   """
-  worst: dict[str, Distance] = {}
-  for case in harness.cases():
-    if quick and case.name in worst:
-      continue
-    new = _distance(case, precision)
-    old = worst.get(case.name, new)
-    worst[case.name] = Distance(case.name, *map(max, old[1:], new[1:]))
-  return list(worst.values())
+  until = time.monotonic() + seconds
+  cases = _usual_first(harness.cases())
+  if quick:
+    cases = cases[: len({case.name for case in cases})]
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    futures = [pool.submit(_distances, case, until) for case in cases]
+    for future in concurrent.futures.as_completed(futures):
+      yield from future.result()
 
 
-def _distance(case: harness.Case, precision: str) -> Distance:
+def _usual_first(cases: Iterable[harness.Case]) -> list[harness.Case]:
+  usual: dict[str, harness.Case] = {}
+  others = []
+  for case in cases:
+    if usual.setdefault(case.name, case) is not case:
+      others.append(case)
+  return [*usual.values(), *others]
+
+
+def _distances(case: harness.Case, until: float) -> list[Distance]:
+  """Return the distance of a case at each precision, if there is time."""
+  if time.monotonic() > until:
+    return []
   operands = harness.draw(case)
-  outputs, gradient = _on_device(case, precision)
   expected = harness.loop(case, operands, harness.MASK)
-  last = case.reference.seen(harness.by_name(outputs[0]))
   slopes = harness.complex_step(case, operands, harness.MASK)
-  return Distance(
-    case.name,
-    _largest((outputs[1], last), (expected.hiddens, expected.last)),
-    _largest(
-      harness.without_counters(case, gradient),
-      harness.without_counters(case, slopes),
-    ),
-  )
+  slopes = harness.without_counters(case, slopes)
+  found = []
+  for precision in PRECISIONS:
+    whose = case.name, str(case), precision
+    try:
+      (last, hiddens), gradient = _on_device(case, precision)
+    except Exception as error:  # one ends no other
+      found.append(Distance(*whose, failed=f'{type(error).__name__}: {error}'))
+      continue
+    seen = case.reference.seen(harness.by_name(last))
+    gradient = harness.without_counters(case, gradient)
+    values = _largest((hiddens, seen), (expected.hiddens, expected.last))
+    found.append(Distance(*whose, values, _largest(gradient, slopes)))
+  return found
 
 
 def _on_device(case: harness.Case, precision: str) -> Any:
@@ -77,7 +110,7 @@ def _on_device(case: harness.Case, precision: str) -> Any:
 
 
 def _largest(ours: Any, theirs: Any) -> float:
+  """Return the largest difference, NaN if one is none."""
   pairs = zip(*map(jax.tree.leaves, (ours, theirs)), strict=True)
-  return max(
-    float(np.max(np.abs(one - two) / (1 + np.abs(two)))) for one, two in pairs
-  )
+  largest = [np.max(np.abs(a - b) / (1 + np.abs(b))) for a, b in pairs]
+  return float(np.max(largest))  # NaN too, unlike Python's

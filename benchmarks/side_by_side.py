@@ -3,20 +3,32 @@
 An update is forward, backward and SGD of every run; all runs see the same
 batch, which costs none of them anything. What has no way to do many at once, as
 cuDNN, trains one.
+
+    python -m benchmarks.side_by_side --hidden=64 --together=132
+
+prints a line of JSON for each library; a process for each size, as the memory
+of a device comes back with its end alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import concurrent.futures
+import json
+import time
 from typing import Any
 
+from absl import app, flags
 import jax
 import jax.numpy as jnp
 
-from benchmarks import networks, peers
+from benchmarks import networks, pages, peers, timing
 from benchmarks.networks import Problem
 import lstm_variants as lv
 from lstm_variants.cells import lstm, toggles
 from lstm_variants.training import compiling
 
+_HIDDEN = flags.DEFINE_integer('hidden', 64, 'Units.')
+_RUNS = flags.DEFINE_integer('together', 132, 'Runs trained together.')
+STEPS, BATCH, FEATURES, UPDATES = 100, 32, 2, 10
 VANILLA, MIXED = 'ours, vanilla', 'ours, all variants'
 FLAX, CUDNN, TORCH = 'flax linen', 'cuDNN', 'torch'
 # Those that train many at once, and those that train one.
@@ -146,7 +158,92 @@ def _torch_device() -> str:
   return 'cuda'
 
 
-def peak_bytes() -> int | None:
-  """Return the most memory that was in use, None if the device cannot tell."""
-  statistics = jax.devices()[0].memory_stats() or {}
-  return statistics.get('peak_bytes_in_use')
+def measure(
+  problem: Problem, runs: int, updates: int, repeats: int
+) -> list[dict[str, Any]]:
+  """Time those that can train so many runs, in turn.
+
+  Args:
+    problem: what each run is trained on.
+    runs: how many are trained together.
+    updates: of a call.
+    repeats: calls of each, after one call alone.
+
+  Returns:
+    A row for each: µs per time step of all runs and of one, or why it is
+    skipped or has failed; and one for all, with the seconds until they were
+    compiled and the memory that the device had in use at most, in bytes.
+  """
+  names = MANY + (ONE if runs == 1 else ())
+  started = time.monotonic()
+  rows, built = _build_all(names, problem, runs, updates)
+  seconds = time.monotonic() - started
+  for name, contestant in list(built.items()):
+    try:
+      contestant.run()
+    except Exception as error:  # memory: the others go on without it
+      rows.append({'name': name, 'failed': _line(error)})
+      del built[name]
+  timings = timing.measure(
+    {name: contestant.run for name, contestant in built.items()},
+    *(repeats, updates * problem.steps * timing.MICRO),
+  )
+  for name, found in timings.items():
+    rows.append(
+      {
+        'name': name,
+        'us_per_step': found.median,
+        'us_per_step_and_run': found.median / runs,
+        'quartiles': [found.low, found.high],
+        'temporary_bytes': built[name].temp_bytes,
+      }
+    )
+  memory = jax.devices()[0].memory_stats() or {}
+  peak = memory.get('peak_bytes_in_use')
+  return [*rows, {'all_compiled_seconds': seconds, 'peak_bytes': peak}]
+
+
+def _build_all(
+  names: Sequence[str], problem: Problem, runs: int, updates: int
+) -> tuple[list[dict[str, Any]], dict[str, peers.Contestant]]:
+  """Build contestants, those of jax at once; a row for each that cannot be."""
+
+  def tried(name: str) -> peers.Contestant | str:
+    try:
+      return build(name, problem, runs, updates)
+    except Exception as error:  # its library, its device, memory
+      return _line(error)
+
+  # torch looks how many threads serve it best: when all else is done.
+  threaded = [name for name in names if name != TORCH]
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    made: dict[str, peers.Contestant | str] = dict(
+      zip(threaded, pool.map(tried, threaded), strict=True)
+    )
+  made |= {name: tried(name) for name in names if name == TORCH}
+  rows: list[dict[str, Any]] = []
+  built = {}
+  for name, one in made.items():
+    if isinstance(one, str):
+      rows.append({'name': name, 'skipped': one})
+    else:
+      built[name] = one
+  return rows, built
+
+
+def _line(error: Exception) -> str:
+  return ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
+
+
+def main(argv: Sequence[str]) -> None:
+  """Measure one size, and print the lines."""
+  del argv
+  quick = pages.QUICK.value
+  steps, updates = (5, 2) if quick else (STEPS, UPDATES)
+  problem = Problem(steps, BATCH, FEATURES, _HIDDEN.value, True)
+  for row in measure(problem, _RUNS.value, updates, min(pages.repeats(), 5)):
+    print(json.dumps(row), flush=True)
+
+
+if __name__ == '__main__':
+  app.run(main)

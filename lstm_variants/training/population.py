@@ -207,6 +207,7 @@ def compile_population(
     init = _make_init(settings, static, given)
   state = agreement.spread(jax.tree.map(np.asarray, init(stacked)), sharding)
   stacked = agreement.spread(stacked, sharding)
+  kept_programs.share()
   compiled = RECENT.chunk(settings, static, mesh, stacked, state)
   kept_programs.share()
   seconds = time.monotonic() - started

@@ -1,8 +1,11 @@
 """Compiled programs outlive their process, whole or not at all."""
 
+import errno
+import fcntl
 import os
 import pathlib
 import time
+import types
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -88,15 +91,14 @@ def test_others_have_it_while_it_goes_on(cache):
   assert _kept(cache)
 
 
-def test_a_damaged_program_is_compiled_anew(cache):
+def test_a_damaged_program_is_compiled_anew_without_a_word(cache):
   kept_programs.keep()
   _compile()
   _end()
   for path in _kept(cache):
     path.write_bytes(path.read_bytes()[:-9])
   kept_programs.keep()
-  with pytest.warns(UserWarning, match='Error reading persistent'):
-    assert _compile() == 0
+  assert _compile() == 0
 
 
 def test_half_a_program_is_never_shared(cache):
@@ -121,9 +123,10 @@ def test_a_choice_of_the_user_stays(cache, tmp_path):
 
 
 @pytest.mark.parametrize('mode', [0o777, 0o770])
-def test_programs_that_others_could_plant_are_not_run(cache, mode):
-  cache.mkdir(parents=True)
-  cache.chmod(mode)
+@pytest.mark.parametrize('above', [False, True])
+def test_programs_that_others_could_plant_are_not_run(cache, mode, above):
+  cache.mkdir(parents=True, mode=0o700)
+  (cache.parent if above else cache).chmod(mode)
   kept_programs.keep()
   assert _in_use() is None
 
@@ -137,19 +140,94 @@ def test_without_a_place_nothing_is_kept(cache, tmp_path):
 
 def test_the_directory_of_a_killed_process_goes(cache):
   kept_programs.keep()
-  living = _own()
-  killed, young = (living.with_name(f'process-{n}') for n in range(2))
-  for own in (killed, young):
+  living, prefix = _own(), kept_programs._prefix()
+  killed, young = (living.with_name(f'{prefix}{n}') for n in range(2))
+  # Of another machine, whose lock may not be seen here.
+  far, older = (living.with_name(f'process-far{n}-0') for n in range(2))
+  for own in (killed, young, far, older):
     own.mkdir()
     (own / 'jit-cache').write_text('')
-  for own in (living, killed):
-    os.utime(own, (0, time.time() - 2 * kept_programs._OLD))
+  now = time.time()
+  for own in (living, killed, far):
+    os.utime(own, (0, now - 2 * kept_programs._OLD))
+  os.utime(older, (0, now - 2 * kept_programs._OLD_ELSEWHERE))
   kept_programs._tidy(cache)
-  assert [own.exists() for own in (living, killed, young)] == [
-    True,
-    False,
-    True,
-  ]
+  every = living, killed, young, far, older
+  assert [own.exists() for own in every] == [True, False, True, True, False]
+
+
+def test_one_process_tidies(cache, monkeypatch):
+  cache.mkdir(parents=True)
+  evicted = []
+  monkeypatch.setattr(kept_programs, '_evict', evicted.append)
+  descriptor = os.open(cache, os.O_RDONLY)
+  fcntl.flock(descriptor, fcntl.LOCK_EX)
+  kept_programs._tidy(cache)
+  assert not evicted
+  os.close(descriptor)
+  kept_programs._tidy(cache)
+  assert evicted == [cache]
+
+
+def test_what_was_removed_stays_so_and_what_is_new_is_seen(cache):
+  kept_programs.keep()
+  _compile()
+  kept_programs.share()
+  for path in (first := _kept(cache)):
+    path.unlink()
+  (other := first[0].with_name('jit_other-cache')).write_bytes(b'')
+  kept_programs.share()
+  assert _kept(cache) == [other]
+  assert (_own() / other.name).samefile(other)
+
+
+def test_a_fork_leaves_the_directory_to_its_parent(cache, monkeypatch):
+  kept_programs.keep()
+  own, process = _own(), os.getpid()
+  monkeypatch.setattr(os, 'getpid', lambda: process + 1)
+  kept_programs._close()
+  assert own.exists()
+  monkeypatch.undo()
+
+
+@pytest.mark.parametrize('missing', ['link', 'flock'])
+def test_a_disk_that_cannot_link_or_lock_is_left_as_it_is(
+  cache, monkeypatch, missing
+):
+  def refuse(*_):
+    raise OSError(errno.ENOSYS, 'not here')
+
+  monkeypatch.setattr(os if missing == 'link' else fcntl, missing, refuse)
+  kept_programs.keep()
+  assert _in_use() is None and not list(cache.glob('*/*'))
+
+
+def test_a_limit_of_jax_own_stays(cache):
+  jax.config.update('jax_compilation_cache_max_size', 1000)
+  kept_programs.keep()
+  jax.config.update('jax_compilation_cache_max_size', -1)
+  assert _in_use() is None
+
+
+@pytest.mark.parametrize('module', ['compression.zstd', 'zstandard'])
+def test_the_other_compression_is_checked_by_what_jax_uses(monkeypatch, module):
+  def decompress(data):
+    if data.endswith(b'half'):
+      raise ValueError('did not decompress full frame')
+    return data
+
+  def find(name):
+    if name != module:
+      raise ImportError(name)
+    return types.SimpleNamespace(
+      decompress=decompress,
+      ZstdDecompressor=lambda: types.SimpleNamespace(decompress=decompress),
+    )
+
+  monkeypatch.setattr(kept_programs.importlib, 'import_module', find)
+  start = kept_programs._ZSTANDARD
+  assert kept_programs._is_whole(start + b'whole')
+  assert not kept_programs._is_whole(start + b'half')
 
 
 def test_what_was_used_least_lately_goes(cache, monkeypatch):
