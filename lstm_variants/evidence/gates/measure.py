@@ -5,7 +5,6 @@ returns: averages around marks, how often a gate is saturated, how long gates
 keep a state, which unit tells most of the answer.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from lstm_variants import cells, models
 from lstm_variants.cells import remedies
+from lstm_variants.evidence import compiling
 from lstm_variants.models import probes
 from lstm_variants.models.architecture import Architecture, settings_of
 
@@ -135,7 +135,7 @@ def trace(
   return Trace(ordered, off, *rest)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@compiling.program(0, 1, 2)
 def _arrays(
   architecture: Architecture,
   toggles: Any,

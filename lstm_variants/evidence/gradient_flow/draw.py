@@ -1,7 +1,6 @@
 """Gradient flow of a study's models, before, during and after training."""
 
 from collections.abc import Iterator, Sequence
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 from lstm_variants import cells, console
 from lstm_variants.cells import remedies
 from lstm_variants.cells import toggles as toggles_lib
-from lstm_variants.evidence import gallery, subjects
+from lstm_variants.evidence import compiling, gallery, subjects
 from lstm_variants.evidence.gradient_flow import (
   captions,
   curves,
@@ -115,7 +114,7 @@ def _take(norms: dict[str, jax.Array], seed: int) -> dict[str, np.ndarray]:
   return {name: np.asarray(values)[seed] for name, values in norms.items()}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@compiling.program(0, 1)
 def _norms(
   settings: Any,
   static: Any,
@@ -141,7 +140,7 @@ def _norms(
   return jax.vmap(of_seed)(params)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@compiling.program(0, 1)
 def _lag_norms(
   settings: Any,
   static: Any,

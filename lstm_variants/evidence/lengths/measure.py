@@ -8,7 +8,6 @@ longest, beside the drawing.
 """
 
 from collections.abc import Sequence
-import functools
 import statistics
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ import numpy as np
 from lstm_variants import models, registry, tasks
 from lstm_variants.cells import remedies
 from lstm_variants.cells import toggles as toggles_lib
+from lstm_variants.evidence import compiling
 from lstm_variants.models.architecture import Architecture, settings_of
 from lstm_variants.tasks import base
 
@@ -98,7 +98,7 @@ def measure_lengths(
   }
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+@compiling.program(0, 1, 2, 3, 4)
 def _over(
   architecture: Architecture,
   static: Any,
