@@ -12,6 +12,7 @@ from typing import Any
 
 from matplotlib import axis as axis_lib
 from matplotlib import figure, style, ticker
+from matplotlib.backends import backend_svg
 
 WIDTH = 7.5  # inches
 # Told apart by the colour-blind too: Okabe & Ito, "Color Universal Design",
@@ -65,6 +66,8 @@ STYLE: dict[str, Any] = {
 }
 # In the width of a legend, beside its handles.
 LEGEND_CHARACTERS = 100
+# Dots per inch in which Matplotlib reckons an SVG figure.
+_SVG_DPI = 72
 
 
 @contextlib.contextmanager
@@ -201,11 +204,26 @@ def pictures(drawing: figure.Figure, salt: str) -> tuple[str, bytes]:
 
   The figure keeps this layout: what is drawn into it later has its place.
   """
-  text = svg(drawing, salt)
   with style.context(['default', STYLE]):
-    # To lay out takes longer than to draw.
-    drawing.set_layout_engine(None)
-  return text, png(drawing)
+    _lay_out(drawing)
+  return svg(drawing, salt), png(drawing)
+
+
+def _lay_out(drawing: figure.Figure) -> None:
+  """Give everything its place in an SVG figure.
+
+  Matplotlib would draw all of it for that, and then once more.
+  """
+  engine = drawing.get_layout_engine()
+  if engine is None:
+    return
+  canvas, dpi = drawing.canvas, drawing.dpi
+  backend_svg.FigureCanvasSVG(drawing)  # the widths of text are its own
+  drawing.dpi = _SVG_DPI
+  engine.execute(drawing)
+  drawing.set_canvas(canvas)
+  drawing.dpi = dpi
+  drawing.set_layout_engine(None)
 
 
 def png(drawing: figure.Figure) -> bytes:

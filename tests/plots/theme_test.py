@@ -23,8 +23,12 @@ def test_a_figure_is_laid_out_once_for_both_files(monkeypatch):
 
   monkeypatch.setattr(engine, 'execute', counted)
   drawing = _drawing()
+  draw, drawn = drawing.draw, []
+  monkeypatch.setattr(
+    drawing, 'draw', lambda renderer: drawn.append(1) or draw(renderer)
+  )
   svg, png = theme.pictures(drawing, 'salt')
-  assert laid_out == [drawing]
+  assert laid_out == [drawing] and len(drawn) == 2
   assert svg == theme.svg(_drawing(), 'salt')
   assert png.startswith(b'\x89PNG')
   assert theme.pictures(_drawing(), 'salt') == (svg, png)
