@@ -22,16 +22,21 @@ def program(*static: int) -> Callable[[Callable[..., Any]], Any]:
   """
 
   def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.cache
-    def compiled(backend: str) -> Any:
-      options = CPU_OPTIONS if backend == 'cpu' else None
-      return jax.jit(function, static_argnums=static, compiler_options=options)
-
-    @functools.wraps(function)
-    def run(*arguments: Any) -> Any:
-      # Only now: to ask for the backend is to start it.
-      return compiled(jax.default_backend())(*arguments)
-
-    return run
+    return functools.wraps(function)(functools.partial(_run, function, static))
 
   return decorate
+
+
+def _run(
+  function: Callable[..., Any], static: tuple[int, ...], *arguments: Any
+) -> Any:
+  # Only now: to ask for the backend is to start it.
+  return _compiled(function, static, jax.default_backend())(*arguments)
+
+
+@functools.cache
+def _compiled(
+  function: Callable[..., Any], static: tuple[int, ...], backend: str
+) -> Any:
+  options = CPU_OPTIONS if backend == 'cpu' else None
+  return jax.jit(function, static_argnums=static, compiler_options=options)
