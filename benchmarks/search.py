@@ -4,12 +4,12 @@
 
 Adding at T = 100, three fields (learning rate, forget bias, clipping), TPE and
 CMA-ES against random draws: each searches ten times, with seeds of its own, 200
-trials each time. Writes the table into docs/search.md: the best loss so far
-after so many trials, as the geometric mean over the repetitions with its 95 %
-interval by Student's t on logarithms, and the ratio to random draws. Then
-halving: of the same trials, is the winner the same, and how many updates did it
-take. Interrupted, it goes on; --quick tries it small and writes nothing
-into the page.
+trials each time. Writes the table and the curves of docs/search.md: the best
+loss so far after so many trials, as the geometric mean over the repetitions
+with its 95 % interval by Student's t on logarithms, and the ratio to random
+draws, with p by Holm over the samplers. Then halving: of the same trials, is
+the winner the same, and how many updates did it take. Interrupted, it goes on;
+--quick tries it small and writes nothing into the page.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ import numpy as np
 from benchmarks import pages
 import lstm_variants as lv
 from lstm_variants import console
+from lstm_variants.plots import theme
 from lstm_variants.runs import directory, results
 from lstm_variants.search import generations, objective, space, train
 from lstm_variants.statistics import intervals, ratios
@@ -34,6 +35,7 @@ _REPETITIONS = flags.DEFINE_integer('repetitions', 10, 'Of each search.')
 _TRIALS = flags.DEFINE_integer('trials', 200, 'Of each search.')
 _UPDATES = flags.DEFINE_integer('updates', 1000, 'Of each trial.')
 PAGE = pathlib.Path('docs/search.md')
+FIGURE = pathlib.Path('docs/figures/search.svg')
 SAMPLERS = ('random', 'tpe', 'cmaes')
 BATCH, FIRST_RUNG = 20, 8
 
@@ -120,6 +122,13 @@ def searched(best: dict[str, np.ndarray]) -> list[str]:
   """Return the table of the best loss so far."""
   trials = next(iter(best.values())).shape[1]
   marks = [n for n in (20, 40, 60, 100, 150, 200) if n <= trials]
+  to_random = {
+    sampler: ratios.paired(curve[:, -1], best['random'][:, -1])
+    for sampler, curve in best.items()
+    if sampler != 'random'
+  }
+  tested = intervals.holm([ratio.p_value for ratio in to_random.values()])
+  p_values = dict(zip(to_random, tested, strict=True))
   rows = []
   for sampler, curve in best.items():
     cells = [sampler]
@@ -127,15 +136,32 @@ def searched(best: dict[str, np.ndarray]) -> list[str]:
       bound = intervals.geometric_interval(curve[:, mark - 1])
       cells.append(f'{bound.estimate:.3g} [{bound.low:.3g}, {bound.high:.3g}]')
     against = '—'
-    if sampler != 'random':
-      ratio = ratios.paired(curve[:, -1], best['random'][:, -1])
+    if sampler in to_random:
+      ratio = to_random[sampler].ratio
       against = (
-        f'{ratio.ratio.estimate:.2g} [{ratio.ratio.low:.2g}, '
-        f'{ratio.ratio.high:.2g}], p {ratio.p_value:.2g}'
+        f'{ratio.estimate:.2g} [{ratio.low:.2g}, {ratio.high:.2g}], '
+        f'p {p_values[sampler]:.2g}'
       )
     rows.append((*cells, against))
   header = ('best loss after', *(f'{n} trials' for n in marks), 'to random')
   return pages.table(header, rows)
+
+
+def drawn(best: dict[str, np.ndarray]) -> str:
+  """Return the curves of the best loss so far, as SVG."""
+  with theme.page(3.4) as drawing:
+    axes = drawing.subplots()
+    looks = theme.line_looks(len(best))
+    for (sampler, curve), look in zip(best.items(), looks, strict=True):
+      bounds = [intervals.geometric_interval(column) for column in curve.T]
+      trials = range(1, len(bounds) + 1)
+      axes.plot(trials, [b.estimate for b in bounds], label=sampler, **look)
+      low, high = [b.low for b in bounds], [b.high for b in bounds]
+      axes.fill_between(trials, low, high, color=look['color'], alpha=0.15)
+    theme.scale_by_logarithm(axes.yaxis)
+    axes.set(xlabel='trials', ylabel='best held-out loss so far')
+    axes.legend()
+    return theme.svg(drawing, 'search')
 
 
 def halved() -> list[str]:
@@ -176,7 +202,7 @@ def _winner(rows: Sequence[Any], updates: int = 0) -> Any:
   return min(ended, key=lambda row: row['final']['loss'])
 
 
-def page() -> str:
+def page(best: dict[str, np.ndarray]) -> str:
   """Return what stands between the marks of the page."""
   repetitions, trials, updates = sizes()
   lines = [
@@ -184,8 +210,10 @@ def page() -> str:
     f'forget bias, clipping; generations of {BATCH}; {repetitions} repetitions '
     'of each search. Geometric means of the best held-out loss so far, with '
     '95 % intervals; the last column compares the repetitions in pairs after '
-    f'{trials} trials.',
-    *searched(curves()),
+    f'{trials} trials, p by Holm.',
+    *searched(best),
+    f'![The best loss so far against trials](figures/{FIGURE.name})',
+    '',
     *halved(),
   ]
   return '\n'.join(lines) + '\n'
@@ -196,10 +224,12 @@ def main(argv: Sequence[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected argument {argv[1]!r}')
   backend.use_every_core()
-  text = page()
+  best = curves()
+  text, figure = page(best), drawn(best)
   if pages.QUICK.value:
     print(text)
   else:
+    FIGURE.write_text(figure)
     pages.write_between_marks(PAGE, 'benchmarks.search', text)
 
 
