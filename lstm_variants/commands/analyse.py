@@ -46,6 +46,8 @@ def main() -> None:
   baseline = grouping.choose_baseline(
     study.every_row, _BASELINE.value, console.note
   )
+  # As the training had: so it is the same program that draws its first weights.
+  backend.use_every_core()
   backend.check()
   kept_programs.keep()
   kinds = list(evidence.KINDS) if wanted == ALL else [wanted]

@@ -202,10 +202,7 @@ def compile_population(
   started = time.monotonic()
   # The states come from the host: to spread an array from one device over many,
   # jax would compile a program for every shape.
-  init = RECENT.init(settings, static)
-  if given is not None:
-    init = _make_init(settings, static, given)
-  state = agreement.spread(jax.tree.map(np.asarray, init(stacked)), sharding)
+  state = _place(order, sharding, init_states(settings, runs, given))
   stacked = agreement.spread(stacked, sharding)
   kept_programs.share()
   compiled = RECENT.chunk(settings, static, mesh, stacked, state)
