@@ -37,13 +37,15 @@ QUICK = {'XLA_FLAGS': _FLAGS, 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
 jax.config.update('jax_num_cpu_devices', 2)
 
 
-def hear_sigint() -> None:
-  """Undo what a shell does to programs in the background: they ignore SIGINT.
+def hear_signals() -> None:
+  """Undo what a shell does to programs in the background, and nohup to others.
 
-  The programs under test would inherit that.
+  They ignore SIGINT, or SIGHUP, and the programs under test would inherit that.
   """
   if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+  if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def compile_quickly() -> None:
@@ -65,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
   """
   # All that is imported and collected stays; see `pytest_collection_finish`.
   gc.disable()
-  hear_sigint()
+  hear_signals()
   compile_quickly()
   if _CACHE not in os.environ:
     os.environ[_CACHE] = tempfile.mkdtemp(prefix='lstm_variants_tests_')

@@ -54,7 +54,7 @@ class Fault(NamedTuple):
 
 def main() -> None:
   """Run every part, then write the page."""
-  conftest.hear_sigint()
+  conftest.hear_signals()
   with contextlib.ExitStack() as stack:
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
     os.environ.update(harness.share_compiled(folder / 'cache'))
