@@ -269,13 +269,14 @@ def _evict(directory: pathlib.Path) -> None:
 def _remove_if_ended(own: pathlib.Path) -> None:
   """Remove the directory of a process that holds its lock no more.
 
+  A lock of another machine may be none that is seen here.
+
   Raises:
     OSError: it does, or nobody can tell.
   """
+  is_ours = own.name.startswith(_prefix())
   age = time.time() - own.lstat().st_mtime
-  if age > _OLD_ELSEWHERE:
-    shutil.rmtree(own)
-  if age < _OLD or not own.name.startswith(_prefix()):
+  if age < (_OLD if is_ours else _OLD_ELSEWHERE):
     return
   descriptor = os.open(own, os.O_RDONLY | os.O_NOFOLLOW)
   try:

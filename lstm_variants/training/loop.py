@@ -324,9 +324,10 @@ def _to_host(tree: Any, places: Sequence[int]) -> Any:
 
   It is a copy, no view: the next chunk reuses the memory of the state.
   """
-  return jax.tree.map(
-    lambda leaf: leaf[np.asarray(places)], agreement.to_host(tree)
-  )
+  chosen: Any = np.asarray(places)
+  if isinstance(places, range):  # of a copy a view is enough
+    chosen = slice(len(places))
+  return jax.tree.map(lambda leaf: leaf[chosen], agreement.to_host(tree))
 
 
 def _is_decided(settings: settings_lib.Settings, status: _State) -> bool:

@@ -214,7 +214,7 @@ def compile_population(
       return compiled(stacked, state, jnp.int32(updates))
 
   return Compiled(
-    places=[order.index(number) for number in range(len(runs))],
+    places=_places(order, len(runs)),
     state=state,
     advance=advance,
     place=functools.partial(_place, order, sharding),
@@ -373,7 +373,8 @@ def _deal(
     run.toggles is not None and run.toggles.gate_recurrence for run in runs
   ]
   each, order = -(-len(runs) // rows), list(range(len(runs)))
-  if rows > 1 and any(costly) and _lanes(settings.lanes, each) == 1:
+  differ = any(costly) and not all(costly)
+  if rows > 1 and differ and _lanes(settings.lanes, each) == 1:
     order.sort(key=lambda number: not costly[number])
     hands = [order[row::rows] for row in range(rows)]
     last = order[-1:]
@@ -381,6 +382,14 @@ def _deal(
       number for hand in hands for number in hand + last * (each - len(hand))
     ]
   return order + order[-1:] * (each * rows - len(order))
+
+
+def _places(order: Sequence[int], count: int) -> Sequence[int]:
+  """Return where each run is; what is there again, behind it, is padding."""
+  if list(order[:count]) == list(range(count)):
+    return range(count)
+  first = {number: place for place, number in reversed([*enumerate(order)])}
+  return [first[number] for number in range(count)]
 
 
 def _place(

@@ -148,9 +148,10 @@ def test_the_directory_of_a_killed_process_goes(cache):
     own.mkdir()
     (own / 'jit-cache').write_text('')
   now = time.time()
-  for own in (living, killed, far):
+  for own in (killed, far):
     os.utime(own, (0, now - 2 * kept_programs._OLD))
-  os.utime(older, (0, now - 2 * kept_programs._OLD_ELSEWHERE))
+  for own in (living, older):
+    os.utime(own, (0, now - 2 * kept_programs._OLD_ELSEWHERE))
   kept_programs._tidy(cache)
   every = living, killed, young, far, older
   assert [own.exists() for own in every] == [True, False, True, True, False]

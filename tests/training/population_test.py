@@ -366,7 +366,18 @@ def test_runs_with_gate_recurrence_are_dealt_to_all_devices(build):
   settings = build({}).settings
   runs = [plain, plain, plain, costly, costly, costly, costly]
   assert population._deal(settings, runs, 2) == [3, 5, 0, 2, 4, 6, 1, 2]
-  # Those that cost alike stay together, as what they began with does.
+  assert population._places([3, 5, 0, 2, 4, 6, 1, 2], 7) == [
+    2,
+    6,
+    3,
+    0,
+    4,
+    1,
+    5,
+  ]
+  assert population._places([0, 1, 2, 2], 3) == range(3)
+  # Those that cost alike stay where they are.
+  assert population._deal(settings, runs[3:], 2) == [0, 1, 2, 3]
   assert population._deal(settings, runs[:3], 2) == [0, 1, 2, 2]
   together = build({'training.lanes': 4}).settings
   assert population._deal(together, runs, 2) == [0, 1, 2, 3, 4, 5, 6, 6]
