@@ -20,6 +20,7 @@ _PAGE = flags.DEFINE_string(
 )
 # The scripts and what they are run with, in the order of the report.
 SCRIPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+  ('first_update', ('--repeats=7',)),
   ('step_time', ('--repeats=7',)),
   ('population', ('--grid', '--repeats=5')),
   ('memory', ('--repeats=5',)),

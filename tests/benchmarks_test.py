@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks import cells as cells_page
 from benchmarks import (
+  first_update,
   flax_training,
   memory,
   networks,
@@ -269,3 +270,29 @@ def test_sizes_prints_what_a_study_takes_to_be_read(fork):
   header, *rows = table_after(page, 'Large studies')
   assert [row[:2] for row in rows] == [['grid', '120'], ['search', '120']]
   assert all(float(row[header.index('compare, s')]) > 0 for row in rows)
+
+
+def test_a_cold_start_finds_no_program_and_a_warm_one_those_before(monkeypatch):
+  """A stand-in for `train` leaves a program where the user's cache is."""
+  seen: list[tuple[bool, bool]] = []
+
+  def run(command, env, **_):
+    (workdir,) = (w.partition('=')[2] for w in command if '--workdir' in w)
+    kept = pathlib.Path(env['XDG_CACHE_HOME'], 'program')
+    seen.append((pathlib.Path(workdir).exists(), kept.exists()))
+    for path in (pathlib.Path(workdir, 'run'), kept):
+      path.parent.mkdir(exist_ok=True)
+      path.write_text('')
+
+  trains = {
+    name: words
+    for name, words in first_update.STARTS.items()
+    if name.startswith('train,')
+  }
+  monkeypatch.setattr(first_update, 'STARTS', trains)
+  monkeypatch.setattr(first_update.subprocess, 'run', run)
+  page = '\n'.join(first_update.page())
+  # One to begin with, then two rounds of both.
+  assert seen == [(False, False), *[(False, False), (False, True)] * 2]
+  rows = table_after(page, 'From the command')[1:]
+  assert [row[0] for row in rows] == [*trains]
