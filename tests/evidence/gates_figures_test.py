@@ -1,12 +1,15 @@
 """Pictures of gates: what is drawn, at any size, with what may be missing."""
 
+import types
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lstm_variants.evidence.gates import figures, measure
+from lstm_variants import tasks
+from lstm_variants.evidence.gates import draw, figures, measure
 from lstm_variants.plots import samples, theme
+from lstm_variants.tasks import base
 
 RNG = np.random.default_rng(0)
 
@@ -189,3 +192,28 @@ def test_time_constants_fall_and_the_endless_stand_above():
   assert axes.bbox.height > 250
   with pytest.raises(ValueError, match='no runs'):
     figures.draw_time_constants('t', {'m': []})
+
+
+def test_the_numbers_of_a_projected_h_are_of_all_its_units():
+  _, trace = make(time=12)
+  trace = trace._replace(h=trace.h[..., :2])
+  task = tasks.make_task('adding', length=12)
+  batch: Any = base.Batch(
+    np.ones((2, 12, task.in_features)),
+    np.zeros((2, 12, task.out_features)),
+    np.ones((2, 12)),
+  )
+  look = draw._Look('lstmp', batch, batch.mask > 0, trace, np.arange(5.0))
+  settings = types.SimpleNamespace(task=task)
+  subject: Any = types.SimpleNamespace(
+    task='adding', label='lstmp', settings=settings
+  )
+  rows = draw._draw_sequence(subject, look).rows
+  of_h = [row[2:] for row in rows if row[1] == 'h']
+  assert of_h == [
+    (unit, step + 1, trace.h[0, step, unit])
+    for unit in range(2)
+    for step in range(12)
+  ]
+  units = [row[2] for row in rows if row[1] == 'c' and row[3] == 1]
+  assert units == [4, 3, 2, 1, 0]

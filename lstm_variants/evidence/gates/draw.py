@@ -166,7 +166,7 @@ def _draw_sequence(subject: subjects.Subject, look: _Look) -> gallery.Drawing:
   rows = [
     (look.label, name, unit, step, value)
     for name, values in states.items()
-    for unit in order.tolist()
+    for unit in _units(values, order)
     for step, value in enumerate(values[0, :, unit].tolist(), 1)
   ]
   return gallery.Drawing(
@@ -179,6 +179,15 @@ def _draw_sequence(subject: subjects.Subject, look: _Look) -> gallery.Drawing:
     ('run', 'name', 'unit', 'step', 'value'),
     rows,
   )
+
+
+def _units(values: np.ndarray, order: np.ndarray) -> list[int]:
+  """Return the units of `[batch, time, units]`, those of another width as is.
+
+  A projected h has fewer units than c, and they are not those of c.
+  """
+  count = values.shape[2]
+  return order.tolist() if count == len(order) else list(range(count))
 
 
 def _draw_aligned(
