@@ -34,6 +34,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from lstm_variants import console, errors, opening
+from lstm_variants import names as names_lib
 from lstm_variants.runs import arrays, files, partial, sharing, study_file
 
 FORMAT = 2
@@ -259,6 +260,7 @@ def read_growing(
   """Read the evaluations of a population that may be in training.
 
   What is written just now, was torn by a kill or is no evaluation is left out.
+  Where the whole file is read, a warning says so of lines before the last.
 
   Args:
     folder: of the population, as `partial.begun` returns it.
@@ -275,14 +277,31 @@ def read_growing(
       lines = file.read(most).split(b'\n')[start > 0 : -1]
   except OSError:
     return []
-  rows = []
-  for line in lines:
-    with contextlib.suppress(files.DamagedError):
+  rows, damaged = [], []
+  for number, line in enumerate(lines, 1):
+    try:
       row = files.parse_json(line)
       _check_types(row, _EVALUATION)
       _check_known(row, _LOSS)
       rows.append(row)
+    except files.DamagedError:
+      damaged.append(number)
+  # Of the last one the writer may have written again.
+  damaged = [number for number in damaged if number < len(lines)]
+  if damaged and most is None:
+    _warn_damaged(folder / METRICS, damaged)
   return rows
+
+
+def _warn_damaged(path: pathlib.Path, lines: Sequence[int]) -> None:
+  """Say that lines of a file are left out: a curve has holes there."""
+  one = len(lines) == 1
+  numbers = names_lib.some(map(str, lines))
+  console.warn(
+    f'{path}: line {numbers} is no evaluation: it is left out'
+    if one
+    else f'{path}: lines {numbers} are no evaluations: they are left out'
+  )
 
 
 class Losses:

@@ -121,6 +121,24 @@ def test_a_row_on_its_way_and_rows_of_others_are_no_matter(workdir):
   assert [row['update'] for row in rows] == 4 * [0] + 4 * [20] + 4 * [40] + [60]
 
 
+def test_a_damaged_line_between_others_is_left_out_with_one_warning(
+  workdir, capsys
+):
+  (file,) = workdir.rglob('now.partial/metrics.jsonl')
+  lines = file.read_bytes().splitlines(keepends=True)
+  for damaged, said in (
+    ({1: b'{"run": 3}\n'}, 'line 2 is no evaluation: it is left out'),
+    ({1: b'\n', 2: b'x\n'}, 'lines 2, 3 are no evaluations: they are left out'),
+    ({len(lines) - 1: b'x\n'}, ''),  # it may be written just now
+  ):
+    file.write_bytes(b''.join(damaged.get(n, li) for n, li in enumerate(lines)))
+    rows = results.read_metrics_in_training(str(workdir))
+    assert len(rows) == len(lines) - len(damaged)
+    assert capsys.readouterr().err == (f'{file}: {said}\n' if said else '')
+    status.read(str(workdir))  # of the end alone, again and again
+    assert capsys.readouterr().err == ''
+
+
 def test_a_long_file_is_read_at_its_end(workdir, monkeypatch):
   monkeypatch.setattr(status, '_TAIL', 450)
   (training,) = status.read(str(workdir)).training
