@@ -31,6 +31,11 @@ _OBEYED = re.compile(f'[{_COMMANDS}]')
 _DRAWN = re.compile(
   rf'(\x1b\[(?:[\d;]*m|\d*[AG]|2K|\?25[lh])|\r)|[{_COMMANDS}]'
 )
+# A word of a command, with what is quoted in it; a quote that does not end
+# stands for itself.
+_SHELL_WORD = re.compile(
+  r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|\S)+""", re.DOTALL
+)
 
 
 def command_line(name: str) -> str:
@@ -260,7 +265,8 @@ def say_next(command: str) -> None:
 def continued(command: str, indent: str = '') -> str:
   """Return a command in lines of the terminal, elsewhere in one line.
 
-  Its lines end with a backslash, so that it can be copied.
+  Its lines end with a backslash, so that it can be copied; what is quoted is
+  not broken, where a backslash would be taken for itself.
 
   Args:
     command: with its flags.
@@ -270,15 +276,14 @@ def continued(command: str, indent: str = '') -> str:
   columns = _columns(sys.stdout)
   if columns is None or len(text) <= columns:
     return text
-  return ' \\\n'.join(
-    textwrap.wrap(
-      text,
-      columns - 2,
-      subsequent_indent=f'{indent}    ',
-      break_long_words=False,
-      break_on_hyphens=False,
-    )
-  )
+  first, *others = _SHELL_WORD.findall(command)
+  lines = [f'{indent}{first}']
+  for word in others:
+    if len(f'{lines[-1]} {word}') <= columns - 2:
+      lines[-1] += f' {word}'
+    else:
+      lines.append(f'{indent}    {word}')
+  return ' \\\n'.join(lines)
 
 
 def say(text: str) -> None:

@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import pty
+import shlex
 import struct
 import subprocess
 import sys
@@ -146,3 +147,24 @@ def test_a_command_that_is_next_is_continued_and_can_be_copied(
   assert ' '.join(shown.getvalue().replace('\\\n', ' ').split()) == (
     f'next: {command}'
   )
+
+
+@pytest.mark.parametrize('columns', [1, 2, 30, 60])
+def test_a_continued_command_is_to_a_shell_the_same_command(
+  columns, monkeypatch
+):
+  words = ['compare', "--workdir=a long name, it's of mine", '--by=x "y  z"']
+  command = shlex.join(words) + ' --import="a b"'
+  shown = io.StringIO()
+  monkeypatch.setattr(shown, 'isatty', lambda: True)
+  monkeypatch.setattr(sys, 'stdout', shown)
+  monkeypatch.setenv('COLUMNS', str(columns))
+  text = console.continued(command, '  ')
+  done = subprocess.run(
+    ['sh', '-c', f'printf "%s\\0" {text}'],
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert done.stdout.split('\0') == [*words, '--import=a b', '']
+  assert '\n' in text and (columns < 60 or max(map(len, text.split('\n'))) < 61)
