@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 import pathlib
+import shlex
 import textwrap
 
 from lstm_variants import console, errors, opening
@@ -39,6 +40,24 @@ def listed(claims: Iterable[claim.Claim]) -> str:
     f'{console.entry("", _failure(each), 3)}\n'
     f'{console.continued(_command(each), "    ")}'
     for each in claims
+  )
+
+
+def next_command(outcomes: Iterable[str], workdir: pathlib.Path) -> str:
+  """Return the command that shows the first study, or that trains it.
+
+  Args:
+    outcomes: names of the claims that were tested, cheap ones first.
+    workdir: of their studies.
+  """
+  names = list(outcomes)
+  for name in names:
+    if (workdir / name).is_dir():
+      place = shlex.quote(str(workdir / name))
+      return f'{console.command_line("compare")} --workdir={place}'
+  place = shlex.quote(str(workdir))
+  return (
+    f'{console.command_line("reproduce")} --only={names[0]} --workdir={place}'
   )
 
 

@@ -94,12 +94,7 @@ def main() -> None:
       page.fill(target, page.markdown(every), check)
     console.note(page.summary(every))
     _end(outcomes)
-    trained = [name for name in outcomes if (workdir / name).is_dir()]
-    next_workdir = workdir / next(iter(trained), 'NAME')
-    console.end(
-      workdir / 'claims.csv',
-      f'{console.command_line("compare")} --workdir={next_workdir}',
-    )
+    console.end(workdir / 'claims.csv', page.next_command(outcomes, workdir))
 
 
 def _page() -> pathlib.Path | None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -43,6 +44,20 @@ def test_without_time_nothing_is_trained_and_the_page_says_so(fork, tmp_path):
   assert text.startswith('# Title\n') and text.count('not run yet') > count
   left = {path.name for path in (tmp_path / 'runs').iterdir()}
   assert left == {'claims.csv'}
+
+
+def test_what_is_next_can_be_pasted_whether_or_not_something_is_trained(
+  tmp_path,
+):
+  workdir = tmp_path / 'my runs'
+  names = list(claims.CLAIMS)[:2]
+  command, *flags = shlex.split(page.next_command(names, workdir))[-3:]
+  assert command == 'reproduce'
+  assert flags == [f'--only={names[0]}', f'--workdir={workdir}']
+  (workdir / names[1]).mkdir(parents=True)
+  assert shlex.split(page.next_command(names, workdir))[-2:] == [
+    *('compare', f'--workdir={workdir / names[1]}')
+  ]
 
 
 def test_chosen_claims_leave_the_page_of_all_alone(fork, tmp_path):
