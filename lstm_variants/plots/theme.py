@@ -202,7 +202,9 @@ def svg(drawing: figure.Figure, salt: str) -> str:
 def pictures(drawing: figure.Figure, salt: str) -> tuple[str, bytes]:
   """Return a figure as SVG text and as PNG bytes, laid out once for both.
 
-  The figure keeps this layout: what is drawn into it later has its place.
+  They are the pictures that `svg` and `png` return; ids within the text may be
+  others. The figure keeps this layout: what is drawn into it later has its
+  place.
   """
   with style.context(['default', STYLE]):
     _lay_out(drawing)
@@ -218,11 +220,13 @@ def _lay_out(drawing: figure.Figure) -> None:
   if engine is None:
     return
   canvas, dpi = drawing.canvas, drawing.dpi
-  backend_svg.FigureCanvasSVG(drawing)  # the widths of text are its own
-  drawing.dpi = _SVG_DPI
-  engine.execute(drawing)
-  drawing.set_canvas(canvas)
-  drawing.dpi = dpi
+  try:
+    backend_svg.FigureCanvasSVG(drawing)  # the widths of text are its own
+    drawing.dpi = _SVG_DPI
+    engine.execute(drawing)
+  finally:
+    drawing.set_canvas(canvas)
+    drawing.dpi = dpi
   drawing.set_layout_engine(None)
 
 

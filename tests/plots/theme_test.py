@@ -1,6 +1,7 @@
 """The files of figures."""
 
 from matplotlib import layout_engine
+import pytest
 
 from lstm_variants.plots import theme
 
@@ -32,3 +33,16 @@ def test_a_figure_is_laid_out_once_for_both_files(monkeypatch):
   assert svg == theme.svg(_drawing(), 'salt')
   assert png.startswith(b'\x89PNG')
   assert theme.pictures(_drawing(), 'salt') == (svg, png)
+
+
+def test_a_layout_that_fails_leaves_the_figure_as_it_was(monkeypatch):
+  drawing = _drawing()
+  canvas, dpi = drawing.canvas, drawing.dpi
+
+  def fail(self, drawing):
+    raise ValueError('no room')
+
+  monkeypatch.setattr(layout_engine.ConstrainedLayoutEngine, 'execute', fail)
+  with pytest.raises(ValueError, match='no room'):
+    theme.pictures(drawing, 'salt')
+  assert drawing.canvas is canvas and drawing.dpi == dpi
