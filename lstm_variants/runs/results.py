@@ -23,7 +23,6 @@ executed. Numbers that are not finite are null in JSON.
 
 import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-import contextlib
 import hashlib
 import json
 import math
