@@ -198,12 +198,11 @@ def test_the_numbers_of_a_projected_h_are_of_all_its_units():
   _, trace = make(time=12)
   trace = trace._replace(h=trace.h[..., :2])
   task = tasks.make_task('adding', length=12)
-  batch: Any = base.Batch(
-    np.ones((2, 12, task.in_features)),
-    np.zeros((2, 12, task.out_features)),
-    np.ones((2, 12)),
-  )
-  look = draw._Look('lstmp', batch, batch.mask > 0, trace, np.arange(5.0))
+  inputs: Any = np.ones((2, 12, task.in_features))
+  targets: Any = np.zeros((2, 12, task.out_features))
+  mask: Any = np.ones((2, 12))
+  batch = base.Batch(inputs, targets, mask)
+  look = draw._Look('lstmp', batch, mask > 0, trace, np.arange(5.0))
   settings = types.SimpleNamespace(task=task)
   subject: Any = types.SimpleNamespace(
     task='adding', label='lstmp', settings=settings
