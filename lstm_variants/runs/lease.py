@@ -208,7 +208,8 @@ def join(workdir: pathlib.Path) -> Iterator[Worker]:
   who = holder_lib.describe()
   name = f'{who.host}-{who.process}-{who.token[:8]}{SUFFIX}'
   with _have(workdir / WORKERS / name) as lease:
-    rank = _names(workdir / WORKERS).index(name)
+    # Its own may be gone again, where this process slept: `check` tells.
+    rank = sum(other < name for other in _names(workdir / WORKERS))
     yield Worker(workdir, lease, rank)
 
 

@@ -23,6 +23,7 @@ import pathlib
 import random
 import time
 
+from lstm_variants import errors
 from lstm_variants.runs import exclusive, files
 from lstm_variants.runs import holder as holder_lib
 from lstm_variants.runs.holder import Holder, Life
@@ -60,12 +61,17 @@ def hold(
 
   Raises:
     BusyError: another process has it.
+    LostError: what failed in the block may have failed of that.
     StorageError: the file cannot be written.
   """
   with _hold(directory / NAME, notice):
     files.held.add(directory)
     try:
       yield
+    except (errors.Error, OSError):
+      # Whoever has it now may have removed what this process was writing.
+      check(directory)
+      raise
     finally:
       files.held.discard(directory)
 
@@ -131,6 +137,7 @@ def hold_among(
 
   Raises:
     BusyError: one has it all that time.
+    LostError: as of `hold`.
     StorageError: the file cannot be written.
   """
   asking = _soon(

@@ -359,6 +359,35 @@ def test_who_has_lost_a_study_before_he_was_counted_looks_again(
   assert 'taken over by another process' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('point', ['counted', 'writing'])
+def test_who_sleeps_while_he_joins_looks_again(
+  tmp_path, monkeypatch, capsys, point
+):
+  """A lone sweep comes meanwhile, and removes what this one was making."""
+  with directory.open_study(str(tmp_path), 'x', {}, {}, RUNS):
+    pass
+  name = '_names' if point == 'counted' else 'replace'
+  owner: Any = lease if point == 'counted' else os
+  call, folder = getattr(owner, name), tmp_path / lease.WORKERS
+
+  def late(*arguments):
+    path = pathlib.Path(arguments[-1])
+    counted = path == folder and any(folder.glob('*.lease'))
+    if counted or path.name == files.STUDY:
+      monkeypatch.setattr(owner, name, call)
+      _lose(tmp_path / lock.NAME)
+      files.remove_where(folder, lambda entry: True)
+      files.remove_aside(tmp_path, files.STUDY)
+    return call(*arguments)
+
+  monkeypatch.setattr(owner, name, late)
+  monkeypatch.setattr(lock, '_wait', lambda *unused: holder.Life.ENDED)
+  with directory.join_study(str(tmp_path), 'x', {}, {}, LONGER) as worker:
+    worker.check()
+  assert results.read_study(str(tmp_path))['runs'] == LONGER
+  assert 'looking again' in capsys.readouterr().err
+
+
 def test_who_loses_a_study_again_and_again_ends(tmp_path, monkeypatch):
   """As on a file system that gives a file another number at each look."""
   monkeypatch.setattr(exclusive.Own, 'has', lambda *unused: False)
