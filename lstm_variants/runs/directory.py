@@ -171,6 +171,7 @@ def open_study(
     # Again: another process may have created or changed it in between.
     check(workdir, runs, mode, study_format.unrecorded)
     files.remove_aside(path, files.STUDY)
+    files.remove_aside(path / results.GENERATIONS)
     if mode is Mode.RESUME:
       check_resumable()
       data = _resumed(workdir, study)

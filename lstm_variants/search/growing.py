@@ -11,7 +11,7 @@ import itertools
 import pathlib
 from typing import Any, NamedTuple
 
-from lstm_variants import console, errors, extensions, opening
+from lstm_variants import console, extensions, opening
 from lstm_variants.config import components, fields, populations, schema
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.launch import local
@@ -140,11 +140,11 @@ def alone(workdir: str, worker: lease.Worker | None) -> Iterator[None]:
   path = pathlib.Path(workdir)
   with lock.hold_among(path, console.warn):
     worker.check()
-    try:
-      yield
-    except (errors.Error, OSError):
-      lock.check(path)
-      raise
+    # Who had it before may sleep just before it gives a file its name, and
+    # would put an old one back when it wakes.
+    files.remove_aside(path / results.GENERATIONS)
+    files.remove_aside(path, files.STUDY)
+    yield
 
 
 def _check_same(workdir: str, config: Any, search: space.Search) -> None:

@@ -21,6 +21,7 @@ from lstm_variants.launch import local
 from lstm_variants.runs import (
   checkpoint,
   directory,
+  exclusive,
   files,
   lease,
   lock,
@@ -582,6 +583,65 @@ def test_who_slept_in_its_turn_looks_again_and_goes_on_unless_counted_out(
   assert events == ['ask 0', 'train 4', 'train 2']
   said = capsys.readouterr().err
   assert 'taken over by another process' in said and 'looking again' in said
+
+
+@contextlib.contextmanager
+def _as_another(workdir: pathlib.Path) -> Iterator[None]:
+  """Be another process, that takes the locks of this one, which sleeps."""
+  mine = dict(exclusive.held)
+  exclusive.held.clear()
+  for path in workdir.glob('.*lock'):
+    path.unlink()
+  yield
+  exclusive.held.clear()
+  exclusive.held.update(mine)
+
+
+def _train_as(
+  worker: lease.Worker | None, workdir: pathlib.Path, search
+) -> None:
+  """Train a search as one who has joined it long ago."""
+  state, left = train._turn(_begin(workdir, search, Mode.SHARE), worker)
+  while left:
+    for one in left:
+      train.train_populations(state, worker, one, watching.NOBODY)
+    state, left = train._turn(state, worker)
+
+
+@pytest.mark.parametrize('name', ['0000.json', 'study.json'])
+def test_who_slept_as_a_file_got_its_name_does_not_put_an_old_one_back(
+  tmp_path, events, monkeypatch, capsys, name
+):
+  replace, seen = os.replace, []
+
+  def late(source, target):
+    # Not as it joins: what it writes in its turn.
+    in_turn = bool(events) or name == '0000.json'
+    if pathlib.Path(target).name == name and in_turn and not seen:
+      seen.append(target)
+      with _as_another(tmp_path):
+        _train_as(worker, tmp_path, WIDTHS)
+      seen.append((tmp_path / target).read_bytes())
+    return replace(source, target)
+
+  monkeypatch.setattr(os, 'replace', late)
+  with _opened(tmp_path, WIDTHS, Mode.SHARE) as (state, worker):
+    state, left = train._turn(state, worker)
+  assert not left
+  assert pathlib.Path(seen[0]).read_bytes() == seen[1]
+  trained = ['train 1', 'train 2', 'train 2', 'train 3']
+  assert events[0] == 'ask 0' and sorted(events[1:]) == trained
+  assert 'looking again' in capsys.readouterr().err
+
+
+def test_who_searches_alone_removes_what_others_may_give_a_name(
+  tmp_path, events
+):
+  _train(tmp_path, RANDOM)
+  aside = tmp_path / results.GENERATIONS / f'0000.json.1-{12 * "a"}.tmp'
+  aside.touch()
+  _train(tmp_path, RANDOM, Mode.RESUME)
+  assert not aside.exists()
 
 
 def _followed(place: str) -> list[Any]:
