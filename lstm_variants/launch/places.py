@@ -1,6 +1,7 @@
 """Where the workers of this machine run: its cores and GPUs, shared out."""
 
 from collections.abc import Mapping
+import itertools
 import os
 import pathlib
 import re
@@ -45,7 +46,10 @@ def _gpus() -> list[str]:
   """Return the GPUs that this process may use, without taking one."""
   named = os.environ.get('CUDA_VISIBLE_DEVICES')
   if named is not None:
-    return [name for name in named.split(',') if name.strip()]
+    names = [name.strip() for name in named.split(',')]
+    # At one that is no device CUDA stops.
+    return list(itertools.takewhile(lambda name: name not in ('', '-1'), names))
   devices = pathlib.Path('/dev').glob('nvidia*')
-  numbers = [re.fullmatch(r'nvidia(\d+)', device.name) for device in devices]
-  return [str(n) for n in sorted(int(match[1]) for match in numbers if match)]
+  # CUDA counts those that a container has from 0, whatever they are called.
+  gpus = [one for one in devices if re.fullmatch(r'nvidia\d+', one.name)]
+  return [str(number) for number in range(len(gpus))]

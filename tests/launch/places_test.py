@@ -1,6 +1,7 @@
 """Cores and GPUs of this machine, shared out among workers."""
 
 import os
+import pathlib
 import sys
 
 import pytest
@@ -24,3 +25,21 @@ def test_each_has_its_own_cores_and_gpu(monkeypatch):
   monkeypatch.undo()
   shared = 'XLA_PYTHON_CLIENT_PREALLOCATE'
   assert all(place.environ[shared] == 'false' for place in three)
+
+
+def test_gpus_of_a_container_are_counted_from_0(monkeypatch):
+  """As CUDA does, where of a machine's eight it has the fourth alone."""
+  names = ('/dev/nvidia3', '/dev/nvidiactl', '/dev/nvidia-uvm')
+  devices = [*map(pathlib.Path, names)]
+  monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+  monkeypatch.setattr(pathlib.Path, 'glob', lambda self, pattern: devices)
+  (place,) = places.share_out(1)
+  assert place.environ['CUDA_VISIBLE_DEVICES'] == '0'
+
+
+@pytest.mark.parametrize('named', ['0,-1,1', '0,,1', ' 0 , -1'])
+def test_gpus_behind_one_that_is_none_are_none(monkeypatch, named):
+  monkeypatch.setenv('CUDA_VISIBLE_DEVICES', named)
+  for place in places.share_out(2):
+    assert place.environ['CUDA_VISIBLE_DEVICES'] == '0'
+    assert place.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] == 'false'
