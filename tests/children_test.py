@@ -57,7 +57,7 @@ def test_a_study_saves_and_ends_when_what_started_it_is_killed(tmp_path):
     if _lives(child):
       os.kill(child, signal.SIGKILL)
   said = log.read_text()
-  assert 'the program that started this one has ended' in said
+  assert 'the program that started this one ends' in said
   assert said.splitlines()[-1].startswith('error: SIGTERM: saved')
   assert any(workdir.rglob('*.safetensors'))
   assert not status.read(str(workdir)).holder

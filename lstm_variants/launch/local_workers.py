@@ -57,7 +57,7 @@ def launch(job: engine.Job) -> bool:
         workers.append(_Worker(job.arguments, log, place))
       _wait(workers, watch)
     finally:
-      # Once, as a second signal would not let them save; and all at once.
+      # All at once, and before one is waited for.
       for worker in workers:
         worker.end()
       for worker in workers:
@@ -114,7 +114,10 @@ class _Worker:
 
   def end(self) -> None:
     """Ask it to save and end, if it runs."""
-    self._process.terminate()
+    # By the end of its pipe: a signal may be its second one, and would not let
+    # it save, where its launcher and all workers were signalled at once.
+    if self._process.stdin is not None:
+      self._process.stdin.close()
 
   def close(self) -> None:
     """Wait for its end."""

@@ -192,7 +192,7 @@ def _watch(reader: int) -> None:
 def _end_with_parent() -> None:
   """Answer the end of the parent as SIGTERM, unless a signal came before."""
   if _State.requested is None:
-    _tell('the program that started this one has ended')
+    _tell('the program that started this one ends')
     _notice(signal.SIGTERM)
 
 

@@ -40,7 +40,8 @@ def workers(tmp_path, monkeypatch):
   return launch
 
 
-FOREVER = 'print("begun", flush=True)\ntime.sleep(600)'
+# Until its launcher closes its pipe.
+FOREVER = 'print("begun", flush=True)\nos.read(0, 1)'
 
 
 def _logs(tmp_path: pathlib.Path) -> list[str]:
@@ -86,18 +87,22 @@ def test_a_signal_ends_all(workers, monkeypatch):
   assert caught.value.exit_status == 143
 
 
-def test_all_are_asked_to_save_once_and_before_one_is_waited_for(
+def test_all_are_asked_to_save_by_no_signal_and_before_one_is_waited_for(
   tmp_path, monkeypatch
 ):
-  """A second signal would end them at once."""
+  """Signalled with its launcher, a worker would end at once by a second one."""
   calls = []
 
   class Process:
+    @property
+    def stdin(self):
+      return self
+
     def poll(self):
       return 2 if self is processes[1] else None
 
-    def terminate(self):
-      calls.append(('terminate', processes.index(self)))
+    def close(self):
+      calls.append(('ask', processes.index(self)))
 
     def __enter__(self):
       return self
@@ -112,7 +117,7 @@ def test_all_are_asked_to_save_once_and_before_one_is_waited_for(
   monkeypatch.setattr(places, 'share_out', lambda number: [place] * number)
   with pytest.raises(engine.RefusedError):
     local_workers.launch(engine.Job([], str(tmp_path), 3))
-  assert sorted(calls[:3]) == [('terminate', number) for number in range(3)]
+  assert sorted(calls[:3]) == [('ask', number) for number in range(3)]
   assert sorted(calls[3:]) == [('wait', number) for number in range(3)]
 
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from lstm_variants.training import interrupt
+
 # Prints 'on' where it lives on after the signals that it sends itself.
 PROGRAM = """
 import os, sys, time
@@ -42,3 +44,15 @@ def test_a_signal_is_told_and_has_the_status_that_shells_count(number):
 def test_what_nohup_ignores_stays_ignored():
   done = _run(signal.SIGHUP, ignored=signal.SIGHUP)
   assert (done.returncode, done.stdout, done.stderr) == (0, 'on\n', '')
+
+
+def test_the_end_of_a_parent_behind_a_signal_is_no_second_one(monkeypatch):
+  """As where both were signalled: it would end who saves at once."""
+  heard: list[int] = []
+  monkeypatch.setattr(interrupt, '_notice', heard.append)
+  monkeypatch.setattr(interrupt, '_tell', lambda text: None)
+  for before, answered in (None, [signal.SIGTERM]), (signal.SIGINT, []):
+    heard.clear()
+    monkeypatch.setattr(interrupt._State, 'requested', before)
+    interrupt._end_with_parent()
+    assert heard == answered
