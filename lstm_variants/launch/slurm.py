@@ -61,7 +61,7 @@ def launch(job: engine.Job) -> bool:
       '--launch=slurm: no sbatch here; start it where jobs are submitted; '
       'nearest: --launch=local, or --dry_run to see the script'
     )
-  engine.make_logs(job)
+  job = engine.make_logs(job)
   with interrupt.deferred():  # or a job might be left whose number nobody knows
     number = _call('sbatch', '--parsable', stdin=script).partition(';')[0]
     console.say(
@@ -140,9 +140,18 @@ def _call(*words: str, stdin: str = '') -> str:
   """Return what a command of SLURM prints.
 
   Raises:
-    EngineError: it refuses.
+    EngineError: it refuses, or is not there.
   """
-  done = subprocess.run(words, input=stdin, capture_output=True, text=True)
+  try:
+    # In a session of its own: a Ctrl-C is the launcher's to answer, when it
+    # knows the number of the job.
+    done = subprocess.run(
+      words, input=stdin, capture_output=True, text=True, start_new_session=True
+    )
+  except OSError as error:
+    raise engine.EngineError(
+      f'--launch=slurm: {words[0]}: {error.strerror}'
+    ) from error
   if done.returncode:
     raise engine.EngineError(f'--launch=slurm: {done.stderr or words[0]}')
   return done.stdout.strip()

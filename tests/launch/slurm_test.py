@@ -280,3 +280,20 @@ def test_a_controller_that_does_not_answer_ends_no_launcher(
   monkeypatch.setenv('FAKE_squeue', 'echo Unable to contact >&2; exit 1')
   looks = iter([False, False, True])
   slurm.launch(_job(tmp_path, wait=True, is_trained=lambda: next(looks)))
+
+
+def test_a_ctrl_c_is_for_the_launcher_alone(fakes, tmp_path, monkeypatch):
+  """Or sbatch ends, and its job goes on with nobody knowing the number."""
+  session = 'cut -d " " -f 6 /proc/$$/stat'
+  monkeypatch.setenv('FAKE_sbatch', f'cat > /dev/null; echo $$ $({session})')
+  process, session = slurm._call('sbatch').split()
+  assert process == session
+
+
+def test_a_command_that_is_not_there_is_told_in_a_line(
+  fakes, tmp_path, monkeypatch
+):
+  monkeypatch.setenv('PATH', str(tmp_path))
+  assert slurm._is_queued('7')  # as far as anybody knows
+  with pytest.raises(engine.EngineError, match='slurm: scancel: No such file'):
+    slurm._cancel('7')
