@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
+import os
 import pathlib
 import re
 import subprocess
+import types
 from typing import NamedTuple
 
 from lstm_variants import children, errors
@@ -33,7 +35,7 @@ class UntrainedError(errors.Error):
   def __init__(self, job: 'Job'):
     super().__init__(
       f'--workdir={job.workdir}: its workers have ended, and it is not trained '
-      f'to the end; {_why(job.logs)}; the same command goes on'
+      f'to the end; {_why(job)}; the same command goes on'
     )
 
 
@@ -67,6 +69,7 @@ class Job(NamedTuple):
     dry_run: only tell what would be started.
     wait: until all is trained.
     is_trained: tells whether all is, by the directory and what is wanted now.
+    before: the bytes that each log had before this launch: `make_logs`.
   """
 
   arguments: Sequence[str]
@@ -76,6 +79,7 @@ class Job(NamedTuple):
   dry_run: bool = False
   wait: bool = False
   is_trained: Callable[[], bool] = lambda: False
+  before: Mapping[pathlib.Path, int] = types.MappingProxyType({})
 
   @property
   def logs(self) -> pathlib.Path:
@@ -120,14 +124,19 @@ def options(job: Job, known: Sequence[str] = ()) -> dict[str, str]:
   return given
 
 
-def make_logs(job: Job) -> None:
+def make_logs(job: Job) -> Job:
   """Make the directory of what the workers print.
 
+  Returns:
+    The job, with what the logs have by now.
+
   Raises:
-    StorageError: it cannot be made.
+    StorageError: it cannot be made, or is a link.
   """
   with files.refusals(job.logs):
-    job.logs.mkdir(parents=True, exist_ok=True)
+    job.logs.parent.mkdir(parents=True, exist_ok=True)
+  files.make_directory(job.logs)
+  return job._replace(before=_sizes(job.logs))
 
 
 def start(
@@ -141,33 +150,60 @@ def start(
     environ: variables that it has beside those of this process.
 
   Raises:
-    StorageError: the log cannot be written.
+    StorageError: the log cannot be written, or is a link.
+    EngineError: the system starts no more processes.
   """
   with files.refusals(log):
-    output = open(log, 'ab')
-  with output:
-    return children.start(
-      arguments, output, {**environ, lease.LOG_VARIABLE: str(log)}
+    # No link is followed: names of logs can be guessed.
+    output = open(
+      log,
+      'ab',
+      opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o666),
     )
+  with output:
+    try:
+      return children.start(
+        arguments, output, {**environ, lease.LOG_VARIABLE: str(log)}
+      )
+    except OSError as error:
+      raise EngineError(
+        f'{log.stem}: cannot be started: {error.strerror}; nearest: fewer '
+        '--workers'
+      ) from error
 
 
-def tail(log: pathlib.Path, count: int = 1) -> list[str]:
-  """Return the last lines that a worker said, none where nothing is read."""
+def tail(log: pathlib.Path, count: int = 1, start: int = 0) -> list[str]:
+  """Return the last lines that a worker said, none where nothing is read.
+
+  Args:
+    log: the file with what it said.
+    count: so many lines at most.
+    start: only what is behind so many bytes.
+  """
   with contextlib.suppress(OSError):
-    lines = log.read_text(errors='replace').split('\n')
+    lines = log.read_bytes()[start:].decode(errors='replace').split('\n')
     return [line for line in lines if line.strip()][-count:]
   return []
 
 
-def _why(logs: pathlib.Path) -> str:
+def _why(job: Job) -> str:
   """Return why the last worker to say something was refused, or who tells."""
-  with contextlib.suppress(OSError, ValueError):  # there is no log
-    last = max(logs.glob(f'*{lease.LOG}'), key=lambda log: log.stat().st_mtime)
+  now = _sizes(job.logs)
+  with contextlib.suppress(OSError, ValueError):  # none has said anything
+    logs = [log for log in now if now[log] != job.before.get(log)]
+    last = max(logs, key=lambda log: log.stat().st_mtime)
     # Behind it srun may tell that the worker has ended.
-    for line in reversed(tail(last, 3)):
+    for line in reversed(tail(last, 3, job.before.get(last, 0))):
       if line.startswith(_REFUSAL):
         return f'{last}: {line.removeprefix(_REFUSAL)}'
-  return f'{logs} tells why'
+  return f'{job.logs} tells why'
+
+
+def _sizes(logs: pathlib.Path) -> dict[pathlib.Path, int]:
+  """Return the bytes of each log, none where that is not answered."""
+  with contextlib.suppress(OSError):
+    return {log: log.stat().st_size for log in logs.glob(f'*{lease.LOG}')}
+  return {}
 
 
 def stay(job: Job, look: Callable[[], bool]) -> None:

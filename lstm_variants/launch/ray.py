@@ -52,7 +52,7 @@ def launch(job: engine.Job) -> bool:
     return False
   ray = _connect(options.get('address'))
   try:
-    engine.make_logs(job)
+    job = engine.make_logs(job)
     task = ray.remote(
       max_retries=_RETRIES, retry_exceptions=[KilledError], **resources
     )(work)

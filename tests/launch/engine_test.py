@@ -1,5 +1,6 @@
 """What all engines have in common: options, logs, and staying to the end."""
 
+import errno
 import os
 import pathlib
 import signal
@@ -47,13 +48,27 @@ def test_the_line_by_which_the_last_worker_was_refused_tells_why(
   tmp_path, last, told
 ):
   job = _job(tmp_path)
-  engine.make_logs(job)
+  (tmp_path / 'workers').mkdir()
   for name, text, age in (('a', 'error: of before', 9), ('b', last, 0)):
     log = job.logs / f'{name}.log'
     log.write_text(text)
     when = log.stat().st_mtime - age
     os.utime(log, (when, when))
   assert told in str(engine.UntrainedError(job))
+
+
+def test_no_worker_of_an_earlier_launch_tells_why(tmp_path):
+  engine.make_logs(_job(tmp_path))
+  old = tmp_path / 'workers' / 'ray-0.log'
+  old.write_text('error: of last week\n')
+  job = engine.make_logs(_job(tmp_path))
+  assert '/workers tells why; ' in str(engine.UntrainedError(job))
+  with open(old, 'a') as log:
+    log.write('begun\n')
+  assert '/workers tells why; ' in str(engine.UntrainedError(job))
+  with open(old, 'a') as log:
+    log.write('error: of today\n')
+  assert '/ray-0.log: of today; ' in str(engine.UntrainedError(job))
 
 
 def test_a_signal_waits_for_the_next_look_and_ends_who_stays(monkeypatch):
@@ -87,6 +102,31 @@ def test_logs_are_in_the_run_directory_wherever_a_worker_starts(
 def test_a_worker_whose_log_cannot_be_written_is_not_started(tmp_path):
   with pytest.raises(files.StorageError, match='nowhere'):
     engine.start(['sweep'], tmp_path / 'nowhere' / 'log', {})
+
+
+def test_no_log_is_written_through_a_link(tmp_path):
+  victim = tmp_path / 'victim'
+  victim.write_text('mine')
+  (tmp_path / 'log').symlink_to(victim)
+  with pytest.raises(files.StorageError, match='log: cannot be written'):
+    engine.start(['--version'], tmp_path / 'log', {})
+  assert victim.read_text() == 'mine'
+  (tmp_path / 'elsewhere').mkdir()
+  (tmp_path / 'workers').symlink_to(tmp_path / 'elsewhere')
+  with pytest.raises(files.StorageError, match='is a link to .*elsewhere'):
+    engine.make_logs(_job(tmp_path))
+
+
+def test_more_workers_than_the_system_starts_are_told_in_a_line(
+  tmp_path, monkeypatch
+):
+  def refuse(*unused):
+    raise OSError(errno.EMFILE, 'Too many open files')
+
+  monkeypatch.setattr(engine.children, 'start', refuse)
+  line = '^one-30: cannot be started: Too many open files; nearest: fewer'
+  with pytest.raises(engine.EngineError, match=line):
+    engine.start(['sweep'], tmp_path / 'one-30.log', {})
 
 
 @pytest.mark.parametrize(
