@@ -61,12 +61,8 @@ class Compiled(NamedTuple):
     return len(self.places)
 
 
-class Programs:
-  """Programs that were compiled, each once for all equal populations.
-
-  Hyper-parameters are arguments of a program: populations of as many runs, of
-  the same settings and with the same toggles traced, share it. How long they
-  train and when they are saved is no part of it either.
+class _Kept:
+  """What was made, each once for all equal keys.
 
   Args:
     most: so many are kept. To make room one of them goes at random: where more
@@ -75,10 +71,36 @@ class Programs:
   """
 
   def __init__(self, most: int):
-    self.most = most
-    self._chunks: dict[Any, Any] = {}
-    self._inits: dict[Any, Any] = {}
+    self._most = most
+    self._made: dict[Any, Any] = {}
     self._random = random.Random(0)
+
+  def get(self, key: Any, make: Callable[[], Any]) -> Any:
+    """Return what is kept under a key, or make it and keep that."""
+    if key not in self._made:
+      if len(self._made) == self._most:
+        del self._made[self._random.choice(list(self._made))]
+      self._made[key] = make()
+    return self._made[key]
+
+
+class Programs:
+  """Programs that were compiled, each once for all equal populations.
+
+  Hyper-parameters are arguments of a program: populations of as many runs, of
+  the same settings and with the same toggles traced, share it. How long they
+  train and when they are saved is no part of it either.
+
+  Args:
+    most: so many are kept.
+  """
+
+  def __init__(self, most: int):
+    self.most = most
+    # Each drops its own. Processes that train a population together compile
+    # its chunks together; but the first of them draws states alone, too, where
+    # it looks at checkpoints.
+    self._chunks, self._inits = _Kept(most), _Kept(most)
 
   def chunk(
     self,
@@ -90,8 +112,7 @@ class Programs:
   ) -> jax.stages.Compiled:
     """Return the compiled `_make_chunk` for these arguments."""
     settings = _decisive(settings)
-    program = self._keep(
-      self._chunks,
+    program = self._chunks.get(
       (settings, static, mesh, _meaning(settings)),
       lambda: _make_chunk(settings, static, mesh),
     )
@@ -103,21 +124,10 @@ class Programs:
   ) -> Any:
     """Return `stacked -> state`, which draws the states of a population."""
     settings = _decisive(settings)
-    return self._keep(
-      self._inits,
+    return self._inits.get(
       (settings, static, _meaning(settings)),
       lambda: _make_init(settings, static, None),
     )
-
-  def _keep(
-    self, kept: dict[Any, Any], key: Any, make: Callable[[], Any]
-  ) -> Any:
-    """Return what is kept under a key, or make it and keep that."""
-    if key not in kept:
-      if len(kept) == self.most:
-        del kept[self._random.choice(list(kept))]
-      kept[key] = make()
-    return kept[key]
 
 
 # Of this process, whatever it trains: the populations of a study that is cut

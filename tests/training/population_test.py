@@ -197,15 +197,23 @@ def test_what_a_name_stands_for_belongs_to_a_program_that_is_kept(
 def test_of_more_shapes_than_are_kept_that_come_in_one_order_most_are_kept():
   programs, made = population.Programs(most=8), []
   for shape in 20 * [*range(9)]:
-    kept = programs._keep(
-      *(
-        programs._inits,
-        shape,
-        lambda shape=shape: made.append(shape) or [shape],
-      )
+    kept = programs._inits.get(
+      shape, lambda shape=shape: made.append(shape) or [shape]
     )
-    assert kept == [shape] and len(programs._inits) <= 8
+    assert kept == [shape] and len(programs._inits._made) <= 8
   assert len(made) < 0.4 * 20 * 9  # if the oldest went it would be all
+
+
+def test_processes_that_train_together_compile_the_same_chunks():
+  """Whatever else they draw: the first looks at checkpoints, too."""
+  first, other = population.Programs(most=8), population.Programs(most=8)
+  for shape in range(10):
+    first._inits.get(shape, object)
+  for shape in 3 * [*range(10)]:
+    for programs in (first, other):
+      programs._inits.get(shape, object)
+      programs._chunks.get(shape, object)
+    assert first._chunks._made.keys() == other._chunks._made.keys()
 
 
 def test_how_updates_are_cut_into_chunks_does_not_matter(mixed):
