@@ -166,8 +166,8 @@ def open_study(
   data: bytes | None = study_file.encode(study)
   path = pathlib.Path(workdir)
   _make(path)
-  with lock.hold(path, console.warn):
-    lease.refuse_workers(path)
+  refuse = functools.partial(lease.refuse_workers, path)
+  with lock.hold_alone(path, console.warn, refuse):
     # Again: another process may have created or changed it in between.
     check(workdir, runs, mode, study_format.unrecorded)
     files.remove_aside(path, files.STUDY)

@@ -29,6 +29,12 @@ STUDY = 'study.json'
 _STALE = 3600
 # The end of the name that a file has aside: of its process, and drawn.
 _OURS = re.compile(rf'\.\d+-[0-9a-f]{{12}}{re.escape(ASIDE)}')
+# Of a network file system that does not answer for a while: nfs(5), "soft" and
+# "softerr", sshfs, CIFS.
+SILENT = {
+  *(errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOTCONN),
+  *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
+}
 # Characters of a file's name that its name aside has, which may not be longer
 # than 255 bytes.
 _LONGEST = 50

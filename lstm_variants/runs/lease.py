@@ -22,6 +22,7 @@ that is no more; `check` tells it why.
 from collections.abc import Iterator
 import contextlib
 import errno
+import itertools
 import json
 import os
 import pathlib
@@ -49,12 +50,6 @@ _LONGEST = 1e6
 _BEATS = 6
 # So many times as long a worker may sleep until one who joins counts it out.
 _PATIENCE = 30
-# Of a network file system that does not answer for a while: nfs(5), "soft" and
-# "softerr", sshfs, CIFS.
-_SILENT = {
-  *(errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOTCONN),
-  *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
-}
 # Seconds for which a look at the clock of a file system is good.
 _LOOK = 5.0
 # Directory -> the time of its file system, and ours when that was looked at.
@@ -106,7 +101,7 @@ class Lease:
         if self._own.has(path):
           return
       except OSError as error:
-        if error.errno in _SILENT:
+        if error.errno in files.SILENT:
           return
         # What NFS says of a file that another host has replaced.
         if error.errno != errno.ESTALE:
@@ -222,17 +217,19 @@ def refuse_workers(workdir: pathlib.Path) -> None:
   Raises:
     BusyError: others share it.
   """
-  # Workers first: one that was counted out takes no lease after that, and one
-  # that lives may be taking over a lease that has ended.
-  alive = _remove_ended(workdir / WORKERS)
-  leases = [] if alive else _remove_ended(workdir / LEASES)
-  if alive or leases:
-    first, *more = alive or leases
-    others = f' and {len(more)} more' if more else ''
-    raise files.BusyError(
-      f'{workdir}: {first.holder},{others} train here with --share; join them '
-      'with --share, or wait for them'
-    )
+  # Where one lives this is refused, and nobody is counted out for it. Workers
+  # first: one that was counted out takes no lease after that, and one that
+  # lives may be taking over a lease that has ended.
+  folders = workdir / WORKERS, workdir / LEASES
+  looks = (lambda folder: _judge(folder).alive), _remove_ended
+  for look, folder in itertools.product(looks, folders):
+    if alive := look(folder):
+      first, *more = alive
+      others = f' and {len(more)} more' if more else ''
+      raise files.BusyError(
+        f'{workdir}: {first.holder},{others} train here with --share; join '
+        'them with --share, or wait for them'
+      )
 
 
 def is_shared(workdir: pathlib.Path) -> bool:

@@ -77,6 +77,32 @@ def hold(
 
 
 @contextlib.contextmanager
+def hold_alone(
+  directory: pathlib.Path,
+  notice: Callable[[str], None],
+  refuse: Callable[[], None],
+) -> Iterator[None]:
+  """`hold` a directory unless others train there together.
+
+  Who joins waits until that is known: a process that is refused was nobody to
+  refuse others for.
+
+  Args:
+    directory, notice: as of `hold`.
+    refuse: called with the lock; raises an error where others train there.
+
+  Raises:
+    As `hold`, `hold_join` and `refuse`.
+  """
+  with contextlib.ExitStack() as asking:
+    asking.enter_context(hold_join(directory))
+    with hold(directory, notice):
+      refuse()
+      asking.close()
+      yield
+
+
+@contextlib.contextmanager
 def hold_report(
   directory: pathlib.Path, patience: float = 30.0
 ) -> Iterator[None]:

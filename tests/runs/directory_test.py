@@ -276,16 +276,16 @@ def test_a_start_that_was_killed_leaves_a_directory_that_can_be_used(tmp_path):
 def test_a_study_that_another_process_began_meanwhile_is_left_alone(
   tmp_path, monkeypatch
 ):
-  hold = lock.hold
+  hold = lock.hold_alone
 
   @contextlib.contextmanager
-  def late(path, notice):
-    monkeypatch.setattr(lock, 'hold', hold)
+  def late(path, notice, refuse):
+    monkeypatch.setattr(lock, 'hold_alone', hold)
     _open(tmp_path, name='theirs')
-    with hold(path, notice):
+    with hold(path, notice, refuse):
       yield
 
-  monkeypatch.setattr(lock, 'hold', late)
+  monkeypatch.setattr(lock, 'hold_alone', late)
   with pytest.raises(directory.ExistsError):
     _open(tmp_path, name='ours')
   assert results.read_study(str(tmp_path))['name'] == 'theirs'

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import pathlib
+import threading
 import time
 from typing import Any
 
@@ -266,6 +267,57 @@ def test_who_joins_to_train_otherwise_counts_out_who_sleeps(tmp_path):
       with pytest.raises(lease.LostError):
         with slept.claim(NAME):
           raise AssertionError
+
+
+@pytest.mark.parametrize('folder', [lease.WORKERS, lease.LEASES])
+def test_who_is_refused_counts_nobody_out(tmp_path, folder):
+  """Who sleeps goes on when it wakes: no other conduct began meanwhile."""
+  with directory.join_study(str(tmp_path), 'x', {}, {}, RUNS) as slept:
+    (path,) = (tmp_path / lease.WORKERS).iterdir()
+    age = time.time() - 3 * lease.length()
+    os.utime(path, (age, age))
+    _write(tmp_path / folder / f'other{lease.SUFFIX}', ELSEWHERE)
+    with pytest.raises(files.BusyError, match='train here with --share'):
+      with _alone(tmp_path):
+        raise AssertionError
+    slept.check()
+
+
+def test_who_joins_waits_for_who_is_refused(tmp_path, monkeypatch):
+  """It asks for long where there are thousands of leases."""
+  waits, joined = threading.Event(), []
+
+  def join():
+    try:
+      with directory.join_study(str(tmp_path), 'x', {}, {}, RUNS):
+        joined.append(True)
+    finally:
+      waits.set()
+
+  with directory.join_study(str(tmp_path), 'x', {}, {}, RUNS):
+    late = threading.Thread(target=join)
+    sleep = time.sleep
+    monkeypatch.setattr(
+      lock.time, 'sleep', lambda seconds: waits.set() or sleep(0.001)
+    )
+
+    def meanwhile(path):
+      late.start()
+      assert waits.wait(10) and not joined
+
+    _before(monkeypatch, lease, 'refuse_workers', meanwhile)
+    with pytest.raises(files.BusyError, match='train here with --share'):
+      with _alone(tmp_path):
+        raise AssertionError
+    late.join()
+  assert joined
+  with _alone(tmp_path), lock.hold_join(tmp_path, 0):
+    pass  # it trains: who joins is refused at once
+
+
+def _alone(workdir: pathlib.Path) -> contextlib.AbstractContextManager[None]:
+  mode = directory.Mode.RESUME
+  return directory.open_study(str(workdir), 'x', {}, {}, RUNS, mode)
 
 
 def test_the_right_to_replace_a_lease_is_no_lease(tmp_path, worker):
