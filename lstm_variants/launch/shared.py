@@ -8,6 +8,7 @@ results, nor does it matter when a process ends.
 """
 
 from collections.abc import Callable, Sequence
+import contextlib
 import functools
 import math
 import pathlib
@@ -273,9 +274,11 @@ def completion(
   pending = list(members)
 
   def is_trained() -> bool:
-    # What was done once is not looked at again: there may be thousands.
-    while pending and resume.looks_done(workdir, pending[-1]):
-      pending.pop()
+    # What was done once is not looked at again: there may be thousands. Where
+    # the file system does not answer that is told later.
+    with contextlib.suppress(OSError):
+      while pending and resume.looks_done(workdir, pending[-1]):
+        pending.pop()
     return not pending
 
   return is_trained

@@ -15,6 +15,7 @@ of the same runs, and whatever was saved is what any other would have saved.
 
 import collections
 from collections.abc import Callable
+import errno
 import os
 import pathlib
 import re
@@ -41,12 +42,29 @@ def population(folder: pathlib.Path) -> str:
   return folder.name[: match.start()] if match else folder.name
 
 
-def finished(workdir: str | pathlib.Path) -> frozenset[str]:
-  """Return the populations that are finished, by one look at all of them."""
-  try:
-    names = os.listdir(pathlib.Path(workdir) / POPULATIONS)
-  except FileNotFoundError:
-    return frozenset()
+def finished(
+  workdir: str | pathlib.Path, before: frozenset[str] | None = None
+) -> frozenset[str]:
+  """Return the populations that are finished, by one look at all of them.
+
+  Args:
+    workdir: of the study.
+    before: what was seen before; it stands where the file system does not
+      answer for a while. None: nothing was.
+
+  Raises:
+    StorageError: the system refuses.
+  """
+  folder = pathlib.Path(workdir) / POPULATIONS
+  with files.refusals(folder):
+    try:
+      names = os.listdir(folder)
+    except FileNotFoundError:
+      return frozenset()
+    except OSError as error:
+      if before is None or error.errno not in (*files.SILENT, errno.ESTALE):
+        raise
+      return before
   return frozenset(name for name in names if not name.endswith(SUFFIX))
 
 

@@ -1,6 +1,7 @@
 """A study that several processes train: who takes what, and what is said."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -415,6 +416,23 @@ def test_a_launcher_looks_at_each_population_until_it_is_trained(
   done |= {'one'}
   assert is_trained() and is_trained()
   assert looks.count('three') == 2 and looks.count('two') == 1
+
+
+def test_a_launcher_stays_while_the_file_system_does_not_answer(
+  tmp_path, monkeypatch
+):
+  answers: Any = iter([OSError(errno.EIO, 'Input/output error'), True])
+
+  def looks_done(workdir, member):
+    answer = next(answers)
+    if answer is not True:
+      raise answer
+    return True
+
+  monkeypatch.setattr(resume, 'looks_done', looks_done)
+  names: list[Any] = ['one']
+  is_trained = shared.completion(str(tmp_path), names)
+  assert not is_trained() and is_trained()
 
 
 @pytest.mark.parametrize(

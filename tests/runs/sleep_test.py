@@ -611,3 +611,23 @@ def test_a_file_system_that_does_not_answer_takes_no_lease_and_hides_none(
     path.unlink()
     with pytest.raises(lease.LostError, match='had it meanwhile, or it was re'):
       ours.check()
+
+
+@pytest.mark.parametrize('code', [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_what_was_finished_stays_so_while_the_file_system_does_not_answer(
+  tmp_path, monkeypatch, code
+):
+  (tmp_path / partial.POPULATIONS / NAME).mkdir(parents=True)
+  before = partial.finished(tmp_path)
+  assert before == {NAME}
+
+  def fails(path):
+    raise OSError(code, os.strerror(code))
+
+  monkeypatch.setattr(partial.os, 'listdir', fails)
+  assert partial.finished(tmp_path, before) == before
+  with pytest.raises(files.StorageError, match=os.strerror(code)):
+    partial.finished(tmp_path)  # who joins is not to think that nothing is
+  code = errno.EACCES
+  with pytest.raises(files.StorageError, match='Permission denied'):
+    partial.finished(tmp_path, before)
