@@ -6,7 +6,7 @@ thing (`epochs`, `mnist`). Where nothing is near nothing is named: a wild guess
 sends the reader the wrong way.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import difflib
 import enum
 import re
@@ -83,6 +83,8 @@ def nearest_field(field: str, known: Iterable[str]) -> str | None:
   """
   known = list(known)
   section, _, last = field.rpartition('.')
+  if not plain(last):
+    return None
   whole = _synonym(field, known)
   same = [name for name in known if name.rpartition('.')[2] == last]
   # `model.name`, elsewhere `model_name`; `name`, which several sections have.
@@ -92,7 +94,7 @@ def nearest_field(field: str, known: Iterable[str]) -> str | None:
     # `depth` is what most mean by it, and not what one cell has for its own.
     if elsewhere := _synonym(last, known):
       return elsewhere
-  if whole is None and field in _WITHOUT_COUNTERPART:
+  if whole is None and not same and _has_no_counterpart(section, last):
     return None
   sections = dict.fromkeys(map(_section, known))
   if section and section not in sections:
@@ -107,53 +109,110 @@ def nearest_field(field: str, known: Iterable[str]) -> str | None:
   return best or _slip_of_synonym(last, known)
 
 
+def _has_no_counterpart(section: str, last: str) -> bool:
+  """Tell whether a field of others is none of ours, whatever it looks like."""
+  of_cells = section != _OF_ONE_CELL and last in _ONLY_OF_CELLS
+  return of_cells or last in _WITHOUT_COUNTERPART
+
+
 class Meant(NamedTuple):
   """What a wrong value of a field was meant to be.
 
   Attributes:
     choice: of the field; None: none is near.
-    setting: of another field beside it, as 'model.bidirectional=true'; None:
-      none is meant.
+    settings: of other fields beside it, as 'model.bidirectional=true'.
   """
 
   choice: str | None
-  setting: str | None = None
+  settings: tuple[str, ...] = ()
 
   def __str__(self) -> str:
     """Return the end of a line that names it, '' if nothing is near."""
-    setting = f'--config.{self.setting}'
-    if self.setting is None:
+    if not self.settings:
       return hint_at(self.choice, repr)
     if self.choice is None:
-      return hint_at(setting)
-    return hint_at(f'{self.choice!r} with {setting}')
+      return hint_at(self.flags)
+    return hint_at(f'{self.choice!r} with {self.flags}')
+
+  @property
+  def flags(self) -> str:
+    """The settings as a command line has them."""
+    return ' '.join(f'--config.{setting}' for setting in self.settings)
 
 
-def meant(field: str, value: Any, choices: Iterable[str]) -> Meant:
+def takes_any(choice: str, field: str) -> bool:
+  """Tell that a choice can have any field beside it; see `meant`."""
+  del choice, field
+  return True
+
+
+def meant(
+  field: str,
+  value: Any,
+  choices: Iterable[str],
+  takes: Callable[[str, str], bool] = takes_any,
+) -> Meant:
   """Return what a value of a field was meant to be.
 
-  What others have as one name may be two settings here: `BiLSTM`.
+  What others have as one name may be several settings here: `StackedBiLSTM`.
 
   Args:
     field: dotted.
     value: that is none of the choices.
     choices: valid values.
+    takes: tells whether a choice can have another field set beside it.
   """
   choices = list(choices)
-  word = plain(value) if isinstance(value, str) else ''
-  for setting, parts in _BESIDE.get(field, {}).items():
-    for part in sorted(parts.split(), key=len, reverse=True):
-      if word == part:
-        return Meant(None, setting)
-      for rest in (word.removeprefix(part), word.removesuffix(part)):
-        if rest != word and (choice := _known(rest, choices)):
-          return Meant(choice, setting)
-  return Meant(nearest(value, choices))
+  name, arguments = _called(value) if isinstance(value, str) else ('', [])
+  besides = _BESIDE.get(field, ())
+  whole = _divided('_'.join(_words(name)), choices, besides)
+  if whole is None:
+    return Meant(nearest(value, choices))
+  choice, settings = whole
+  for argument in arguments:
+    part = _divided('_'.join(_words(argument)), (), besides)
+    settings += part.settings if part else ()
+  if choice is not None:
+    settings = tuple(
+      one for one in settings if takes(choice, one.partition('=')[0])
+    )
+  if settings:
+    settings += _NEEDED.get(field, {}).get(choice or '', ())
+  return Meant(choice, tuple(dict.fromkeys(settings)))
+
+
+def _called(value: str) -> tuple[str, list[str]]:
+  """Return the last name of `torch.nn.LSTM(8, bias=True)`, the arguments."""
+  called, _, arguments = value.partition('(')
+  parts = called.split('.')
+  name = parts[-1] if all(map(str.isidentifier, parts)) else called
+  return name, arguments.split(',')
+
+
+def _divided(
+  word: str, choices: Sequence[str], besides: Sequence['_Beside']
+) -> Meant | None:
+  """Return the choice and the settings of which a word is made, None: it isn't.
+
+  Args:
+    word: in lower case, with an underscore where there was any separator.
+    choices: valid values.
+    besides: the settings that may be in it, each once.
+  """
+  for place, beside in enumerate(besides):
+    others = (*besides[:place], *besides[place + 1 :])
+    for rest in beside.rests(word):
+      if not rest:
+        return Meant(_known(word, choices), beside.settings)
+      if inner := _divided(rest, choices, others):
+        return Meant(inner.choice, beside.settings + inner.settings)
+  choice = _known(word, choices)
+  return None if choice is None else Meant(choice)
 
 
 def _known(word: str, choices: Iterable[str]) -> str | None:
   """Return the choice that a word is, here or elsewhere, but for its form."""
-  same = (choice for choice in choices if plain(choice) == word)
+  same = (choice for choice in choices if plain(choice) == plain(word))
   return next(same, None) or _synonym(word, choices)
 
 
@@ -283,7 +342,11 @@ def _beginning(words: Sequence[str], its_words: Sequence[str]) -> _Rank | None:
     return _Rank.BEGINNING
   if words[: len(its_words)] == its_words and most:
     return _Rank.LONGER
-  if long and _are_in(words, its_words):
+  # A slip of one word of three says little: `resnet` in `gru_reset_before`.
+  are_in = set(words) <= set(its_words)
+  if 2 * len(words) >= len(its_words):
+    are_in = _are_in(words, its_words)
+  if long and are_in:
     return _Rank.WORDS
   if most and len(its_words) > 1 and _are_in(its_words, words):
     return _Rank.WORDS
@@ -370,39 +433,83 @@ def _slip_of_synonym(value: str, choices: Iterable[str]) -> str | None:
   word = plain(value)
   if len(word) < _LONG:
     return None
-  shared, known = max((_shared(word, known), known) for known in _BY_SYNONYM)
+  # `beam_size` is no slip of `emsize`.
+  alike = [known for known in _BY_SYNONYM if known[0] == word[0]]
+  shared, known = max(
+    ((_shared(word, one), one) for one in alike), default=(0, '')
+  )
   return _synonym(known, choices) if shared >= _SURE_SLIP else None
 
 
-# What others have and we have not, though it looks like a field.
-_WITHOUT_COUNTERPART = (
-  'bias',
-  'use_bias',
-  'model.bias',
-  'model.use_bias',
-  'compile',
-  'count',
-  'detach',
-  'direction',
-  'eval',
-)
+# What others have and we have not, though it looks like a field; and what only
+# a cell of ours has, by which others mean something else.
+_WITHOUT_COUNTERPART = ('compile', 'count', 'detach', 'direction', 'eval')
+_ONLY_OF_CELLS = ('bias', 'use_bias', 'group', 'memory')
 # The section of fields that each are of a cell, as its `depth`.
 _OF_ONE_CELL = 'model.cell'
-# Field -> a setting beside it -> what others write for that into the name of a
-# value, at the beginning or the end; in the form of `plain`.
-_BESIDE: dict[str, dict[str, str]] = {
-  'model.variant': {
-    'model.bidirectional=true': 'bidirectional bidirectionaltrue bidir bi b',
-    'model.num_layers=2': (
-      'stacked stack deep multilayer multi 2layer 2layers twolayer numlayers2'
+
+
+class _Beside(NamedTuple):
+  """Settings that others have in the name of a value.
+
+  Attributes:
+    settings: of other fields.
+    first: what the name begins with, a regular expression.
+    last: what it ends with.
+  """
+
+  settings: tuple[str, ...]
+  first: str
+  last: str
+
+  def rests(self, word: str) -> Iterator[str]:
+    """Yield what is over of a word without them, at most twice."""
+    if first := re.match(f'(?:{self.first})_?', word):
+      yield word[first.end() :]
+    if last := re.search(f'_?(?:{self.last})$', word):
+      yield word[: last.start()]
+
+
+_BOTH_WAYS = 'bidirectional(?:_?true)?|bidir|bi'
+_DEEP = 'stacked|stack|deep|multi_?layer|2_?layers?|two_?layers?|num_?layers_?2'
+_NORMALISED = 'layer_?norm(?:_?basic|alized)?|ln'
+# Field -> what others have in the names of its values, and is settings here.
+_BESIDE: dict[str, tuple[_Beside, ...]] = {
+  'model.variant': (
+    # BLSTM; of other names a letter is a slip.
+    _Beside(
+      ('model.bidirectional=true',),
+      f'{_BOTH_WAYS}|b(?=_?(?:lstm|rnn|gru))',
+      _BOTH_WAYS,
     ),
-    'model.layer_norm=true': 'layernorm layernormbasic layernormalized ln',
-    'model.residual=true': 'residual res',
-  },
+    # `multilstm` is a slip of `mult_lstm`.
+    _Beside(('model.num_layers=2',), f'{_DEEP}|multi$', _DEEP),
+    _Beside(('model.layer_norm=true',), _NORMALISED, _NORMALISED),
+    _Beside(
+      ('model.residual=true', 'model.num_layers=2'),
+      'residual|res',
+      'residual|res',
+    ),
+  ),
+  'optimizer.schedule': (
+    _Beside(
+      ('optimizer.warmup_updates=100',), 'warm_?up', '(?:with_?)?warm_?up'
+    ),
+  ),
+  'optimizer.name': (
+    _Beside(('optimizer.momentum=0.9',), 'momentum', '(?:with_?)?momentum'),
+  ),
+}
+# What a choice needs beside such settings.
+_NEEDED: dict[str, dict[str, tuple[str, ...]]] = {
   'optimizer.schedule': {
-    'optimizer.warmup_updates=100': 'withwarmup warmup',
+    'linear': ('optimizer.decay_updates=2000',),
+    'cosine': ('optimizer.decay_updates=2000',),
+    'exponential': (
+      'optimizer.decay_updates=2000',
+      'optimizer.final_factor=0.01',
+    ),
   },
-  'optimizer.name': {'optimizer.momentum=0.9': 'withmomentum momentum'},
 }
 # What a thing is called here -> what others call it. A field may have a value;
 # of a synonym of several names the first is taken that is a choice.
@@ -495,7 +602,7 @@ SYNONYMS: dict[str, str] = {
     'hidden hidden_size hidden_dim hidden_units n_hidden num_hidden nhid unit '
     'units n_units num_units d_model model_dim rnn_size width dim size '
     'features cell_size lstm_units lstm_size lstm_hidden_size rnn_hidden_size '
-    'state_size hidden_channels hdim'
+    'state_size hidden_channels hdim hidden_layer_sizes'
   ),
   'model.num_layers': (
     'layers n_layers hidden_layers num_hidden_layers n_layer num_rnn_layers '

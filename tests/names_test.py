@@ -7,15 +7,20 @@ import pytest
 from lstm_variants import __main__ as program
 from lstm_variants import names, optimizers, tasks, trackers
 from lstm_variants.commands import list as listed
-from lstm_variants.config import rules, schema
+from lstm_variants.config import default, rules, schema, settings
 from lstm_variants.search import space
+
+
+def choice_of(field):
+  """Return the rule of a field that takes one of some names."""
+  rule = schema.table()[field].rule
+  assert isinstance(rule, rules.Choice)
+  return rule
 
 
 def choices_of(field):
   """Return the names that a field takes."""
-  rule = schema.table()[field].rule
-  assert isinstance(rule, rules.Choice)
-  return set(rule.names)
+  return set(choice_of(field).names)
 
 
 # Flags that commands have beside the fields.
@@ -41,6 +46,8 @@ FIELDS = (*schema.table(), *FLAGS, 'JAX_PLATFORMS')
     ('warmup', 'optimizer.warmup_updates'),
     ('model.toggles.coupling', 'model.toggles.coupling_shift'),
     ('hiden', 'model.hidden_features'),
+    ('hidden_layer_sizes', 'model.hidden_features'),
+    ('model.cell.group', 'model.cell.groups'),
     ('training.patience_epochs', 'training.patience'),
     # The section is wrong, misspelt, or lacks.
     ('task.batch_size', 'training.batch_size'),
@@ -76,6 +83,18 @@ FIELDS = (*schema.table(), *FLAGS, 'JAX_PLATFORMS')
     ('cpu', 'JAX_PLATFORMS'),
     # Nothing is near.
     ('model.bias', None),
+    ('training.bias', None),
+    ('training.compile', None),
+    ('model.compile', None),
+    ('model.detach', None),
+    ('task.direction', None),
+    ('training.count', None),
+    ('model.eval', None),
+    ('group', None),
+    ('memory', None),
+    ('beam_size', None),
+    ('mem_size', None),
+    ('tie_embedding', None),
     ('detach', None),
     ('eval', None),
     ('stateful', None),
@@ -130,6 +149,7 @@ def test_the_field_that_was_meant_is_found(wrong, right):
     ('transformer', None),
     ('qrnn', None),
     ('conv_lstm', None),
+    ('resnet', None),
   ],
 )
 def test_the_model_that_was_meant_is_found(wrong, right):
@@ -167,38 +187,92 @@ def test_the_task_that_was_meant_is_found(wrong, right):
     ('multilayer-gru', "'gru' with --config.model.num_layers=2"),
     ('2-layer LSTM', "'vanilla' with --config.model.num_layers=2"),
     ('LayerNormLSTM', "'vanilla' with --config.model.layer_norm=true"),
-    ('residual_lstm', "'vanilla' with --config.model.residual=true"),
+    (
+      'residual_lstm',
+      "'vanilla' with --config.model.residual=true --config.model.num_layers=2",
+    ),
+    # More than one.
+    (
+      'StackedBiLSTM',
+      "'vanilla' with --config.model.num_layers=2 "
+      '--config.model.bidirectional=true',
+    ),
+    (
+      'BiLSTM-LN',
+      "'vanilla' with --config.model.bidirectional=true "
+      '--config.model.layer_norm=true',
+    ),
+    (
+      'nn.LSTM(10,20,bidirectional=True)',
+      "'vanilla' with --config.model.bidirectional=true",
+    ),
+    ('nn.LSTM(10, 20, bidirectional=False)', "'vanilla'"),
+    # What the model has not is left out.
+    ('LN_slstm', "'slstm'"),
+    ('cifg_ln', "'cifg'"),
+    # Slips.
+    ('lstmb', "'lstmp'"),
+    ('npb', "'np'"),
+    ('vanillab', "'vanilla'"),
+    ('peepholeb_i', "'peephole_i'"),
+    ('multi_lstm', "'mult_lstm'"),
+    ('multi', '--config.model.num_layers=2'),
     ('peephol', "'peephole'"),
     ('bimamba', None),
+    (999 * 'bi', None),
     ('deep_transformer', None),
     ('', None),
     (3, None),
   ],
 )
 def test_what_is_a_field_beside_the_model_is_named(wrong, near):
-  meant = names.meant('model.variant', wrong, schema.models())
+  meant = choice_of('model.variant').meant('model.variant', wrong)
   assert str(meant) == (f'; nearest: {near}' if near else '')
 
 
 def test_what_is_a_field_beside_an_optimizer_or_a_schedule_is_named():
-  for field, wrong, setting in (
-    ('optimizer.schedule', 'warmup_cosine', 'optimizer.warmup_updates=100'),
-    ('optimizer.name', 'sgd_with_momentum', 'optimizer.momentum=0.9'),
+  for field, wrong, choice, setting in (
+    (
+      *('optimizer.schedule', 'warmup_cosine'),
+      *('cosine', 'optimizer.warmup_updates=100'),
+    ),
+    (
+      *('optimizer.name', 'sgd_with_momentum'),
+      *('sgd', 'optimizer.momentum=0.9'),
+    ),
+    ('optimizer.name', 'momentum', 'sgd', 'optimizer.momentum=0.9'),
+    ('optimizer.name', 'adam_momentum', 'adam', None),
+    ('optimizer.schedule', 'warmup', None, 'optimizer.warmup_updates=100'),
   ):
-    choices = choices_of(field)
-    meant = names.meant(field, wrong, choices)
-    assert meant.choice in choices and meant.setting == setting
+    meant = choice_of(field).meant(field, wrong)
+    assert meant.choice == choice
+    assert (meant.settings or (None,))[0] == setting
 
 
-def test_a_setting_beside_another_can_be_set():
-  table = schema.table()
-  for settings in names._BESIDE.values():
-    for setting in settings:
-      name, _, text = setting.partition('=')
-      row = table[name]
-      value = text == 'true' if row.rule.kind is bool else row.rule.kind(text)
-      row.rule.check(name, value, 'float32')
-      assert value != row.default
+def test_what_is_named_with_settings_beside_it_is_no_mistake_again():
+  affixes = {
+    'model.variant': ('bidirectional', 'stacked', 'layer_norm', 'residual'),
+    'optimizer.name': ('momentum',),
+    'optimizer.schedule': ('warmup',),
+  }
+  assert affixes.keys() == names._BESIDE.keys()
+  named = set()
+  for field, words in affixes.items():
+    rule = choice_of(field)
+    for word in (f'{one}_{name}' for name in rule.names for one in words):
+      meant = rule.meant(field, word)
+      config = default.default_config()
+      with config.unlocked():
+        config.update_from_flattened_dict({field: meant.choice})
+        for setting in meant.settings:
+          name, _, text = setting.partition('=')
+          kind = schema.table()[name].rule.kind
+          value = text == 'true' if kind is bool else kind(text)
+          config.update_from_flattened_dict({name: value})
+          named.add(setting)
+      settings.from_config(config)
+  rows = [row for rows in names._BESIDE.values() for row in rows]
+  assert {one for row in rows for one in row.settings} <= named
 
 
 def test_what_is_no_text_is_like_no_name():

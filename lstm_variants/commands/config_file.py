@@ -24,6 +24,7 @@ _OF_OTHERS = re.compile(r'(absl|chex)\b')
 _FLAG = re.compile(r'--[a-z].*|-(?!inf\b)[a-z].*', re.DOTALL | re.IGNORECASE)
 _TRUE_OR_FALSE = ('true', 'false', '1', '0', 't', 'f', 'y', 'n', 'yes', 'no')
 _TRUE = ('true', '1', 't', 'y', 'yes')
+_FALSE = tuple(word for word in _TRUE_OR_FALSE if word not in _TRUE)
 # Some integers, as others write them: 1..5, 1-5, 0:5, range(5), [1, 2].
 _INTEGERS = re.compile(
   r'\s*(range)?[(\[]?\s*[+-]?\d+(\s*(\.\.+|-|:|,|\s)\s*[+-]?\d+)*\s*[)\]]?\s*'
@@ -301,10 +302,17 @@ def nearest_flag(wrong: str, types_of: Mapping[str, type]) -> str:
   if near == 'seed' and names_lib.plain(name).endswith('s'):
     return f'; nearest: --config.seed{_grid()}'
   field, has_value, _ = near.partition('=')
-  value = '' if has_value else _value_for(field, value, types_of)
-  equals = '=' if value else ''
+  if has_value and value.lower() in _FALSE:  # `--use_gru=false`
+    return ''
   prefix = 'config.' if field in types_of else ''
-  return f'; nearest: --{prefix}{near}{equals}{value}'
+  if has_value:
+    return f'; nearest: --{prefix}{near}'
+  meant = _value_for(field, value, types_of)
+  if meant.choice is None and meant.settings:  # `--model=Bidirectional`
+    return f'; nearest: {meant.flags}'
+  equals = '' if meant.choice is None else f'={meant.choice}'
+  beside = f' {meant.flags}' if meant.settings else ''
+  return f'; nearest: --{prefix}{near}{equals}{beside}'
 
 
 def _pair(wrong: str) -> list[str]:
@@ -329,32 +337,34 @@ def _platform(name: str, value: str) -> str:
   return 'tpu' if 'tpu' in said else 'cpu'
 
 
-def _value_for(field: str, value: str, types_of: Mapping[str, type]) -> str:
-  """Return a value as a field or flag takes it, '' if it is none of its own."""
+def _value_for(
+  field: str, value: str, types_of: Mapping[str, type]
+) -> names_lib.Meant:
+  """Return a value as a field or flag takes it, of none if it has no such."""
   # Only now: it takes jax, which is slow to start.
   from lstm_variants.config import schema
 
   row = schema.table().get(field)
-  choices: Sequence[str] = ()
-  if row is not None and isinstance(row.rule, rules.Choice):
-    choices = tuple(row.rule.names)
-  elif row is None:
+  rule = row.rule if row is not None else None
+  if row is None:
     parser: Any = flags.FLAGS[field].parser
-    choices = getattr(parser, 'enum_values', ())
-  if value in choices:
-    return value
-  if choices:
-    choice, setting = names_lib.meant(field, value, choices)
-    return ' --config.'.join(filter(None, (choice, choice and setting)))
+    if choices := getattr(parser, 'enum_values', ()):
+      rule = rules.Choice(choices)
+  if isinstance(rule, rules.Choice):
+    known = value in rule.names or not value
+    given = names_lib.Meant(value or None)
+    return given if known else rule.meant(field, value)
   try:
     _check_type(field, value, types_of.get(field, str))
   except UsageError:
-    return ''
-  return value
+    return names_lib.Meant(None)
+  return names_lib.Meant(value or None)
 
 
 def field_tail(wrong: str, types_of: Mapping[str, type]) -> str:
   """Name the field or flag closest to a wrong field, else what there is."""
-  return nearest_flag(wrong, types_of) or names_lib.field_tail(
-    wrong.partition('=')[0], types_of
-  )
+  name, _, value = wrong.partition('=')
+  if value.lower() in _FALSE:
+    # What is not wanted has no neighbour, but its section is told.
+    name = ''.join(name.rpartition('.')[:2])
+  return nearest_flag(wrong, types_of) or names_lib.field_tail(name, types_of)

@@ -70,6 +70,16 @@ def readers() -> Mapping[str, frozenset[str]]:
   )
 
 
+def takes(model: str, field: str) -> bool:
+  """Tell whether a model can have a field of `config.model` set beside it."""
+  own = {row.name for row in fields.ROWS if row.by == 'model.variant'}
+  if field in own and field not in readers()[model]:
+    return False
+  if field != 'model.layer_norm' or model not in variants.VARIANTS:
+    return True
+  return not _lacks_gate(variants.VARIANTS[model].toggles)
+
+
 @functools.lru_cache(maxsize=4)
 def _readers(*registered: tuple[Any, ...]) -> Mapping[str, frozenset[str]]:
   """Return `readers`; made anew when something was registered."""
@@ -144,14 +154,19 @@ def _check_normalised(
   name: str, toggles: lstm.Toggles, model: Mapping[str, Any]
 ) -> None:
   """Refuse layer normalisation over gates that are not there."""
-  gates = toggles.input_gate, toggles.forget_gate, toggles.output_gate
-  if model['layer_norm'] and (not all(gates) or toggles.coupled):
+  if model['layer_norm'] and _lacks_gate(toggles):
     raise InputError(
       'model.layer_norm',
       True,
       f'{name} lacks a gate, whose weights would count in the mean over all; '
       'nearest: false',
     )
+
+
+def _lacks_gate(toggles: lstm.Toggles) -> bool:
+  """Tell whether a gate is not there, or is one with another."""
+  gates = toggles.input_gate, toggles.forget_gate, toggles.output_gate
+  return not all(gates) or bool(toggles.coupled)
 
 
 def _settings(variant: str, changes: dict[str, Any], hidden: int) -> Any:

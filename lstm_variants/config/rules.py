@@ -5,7 +5,7 @@ judged after rounding to the precision in which the program reads them: 1e-50
 is 0 in 32 bits, 0.9999999999 is 1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 import dataclasses
 import math
 import numbers
@@ -209,10 +209,18 @@ class Real:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-  """One of some names, which may be a live registry."""
+  """One of some names, which may be a live registry.
+
+  Attributes:
+    names: of the choices.
+    takes: tells whether a choice can have another field set beside it.
+  """
 
   names: Iterable[str]
   kind: type = str
+  takes: Callable[[str, str], bool] = dataclasses.field(
+    default=names_lib.takes_any, compare=False, repr=False
+  )
 
   def __str__(self) -> str:
     return ', '.join(self.names)
@@ -222,9 +230,13 @@ class Choice:
     del precision
     names = tuple(self.names)
     if not isinstance(value, str) or value not in names:
-      near = names_lib.meant(field, value, names)
+      near = self.meant(field, value)
       choices = ', '.join(names)
       raise InputError(field, value, f'unknown{near}; choices: {choices}')
+
+  def meant(self, field: str, value: Any) -> names_lib.Meant:
+    """Return what a value that is none of the names was meant to be."""
+    return names_lib.meant(field, value, tuple(self.names), self.takes)
 
 
 @dataclasses.dataclass(frozen=True)

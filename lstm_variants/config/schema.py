@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from lstm_variants import cells, optimizers, registry, tasks
 from lstm_variants import names as names_lib
 from lstm_variants.cells import initializers, lstm, variants
-from lstm_variants.config import fields, rules
+from lstm_variants.config import fields, model_fields, rules
 from lstm_variants.config.fields import Field
 from lstm_variants.config.rules import InputError
 from lstm_variants.optimizers import rows as rows_lib
@@ -99,8 +99,18 @@ def _resolved(row: Field) -> Field:
   }
   if isinstance(row.rule, rules.Registered):
     names = registries[row.rule.registry]
-    return row._replace(rule=rules.Choice(tuple(names)))
+    takes = {
+      'model': model_fields.takes,
+      'optimizer': _takes_of_optimizer,
+    }.get(row.rule.registry, names_lib.takes_any)
+    return row._replace(rule=rules.Choice(tuple(names), takes=takes))
   return row
+
+
+def _takes_of_optimizer(optimizer: str, field: str) -> bool:
+  """Tell whether an optimizer reads a field."""
+  known = optimizers.OPTIMIZERS[optimizer]
+  return field in (*known.reads, *(row.name for row in known.fields))
 
 
 def _toggles() -> Iterable[Field]:

@@ -80,7 +80,7 @@ def load_module(path: str) -> types.ModuleType:
 
 def _field_of(name: str) -> str | None:
   """Return the config and field of a task or model that is named for one."""
-  if not re.fullmatch(r'\w+', name):  # a path
+  if not re.fullmatch(r'[\w-]+', name):  # a path
     return None
   # Only now: it takes jax, which is slow to start.
   from lstm_variants.config import schema
@@ -88,10 +88,10 @@ def _field_of(name: str) -> str | None:
   for field in ('task.name', 'model.variant'):
     rule = schema.table()[field].rule
     assert isinstance(rule, rules.Choice)
-    choice, setting = names_lib.meant(field, name, rule.names)
-    if choice is not None:
-      beside = f' --config.{setting}' if setting else ''
-      return f'base --config.{field}={choice}{beside}'
+    meant = rule.meant(field, name)
+    named = '' if meant.choice is None else f'--config.{field}={meant.choice}'
+    if flags := ' '.join(filter(None, (named, meant.flags))):
+      return f'base {flags}'
   return None
 
 

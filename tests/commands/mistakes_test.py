@@ -78,6 +78,19 @@ MISTAKES = [
     ('train', '--config=bilstm', '--workdir={dir}/new'),
     'model.variant=vanilla --config.model.bidirectional=true',
   ),
+  (
+    ('train', '--config=deep-gru', '--workdir={dir}/new'),
+    'model.variant=gru --config.model.num_layers=2',
+  ),
+  (
+    (*TRAIN, '--model=Bidirectional'),
+    'nearest: --config.model.bidirectional=true',
+  ),
+  (
+    (*TRAIN, '--scheduler=warmup'),
+    'nearest: --config.optimizer.warmup_updates=100',
+  ),
+  ((*TRAIN, '--use_gru=true'), '--config.model.variant=gru'),
   ((*TRAIN, '--depth=2'), '--config.model.num_layers=2'),
   ((*TRAIN, '--config.depth=2'), '--config.model.num_layers=2'),
   ((*TRAIN, '--log_dir=x'), '--workdir=x'),
@@ -164,6 +177,8 @@ def test_a_mistake_gets_the_right_neighbour(
     '--compile',
     '--count=5',
     '--config.model.bias=true',
+    '--use_gru=false',
+    '--config.model.x64=false',
   ],
 )
 def test_what_has_no_counterpart_gets_no_neighbour(fork, tmp_path, flag):
