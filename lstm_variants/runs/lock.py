@@ -246,6 +246,12 @@ def _hold(path: pathlib.Path, notice: Callable[[str], None]) -> Iterator[None]:
     yield
 
 
+def token(directory: pathlib.Path) -> str:
+  """Return the token of this process's lock; '' where it has none."""
+  own = exclusive.held.get(directory / NAME)
+  return own.holder.token if own else ''
+
+
 def check(directory: pathlib.Path) -> None:
   """Check that the lock of this process still stands in its directory.
 

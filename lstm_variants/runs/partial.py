@@ -1,7 +1,10 @@
 """Populations that are begun and not finished: where they lie, who has them.
 
-    populations/NAME.partial          of a process that trains the whole study
-    populations/NAME.TOKEN.partial    of one that has a lease with this token
+    populations/NAME.TOKEN.partial    of the process that has a lease with this
+                                      token, or by itself the whole study: then
+                                      it is that of its lock
+    populations/NAME.partial          of an earlier version, that had no token
+                                      where one had the whole study
 
 Who goes on with a population gives its directory a name of its own, by one
 rename: of two who do so one succeeds, and whoever had it before writes under a
@@ -31,7 +34,7 @@ _END = re.compile(rf'(\.{holder_lib.TOKEN.pattern})?{re.escape(SUFFIX)}\Z')
 
 
 def place(workdir: str | pathlib.Path, name: str, token: str) -> pathlib.Path:
-  """Return where a population is trained; token: of the lease, '' without."""
+  """Return where a population is trained; token: '' without."""
   end = f'.{token}{SUFFIX}' if token else SUFFIX
   return pathlib.Path(workdir) / POPULATIONS / f'{name}{end}'
 

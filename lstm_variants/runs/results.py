@@ -12,8 +12,8 @@
         provenance.json            command, commit, versions, device, wall time
         checkpoints/               what `runs.checkpoint` reads
         trackers.json              the trackers that have all of it, if any
-      populations/NAME.partial/    a population in training, or with a TOKEN
-                                   between the two (`runs.partial`)
+      populations/NAME.TOKEN.partial/    a population in training
+                                         (`runs.partial`)
       leases/ workers/             who trains, where several do (`runs.lease`)
 
 A population is written aside and renamed when it is whole, a single file

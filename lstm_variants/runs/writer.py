@@ -45,13 +45,13 @@ class PopulationWriter:
     Args:
       workdir: of the study.
       population: its name.
-      lease: of the population; None: this process has the whole study.
+      lease: of the population; None: this process has the whole study, by
+        its lock.
     """
     self._workdir, self._lease = pathlib.Path(workdir), lease
     self.final = self._workdir / partial_lib.POPULATIONS / population
-    self.partial = partial_lib.place(
-      workdir, population, lease.token if lease else ''
-    )
+    token = lease.token if lease else lock.token(self._workdir)
+    self.partial = partial_lib.place(workdir, population, token)
     self.metrics_bytes = 0
     self._hash = hashlib.sha256()
     self._metrics: Any = None
@@ -176,6 +176,7 @@ class PopulationWriter:
     """Write the remaining files and give the directory its final name.
 
     Raises:
+      LostError, StorageError: as `check`.
       StorageError: if something cannot be written.
     """
     self.check()
@@ -187,6 +188,7 @@ class PopulationWriter:
     files.write_json(self.partial / 'provenance.json', provenance)
     self.sync()
     self._metrics.close()
+    self.check()  # syncing may have taken long
     with files.refusals(self.final):
       os.replace(self.partial, self.final)
       files.sync_directory(self.final.parent)

@@ -91,8 +91,11 @@ def _take(
 ) -> None:
   """Write a part of a population, unless it is there."""
   with writer_lib.PopulationWriter(workdir, part.name) as writer:
-    saved = writer.partial / resume.CHECKPOINTS
     ends = part.settings.updates == updates
+    if ends:
+      # Nobody trains it: whoever slept as he wrote it shall not finish it.
+      writer.adopt()
+    saved = writer.begun() / resume.CHECKPOINTS
     begun = not ends and any(saved.glob(f'*{checkpoint.SUFFIX}'))
     if begun or writer.final.exists():
       return
@@ -111,7 +114,7 @@ def _take(
     writer.append_metrics(row for row in metrics if row['run'] in names)
     writer.sync()
     checkpoint.save(
-      saved,
+      writer.partial / resume.CHECKPOINTS,
       part.identity,
       arrays,
       progress._replace(

@@ -16,7 +16,7 @@ from configs import base
 from configs.studies import quickstart
 from lstm_variants.config import fields, populations, rules, settings
 from lstm_variants.launch import local
-from lstm_variants.runs import directory, results
+from lstm_variants.runs import directory, partial, results
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.training import loop, memory
 from tests.report import study_fixture as fixture
@@ -324,6 +324,7 @@ def _fake_training(workdir, population, *unused):
   del unused
   name = population.name
   with writer_lib.PopulationWriter(workdir, name) as writer:
+    writer.adopt()
     writer.start()
     row = {**fixture.run('adding-urnn16-T8', 'vanilla', 0, None, 0.1)}
     row |= {'id': 'x', 'population': name}
@@ -393,7 +394,8 @@ def test_an_interrupted_population_is_trained_again_from_its_start(
   with pytest.raises(KeyboardInterrupt):
     local.train(str(tmp_path), 'two', config, runs)
   folder = tmp_path / 'populations'
-  assert {p.name for p in folder.iterdir()} == {names[0], names[1] + '.partial'}
+  assert [*partial.begun(tmp_path)] == [names[1]]
+  assert partial.finished(tmp_path) == {names[0]}
   assert len(results.read_runs(str(tmp_path))) == 1
   first = _snapshot(folder / names[0])
   monkeypatch.setattr(loop, 'train_population', _fake_training)
@@ -451,9 +453,7 @@ def test_a_killed_process_leaves_nothing_under_the_final_name(tmp_path, kill):
     assert stderr.splitlines()[-1].startswith('error: SIGINT: saved; ')
   (left,) = (workdir / 'populations').iterdir()
   assert left.name.endswith('.partial')
-  assert not results.is_finished(
-    str(workdir), left.name.removesuffix('.partial')
-  )
+  assert not results.is_finished(str(workdir), partial.population(left))
   with pytest.raises(results.WorkdirError, match='no finished runs'):
     results.read_runs(str(workdir))
 

@@ -464,10 +464,11 @@ def test_a_study_goes_on_alone_or_shared_with_the_same_results(
     study.train(workdir, share=True, callback=stop)
   (folder,) = (workdir / 'populations').iterdir()
   assert TOKEN.search(folder.name)
+  before = folder.name
   with pytest.raises(ZeroDivisionError):
     study.train(workdir, resume=True, callback=stop)
   (folder,) = (workdir / 'populations').iterdir()
-  assert not TOKEN.search(folder.name)
+  assert TOKEN.search(folder.name) and folder.name != before
   capsys.readouterr()
   _lose_at_the_end(monkeypatch, study, str(workdir))
   monkeypatch.setattr(shared, '_PAUSE', 0)

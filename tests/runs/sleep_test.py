@@ -566,6 +566,75 @@ def test_a_finished_population_is_put_back_by_who_has_lost_the_study(
   assert writer.final.is_dir() and not writer.partial.exists()
 
 
+def test_nothing_is_finished_by_who_lost_the_study_while_rows_were_synced(
+  tmp_path, monkeypatch
+):
+  with lock.hold(tmp_path, print):
+    writer = writer_lib.PopulationWriter(str(tmp_path), NAME)
+    with writer:
+      _train(writer, 8)
+      sync = files.sync
+
+      def late(file):
+        sync(file)
+        if file is writer._metrics:
+          _lose(tmp_path / lock.NAME)
+
+      monkeypatch.setattr(files, 'sync', late)
+      with pytest.raises(files.StorageError, match='taken over by another'):
+        writer.finish([], {}, {})
+  assert not writer.final.exists() and writer.partial.is_dir()
+
+
+def test_who_slept_before_his_last_rename_finishes_nothing_of_another(
+  tmp_path, monkeypatch
+):
+  """The other one has the study for itself, and goes on after the update 8."""
+  replace, writers = os.replace, []
+
+  def late(source, target):
+    if target == slept.final and not writers:
+      exclusive.held.pop(tmp_path / lock.NAME)
+      (tmp_path / lock.NAME).unlink()
+      stack.enter_context(lock.hold(tmp_path, print))
+      writer = writer_lib.PopulationWriter(str(tmp_path), NAME)
+      writers.append(stack.enter_context(writer))
+      writer.adopt()
+      writer.resume(size, sha256)
+    return replace(source, target)
+
+  with lock.hold(tmp_path, print), contextlib.ExitStack() as stack:
+    slept = writer_lib.PopulationWriter(str(tmp_path), NAME)
+    stack.enter_context(slept)
+    _train(slept, 8)
+    size, sha256 = slept.metrics_bytes, slept.metrics_sha256
+    slept.append_metrics([{'run': 'a', 'update': 16}])
+    monkeypatch.setattr(os, 'replace', late)
+    with pytest.raises(files.StorageError, match='No such file'):
+      slept.finish([], {}, {})
+    (writer,) = writers
+    assert not writer.final.exists()
+    assert partial.begun(tmp_path) == {NAME: writer.partial}
+    writer.append_metrics([{'run': 'a', 'update': 16}])
+    writer.finish([], {}, {})
+  rows = files.read_json_lines(writer.final / results.METRICS)
+  assert [row['update'] for row in rows] == [8, 16]
+
+
+def test_who_has_the_whole_study_goes_on_with_a_directory_without_a_token(
+  tmp_path,
+):
+  """As versions before had it."""
+  with writer_lib.PopulationWriter(str(tmp_path), NAME) as before:
+    _train(before, 8)
+  assert before.partial.name == f'{NAME}{partial.SUFFIX}'
+  with lock.hold(tmp_path, print):
+    with writer_lib.PopulationWriter(str(tmp_path), NAME) as writer:
+      writer.adopt()
+      assert writer.partial != before.partial and _update(writer.partial) == 8
+  assert partial.begun(tmp_path) == {NAME: writer.partial}
+
+
 @pytest.mark.parametrize(
   'error', [FileNotFoundError(), files.StorageError('x'), files.DamagedError()]
 )

@@ -44,6 +44,7 @@ from lstm_variants.training import (
   interrupt,
   loop,
   memory,
+  states,
   tracking,
   watching,
 )
@@ -632,6 +633,67 @@ def test_who_slept_as_a_file_got_its_name_does_not_put_an_old_one_back(
   trained = ['train 1', 'train 2', 'train 2', 'train 3']
   assert events[0] == 'ask 0' and sorted(events[1:]) == trained
   assert 'looking again' in capsys.readouterr().err
+
+
+def test_who_slept_as_he_divided_finishes_no_part_that_another_divides(
+  tmp_path, monkeypatch
+):
+  """Both have the whole of the search, and write the same part."""
+  monkeypatch.setattr(rungs, '_lanes', lambda *unused: {})
+  progress = checkpoint.Progress(8, 1.0, 0, '', 'me')
+  monkeypatch.setattr(states, 'load', lambda *unused: (None, progress))
+  replace, finish, seen = os.replace, rungs._finish, []
+  with _opened(tmp_path, HALVED, Mode.SHARE) as (state, worker):
+    (left,) = train._advance(state)
+    (stage,) = growing.stages_of(state, 0)
+    (whole,) = left.members
+    (part,) = growing.split(state, stage._replace(names=stage.names[:2]))
+    _finish(str(tmp_path), whole)
+    final = tmp_path / 'populations' / part.name
+    aside = final.with_name(whole.name)
+
+    def take():
+      with growing.alone(str(tmp_path), worker):
+        rungs._take(str(tmp_path), aside, whole, part, 8)
+
+    def late(source, target):
+      if target == final and not seen:
+        seen.append(source)
+        with _as_another(tmp_path):
+          take()
+      return replace(source, target)
+
+    def wakes(*arguments):
+      if seen:
+        with pytest.raises(FileNotFoundError):
+          replace(seen[0], final)
+      finish(*arguments)
+
+    monkeypatch.setattr(os, 'replace', late)
+    monkeypatch.setattr(rungs, '_finish', wakes)
+    with pytest.raises(lock.LostError):
+      take()
+  rows = results.read_population_rows(str(tmp_path), part.name)
+  assert [row['id'] for row in rows] == list(part.run_names)
+
+
+def test_a_part_that_is_begun_is_not_divided_again(tmp_path, monkeypatch):
+  """Whoever began it had another lock."""
+  monkeypatch.setattr(rungs, '_lanes', lambda *unused: {})
+  progress = checkpoint.Progress(8, 1.0, 0, '', 'me')
+  monkeypatch.setattr(states, 'load', lambda *unused: (None, progress))
+  with _opened(tmp_path, HALVED, Mode.SHARE) as (state, worker):
+    (left,) = train._advance(state)
+    (whole,) = left.members
+    (part,) = growing.split(state, growing.Stage(whole.run_names[:2], 16, None))
+    _finish(str(tmp_path), whole)
+    populations_at = tmp_path / 'populations'
+    for _ in range(2):
+      with growing.alone(str(tmp_path), worker):
+        rungs._take(
+          *(str(tmp_path), populations_at / whole.name, whole, part, 8)
+        )
+  assert len([*populations_at.glob(f'{part.name}.*')]) == 1
 
 
 def test_who_searches_alone_removes_what_others_may_give_a_name(
