@@ -20,7 +20,7 @@ from lstm_variants import console
 from lstm_variants.config import populations
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.launch import hosts, local
-from lstm_variants.runs import directory, partial, results
+from lstm_variants.runs import directory, files, partial, results
 from lstm_variants.runs import lease as lease_lib
 from lstm_variants.training import given as given_lib
 from lstm_variants.training import interrupt, loop, resume, tracking, watching
@@ -179,6 +179,8 @@ class _Others:
     self._workdir, self._worker = pathlib.Path(workdir), worker
     self._until: dict[str, float] = {}
     self._looked_at = -math.inf
+    # What was trained before must not appear later: it may be for less.
+    files.look_anew(self._workdir / partial.POPULATIONS)
     self.look()
     self._before = self._finished
 

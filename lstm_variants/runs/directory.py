@@ -17,6 +17,7 @@ from lstm_variants.runs import (
   files,
   lease,
   lock,
+  partial,
   record,
   results,
   study_file,
@@ -389,14 +390,19 @@ def _resumed(workdir: str, study: Mapping[str, Any]) -> bytes | None:
 
 
 def _begin(path: pathlib.Path, mode: Mode, data: bytes | None) -> None:
-  """Write study.json, unless it is there already: None."""
+  """Write study.json, unless it is there already: None.
+
+  What others have begun of it they cannot finish then: they may train it in
+  another way, and sleep.
+  """
   lock.check(path)  # this process may have slept since it looked
   if mode is Mode.OVERWRITE:
     _clear(path)
   if data is None:
     return
   with files.refusals(path):
-    (path / 'populations').mkdir(exist_ok=True)
+    (path / partial.POPULATIONS).mkdir(exist_ok=True)
+  partial.rename_all(path)
   _write_study(path, data)
 
 

@@ -157,6 +157,19 @@ def remove_where(
           os.unlink(entry.path)
 
 
+def look_anew(directory: pathlib.Path) -> None:
+  """Have a network file system tell what there is in a directory by now.
+
+  It may tell for a minute what this host remembers of it, unless this host
+  changes it: so its time is set, where that is allowed.
+
+  Reference:
+    nfs(5), "Data and metadata coherence".
+  """
+  with contextlib.suppress(OSError):
+    os.utime(directory)
+
+
 def write_json(
   path: pathlib.Path, value: Any, check: Callable[[], None] = lambda: None
 ) -> None:

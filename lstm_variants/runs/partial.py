@@ -18,10 +18,12 @@ of the same runs, and whatever was saved is what any other would have saved.
 
 import collections
 from collections.abc import Callable
+import contextlib
 import errno
 import os
 import pathlib
 import re
+import secrets
 import shutil
 
 from lstm_variants.runs import checkpoint, files
@@ -118,6 +120,25 @@ def adopt(own: pathlib.Path, check: Callable[[], None] = lambda: None) -> None:
         return
       _part(own)
     files.sync_directory(own.parent)
+
+
+def rename_all(workdir: pathlib.Path) -> None:
+  """Give all that is begun other names: whoever had it finishes nothing.
+
+  For who has a study alone, and is about to have it trained in another way:
+  others may sleep just before they finish what is no longer wanted.
+
+  Raises:
+    StorageError: the system refuses.
+  """
+  folder = workdir / POPULATIONS
+  files.look_anew(folder)
+  with files.refusals(folder):
+    for own in sorted(folder.glob(f'*{SUFFIX}')):
+      # Who wakes just now has finished it: it is looked at as what there was.
+      with contextlib.suppress(FileNotFoundError):
+        token = secrets.token_hex(8)
+        os.rename(own, place(workdir, population(own), token))
 
 
 def _part(folder: pathlib.Path) -> None:

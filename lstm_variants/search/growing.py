@@ -15,7 +15,15 @@ from lstm_variants import console, extensions, opening
 from lstm_variants.config import components, fields, populations, schema
 from lstm_variants.config import settings as settings_lib
 from lstm_variants.launch import local
-from lstm_variants.runs import directory, files, lease, lock, record, results
+from lstm_variants.runs import (
+  directory,
+  files,
+  lease,
+  lock,
+  partial,
+  record,
+  results,
+)
 from lstm_variants.search import ask, generations, rungs, space
 
 # Conduct that a search may go on with, unless others train it now: what a trial
@@ -144,6 +152,8 @@ def alone(workdir: str, worker: lease.Worker | None) -> Iterator[None]:
     # would put an old one back when it wakes.
     files.remove_aside(path / results.GENERATIONS)
     files.remove_aside(path, files.STUDY)
+    for name in (results.GENERATIONS, partial.POPULATIONS, results.DIVIDED):
+      files.look_anew(path / name)
     yield
 
 

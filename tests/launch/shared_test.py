@@ -80,6 +80,7 @@ def trained(monkeypatch) -> Trained:
     names.append(member.name)
     progress.begin(member.name)
     with writer_lib.PopulationWriter(workdir, member.name, its_lease) as writer:
+      writer.adopt()
       writer.start()
       rows = [_row(name, member, status[0]) for name in member.run_names]
       provenance = {'updates_at_most': member.settings.updates, 'patience': 0}
@@ -329,6 +330,84 @@ def test_what_was_trained_before_one_came_is_looked_at(tmp_path, monkeypatch):
       *(str(tmp_path), worker, [member], None, watching.NOBODY, silent)
     )
   assert longer == [member]
+
+
+def _trained_for(workdir: pathlib.Path) -> dict[str, int]:
+  """Return for how many updates each population was trained."""
+  return {
+    path.parent.name: json.loads(path.read_text())['updates_at_most']
+    for path in workdir.glob('populations/*/provenance.json')
+  }
+
+
+def test_who_slept_as_one_joined_who_trains_longer_finishes_nothing(
+  tmp_path, trained, monkeypatch
+):
+  short, longer = _study(), _study({'training.updates': 40})
+  name, replace = _members(short)[1].name, os.replace
+
+  def late(source, target):
+    if pathlib.Path(target).name != name:
+      return replace(source, target)
+    monkeypatch.setattr(os, 'replace', replace)
+    for path in (*tmp_path.glob('leases/*'), *tmp_path.glob('workers/*')):
+      os.utime(path, (1e9, 1e9))
+    begin = shared._Others.__init__
+
+    def wakes(*arguments):
+      begin(*arguments)
+      with contextlib.suppress(FileNotFoundError):
+        replace(source, target)
+
+    monkeypatch.setattr(shared._Others, '__init__', wakes)
+    monkeypatch.setattr(shared, '_FRESH', 0.0)
+    longer.train(tmp_path, share=True, wait=True)
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(os, 'replace', late)
+  with pytest.raises(KeyboardInterrupt):
+    short.train(tmp_path, share=True)
+  wanted = {one.name: one.settings.updates for one in _members(longer)}
+  assert _trained_for(tmp_path) == wanted
+
+
+def test_what_a_host_remembers_of_a_directory_is_not_what_there_was(
+  tmp_path, trained, monkeypatch
+):
+  """NFS lists anew only what this host changes, for up to a minute."""
+  short, longer = _study(), _study({'training.updates': 40})
+  (one, two, _) = _members(longer)
+  short.train(tmp_path, share=True)
+  utime, listdir, changed = os.utime, os.listdir, set()
+
+  def changes(path, *arguments):
+    changed.add(pathlib.Path(path).name)
+    utime(path, *arguments)
+
+  def remembers(path):
+    names = listdir(path)
+    if not {one.name, two.name} & {*names} or 'populations' in changed:
+      return names
+    changed.add('populations')  # a second look comes later
+    return []
+
+  longer_trained = []
+  monkeypatch.setattr(
+    loop,
+    'train_population',
+    lambda workdir, member, *unused: longer_trained.append(member.name),
+  )
+  monkeypatch.setattr(os, 'utime', changes)
+  monkeypatch.setattr(shared, '_FRESH', 0.0)
+  silent: Any = _Silent()
+  with _joined(longer, str(tmp_path)) as worker:
+    monkeypatch.setattr(os, 'listdir', remembers)
+    changed.clear()
+    shared.train_left(
+      *(str(tmp_path), worker, _members(longer)),
+      *(None, watching.NOBODY, silent),
+    )
+  assert longer_trained == [two.name, one.name]
 
 
 def test_a_study_that_diverged_altogether_is_told_by_who_comes_last(

@@ -286,6 +286,23 @@ def test_who_says_what_comes_next_has_the_directory_alone(tmp_path):
       pass
 
 
+def test_who_says_what_comes_next_has_a_file_server_list_what_there_is(
+  tmp_path, monkeypatch
+):
+  """It may remember for a minute that there was no further generation."""
+  utime, changed = os.utime, []
+  with _opened(tmp_path, RANDOM, Mode.SHARE) as (state, worker):
+    with growing.alone(str(tmp_path), worker):
+      train._ask(state)
+    monkeypatch.setattr(
+      os, 'utime', lambda path, *more: changed.append(path) or utime(path)
+    )
+    with growing.alone(str(tmp_path), worker):
+      assert {tmp_path / results.GENERATIONS, tmp_path / 'populations'} <= {
+        *changed
+      }
+
+
 def test_a_search_of_which_every_run_diverged_is_no_success(tmp_path, events):
   fields = {'config.optimizer.learning_rate': space.uniform(0.0625, 2.0)}
   search = space.space(fields, sampler='qmc', trials=4, batch=4)
