@@ -181,8 +181,8 @@ class _Others:
     self._looked_at = -math.inf
     # What was trained before must not appear later: it may be for less.
     files.look_anew(self._workdir / partial.POPULATIONS)
+    self._before = self._finished = partial.finished(self._workdir)
     self.look()
-    self._before = self._finished
 
   def look(self) -> None:
     """Look at what there is, unless that was done a moment ago.
@@ -194,7 +194,7 @@ class _Others:
       return
     # In this order: what is given back in between is finished by then.
     self._leased = lease_lib.names(self._workdir)
-    self._finished = partial.finished(self._workdir)
+    self._finished = partial.finished(self._workdir, self._finished)
     self._worker.check()  # behind it: until now all have trained as this one
     self._looked_at = time.monotonic()
 

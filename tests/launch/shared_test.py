@@ -497,6 +497,23 @@ def test_a_launcher_looks_at_each_population_until_it_is_trained(
   assert looks.count('three') == 2 and looks.count('two') == 1
 
 
+def test_a_worker_goes_on_while_the_file_system_does_not_answer(
+  tmp_path, trained, monkeypatch
+):
+  study, listdir, fails = _study(), os.listdir, [errno.EIO, errno.ESTALE]
+  names = [member.name for member in _members(study)]
+
+  def late(path):
+    if trained.names and fails and pathlib.Path(path).name == 'populations':
+      raise OSError(fails.pop(), 'does not answer')
+    return listdir(path)
+
+  monkeypatch.setattr(partial.os, 'listdir', late)
+  monkeypatch.setattr(shared, '_FRESH', 0.0)
+  study.train(tmp_path, share=True)
+  assert not fails and sorted(trained.names) == sorted(names)
+
+
 def test_a_launcher_stays_while_the_file_system_does_not_answer(
   tmp_path, monkeypatch
 ):
