@@ -154,6 +154,9 @@ def train_left(
       interrupt.check(saved=True)
     if len(taken) == len(pending):
       if not wait:
+        # Once more: who had them may have been followed by who has ended.
+        if others.forget():
+          continue
         return taken
       if not is_told:
         console.say(f'waiting for {len(taken)} populations of others')
@@ -177,7 +180,10 @@ class _Others:
 
   def __init__(self, workdir: str, worker: lease_lib.Worker):
     self._workdir, self._worker = pathlib.Path(workdir), worker
-    self._until: dict[str, float] = {}
+    # Name -> the number of the file that is its lease, and until when that
+    # holds.
+    self._noted: dict[str, tuple[int | None, float]] = {}
+    self._relied = False
     self._looked_at = -math.inf
     # What was trained before must not appear later: it may be for less.
     files.look_anew(self._workdir / partial.POPULATIONS)
@@ -193,7 +199,7 @@ class _Others:
     if time.monotonic() < self._looked_at + _FRESH:
       return
     # In this order: what is given back in between is finished by then.
-    self._leased = lease_lib.names(self._workdir)
+    self._leased = lease_lib.numbers(self._workdir)
     self._finished = partial.finished(self._workdir, self._finished)
     self._worker.check()  # behind it: until now all have trained as this one
     self._looked_at = time.monotonic()
@@ -204,15 +210,24 @@ class _Others:
 
   def have(self, name: str) -> bool:
     """Tell whether others have a population for sure; False: try to take it."""
-    return (
-      name in self._leased
-      and name not in self._finished
-      and time.monotonic() < self._until.get(name, 0.0)
-    )
+    if name not in self._leased or name in self._finished:
+      return False
+    number, until = self._noted.get(name, (None, -math.inf))
+    is_sure = number == self._leased[name] and time.monotonic() < until
+    self._relied |= is_sure
+    return is_sure
 
   def note(self, name: str, seconds: float) -> None:
     """Note that others have a population, for some seconds at least."""
-    self._until[name] = time.monotonic() + seconds
+    # The listing is older: where it has another lease than the one that was
+    # met just now, the next listing differs, and the population is tried again.
+    self._noted[name] = self._leased.get(name), time.monotonic() + seconds
+
+  def forget(self) -> bool:
+    """Forget what was noted; tell whether anybody relied on it since."""
+    relied, self._relied = self._relied, False
+    self._noted.clear()
+    return relied
 
 
 def _train_one(

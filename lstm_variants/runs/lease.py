@@ -257,9 +257,14 @@ def leases(workdir: pathlib.Path) -> list[Known]:
   return _seen_from_here(workdir / LEASES)
 
 
-def names(workdir: pathlib.Path) -> frozenset[str]:
-  """Return the populations that have a lease, be it one that has ended."""
-  return frozenset(_names(workdir / LEASES))
+def numbers(workdir: pathlib.Path) -> dict[str, int]:
+  """Return the populations that have a lease, be it one that has ended.
+
+  Returns:
+    Name -> the number (inode) of its file. One of another number is another
+    lease; some file systems soon give a number again.
+  """
+  return _numbers(workdir / LEASES)
 
 
 def workers(workdir: pathlib.Path) -> list[Known]:
@@ -361,21 +366,34 @@ def _known(path: pathlib.Path, seen: exclusive.Seen, now: float) -> Known:
 
 
 def _names(folder: pathlib.Path) -> list[str]:
-  """Return the names of the leases in a directory, none where it is missing.
+  """Return the names of the leases in a directory; see `_numbers`."""
+  return sorted(_numbers(folder))
+
+
+def _numbers(folder: pathlib.Path) -> dict[str, int]:
+  """Return the leases in a directory, none where it is missing; see `numbers`.
 
   Nor has a link any: what is where it leads may be anybody's, and old.
   """
+  if folder.is_symlink():
+    return {}
   try:
-    names = [] if folder.is_symlink() else sorted(os.listdir(folder))
+    with os.scandir(folder) as entries:
+      there = {entry.name: entry.inode() for entry in entries}
   except OSError:
-    return []
-  if folder.name == WORKERS:
-    return [name for name in names if name.endswith(SUFFIX)]
-  return [
-    name
-    for name in names
-    if not name.endswith(files.ASIDE) and not exclusive.is_right(name)
-  ]
+    return {}
+  return {
+    name: number
+    for name, number in there.items()
+    if _is_lease(folder.name, name)
+  }
+
+
+def _is_lease(folder: str, name: str) -> bool:
+  """Tell whether a name in a directory of leases is that of one."""
+  if folder == WORKERS:
+    return name.endswith(SUFFIX)
+  return not name.endswith(files.ASIDE) and not exclusive.is_right(name)
 
 
 def _list(folder: pathlib.Path, now: float) -> list[Known]:

@@ -288,6 +288,63 @@ def test_what_others_had_as_one_came_is_taken_over_as_soon_as_it_has_ended(
   assert not others and trained.names == [member.name] and pauses
 
 
+def _kill(path: pathlib.Path) -> None:
+  """Write the lease of a process of this machine that has ended."""
+  path.write_bytes(
+    holder.describe()._replace(start='1').line() + b'{"seconds": 60, "log": ""}'
+  )
+
+
+def test_who_waits_takes_over_at_once_from_who_had_it_next_and_was_killed_here(
+  tmp_path, trained, monkeypatch
+):
+  """Another machine had it first: its lease would hold for a minute."""
+  study = _study()
+  member, pauses = _members(study)[0], []
+  path = tmp_path / lease.LEASES / member.name
+
+  def pause(seconds):
+    pauses.append(seconds)
+    if len(pauses) == 1:
+      path.rename(tmp_path / 'given back')  # else its number may come again
+      _kill(path)
+    assert len(pauses) < 3
+
+  monkeypatch.setattr(shared, '_FRESH', 0.0)
+  monkeypatch.setattr(shared.time, 'sleep', pause)
+  silent: Any = _Silent()
+  with _joined(study, str(tmp_path)) as worker:
+    _put(path)
+    others = shared.train_left(
+      *(str(tmp_path), worker, [member], None, watching.NOBODY, silent, True)
+    )
+  assert not others and trained.names == [member.name]
+
+
+def test_who_does_not_wait_looks_once_more_at_what_it_leaves_to_others(
+  tmp_path, trained, monkeypatch
+):
+  study = _study()
+  members = _members(study)
+  longest = members[-1].name
+  path, train = tmp_path / lease.LEASES / longest, loop.train_population
+
+  def meanwhile(workdir, member, *arguments):
+    train(workdir, member, *arguments)
+    if member.name != longest:
+      _kill(path)  # a file of the same number
+
+  monkeypatch.setattr(loop, 'train_population', meanwhile)
+  monkeypatch.setattr(shared, '_FRESH', 0.0)
+  silent: Any = _Silent()
+  with _joined(study, str(tmp_path)) as worker:
+    _put(path)
+    others = shared.train_left(
+      *(str(tmp_path), worker, members, None, watching.NOBODY, silent)
+    )
+  assert not others and trained.names[-1] == longest
+
+
 def test_what_others_have_trained_counts_for_nobody_who_is_counted_out(
   tmp_path, trained, monkeypatch
 ):
