@@ -210,11 +210,11 @@ def compile_population(
   static, stacked = stack([runs[number] for number in order])
   sharding = jax.NamedSharding(mesh, PartitionSpec(step.POPULATION))
   started = time.monotonic()
+  kept_programs.share()
   # The states come from the host: to spread an array from one device over many,
   # jax would compile a program for every shape.
   state = _place(order, sharding, init_states(settings, runs, given))
   stacked = agreement.spread(stacked, sharding)
-  kept_programs.share()
   compiled = RECENT.chunk(settings, static, mesh, stacked, state)
   kept_programs.share()
   seconds = time.monotonic() - started
