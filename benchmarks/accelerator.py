@@ -87,7 +87,7 @@ def _try(log: Log, section: str, measure: Callable[[], None]) -> None:
   try:
     measure()
   except Exception as error:
-    log.add(section, failed=f'{type(error).__name__}: {error}'[:300])
+    log.add(section, failed=pages.failure(error))
 
 
 def measure_exactness(log: Log) -> None:

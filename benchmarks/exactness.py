@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import pages
 from tests.cells import harness
 
 # Of `jax.default_matmul_precision`: what shows an error, and what a user gets.
@@ -81,7 +82,7 @@ def _distances(case: harness.Case, until: float) -> list[Distance]:
     try:
       (last, hiddens), gradient = _on_device(case, precision)
     except Exception as error:  # one ends no other
-      found.append(Distance(*whose, failed=f'{type(error).__name__}: {error}'))
+      found.append(Distance(*whose, failed=pages.failure(error)))
       continue
     seen = case.reference.seen(harness.by_name(last))
     gradient = harness.without_counters(case, gradient)

@@ -11,7 +11,6 @@ program kept and with those of the process before.
 from collections.abc import Sequence
 import os
 import pathlib
-import resource
 import shutil
 import subprocess
 import sys
@@ -58,7 +57,7 @@ def _start(name: str, folder: str) -> tuple[float, float]:
   if words[:4] == list(_TRAIN):
     words += [f'--workdir={workdir}', *(_QUICK if pages.QUICK.value else ())]
   cache = cold if name == _COLD else pathlib.Path(folder, 'kept')
-  before, started = _processor(), time.monotonic()
+  before, started = timing.processor_seconds(), time.monotonic()
   subprocess.run(
     [sys.executable, *words],
     check=True,
@@ -66,13 +65,8 @@ def _start(name: str, folder: str) -> tuple[float, float]:
     stderr=subprocess.DEVNULL,
     env={**os.environ, 'XDG_CACHE_HOME': str(cache)},
   )
-  return time.monotonic() - started, _processor() - before
-
-
-def _processor() -> float:
-  """Return the seconds of the processor that ended children took."""
-  usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-  return usage.ru_utime + usage.ru_stime
+  seconds = time.monotonic() - started
+  return seconds, timing.processor_seconds() - before
 
 
 def page() -> list[str]:

@@ -25,7 +25,7 @@ from unittest import mock
 
 from absl import flags
 
-from benchmarks import pages
+from benchmarks import pages, timing
 import lstm_variants as lv
 from lstm_variants.config import populations, settings
 from lstm_variants.launch import local, shared
@@ -82,13 +82,13 @@ def _claim_all(
   folder: str, members: Sequence[populations.Population], start, ends
 ) -> None:
   """Claim what is left, and train nothing."""
-  before, taken = _cpu(resource.RUSAGE_SELF), []
+  before, taken = timing.processor_seconds(resource.RUSAGE_SELF), []
   with directory.join_study(folder, 'leases', {}, {}, [{'seed': 0}]) as worker:
     start.wait()
     begin = time.monotonic()
     _train_left(folder, worker, members, taken.append)
     end = time.monotonic()
-  cpu = _cpu(resource.RUSAGE_SELF) - before
+  cpu = timing.processor_seconds(resource.RUSAGE_SELF) - before
   ends.put({'taken': len(taken), 'begin': begin, 'end': end, 'cpu': cpu})
 
 
@@ -192,7 +192,7 @@ def training() -> list[str]:
 def _sweep(words: Sequence[str]) -> tuple[float, float]:
   """Return the seconds, and those of CPU, that a sweep takes."""
   updates = 20 if pages.QUICK.value else _UPDATES.value
-  before, started = _cpu(resource.RUSAGE_CHILDREN), time.monotonic()
+  before, started = timing.processor_seconds(), time.monotonic()
   with tempfile.TemporaryDirectory() as folder:
     subprocess.run(
       [
@@ -207,12 +207,7 @@ def _sweep(words: Sequence[str]) -> tuple[float, float]:
       # Each begins with no program that was compiled before.
       env={**os.environ, 'XDG_CACHE_HOME': folder},
     )
-  return time.monotonic() - started, _cpu(resource.RUSAGE_CHILDREN) - before
-
-
-def _cpu(of: int) -> float:
-  usage = resource.getrusage(of)
-  return usage.ru_utime + usage.ru_stime
+  return time.monotonic() - started, timing.processor_seconds() - before
 
 
 if __name__ == '__main__':

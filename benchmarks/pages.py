@@ -40,6 +40,11 @@ def progress(text: str) -> None:
   print(text, file=sys.stderr, flush=True)
 
 
+def failure(error: Exception) -> str:
+  """Return in a line why something could not be measured."""
+  return ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
+
+
 def repeats() -> int:
   """Return the rounds asked for; two in the smoke version."""
   return 2 if QUICK.value else REPEATS.value

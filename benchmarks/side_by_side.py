@@ -182,7 +182,7 @@ def measure(
     try:
       contestant.run()
     except Exception as error:  # memory: the others go on without it
-      rows.append({'name': name, 'failed': _line(error)})
+      rows.append({'name': name, 'failed': pages.failure(error)})
       del built[name]
   timings = timing.measure(
     {name: contestant.run for name, contestant in built.items()},
@@ -212,7 +212,7 @@ def _build_all(
     try:
       return build(name, problem, runs, updates)
     except Exception as error:  # its library, its device, memory
-      return _line(error)
+      return pages.failure(error)
 
   # torch looks how many threads serve it best: when all else is done.
   threaded = [name for name in names if name != TORCH]
@@ -229,10 +229,6 @@ def _build_all(
     else:
       built[name] = one
   return rows, built
-
-
-def _line(error: Exception) -> str:
-  return ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
 
 
 def main(argv: Sequence[str]) -> None:

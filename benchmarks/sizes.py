@@ -13,7 +13,6 @@ writer of training. The losses alone are drawn, as nothing is trained.
 from collections.abc import Callable, Iterator
 import contextlib
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from typing import Any, NamedTuple
 from absl import flags
 import numpy as np
 
-from benchmarks import pages
+from benchmarks import pages, timing
 import lstm_variants as lv
 from lstm_variants.config import populations
 from lstm_variants.launch import local
@@ -180,13 +179,12 @@ def measure(*arguments: str) -> Measured:
   Raises:
     CalledProcessError: it fails.
   """
-  before = resource.getrusage(resource.RUSAGE_CHILDREN)
+  before = timing.processor_seconds()
   started = time.monotonic()
   program = [sys.executable, '-c', _PEAK, *arguments]
   done = subprocess.run(program, check=True, capture_output=True, text=True)
   seconds = time.monotonic() - started
-  after = resource.getrusage(resource.RUSAGE_CHILDREN)
-  cpu = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+  cpu = timing.processor_seconds() - before
   return Measured(seconds, cpu, 1024 * int(done.stderr.split()[-1]))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 import math
+import resource
 import statistics
 import time
 from typing import NamedTuple
@@ -45,6 +46,16 @@ def interleave(
       runs[name]()
       seconds[name].append(time.perf_counter() - started)
   return seconds
+
+
+def processor_seconds(of: int = resource.RUSAGE_CHILDREN) -> float:
+  """Return what the processor took, in programs and in the system.
+
+  Args:
+    of: as `resource.getrusage` has it; children count when they have ended.
+  """
+  usage = resource.getrusage(of)
+  return usage.ru_utime + usage.ru_stime
 
 
 def summarize(seconds: Iterable[float], units: float = 1.0) -> Timing:
