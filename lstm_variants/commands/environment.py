@@ -4,6 +4,7 @@ jax reads its variables when it is imported and when it first computes,
 matplotlib its own; each ends in a traceback where it cannot follow.
 """
 
+import errno
 import os
 import resource
 import stat
@@ -75,6 +76,15 @@ def refusal(error: Exception) -> errors.Error | None:
     None where it comes from nothing of that.
   """
   text = ' '.join(str(error).split())
+  if isinstance(error, OSError) and error.filename:
+    # Only now: it takes numpy.
+    from lstm_variants.runs import files
+
+    if error.errno in (*files.SILENT, errno.ESTALE):
+      return files.StorageError(
+        f'{error.filename}: {error.strerror}: its file system does not answer; '
+        'repeat the command when it does'
+      )
   if isinstance(error, Warning) and sys.warnoptions:
     # Libraries warn of what is theirs to mend.
     asked = os.environ.get('PYTHONWARNINGS')

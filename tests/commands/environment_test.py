@@ -1,5 +1,6 @@
 """Variables and limits that libraries cannot follow: a line, no traceback."""
 
+import errno
 import os
 import pathlib
 import subprocess
@@ -48,6 +49,16 @@ def test_a_variable_that_jax_cannot_follow_is_named(
   assert done.stderr.startswith(f'error: {name}={value}: ')
   assert done.stderr.endswith(f'; nearest: {nearest}\n')
   assert not (tmp_path / 's').exists()
+
+
+@pytest.mark.parametrize('code', [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_a_file_system_that_does_not_answer_is_told_in_a_line(code):
+  error = OSError(code, os.strerror(code), 'runs/one/populations')
+  refused = environment.refusal(error)
+  assert refused and refused.exit_status == 6
+  assert str(refused).startswith(f'runs/one/populations: {os.strerror(code)}: ')
+  for ours in FileNotFoundError(2, 'No such file', 'x'), OSError(code, 'x'):
+    assert environment.refusal(ours) is None
 
 
 def test_settings_of_figures_are_not_waited_for(tmp_path, monkeypatch):
