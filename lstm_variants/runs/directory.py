@@ -395,14 +395,15 @@ def _begin(path: pathlib.Path, mode: Mode, data: bytes | None) -> None:
   What others have begun of it they cannot finish then: they may train it in
   another way, and sleep.
   """
-  lock.check(path)  # this process may have slept since it looked
+  check = functools.partial(lock.check, path)
+  check()  # this process may have slept since it looked
   if mode is Mode.OVERWRITE:
     _clear(path)
   if data is None:
     return
   with files.refusals(path):
     (path / partial.POPULATIONS).mkdir(exist_ok=True)
-  partial.rename_all(path)
+  partial.rename_all(path, check)
   _write_study(path, data)
 
 
@@ -500,9 +501,9 @@ def _clear(path: pathlib.Path) -> None:
   """
   out = path / _OUT
   with lock.hold_report(path), files.refusals(path):
-    lock.check(path)  # it may have waited
     _remove(out)
     out.mkdir()
+    lock.check(path)  # it may have waited, or removed for long
     for name in (*_BESIDE, 'populations'):
       with contextlib.suppress(FileNotFoundError):
         os.replace(path / name, out / name)

@@ -130,6 +130,11 @@ class Own:
       return self.is_at(path)
     except FileNotFoundError:
       return False
+    except OSError as error:
+      # What NFS says of a file that another host has replaced.
+      if error.errno != errno.ESTALE:
+        raise
+      return False
 
   def create(self, path: pathlib.Path) -> bool:
     """Give the file a name, unless there is a file of that name.

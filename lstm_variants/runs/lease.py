@@ -21,7 +21,6 @@ that is no more; `check` tells it why.
 
 from collections.abc import Iterator
 import contextlib
-import errno
 import itertools
 import json
 import os
@@ -103,9 +102,7 @@ class Lease:
       except OSError as error:
         if error.errno in files.SILENT:
           return
-        # What NFS says of a file that another host has replaced.
-        if error.errno != errno.ESTALE:
-          raise
+        raise
     seen = _look(path)
     why = 'the lease is gone: others had it meanwhile, or it was removed'
     if seen is not None:

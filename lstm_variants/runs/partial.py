@@ -122,11 +122,15 @@ def adopt(own: pathlib.Path, check: Callable[[], None] = lambda: None) -> None:
     files.sync_directory(own.parent)
 
 
-def rename_all(workdir: pathlib.Path) -> None:
+def rename_all(workdir: pathlib.Path, check: Callable[[], None]) -> None:
   """Give all that is begun other names: whoever had it finishes nothing.
 
   For who has a study alone, and is about to have it trained in another way:
   others may sleep just before they finish what is no longer wanted.
+
+  Args:
+    workdir: of the study.
+    check: raises an error where this process has lost the study.
 
   Raises:
     StorageError: the system refuses.
@@ -134,7 +138,9 @@ def rename_all(workdir: pathlib.Path) -> None:
   folder = workdir / POPULATIONS
   files.look_anew(folder)
   with files.refusals(folder):
-    for own in sorted(folder.glob(f'*{SUFFIX}')):
+    begun = sorted(folder.glob(f'*{SUFFIX}'))
+    check()  # only now: whoever comes later has names of his own
+    for own in begun:
       # Who wakes just now has finished it: it is looked at as what there was.
       with contextlib.suppress(FileNotFoundError):
         token = secrets.token_hex(8)

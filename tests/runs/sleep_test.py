@@ -384,6 +384,36 @@ def test_a_study_does_not_grow_by_who_lost_it_while_its_file_was_synced(
   assert {path: path.read_bytes() for path in after} == before
 
 
+def test_who_wakes_renames_nothing_that_others_have_begun_since(
+  tmp_path, monkeypatch
+):
+  """They train it, and would write into nothing."""
+  with directory.open_study(str(tmp_path), 'x', {}, {}, RUNS):
+    pass
+  theirs = partial.place(tmp_path, NAME, TOKEN)
+
+  def other(*unused):
+    _lose(tmp_path / lock.NAME)
+    theirs.mkdir()
+
+  _before(monkeypatch, partial, 'rename_all', other)
+  mode = directory.Mode.RESUME
+  with pytest.raises(lock.LostError):
+    with directory.open_study(str(tmp_path), 'x', {}, {}, LONGER, mode):
+      raise AssertionError
+  assert [*theirs.parent.iterdir()] == [theirs]
+
+
+def test_a_lock_that_another_host_has_replaced_is_lost(tmp_path, monkeypatch):
+  def is_at(*unused):
+    raise OSError(errno.ESTALE, 'Stale file handle')
+
+  with lock.hold(tmp_path, print):
+    with monkeypatch.context() as nfs, pytest.raises(lock.LostError):
+      nfs.setattr(exclusive.Own, 'is_at', is_at)
+      lock.check(tmp_path)
+
+
 @pytest.mark.parametrize('life', [holder.Life.LIVES, holder.Life.ENDED])
 def test_who_has_lost_a_study_before_he_was_counted_looks_again(
   tmp_path, monkeypatch, capsys, life
@@ -448,13 +478,16 @@ def test_who_loses_a_study_again_and_again_ends(tmp_path, monkeypatch):
       raise AssertionError
 
 
+@pytest.mark.parametrize(
+  ('owner', 'name'), [(lock, 'hold_report'), (directory, '_remove')]
+)
 def test_a_study_is_cleared_by_nobody_who_lost_it_while_he_waited(
-  tmp_path, monkeypatch
+  tmp_path, monkeypatch, owner, name
 ):
   with directory.open_study(str(tmp_path), 'x', {}, {}, RUNS):
     (tmp_path / 'compare.csv').touch()
   _before(
-    *(monkeypatch, lock, 'hold_report'), lambda path: _lose(path / lock.NAME)
+    *(monkeypatch, owner, name), lambda *unused: _lose(tmp_path / lock.NAME)
   )
   mode = directory.Mode.OVERWRITE
   with pytest.raises(files.StorageError, match='taken over by another'):
