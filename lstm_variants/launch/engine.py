@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lstm_variants import children, errors
 from lstm_variants import names as names_lib
 from lstm_variants.launch import watching
-from lstm_variants.runs import files, lease
+from lstm_variants.runs import files, lease, partial
 from lstm_variants.training import interrupt
 
 # As programs have them: lower case, and no sign that a shell or a file of
@@ -221,6 +221,9 @@ def stay(job: Job, look: Callable[[], bool]) -> None:
     while True:
       is_running = look()  # first: what a worker did last is seen below
       watch.look()
+      if not is_running:
+        # What they did last another host may not see for a minute.
+        files.look_anew(pathlib.Path(job.workdir, partial.POPULATIONS))
       if job.is_trained():
         return
       if not is_running:

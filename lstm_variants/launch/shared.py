@@ -254,6 +254,8 @@ def _train_one(
     return True
   try:
     with worker.claim(name) as lease:
+      # Its server: whoever had it may have finished it a moment ago.
+      files.look_anew(pathlib.Path(workdir) / partial.POPULATIONS)
       # Again: it may have been finished, or reopened, until just now. Whoever
       # makes other populations of it says so first, and only then does it: what
       # is still wanted was seen as it is.

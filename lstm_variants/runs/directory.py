@@ -170,6 +170,8 @@ def open_study(
   refuse = functools.partial(lease.refuse_workers, path)
   with lock.hold_alone(path, console.warn, refuse):
     # Again: another process may have created or changed it in between.
+    for name in (partial.POPULATIONS, results.GENERATIONS):
+      files.look_anew(path / name)
     check(workdir, runs, mode, study_format.unrecorded)
     files.remove_aside(path, files.STUDY)
     files.remove_aside(path / results.GENERATIONS)

@@ -26,6 +26,16 @@ def test_who_stays_ends_when_all_is_trained_whatever_became_of_the_workers():
   engine.stay(_job(is_trained=lambda: bool(trained)), look)
 
 
+def test_who_stays_asks_the_server_for_what_workers_did_last(
+  tmp_path, monkeypatch
+):
+  asked: list[pathlib.Path] = []
+  monkeypatch.setattr(os, 'utime', asked.append)
+  job = _job(tmp_path, is_trained=lambda: bool(asked))
+  engine.stay(job, lambda: False)
+  assert asked == [tmp_path / 'populations']
+
+
 def test_workers_that_ended_too_soon_are_an_error_that_tells_where_to_look():
   looks = iter([True, True, False])
   with pytest.raises(engine.UntrainedError) as error:

@@ -467,6 +467,45 @@ def test_what_a_host_remembers_of_a_directory_is_not_what_there_was(
   assert longer_trained == [two.name, one.name]
 
 
+def test_what_another_host_has_finished_a_moment_ago_is_not_trained_again(
+  tmp_path, trained, monkeypatch
+):
+  """NFS says for up to a minute that there is nothing, where there was not."""
+  study, changed = _study(), {'populations'}
+  member = _members(study)[0]
+  path = tmp_path / lease.LEASES / member.name
+  utime, listdir, is_finished = os.utime, os.listdir, results.is_finished
+
+  def changes(place, *arguments):
+    changed.add(pathlib.Path(place).name)
+    utime(place, *arguments)
+
+  def pause(seconds):
+    path.unlink()
+    _finish(tmp_path, member)
+    changed.clear()
+
+  def lists(place):
+    is_known = 'populations' in changed or 'populations' not in str(place)
+    return listdir(place) if is_known else []
+
+  monkeypatch.setattr(os, 'utime', changes)
+  monkeypatch.setattr(os, 'listdir', lists)
+  monkeypatch.setattr(
+    *(results, 'is_finished'),
+    lambda *names: 'populations' in changed and is_finished(*names),
+  )
+  monkeypatch.setattr(shared, '_FRESH', 0.0)
+  monkeypatch.setattr(shared.time, 'sleep', pause)
+  silent: Any = _Silent()
+  with _joined(study, str(tmp_path)) as worker:
+    _put(path)
+    shared.train_left(
+      *(str(tmp_path), worker, [member], None, watching.NOBODY, silent, True)
+    )
+  assert not trained.names and changed
+
+
 def test_a_study_that_diverged_altogether_is_told_by_who_comes_last(
   tmp_path, trained
 ):

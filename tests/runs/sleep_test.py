@@ -404,6 +404,19 @@ def test_who_wakes_renames_nothing_that_others_have_begun_since(
   assert [*theirs.parent.iterdir()] == [theirs]
 
 
+def test_who_has_a_study_looks_at_what_its_server_has(tmp_path, monkeypatch):
+  """Another host may have had it until a moment ago."""
+  with directory.open_study(str(tmp_path), 'x', {}, {}, RUNS):
+    pass
+  asked: list[str] = []
+  monkeypatch.setattr(os, 'utime', lambda path: asked.append(path.name))
+  mode, seen = directory.Mode.RESUME, []
+  with directory.open_study(
+    *(str(tmp_path), 'x', {}, {}, RUNS, mode), lambda: seen.extend(asked)
+  ):
+    assert {*seen} == {partial.POPULATIONS, results.GENERATIONS}
+
+
 def test_a_lock_that_another_host_has_replaced_is_lost(tmp_path, monkeypatch):
   def is_at(*unused):
     raise OSError(errno.ESTALE, 'Stale file handle')
