@@ -154,7 +154,8 @@ def train_left(
       interrupt.check(saved=True)
     if len(taken) == len(pending):
       if not wait:
-        # Once more: who had them may have been followed by who has ended.
+        # Once more: who had them may have been followed by who has ended, or
+        # by nobody.
         if others.forget():
           continue
         return taken
@@ -183,7 +184,7 @@ class _Others:
     # Name -> the number of the file that is its lease, and until when that
     # holds.
     self._noted: dict[str, tuple[int | None, float]] = {}
-    self._relied = False
+    self._is_unsure = False
     self._looked_at = -math.inf
     # What was trained before must not appear later: it may be for less.
     files.look_anew(self._workdir / partial.POPULATIONS)
@@ -214,7 +215,7 @@ class _Others:
       return False
     number, until = self._noted.get(name, (None, -math.inf))
     is_sure = number == self._leased[name] and time.monotonic() < until
-    self._relied |= is_sure
+    self._is_unsure |= is_sure
     return is_sure
 
   def note(self, name: str, seconds: float) -> None:
@@ -223,11 +224,18 @@ class _Others:
     # met just now, the next listing differs, and the population is tried again.
     self._noted[name] = self._leased.get(name), time.monotonic() + seconds
 
+  def lose(self) -> None:
+    """Note that this process has lost a population, be it to nobody."""
+    self._is_unsure = True
+
   def forget(self) -> bool:
-    """Forget what was noted; tell whether anybody relied on it since."""
-    relied, self._relied = self._relied, False
+    """Forget what was noted; tell whether it is to be tried once more.
+
+    So it is where something was left to others without a look at its lease.
+    """
+    is_unsure, self._is_unsure = self._is_unsure, False
     self._noted.clear()
-    return relied
+    return is_unsure
 
 
 def _train_one(
@@ -275,6 +283,7 @@ def _train_one(
     return False
   except lease_lib.LostError as error:
     worker.check()
+    others.lose()
     progress.give_up()
     console.warn(f'{error}; going on with the others')
     return False

@@ -159,6 +159,8 @@ class _Silent:
   def end(self):
     pass
 
+  give_up = end
+
 
 def test_what_others_train_is_left_to_them_and_said(tmp_path, trained, capsys):
   study = _study()
@@ -562,6 +564,18 @@ def test_who_has_lost_a_population_goes_on_with_the_others(
   # What it lost was begun, and does not count; the others begin and end.
   places = [line.partition(' ')[0] for line in said.out.splitlines()[1:]]
   assert places == ['1/3', '1/3', '1/3', '2/3', '2/3', '3/3', '3/3']
+
+
+def test_what_was_lost_to_nobody_is_left_to_nobody(tmp_path, trained, losing):
+  """Whoever had it meanwhile has given it back, and does not go on."""
+  study = _study()
+  member = _members(study)[0]
+  silent: Any = _Silent()
+  with _joined(study, str(tmp_path)) as worker:
+    others = shared.train_left(
+      *(str(tmp_path), worker, [member], None, watching.NOBODY, silent)
+    )
+  assert not others and losing == trained.names == [member.name]
 
 
 def test_who_is_counted_out_ends(tmp_path, trained, monkeypatch):
