@@ -26,6 +26,22 @@ PALETTE = (
   '#56B4E9',
   '#000000',
 )
+# What stands for these and other colours of figures where a page is dark.
+DARK = {
+  '#0072B2': '#4A9BE8',
+  '#D55E00': '#FF8B45',
+  '#009E73': '#2CC295',
+  '#CC79A7': '#E9A3CB',
+  '#E69F00': '#F2B632',
+  '#56B4E9': '#9ADDFF',
+  '#000000': '#E6E9ED',
+  '#FFFFFF': '#14171B',
+  '#444444': '#B4BCC5',
+  '#666666': '#9AA4AF',
+  '#B0B0B0': '#4A525B',
+  '#CCCCCC': '#4A525B',
+  '#DDDDDD': '#343B43',
+}
 # With the palette 70 groups told apart: the colour changes first.
 LINE_STYLES = (
   'solid',
@@ -98,6 +114,30 @@ def line_looks(count: int) -> list[dict[str, Any]]:
     for color in PALETTE
   ]
   return list(itertools.islice(itertools.cycle(pairs), count))
+
+
+def model_looks(
+  models: Sequence[str], pairs: Sequence[tuple[str, Any]]
+) -> list[dict[str, Any]]:
+  """Return the colour and the line style of each of several groups.
+
+  The colour is the model's, the same in every figure of a study; the dash is
+  the setting's. Of one model alone the colours are those of its settings.
+
+  Args:
+    models: of the study, in their order.
+    pairs: the model of each group, and what else tells it apart, hashable.
+  """
+  if len({model for model, _ in pairs}) == 1 < len(pairs):
+    return line_looks(len(pairs))
+  settings = list(dict.fromkeys(setting for _, setting in pairs))
+  rounds = -(-len(models) // len(PALETTE))
+  looks = []
+  for model, setting in pairs:
+    around, color = divmod(models.index(model), len(PALETTE))
+    dash = (settings.index(setting) * rounds + around) % len(LINE_STYLES)
+    looks.append({'color': PALETTE[color], 'linestyle': LINE_STYLES[dash]})
+  return looks
 
 
 def marker_looks(count: int) -> list[dict[str, Any]]:
@@ -197,6 +237,41 @@ def svg(drawing: figure.Figure, salt: str) -> str:
       metadata=dict.fromkeys(('Date', 'Creator', 'Format', 'Type')),
     )
   return text.getvalue()
+
+
+def follow_page(text: str) -> str:
+  """Return SVG text that is dark where the page that shows it is.
+
+  Args:
+    text: as `svg` returns it; other text is shown with the same rules, which
+      change colours alone.
+  """
+  head, bracket, rest = text.partition('<svg')
+  tag, end, body = rest.partition('>')
+  if not bracket or not end or tag.endswith('/'):
+    return text
+  return f'{head}<svg{tag}>{DARK_RULES}{body}'
+
+
+def _dark_rules() -> str:
+  """Return the style of SVG text on a dark page.
+
+  Matplotlib writes colours into each element, and none where it is black.
+  """
+  rules = [f'text:not([style*="fill:"]) {{fill:{DARK["#000000"]}}}']
+  for light, dark in DARK.items():
+    for name in ('fill', 'stroke'):
+      rules.append(
+        f'[style*="{name}: {light.lower()}"] {{{name}:{dark} !important}}'
+      )
+  return (
+    '<style>@media (prefers-color-scheme: dark) {'
+    + ''.join(rules)
+    + '}</style>'
+  )
+
+
+DARK_RULES = _dark_rules()
 
 
 def pictures(drawing: figure.Figure, salt: str) -> tuple[str, bytes]:

@@ -36,6 +36,8 @@ class Row(NamedTuple):
       'character'; '': it is no such loss.
     params_in_use: parameters that the model reads.
     milliseconds: per update and run.
+    seconds: the shortest and the longest training of a run: its share of that
+      of its population, without compilation; NaN where nobody measured it.
   """
 
   task: str
@@ -59,6 +61,7 @@ class Row(NamedTuple):
   nats_per: str
   params_in_use: int
   milliseconds: float
+  seconds: tuple[float, float]
 
   @property
   def bits(self) -> float:
@@ -107,16 +110,26 @@ def compare(
     ordered = sorted(family, key=lambda group: group.model != baseline)
     rows += [
       row._replace(nats_per=str(facts.get('nats_per') or ''))
-      for row in _compare_task(ordered, baseline, standings[task])
+      for row in compare_groups(ordered, baseline, standings[task])
     ]
   return rows
 
 
-def _compare_task(
+def compare_groups(
   groups: Sequence[grouping.Group],
   baseline: str,
   standing: equal_training.Standing,
 ) -> list[Row]:
+  """Compare groups of one task with the baseline's of equal other fields.
+
+  Args:
+    groups: of the task.
+    baseline: the model to compare with.
+    standing: of all runs of the task.
+
+  Returns:
+    A row for each group.
+  """
   baselines = {
     grouping.hashable(group.others): group
     for group in groups
@@ -211,7 +224,19 @@ def _row(
     nats_per='',
     params_in_use=runs[0]['params_in_use'],
     milliseconds=1e3 * _mean([run['seconds_per_update'] for run in runs]),
+    seconds=_ends([seconds(run) for run in runs]),
   )
+
+
+def seconds(run: grouping.Run) -> float:
+  """Return how long a run trained, its share of its population; or NaN."""
+  each = run['seconds_per_update']
+  return math.nan if each is None else each * run['updates']
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+  known = [value for value in values if math.isfinite(value)]
+  return (min(known), max(known)) if known else (math.nan, math.nan)
 
 
 def _mean(values: Sequence[float | None]) -> float:

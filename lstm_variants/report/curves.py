@@ -54,40 +54,70 @@ def learning_curve(
   return Curve(sequences.astype(float), *columns)
 
 
+def loss_table(
+  groups: Iterable[grouping.Group], metrics: results.Losses
+) -> tuple[Sequence[str], list[Sequence[Any]]]:
+  """Return the numbers of learning curves: columns, and rows of a CSV file."""
+  rows: list[Sequence[Any]] = []
+  for group in groups:
+    curve = learning_curve(group.runs, metrics)
+    for at, *losses in zip(*curve, strict=True):
+      texts = ['' if math.isnan(loss) else float(loss) for loss in losses]
+      rows.append((group.label, int(at), *texts))
+  return ('model', 'sequences', 'median_loss', 'lowest', 'highest'), rows
+
+
+def success_table(
+  groups: Iterable[grouping.Group],
+) -> tuple[Sequence[str], list[Sequence[Any]]]:
+  """Return the numbers of `draw_successes`: columns, and rows of a CSV file."""
+  rows: list[Sequence[Any]] = [
+    (group.label, run['id'], run['config']['seed'], at, run['status'])
+    for group in groups
+    for run, at in zip(
+      group.runs, success_times.times_to_success(group.runs), strict=True
+    )
+  ]
+  return ('model', 'run', 'seed', 'sequences', 'outcome'), rows
+
+
 def draw_learning_curves(
-  task: str,
+  title: str,
   groups: Sequence[grouping.Group],
   metrics: results.Losses,
   memoryless: float | None,
+  looks: Sequence[Mapping[str, Any]] | None = None,
 ) -> figure.Figure:
   """Draw held-out loss against training sequences, one line per group.
 
   Args:
-    task: label of the task, the title.
+    title: of the figure.
     groups: of that task.
     metrics: the evaluations of all runs.
     memoryless: loss of the best predictor without memory, if known.
+    looks: of the groups (`theme.model_looks`); None: in their order.
 
   Returns:
     A figure: lines are medians over runs, bands span all runs.
   """
   labels = [group.label for group in groups]
   curves = [learning_curve(group.runs, metrics) for group in groups]
-  looks: list[dict[str, Any]] = [
-    {**line, 'linewidth': 1.3} for line in theme.line_looks(len(groups))
+  drawn_as: list[Mapping[str, Any]] = [
+    {**line, 'linewidth': 1.3}
+    for line in looks or theme.line_looks(len(groups))
   ]
   levels = []
   if memoryless is not None:
     levels.append(memoryless)
-    looks.append(theme.MEMORYLESS)
+    drawn_as.append(theme.MEMORYLESS)
     labels.append('memoryless baseline')
   with theme.page(_height(4.0, labels)) as drawing:
-    axes = _add_axes(drawing, task)
+    axes = _add_axes(drawing, title)
     for level in levels:
       axes.axhline(level, **theme.MEMORYLESS)
     # Many bands lie upon each other: together they stay pale.
     alpha = min(0.15, 1 / len(groups))
-    for curve, line in zip(curves, looks, strict=False):
+    for curve, line in zip(curves, drawn_as, strict=False):
       _draw_curve(axes, curve, line, alpha)
     drawn = np.concatenate((levels, *(curve.median for curve in curves)))
     if np.any(drawn > 0):
@@ -95,22 +125,24 @@ def draw_learning_curves(
     axes.set_xlim(left=0)
     axes.set_xlabel('training sequences')
     axes.set_ylabel("held-out loss (the task's own unit)")
-    handles = [lines.Line2D([], [], **line) for line in looks]
+    handles = [lines.Line2D([], [], **line) for line in drawn_as]
     theme.add_legend(drawing, handles, labels)
   return drawing
 
 
 def draw_successes(
-  task: str,
+  title: str,
   groups: Sequence[grouping.Group],
   medians: Mapping[str, float],
+  looks: Sequence[Mapping[str, Any]] | None = None,
 ) -> figure.Figure:
   """Draw each run's sequences to success as a dot, one line per group.
 
   Args:
-    task: label of the task, the title.
+    title: of the figure.
     groups: of that task.
     medians: label of a group -> its median; inf is not drawn.
+    looks: as of `draw_learning_curves`.
 
   Returns:
     A figure: solved runs are filled, unsolved ones hollow at their budget.
@@ -118,8 +150,8 @@ def draw_successes(
   labels = ['solved', 'unsolved, at its budget', 'median, censored']
   height = 0.3 + 1.2 * _LINE_HEIGHT * len(groups)
   with theme.page(_height(height, labels)) as drawing:
-    axes = _add_axes(drawing, task)
-    colors = [line['color'] for line in theme.line_looks(len(groups))]
+    axes = _add_axes(drawing, title)
+    colors = [line['color'] for line in looks or theme.line_looks(len(groups))]
     for y, (group, color) in enumerate(zip(groups, colors, strict=True)):
       _draw_dots(axes, y, group, color)
       if math.isfinite(medians[group.label]):

@@ -1,16 +1,27 @@
 """Renders report.html: one file, nothing loaded from elsewhere."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import hashlib
-import html
 import json
+import math
+import pathlib
 import shlex
-from typing import Any
+from typing import Any, NamedTuple
 
 from lstm_variants.evidence import gallery
-from lstm_variants.report import comparison, tables
-from lstm_variants.runs import files
+from lstm_variants.report import (
+  answer,
+  grids,
+  markup,
+  runs_table,
+  series,
+  settings,
+  tables,
+)
+from lstm_variants.report import best as best_lib
+from lstm_variants.report import parts as parts_lib
+from lstm_variants.runs import results
 
 # What the columns of the tables mean.
 NOTES = (
@@ -90,121 +101,79 @@ NOTES = (
     'program share one figure, which does not tell them apart.',
   ),
 )
-CSS = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e;
-  --paper: #ffffff; --line: #d5dae0; --wash: #f4f6f8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --soft: #9aa4af;
-  --paper: #14171b; --line: #343b43; --wash: #1e2329; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 76rem;
-  color: var(--ink); background: var(--paper);
-  font: 1rem/1.5 system-ui, -apple-system, 'Segoe UI', sans-serif; }
-h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .5rem;
-  overflow-wrap: anywhere; }
-h3 { font-size: 1.05rem; margin: 1.8rem 0 .3rem; }
-h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; overflow-wrap: anywhere; }
-.lead, figcaption, caption { color: var(--soft); }
-nav ul { padding-left: 1.2rem; margin: .5rem 0; }
-a { color: inherit; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem;
-  margin: .5rem 0 1rem; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }
-table { border-collapse: collapse; width: 100%; font-size: .875rem;
-  font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .6rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--line); vertical-align: top; }
-thead th { vertical-align: bottom; background: var(--wash); }
-th small, td small { display: block; font-weight: normal; font-size: .8rem;
-  color: var(--soft); }
-tbody tr:last-child > * { border-bottom: 0; }
-tbody th { font-weight: normal; }
-tr > :first-child { text-align: left; position: sticky; left: 0;
-  background: var(--paper); border-right: 1px solid var(--line); }
-thead tr > :first-child { background: var(--wash); }
-tr.baseline > * { font-weight: 600; }
-th button { all: unset; cursor: pointer; }
-th button:hover, th button:focus-visible { text-decoration: underline; }
-th[aria-sort=ascending] button::after { content: ' ↑'; }
-th[aria-sort=descending] button::after { content: ' ↓'; }
-.text td, .text th { text-align: left; }
-figure { margin: 1rem 0; }
-.card { background: #fff; border: 1px solid var(--line); border-radius: 6px;
-  padding: .5rem; overflow-x: auto; }
-.card img { display: block; width: 100%; min-width: 34rem; max-width: 54rem;
-  height: auto; margin: 0 auto; }
-figcaption { font-size: .875rem; margin-top: .3rem; }
-pre { background: var(--wash); padding: .75rem; border-radius: 6px;
-  overflow-x: auto; font-size: .8rem; }
-code { overflow-wrap: anywhere; }
-summary { cursor: pointer; }
-@media (max-width: 40rem) {
-  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
-  th, td { padding: .35rem .45rem; }
-  tr > :first-child { white-space: normal; min-width: 7rem; }
+# Populations that are shown without being asked for.
+_FEW = 12
+_ASSETS = pathlib.Path(__file__).parent / 'assets'
+_LIBRARY = _ASSETS / 'uplot'
+
+
+def _read(*paths: pathlib.Path) -> str:
+  return '\n'.join(path.read_text(encoding='utf-8') for path in paths)
+
+
+# What the page runs, each with its hash in the policy: the library that draws,
+# and what is ours.
+SCRIPTS = (
+  _read(_LIBRARY / 'uPlot.iife.min.js'),
+  _read(*(_ASSETS / f'{name}.js' for name in ('sort', 'page', 'curves'))),
+)
+CSS = _read(_LIBRARY / 'uPlot.min.css', _ASSETS / 'page.css') + series.style()
+CAPTIONS = {
+  'loss': 'Held-out loss during training: median over the runs of a row that '
+  'have a finite loss, and the range of those runs.',
+  'success': 'Sequences to success, each run a dot; unsolved runs hollow, at '
+  'the sequences they were trained on (diverged: the longest of its row).',
 }
-"""
-# A heading of a table becomes a button that sorts by its column. Cells carry
-# what they are sorted by; what is missing (NaN) comes last, either way.
-SCRIPT = """
-for (const table of document.querySelectorAll('table.sorted')) {
-  const body = table.tBodies[0];
-  [...table.tHead.rows[0].cells].forEach((head, column) => {
-    const button = document.createElement('button');
-    button.append(head.firstChild);
-    head.prepend(button);
-    button.addEventListener('click', () => {
-      const up = head.getAttribute('aria-sort') !== 'ascending';
-      const key = row => row.cells[column].dataset.sort;
-      const order = (a, b) => {
-        const [x, y] = [key(a), key(b)], [u, v] = [Number(x), Number(y)];
-        if (x === 'NaN' || y === 'NaN') return (x === 'NaN') - (y === 'NaN');
-        const less = isNaN(u) || isNaN(v) ? x.localeCompare(y) : u - v || 0;
-        return up ? less : -less;
-      };
-      for (const other of table.tHead.rows[0].cells)
-        other.removeAttribute('aria-sort');
-      head.setAttribute('aria-sort', up ? 'ascending' : 'descending');
-      body.append(...[...body.rows].sort(order));
-    });
-  });
-}
-"""
 
 
-def render(
-  study: Mapping[str, Any],
-  rows: Sequence[comparison.Row],
-  drawings: Mapping[tuple[str, str], str],
-  provenance: Mapping[str, Mapping[str, Any]],
-  baseline: str,
-  analyses: Sequence[gallery.Shown] = (),
-) -> str:
-  """Return the report as a page that needs nothing beside itself.
+class Content(NamedTuple):
+  """What a report is about.
 
-  Args:
+  Attributes:
     study: what `results.read_study` returns.
-    rows: what `comparison.compare` returns.
+    parts: its tasks, one at least.
     drawings: (task, 'loss' or 'success') -> SVG text.
+    losses: the evaluations of its runs.
+    best: label of a task -> its models at their best settings.
     provenance: what `results.read_provenance` returns.
     baseline: the model that others are compared with.
     analyses: what `analyse` has drawn of these runs.
   """
-  tasks = list(dict.fromkeys(row.task for row in rows))
-  finished = sum(row.runs for row in rows)
-  sections = [
-    _task_section(
-      index,
-      task,
-      study,
-      rows,
-      drawings,
-      [analysis for analysis in analyses if analysis.task == task],
-    )
-    for index, task in enumerate(tasks)
-  ]
-  links = _links(tasks)
-  name = _escape(study['name'])
+
+  study: Mapping[str, Any]
+  parts: Sequence[parts_lib.Part]
+  drawings: Mapping[tuple[str, str], str]
+  losses: results.Losses
+  best: Mapping[str, best_lib.Best]
+  provenance: Mapping[str, Mapping[str, Any]]
+  baseline: str
+  analyses: Sequence[gallery.Shown] = ()
+
+
+class Piece(NamedTuple):
+  """A piece of what is told of a task.
+
+  Attributes:
+    anchor: its id in the page.
+    heading: a few words.
+    html: what it shows; empty: there is nothing to show.
+  """
+
+  anchor: str
+  heading: str
+  html: str
+
+
+def render(content: Content) -> str:
+  """Return the report as a page that needs nothing beside itself."""
+  budget = series.Budget(content.parts)
+  pieces = [_pieces(part, content, budget) for part in content.parts]
+  sections = ''.join(
+    _task_section(part, own)
+    for part, own in zip(content.parts, pieces, strict=True)
+  )
+  name = markup.escape(content.study['name'])
+  scripts = ''.join(f'<script>{script}</script>\n' for script in SCRIPTS)
   return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -215,78 +184,140 @@ def render(
 <style>{CSS}</style>
 </head>
 <body>
-<h1>{name}</h1>
-<p class="lead">{finished:,} of {len(study['runs']):,} runs finished, compared
-with <strong>{_escape(baseline)}</strong>. Study of
-{_escape(study['created'])}.</p>
-<nav><ul>{links}</ul></nav>
-{''.join(sections)}
-<section><h2>How to read the tables</h2>
-{_definitions(NOTES)}</section>
-<section><h2>Provenance</h2>{_provenance(provenance)}
-<details><summary>Config of the study, before its grid</summary>
-<pre>{_escape(json.dumps(study['config'], indent=2))}</pre></details>
-</section>
-<script>{SCRIPT}</script>
-</body>
+<div class="sheet">
+{_contents(content.parts, pieces)}
+<main>
+{_first_screen(content)}
+{sections}<section><h2 id="notes">How to read the tables</h2>
+{markup.definitions(NOTES)}</section>
+<section><h2 id="provenance">Where the numbers come from</h2>
+{_provenance(content.provenance)}</section>
+</main>
+</div>
+{scripts}</body>
 </html>
 """
 
 
-def _links(tasks: Sequence[str]) -> str:
-  return ''.join(
-    f'<li><a href="#task-{index}">{_escape(task)}</a></li>'
-    for index, task in enumerate(tasks)
+def _first_screen(content: Content) -> str:
+  """Return the name of the study and the answer to it."""
+  study = content.study
+  finished = sum(len(part.runs) for part in content.parts)
+  files = ', '.join(
+    markup.file_link((name,), name) for name in ('study.json', 'compare.csv')
+  )
+  answers = ''.join(
+    answer.words(part, content.baseline) for part in content.parts
+  )
+  return (
+    f'<header id="answer"><h1>{markup.escape(study["name"])}</h1>\n'
+    f'<p class="lead">{finished:,} of {len(study["runs"]):,} runs finished, '
+    f'compared with <strong>{markup.escape(content.baseline)}</strong>. Study '
+    f'of {markup.escape(study["created"])}: {files}.</p>\n'
+    f'{answers}{answer.table(content.parts, content.baseline)}</header>'
   )
 
 
-def _task_section(
-  index: int,
-  task: str,
-  study: Mapping[str, Any],
-  rows: Sequence[comparison.Row],
-  drawings: Mapping[tuple[str, str], str],
-  more: Sequence[gallery.Shown],
+def _contents(
+  parts: Sequence[parts_lib.Part], pieces: Sequence[Sequence[Piece]]
 ) -> str:
-  captions = {
-    'loss': 'Held-out loss during training: median over the runs of a row '
-    'that have a finite loss, and the range of those runs.',
-    'success': 'Sequences to success, each run a dot; unsolved runs hollow, '
-    'at the sequences they were trained on (diverged: the longest of its row).',
-  }
-  figures = ''.join(
-    _figure(drawings[task, kind], caption) for kind, caption in captions.items()
+  """Return links to the parts of the page."""
+  entries = [markup.jump('answer', 'The answer')]
+  for part, own in zip(parts, pieces, strict=True):
+    inner = ''.join(
+      f'<li>{markup.jump(piece.anchor, piece.heading)}</li>' for piece in own
+    )
+    entries.append(f'{markup.jump(part.anchor, part.title)}<ul>{inner}</ul>')
+  entries.append(markup.jump('notes', 'How to read the tables'))
+  entries.append(markup.jump('provenance', 'Where the numbers come from'))
+  items = ''.join(f'<li>{entry}</li>' for entry in entries)
+  return (
+    '<nav aria-label="Contents"><details open><summary>Contents</summary>'
+    f'<ul>{items}</ul></details></nav>'
   )
-  figures += ''.join(
-    f'<h3>{_escape(drawing.heading)}</h3>'
-    + _figure(drawing.svg, drawing.caption)
-    + _numbers(drawing)
-    for drawing in more
+
+
+def _task_section(part: parts_lib.Part, pieces: Sequence[Piece]) -> str:
+  known = [*tables.facts(part.facts), *tables.at_equal_training(part.rows)]
+  code = (
+    f' <code>{markup.escape(part.task)}</code>'
+    if part.task not in part.title
+    else ''
   )
-  of_task = [row for row in rows if row.task == task]
-  known = [
-    *tables.facts(study['tasks'].get(task, {})),
-    *tables.at_equal_training(of_task),
+  content = ''.join(
+    markup.section(piece.anchor, piece.heading, piece.html) for piece in pieces
+  )
+  return (
+    f'<section><h2 id="{part.anchor}">{markup.escape(part.title)}{code}</h2>'
+    f'{markup.definitions(known)}{content}</section>\n'
+  )
+
+
+def _pieces(
+  part: parts_lib.Part, content: Content, budget: series.Budget
+) -> list[Piece]:
+  """Return what is told of a task, in its order, without what is empty."""
+  task = part.task
+  success = _drawn(content, task, 'success')
+  best = content.best.get(task)
+  analyses = [one for one in content.analyses if one.task == task]
+  names = [gallery.file_name(task, kind) for kind in CAPTIONS]
+  names += [one.name for one in analyses]
+  of_task = [
+    ('curves', 'Held-out loss during training', _curves(part, content, budget)),
+    ('success', 'Sequences to success', success),
+    ('grid', 'The grid of settings', grids.heat_map(part)),
+    (
+      'best',
+      'Each model at its best settings',
+      grids.best(best, content.baseline),
+    ),
+    ('numbers', 'All numbers', _table(part)),
+    ('settings', 'Settings of the runs', _settings(part)),
+    *(
+      (f'more-{place}', one.heading, _analysis(one))
+      for place, one in enumerate(analyses)
+    ),
+    ('runs', 'Runs', runs_table.render(part)),
+    ('files', 'Files', runs_table.files(part, names)),
+  ]
+  return [
+    Piece(f'{part.anchor}-{name}', heading, html)
+    for name, heading, html in of_task
+    if html
+  ]
+
+
+def _drawn(content: Content, task: str, kind: str) -> str:
+  name = gallery.file_name(task, kind)
+  data = markup.file_link(('figures', f'{name}.csv'), 'its numbers')
+  return markup.figure(content.drawings[task, kind], CAPTIONS[kind], data)
+
+
+def _curves(
+  part: parts_lib.Part, content: Content, budget: series.Budget
+) -> str:
+  """Return the curves as data for the script, and the figure without it."""
+  dashes = markup.escape(json.dumps(series.dash_lengths()))
+  data = series.encode(part, content.losses, budget)
+  links = [
+    markup.file_link(
+      ('figures', f'{gallery.file_name(part.task, "loss")}.csv'),
+      'medians and ranges as a table',
+    ),
+    markup.jump(f'{part.anchor}-runs', 'the file of each run'),
   ]
   return (
-    f'<section id="task-{index}"><h2>{_escape(task)}</h2>'
-    f'{_definitions(known)}{_table(of_task)}{figures}</section>\n'
+    f'<div class="curves" data-part="{part.anchor}" data-dashes="{dashes}">'
+    f'<script type="application/json">{data}</script></div>'
+    f'<div class="still">{_drawn(content, part.task, "loss")}</div>'
+    f'<p class="note">The data of these curves: {", ".join(links)}. '
+    f'{series.left_out(part, budget)}</p>\n'
   )
 
 
-def _figure(svg: str, caption: str) -> str:
-  """Return a figure as an image.
-
-  What an image of SVG holds beside shapes, as scripts, links or addresses, a
-  browser leaves alone: it may be from anywhere.
-  """
-  text = _escape(caption)
-  content = base64.b64encode(files.encode(svg)).decode()
-  return (
-    f'<figure><div class="card"><img alt="{text}" '
-    f'src="data:image/svg+xml;base64,{content}"></div>'
-    f'<figcaption>{text}</figcaption></figure>'
-  )
+def _analysis(drawing: gallery.Shown) -> str:
+  return markup.figure(drawing.svg, drawing.caption) + _numbers(drawing)
 
 
 def _numbers(drawing: gallery.Shown) -> str:
@@ -294,70 +325,75 @@ def _numbers(drawing: gallery.Shown) -> str:
   if not drawing.numbers:
     return ''
   columns, *rows = drawing.numbers
-  head = ''.join(
-    f'<th scope="col">{_escape(column.replace("_", " "))}</th>'
-    for column in columns
+  heads = [
+    markup.Cell(markup.escape(tables.heading(column))) for column in columns
+  ]
+  lines = [markup.Line([_number(text) for text in row]) for row in rows if row]
+  return markup.folded(
+    'The numbers', markup.table(heads, lines, drawing.heading)
   )
-  body = ''.join(
-    '<tr>' + ''.join(map(_number, row)) + '</tr>\n' for row in rows
-  )
-  table = _scroll(
-    f'<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>', table='sorted'
-  )
-  return f'<details><summary>The numbers</summary>{table}</details>'
 
 
-def _number(text: str) -> str:
+def _number(text: str) -> markup.Cell:
   """Return a cell of a CSV file as one of a table."""
   try:
     value = float(text)
   except ValueError:
-    return f'<td data-sort="{_escape(text)}">{_escape(text)}</td>'
-  names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': 'NaN'}
-  key = names.get(repr(value), repr(value))
+    return markup.Cell(markup.escape(text), text)
   whole = value.is_integer() and abs(value) < 1e9
   amount = f'{value:,.0f}' if whole else tables.number(value)
-  return f'<td data-sort="{key}">{amount}</td>'
+  return markup.Cell(amount, tables.key(value))
 
 
-def _row(
-  row: comparison.Row,
-  columns: Sequence[tables.Column],
-  stacks: Sequence[Sequence[int]],
-) -> str:
-  """Return a row of a table; cells of a stack stand below each other."""
-  cells, keys = tables.cells(row, columns), tables.keys(row, columns)
-  mark = ' class="baseline"' if row.is_baseline else ''
-  key = f' data-sort="{_escape(keys[0])}"'
-  parts = [f'<tr{mark}><th scope="row"{key}>{_escape(cells[0])}</th>']
-  for first, *below in stacks[1:]:
-    details = [cells[p] for p in below if cells[p] != tables.MISSING]
-    key = f' data-sort="{_escape(keys[first])}"'
-    parts.append(f'<td{key}>{_escape(cells[first])}{_small(details)}</td>')
-  return ''.join((*parts, '</tr>\n'))
-
-
-def _table(rows: Sequence[comparison.Row]) -> str:
-  columns = tables.columns(rows)
+def _table(part: parts_lib.Part) -> str:
+  """Return all columns of a task's table."""
+  columns = tables.columns(part.rows)
   stacks: list[list[int]] = []
   for position, column in enumerate(columns):
     if column.below:
       stacks[-1].append(position)
     else:
       stacks.append([position])
-  head = ''
+  heads = []
   for first, *below in stacks:
-    heading, unit = columns[first].heading, columns[first].unit
-    details = (unit, *(columns[position].heading for position in below))
-    head += f'<th scope="col">{_escape(heading)}{_small(details)}</th>'
-  body = ''.join(_row(row, columns, stacks) for row in rows)
-  return _scroll(
-    f'<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>', table='sorted'
+    details = (columns[first].unit, *(columns[p].heading for p in below))
+    text = markup.escape(columns[first].heading)
+    heads.append(markup.Cell(text + markup.small(details)))
+  lines = []
+  for index, row in enumerate(part.rows):
+    texts, keys = tables.cells(row, columns), tables.keys(row, columns)
+    line = [parts_lib.label(part, index)]
+    for first, *below in stacks[1:]:
+      details = [texts[p] for p in below if texts[p] != tables.MISSING]
+      text = markup.escape(texts[first]) + markup.small(details)
+      line.append(markup.Cell(text, keys[first]))
+    lines.append(markup.Line(line, 'baseline' if row.is_baseline else ''))
+  return markup.table(heads, lines, f'All numbers: {part.title}')
+
+
+def _settings(part: parts_lib.Part) -> str:
+  """Return the settings that runs of a task had, those that vary first."""
+  known = settings.values(part.runs)
+  varying = [name for name, own in known.items() if len(own) > 1]
+  heads = [markup.Cell('setting'), markup.Cell('values')]
+  lines = [
+    markup.Line(
+      [
+        markup.Cell(f'<code>{markup.escape(name)}</code>', name),
+        markup.Cell(markup.escape(settings.several(known[name]))),
+      ]
+    )
+    for name in (*varying, *(name for name in known if name not in varying))
+  ]
+  common = settings.common(known)
+  note = f'<p>All runs: {markup.escape(common)}.</p>' if common else ''
+  if varying:
+    texts = ', '.join(settings.heading(name) for name in varying)
+    note += f'<p>What varies: {markup.escape(texts)}.</p>'
+  table = markup.table(heads, lines, 'Settings', 'text filtered')
+  return note + markup.folded(
+    f'All {len(lines):,} settings, as the runs recorded them', table
   )
-
-
-def _small(texts: Iterable[str]) -> str:
-  return ''.join(f' <small>{_escape(text)}</small>' for text in texts)
 
 
 def _provenance(provenance: Mapping[str, Mapping[str, Any]]) -> str:
@@ -367,26 +403,29 @@ def _provenance(provenance: Mapping[str, Mapping[str, Any]]) -> str:
     described = _program(entry)
     programs.setdefault(json.dumps(described), described)
   numbers = {key: number for number, key in enumerate(programs, 1)}
-  headings = ('population', 'program', 'devices', 'compile, s', 'train, s')
-  head = (*headings, 'started', 'finished')
-  lines = ''
+  headings = ('population', 'program', 'devices', 'compile', 'train')
+  heads = [markup.Cell(word) for word in (*headings, 'started', 'finished')]
+  lines = []
   for name, entry in provenance.items():
     texts = (
       str(numbers[json.dumps(_program(entry))]),
       ', '.join(str(device) for device in entry.get('devices') or ()),
-      _seconds(entry.get('compile_seconds')),
-      _seconds(entry.get('train_seconds')),
+      *(
+        tables.duration(math.nan if seconds is None else seconds)
+        for seconds in map(entry.get, ('compile_seconds', 'train_seconds'))
+      ),
       *(str(entry.get(key) or '') for key in ('started', 'finished')),
     )
-    cells = ''.join(f'<td>{_escape(text)}</td>' for text in texts)
-    lines += f'<tr><th scope="row">{_escape(name)}</th>{cells}</tr>\n'
-  columns = ''.join(f'<th scope="col">{word}</th>' for word in head)
-  described = (
-    f'<h3>Program {number}</h3>{_definitions(programs[key])}'
+    cells = [markup.Cell(markup.escape(text)) for text in (name, *texts)]
+    lines.append(markup.Line(cells))
+  described = ''.join(
+    f'<h3>Program {number}</h3>{markup.definitions(programs[key])}'
     for key, number in numbers.items()
   )
-  return ''.join(described) + _scroll(
-    f'<thead><tr>{columns}</tr></thead>\n<tbody>{lines}</tbody>', 'scroll text'
+  return described + markup.folded(
+    f'{len(lines):,} populations, each trained in one program',
+    markup.table(heads, lines, 'Populations', 'text filtered'),
+    len(lines) < _FEW,
   )
 
 
@@ -408,32 +447,13 @@ def _program(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
   ]
 
 
-def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
-  items = (
-    f'<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>' for name, text in pairs
-  )
-  return f'<dl>{"".join(items)}</dl>'
-
-
-def _scroll(content: str, classes: str = 'scroll', table: str = '') -> str:
-  return (
-    f'<div class="{classes}" tabindex="0"><table class="{table}">{content}'
-    '</table></div>\n'
-  )
-
-
-def _seconds(value: float | None) -> str:
-  return tables.MISSING if value is None else f'{value:,.1f}'
-
-
-def _escape(value: Any) -> str:
-  return html.escape(str(value), quote=True)
-
-
 def _policy() -> str:
   """Return what a browser may load for the page: nothing but what is in it."""
-  digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+  digests = [hashlib.sha256(script.encode()).digest() for script in SCRIPTS]
+  hashes = ' '.join(
+    f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests
+  )
   return (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    f"script-src {hashes}; base-uri 'none'; form-action 'none'"
   )

@@ -15,6 +15,8 @@ from lstm_variants.report import comparison
 from lstm_variants.statistics import intervals, ratios, speed
 
 MISSING = '—'
+# What a script sorts last, either way.
+NOTHING = 'NaN'
 _LABEL_WIDTH = 10  # characters, below which labels are not squeezed
 # Lines; nothing depends on it, but Rich takes a dumb terminal's width from us
 # with a height alone.
@@ -84,7 +86,7 @@ def columns(rows: Sequence[comparison.Row]) -> list[Column]:
       lambda row: row.diverged,
       stack='runs',
     ),
-    Column('trained', 'sequences', _trained, _most, stack='success'),
+    Column('trained', 'sequences', trained, _most, stack='success'),
     *_speed_columns(),
     *_loss_columns(),
     *(_text_columns(symbol) if symbol else ()),
@@ -112,14 +114,14 @@ def _speed_columns() -> list[Column]:
     Column(
       'median to success',
       'sequences',
-      lambda row: _sequences(row.median.estimate, row),
+      lambda row: sequences(row.median.estimate, row),
       lambda row: row.median.estimate,
       stack='success',
     ),
     Column(
       '95 % interval',
       'sequences',
-      _sequences_interval,
+      sequences_interval,
       lambda row: row.median.low,
       below=True,
       stack='success',
@@ -139,14 +141,14 @@ def _loss_columns() -> list[Column]:
     Column(
       'loss',
       'held out',
-      _loss,
+      loss,
       lambda row: row.loss.estimate,
       stack='loss',
     ),
     Column(
       '95 % interval',
       'of the loss',
-      lambda row: _interval(row.loss),
+      lambda row: interval(row.loss),
       lambda row: row.loss.low,
       below=True,
       stack='loss',
@@ -185,7 +187,7 @@ def _test_columns(
     Column(
       '95 % interval',
       'of the ratio',
-      lambda row: _interval(test(row).ratio),
+      lambda row: interval(test(row).ratio),
       lambda row: test(row).ratio.low,
       below=True,
       wide=False,
@@ -257,12 +259,7 @@ def keys(row: comparison.Row, columns: Sequence[Column]) -> list[str]:
 
   Numbers as JavaScript reads them: NaN where there is none.
   """
-  names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': 'NaN'}
-  values = [column.key(row) for column in columns]
-  texts = [
-    value if isinstance(value, str) else repr(float(value)) for value in values
-  ]
-  return [texts[0], *(names.get(text, text) for text in texts[1:])]
+  return [key(column.key(row)) for column in columns]
 
 
 def at_equal_training(rows: Sequence[comparison.Row]) -> list[tuple[str, str]]:
@@ -305,7 +302,7 @@ def _speed_at(rows: Sequence[comparison.Row]) -> list[tuple[str, str]]:
 def _at_the_end(rows: Sequence[comparison.Row]) -> list[tuple[str, str]]:
   """Return the losses at their ends of rows that were trained longer."""
   later = [
-    f'{row.label} {number(row.final.estimate)} at {_trained(row)}'
+    f'{row.label} {number(row.final.estimate)} at {trained(row)}'
     for row in rows
     if row.trained[1] > (row.compared_at or 0)
     and not math.isnan(row.final.estimate)
@@ -343,8 +340,47 @@ def published(result: Mapping[str, Any]) -> str:
 
 
 def number(value: float) -> str:
-  """Return a number with three significant digits."""
-  return MISSING if math.isnan(value) else f'{value:.3g}'
+  """Return a number with three significant digits, large ones with commas."""
+  if math.isnan(value):
+    return MISSING
+  rounded = float(f'{value:.3g}')
+  return f'{rounded:,.0f}' if 1e3 <= abs(rounded) < 1e12 else f'{value:.3g}'
+
+
+def setting(value: float) -> str:
+  """Return the value of a setting as it was given, or close to it."""
+  return repr(value) if len(repr(value)) < 8 else f'{value:.4g}'
+
+
+def duration(seconds: float) -> str:
+  """Return a time as it is read: seconds, minutes or hours."""
+  if math.isnan(seconds):
+    return MISSING
+  if seconds < 90:
+    return f'{seconds:.3g} s'
+  if seconds < 5400:
+    return f'{seconds / 60:.3g} min'
+  return f'{seconds / 3600:.3g} h'
+
+
+def durations(ends: tuple[float, float]) -> str:
+  """Return the shortest and the longest of several times."""
+  least, most = map(duration, ends)
+  return most if least == most else f'{least} to {most}'
+
+
+def key(value: float | str) -> str:
+  """Return what a cell is sorted by, a number as JavaScript reads it."""
+  if isinstance(value, str):
+    return value
+  names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': NOTHING}
+  text = repr(float(value))
+  return names.get(text, text)
+
+
+def heading(column: str) -> str:
+  """Return the name of a column of a CSV file as it is read."""
+  return column.replace('_', ' ').replace(' percent', ' %')
 
 
 def p_value(value: float) -> str:
@@ -461,7 +497,7 @@ def _label(row: comparison.Row) -> str:
   return f'{row.label} (baseline)' if row.is_baseline else row.label
 
 
-def _trained(row: comparison.Row) -> str:
+def trained(row: comparison.Row) -> str:
   """Return how long the runs of a row were trained."""
   least, most = row.trained
   return f'{most:,}' if least == most else f'{least:,} to {most:,}'
@@ -471,25 +507,29 @@ def _most(row: comparison.Row) -> int:
   return row.trained[1]
 
 
-def _loss(row: comparison.Row) -> str:
+def loss(row: comparison.Row) -> str:
+  """Return the loss of a row, and of how many runs where some have none."""
   some = f' ({row.finite})' if row.finite < row.runs else ''
   return number(row.loss.estimate) + some
 
 
-def _sequences(value: float, row: comparison.Row) -> str:
+def sequences(value: float, row: comparison.Row) -> str:
+  """Return a time to success of a row, `>` where it was not reached."""
   if math.isnan(value):
     return MISSING
   return f'> {_most(row):,}' if math.isinf(value) else f'{value:,.0f}'
 
 
-def _sequences_interval(row: comparison.Row) -> str:
+def sequences_interval(row: comparison.Row) -> str:
+  """Return the interval of the median time to success of a row."""
   _, low, high = row.median
   if not math.isfinite(low):
     return MISSING
-  return f'[{_sequences(low, row)}, {_sequences(high, row)}]'
+  return f'[{sequences(low, row)}, {sequences(high, row)}]'
 
 
-def _interval(interval: intervals.Interval) -> str:
-  if math.isnan(interval.low):
+def interval(bounds: intervals.Interval) -> str:
+  """Return an interval by its bounds."""
+  if math.isnan(bounds.low):
     return MISSING
-  return f'[{number(interval.low)}, {number(interval.high)}]'
+  return f'[{number(bounds.low)}, {number(bounds.high)}]'

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from lstm_variants.evidence import gallery
 from lstm_variants.plots import theme
-from lstm_variants.report import comparison, curves, page
+from lstm_variants.report import best, comparison, curves, page, parts
 from lstm_variants.runs import files, grouping, lock, results
 
 _CSV_COLUMNS = (
@@ -96,38 +96,59 @@ def write(
   study, runs = finished
   baseline = grouping.choose_baseline(runs, baseline, say)
   read_losses = functools.cache(lambda: results.read_losses(workdir))
-  rows = comparison.compare(
-    study['tasks'],
-    runs,
-    baseline,
-    read_losses,
-    grouping.searched_fields(study),
-  )
+  searched = grouping.searched_fields(study)
+  asked = study['tasks'], runs, baseline, read_losses, searched
+  rows = comparison.compare(*asked)
   show(finished, rows)
+  at_best = best.compare(*asked)
   drawings = draw(study, runs, rows, read_losses())
   images = {
     (task, kind): theme.pictures(drawing, gallery.file_name(task, kind))
     for (task, kind), drawing in drawings.items()
   }
+  of_tasks = parts.split(study, runs, rows)
   provenance = results.read_provenance(workdir)
   with lock.hold_report(path):
     if _version(path) != version:
       _check_same(workdir, study)
-    figures = _write_figures(path, images)
+    figures = _write_figures(path, images, _numbers(of_tasks, read_losses()))
     table = _replace(path / 'compare.csv', files.encode(csv_text(rows)))
-    texts = {key: svg for key, (svg, _) in images.items()}
-    html = page.render(
-      study, rows, texts, provenance, baseline, gallery.read(workdir, runs)
+    content = page.Content(
+      study,
+      of_tasks,
+      {key: svg for key, (svg, _) in images.items()},
+      read_losses(),
+      at_best,
+      provenance,
+      baseline,
+      gallery.read(workdir, runs),
     )
+    html = page.render(content)
     html_path = _replace(path / 'report.html', files.encode(html))
   return Report(html_path, table, figures, rows)
+
+
+def _numbers(
+  of_tasks: Sequence[parts.Part], losses: results.Losses
+) -> dict[tuple[str, str], str]:
+  """Return the numbers of each figure as CSV, by task and kind."""
+  numbers = {}
+  for part in of_tasks:
+    tables = {
+      'loss': curves.loss_table(part.groups, losses),
+      'success': curves.success_table(part.groups),
+    }
+    for kind, table in tables.items():
+      numbers[part.task, kind] = files.csv_text(*table)
+  return numbers
 
 
 def _write_figures(
   path: pathlib.Path,
   images: Mapping[tuple[str, str], tuple[str, bytes]],
+  numbers: Mapping[tuple[str, str], str],
 ) -> list[pathlib.Path]:
-  """Write the figures of a report, by task and kind."""
+  """Write the figures of a report and their numbers, by task and kind."""
   folder = path / 'figures'
   files.make_directory(folder)
   # Nobody else writes there now: these are of programs that were killed.
@@ -139,6 +160,7 @@ def _write_figures(
     written += [
       _replace(folder / f'{name}.svg', files.encode(svg)),
       _replace(folder / f'{name}.png', png),
+      _replace(folder / f'{name}.csv', files.encode(numbers[task, kind])),
     ]
   return written
 
@@ -213,25 +235,31 @@ def draw(
   metrics: results.Losses,
 ) -> dict[tuple[str, str], Any]:
   """Draw both figures of each task, keyed by task and kind."""
-  groups = {
-    (group.task, group.label): group
-    for group in grouping.group_runs(
-      study['tasks'], runs, searched=grouping.searched_fields(study)
-    )
-  }
   drawings = {}
-  for task in dict.fromkeys(row.task for row in rows):
-    chosen = [row for row in rows if row.task == task]
-    ordered = [groups[task, row.label] for row in chosen[:_DRAWN]]
-    title = task
-    if len(chosen) > _DRAWN:
-      title += f': the first {_DRAWN} of {len(chosen):,} rows'
-    baselines = study['tasks'].get(task, {}).get('baselines') or {}
-    drawings[task, 'loss'] = curves.draw_learning_curves(
-      title, ordered, metrics, baselines.get('loss')
+  for part in parts.split(study, runs, rows):
+    groups = [
+      group._replace(label=part.name(index))
+      for index, group in enumerate(part.groups[:_DRAWN])
+    ]
+    looks = part.looks[:_DRAWN]
+    more = ''
+    if len(part.groups) > _DRAWN:
+      more = f', the first {_DRAWN} of {len(part.groups):,} rows'
+    drawings[part.task, 'loss'] = curves.draw_learning_curves(
+      f'{part.title}: held-out loss{more}',
+      groups,
+      metrics,
+      (part.facts.get('baselines') or {}).get('loss'),
+      looks,
     )
-    drawings[task, 'success'] = curves.draw_successes(
-      title, ordered, {row.label: row.median.estimate for row in chosen}
+    drawings[part.task, 'success'] = curves.draw_successes(
+      f'{part.title}: sequences to success{more}',
+      groups,
+      {
+        part.name(index): row.median.estimate
+        for index, row in enumerate(part.rows)
+      },
+      looks,
     )
   return drawings
 

@@ -41,7 +41,7 @@ _UNEVEN = 4.0
 _NAMED = 3
 _PLAIN = (bool, int, float, str, type(None))
 # Of a run that does not have a field, and a section that is not there.
-_ABSENT, _NOTHING = object(), types.MappingProxyType({})
+ABSENT, _NOTHING = object(), types.MappingProxyType({})
 
 
 class BaselineError(errors.Error, ValueError):
@@ -115,10 +115,10 @@ def _group_task(
   pooled: bool,
   recorded: Sequence[str] | None,
 ) -> list[Group]:
-  # Name -> the value of each run; _ABSENT where it does not have the field.
+  # Name -> the value of each run; ABSENT where it does not have the field.
   columns = {
-    name: _column(runs, name)
-    for name in _varying([run['config'] for run in runs])
+    name: field_values(runs, name)
+    for name in varying([run['config'] for run in runs])
   }
   names = _short_names(list(columns))
   searched = ''
@@ -135,14 +135,14 @@ def _group_task(
   groups: dict[Hashable, Group] = {}
   for place, run in enumerate(runs):
     values = [column[place] for column in columns.values()]
-    others = [None if value is _ABSENT else value for value in values]
+    others = [None if value is ABSENT else value for value in values]
     key = (run['model'], *map(hashable, others))
     if key not in groups:
       # A field of a component that the run does not use is not recorded.
       parts = (
         f'{names[name]}={_word(value)}'
         for name, value in zip(columns, values, strict=True)
-        if value is not _ABSENT
+        if value is not ABSENT
       )
       label = ', '.join((run['model'], *parts)) + searched
       fields_of_group = dict(zip(columns, others, strict=True))
@@ -160,8 +160,8 @@ def _search_in_words(names: Sequence[str]) -> str:
   return f' (search over {", ".join(names)})'
 
 
-def _column(runs: Sequence[Run], name: str) -> list[Any]:
-  """Return the value of a field for each run."""
+def field_values(runs: Sequence[Run], name: str) -> list[Any]:
+  """Return the value of a field for each run, `ABSENT` of one without it."""
   *parts, last = name.split('.')
   values = []
   for run in runs:
@@ -170,7 +170,7 @@ def _column(runs: Sequence[Run], name: str) -> list[Any]:
       place = place.get(part, _NOTHING)
       if not isinstance(place, Mapping):
         place = _NOTHING
-    values.append(place.get(last, _ABSENT))
+    values.append(place.get(last, ABSENT))
   return values
 
 
@@ -236,7 +236,7 @@ def final_losses(runs: Sequence[Run]) -> dict[str, float]:
   return {name: loss for name, loss in losses.items() if loss is not None}
 
 
-def _varying(
+def varying(
   sections: Sequence[Mapping[str, Any]], place: str = ''
 ) -> list[str]:
   """Return the names with more than one value that belong into a label.
@@ -251,17 +251,17 @@ def _varying(
   distinct = list({id(section): section for section in sections}.values())
   if len(distinct) < 2:
     return []
-  varying = []
+  names = []
   for name in dict.fromkeys(key for section in distinct for key in section):
     if f'{place}{name}.'.startswith(_NO_PART_OF_LABEL):
       continue
     values = [section[name] for section in distinct if name in section]
     inner = [value for value in values if isinstance(value, Mapping)]
-    varying += _varying(inner, f'{place}{name}.')
+    names += varying(inner, f'{place}{name}.')
     plain = (value for value in values if not isinstance(value, Mapping))
     if len({hashable(value) for value in plain}) > 1:
-      varying.append(f'{place}{name}')
-  return varying
+      names.append(f'{place}{name}')
+  return names
 
 
 def _searched(

@@ -345,6 +345,31 @@ class Losses:
     chosen = wanted[self._runs]
     return self._sequences[chosen], self._losses[chosen]
 
+  def each(
+    self, runs: Iterable[str]
+  ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return sequences and losses of each of some runs, as `of` does.
+
+    Args:
+      runs: ids; those without an evaluation are left out.
+    """
+    names = {self._places[run]: run for run in runs if run in self._places}
+    wanted = np.zeros(len(self._places) + 1, bool)
+    wanted[list(names)] = True
+    chosen = np.flatnonzero(wanted[self._runs])
+    chosen = chosen[np.argsort(self._runs[chosen], kind='stable')]
+    places, starts = np.unique(self._runs[chosen], return_index=True)
+    return (
+      {
+        names[place]: (self._sequences[own], self._losses[own])
+        for place, own in zip(
+          places.tolist(), np.split(chosen, starts[1:]), strict=True
+        )
+      }
+      if names
+      else {}
+    )
+
 
 def read_losses(workdir: str) -> Losses:
   """Read the losses of all evaluations of all finished runs.

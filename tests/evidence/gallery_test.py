@@ -104,7 +104,7 @@ def test_the_report_shows_headings_captions_and_short_tables(study):
   section = text[text.index('id="task-1"') :]
   assert section.index('gates &lt;heading&gt;') < section.index('lengths &lt;')
   assert section.count('a caption</figcaption>') == 2
-  assert '<td data-sort="0.000123456">0.000123</td>' in section
+  assert '<th scope="row" data-sort="0.000123456">0.000123</th>' in section
   assert '<td data-sort="a&lt;b">a&lt;b</td>' in section
   assert '<td data-sort="NaN">—</td>' in section
   assert section.count('The numbers') == 1

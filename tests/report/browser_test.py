@@ -1,32 +1,29 @@
-"""A report of a planted run directory, in a real browser: nothing of it runs.
+"""The report in a real browser: what a reader gets, and what plants do not.
 
-Skipped where there is no Chromium. The same plants in a page of their own do
-run and load, or the browser would prove nothing.
+Skipped where there is no Chromium. One is started for all of it.
 """
 
 import html
 import http.server
 import json
 import pathlib
-import shutil
-import subprocess
 import threading
 
-from matplotlib import figure
+from matplotlib import figure, image
+import numpy as np
 import pytest
 
 from lstm_variants.evidence import gallery
 from lstm_variants.report import write as report
 from lstm_variants.runs import results
+from tests import browser as browser_lib
 from tests.report import study_fixture as fixture
 
-BROWSER = shutil.which('chromium') or shutil.which('google-chrome')
-FLAGS = (
-  *('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic'),
-  *('--no-first-run', '--disable-background-networking', '--disable-sync'),
-  *('--disable-component-update', '--enable-logging=stderr', '--dump-dom'),
-  '--virtual-time-budget=3000',
+pytestmark = pytest.mark.skipif(
+  browser_lib.PROGRAM is None, reason=browser_lib.WHY
 )
+ADDING, COPY = fixture.TASKS
+HERE = pathlib.Path(__file__).parent
 # What each of them does where it is a part of a page.
 TEXT = (
   '<script>console.log("PLANTED"); fetch("{0}/fetch")</script>'
@@ -63,49 +60,255 @@ def listener():
     server.shutdown()
 
 
-def _open(page: pathlib.Path, profile: pathlib.Path) -> tuple[str, str]:
-  """Return the page as the browser has it in the end, and what it logs."""
-  done = subprocess.run(
-    [str(BROWSER), *FLAGS, f'--user-data-dir={profile}', page.as_uri()],
-    capture_output=True,
-    text=True,
-    timeout=240,
+@pytest.fixture(scope='module')
+def chromium(tmp_path_factory):
+  with browser_lib.open_browser(tmp_path_factory.mktemp('profile')) as tab:
+    yield tab
+
+
+def _grid() -> list[dict]:
+  """Two models at two learning rates, four seeds each."""
+  runs = []
+  for model, rate in (('vanilla', 0.01), ('vanilla', 0.1), ('gru', 0.01)):
+    for seed in range(4):
+      config = fixture.config(ADDING, model, seed, learning_rate=rate)
+      loss = 0.01 * (seed + 1) * (3 if rate > 0.05 else 1)
+      runs.append(fixture.run(ADDING, model, seed, 3200, loss, config=config))
+  return runs
+
+
+@pytest.fixture(scope='module')
+def page(tmp_path_factory) -> pathlib.Path:
+  """The report of two tasks and three models; one run diverged."""
+  workdir = tmp_path_factory.mktemp('report') / 'study'
+  fixture.write(workdir, fixture.example())
+  return pathlib.Path(report.write(str(workdir), 'vanilla').html)
+
+
+@pytest.fixture(scope='module')
+def grid_page(tmp_path_factory) -> pathlib.Path:
+  workdir = tmp_path_factory.mktemp('report') / 'grid'
+  fixture.write(workdir, _grid())
+  return pathlib.Path(report.write(str(workdir), 'vanilla').html)
+
+
+SIZES = [(390, 'light'), (390, 'dark'), (1300, 'dark'), (2500, 'light')]
+
+
+@pytest.mark.parametrize('width, scheme', SIZES)
+def test_no_scroll_sideways_no_error_no_request_and_readable_text(
+  chromium, page, grid_page, width, scheme
+):
+  contrast = (HERE / 'contrast.js').read_text()
+  for path in (page, grid_page):
+    chromium.show(path, width, scheme=scheme)
+    chromium.run(
+      'document.querySelectorAll("details").forEach(one => one.open = true)'
+    )
+    chromium.settle()
+    assert chromium.run('document.documentElement.scrollWidth') <= width
+    assert chromium.errors() == []
+    asked = chromium.requests()
+    assert asked[0].endswith('report.html')
+    assert all(url.startswith('data:image/svg+xml') for url in asked[1:])
+    faint = chromium.run(contrast)
+    assert faint['texts'] > 100 and faint['faint'] == []
+
+
+def test_figures_are_dark_on_a_dark_page_and_light_on_paper(
+  chromium, page, tmp_path
+):
+  brightness = {}
+  for scheme, media in (('light', 'screen'), ('dark', 'screen')):
+    chromium.show(f'{page}#task-0-success', 1300, scheme=scheme, media=media)
+    chromium.picture(tmp_path / 'seen.png', whole=False)
+    x, y, width, height = chromium.run(
+      '(r => [r.x, r.y, r.width, r.height])(document.querySelector('
+      '"#task-0-success + figure img").getBoundingClientRect())'
+    )
+    pixels = image.imread(tmp_path / 'seen.png')
+    inside = pixels[
+      int(y + 9) : int(y + height - 9), int(x + 9) : int(x + width)
+    ]
+    brightness[scheme] = float(np.median(inside[..., :3]))
+  assert brightness['light'] > 0.95 and brightness['dark'] < 0.15
+  chromium.show(page, 794, media='print')
+  seen = chromium.run(
+    '[".curves", ".still img", "nav", ".filter"].map(name => '
+    'document.querySelector(name)?.getClientRects().length ?? 0)'
   )
-  assert '</html>' in done.stdout, done.stderr
-  return done.stdout, done.stderr
+  assert [count > 0 for count in seen] == [False, True, False, False]
+  ink = 'getComputedStyle(document.body).color'
+  assert chromium.run(ink) == 'rgb(27, 31, 36)'
+
+
+def test_without_scripts_all_is_there_but_what_is_interactive(chromium, page):
+  chromium.show(page, scripts=False)
+  seen = chromium.run(
+    '[".curves", ".still img", ".filter", "th button"].map(name => '
+    'document.querySelector(name)?.getClientRects().length ?? 0)'
+  )
+  assert [count > 0 for count in seen] == [False, True, False, False]
+  assert 'Fastest: peephole' in chromium.run('document.body.innerText')
+
+
+def _visible(chromium, selector: str) -> str:
+  """Return the text of an element that is within the window."""
+  return chromium.run(
+    f'(e => {{ const r = e.getBoundingClientRect(); return r.top >= 0 && '
+    'r.bottom <= innerHeight ? e.innerText : ""; })'
+    f'(document.querySelector({json.dumps(selector)}))'
+  )
+
+
+def _cells(chromium) -> dict[str, str]:
+  """Return the first row of the first table by its headings, if visible."""
+  return chromium.run(
+    '(() => { const t = document.querySelector("table"); '
+    'const cells = [...t.tBodies[0].rows[0].cells]; '
+    'return Object.fromEntries([...t.tHead.rows[0].cells].map((h, k) => '
+    '[h.innerText.replace(/\\s+/g, " "), '
+    'cells[k].getBoundingClientRect().right <= innerWidth '
+    '&& cells[k].getBoundingClientRect().bottom <= innerHeight '
+    '? cells[k].innerText.replace(/\\s+/g, " ") : ""])); })()'
+  )
+
+
+def test_five_questions_are_answered_within_two_clicks(chromium, page):
+  chromium.show(page)
+  words = _visible(chromium, '#answer p + p')
+  cells = _cells(chromium)
+  # Which is fastest? By looking; the heading of the column sorts.
+  assert 'Fastest: peephole, half of the runs within 2,400' in words
+  chromium.click('#answer th:nth-child(5) button')
+  fastest = _cells(chromium)
+  assert 'peephole' in fastest['model']
+  # With what learning rate?
+  assert cells['learning rate'] == '0.001'
+  # Did any diverge? Its run is a click away.
+  assert 'Diverged: peephole (1).' in words
+  chromium.click('#answer a[href="#task-0-row-1"]')
+  assert 'peephole' in _visible(chromium, '#task-0-row-1')
+  diverged = 'document.querySelector(".runs td.diverged").innerText'
+  assert chromium.run(diverged) == 'diverged'
+  # How long did each train?
+  assert cells['trained sequences, time'] == '6,400 0.4 s'
+  # Where is that curve's data?
+  chromium.show(page)
+  chromium.click('#answer a[href$="metrics.jsonl"]', leaves=True)
+  assert chromium.run('location.href').endswith('/metrics.jsonl')
+  row = json.loads(chromium.run('document.body.innerText').splitlines()[0])
+  assert row['run'] == f'{ADDING}-0' and row['loss'] == 8e-4
+
+
+def test_curves_are_read_enlarged_hidden_and_shown_another_way(chromium, page):
+  chromium.show(f'{page}#task-0-curves')
+  home = '.curves[data-part=task-0]'
+  assert chromium.run(f'document.querySelectorAll("{home} canvas").length') == 1
+  chromium.run(f'document.querySelector("{home} .plot").focus()')
+  chromium.press('ArrowRight', 39)
+  chromium.settle()
+  said = f'document.querySelector("{home} .said").value'
+  assert chromium.run(said) == 'vanilla: 0.0036 at 1,600 sequences'
+  chromium.click(f'{home} [aria-label=Along] button + button')
+  chromium.click(f'{home} [aria-label=Show] button:last-child')
+  chromium.run(f'document.querySelector("{home} .plot").focus()')
+  chromium.press('ArrowRight', 39)
+  chromium.settle()
+  # 1,600 sequences at 32 an update of 2 ms.
+  assert f'({ADDING}-0): ' in chromium.run(said)
+  assert chromium.run(said).endswith('at 0.2 s')
+  chromium.click(f'{home} .legend button')
+  pressed = f'document.querySelector("{home} .legend button").ariaPressed'
+  assert chromium.run(pressed) == 'false'
+  assert chromium.errors() == []
+
+
+def test_a_table_shows_the_rows_that_have_the_words(chromium, page):
+  chromium.show(f'{page}#task-0-row-0')
+  field = '#task-0-runs ~ details input'
+  chromium.run(f'document.querySelector("{field}").focus()')
+  chromium.ask('Input.insertText', text='peephole diverged')
+  rows = chromium.run(
+    '[...document.querySelectorAll("#task-0-runs ~ details .runs tbody tr")]'
+    '.filter(row => !row.hidden).map(row => row.innerText)'
+  )
+  assert len(rows) == 1 and 'peephole' in rows[0] and 'diverged' in rows[0]
+
+
+def test_all_is_reached_and_used_by_the_keyboard(chromium, page):
+  chromium.show(page)
+  wanted = chromium.run(
+    '[...document.querySelectorAll("#answer a, #answer button, #answer input, '
+    'nav a, nav summary")].length'
+  )
+  reached = set()
+  for _ in range(wanted):
+    chromium.press('Tab', 9)
+    reached.add(
+      chromium.run(
+        '(e => [e.tagName, e.innerText, e.hash, getComputedStyle(e)'
+        '.outlineStyle].join("|"))(document.activeElement)'
+      )
+    )
+  assert all(one.endswith('|solid') or one.endswith('|auto') for one in reached)
+  assert {one.split('|')[0] for one in reached} >= {'A', 'BUTTON', 'SUMMARY'}
+  chromium.run('document.querySelector("#answer th button").focus()')
+  chromium.ask('Input.dispatchKeyEvent', type='char', text='\r')
+  assert chromium.run('document.querySelector("#answer th").ariaSort')
+
+
+def test_a_grid_is_a_heat_map_and_its_best_are_told_of_other_seeds(
+  chromium, grid_page
+):
+  chromium.show(f'{grid_page}#task-0-grid')
+  map_ = chromium.run(
+    '[...document.querySelectorAll(".heat tbody tr")].map(row => '
+    '[...row.cells].map(cell => cell.innerText.split("\\n")[0]))'
+  )
+  assert map_ == [['vanilla', '0.0221', '0.0664'], ['gru', '0.0221', '—']]
+  best = chromium.run(
+    '[...document.querySelectorAll("#task-0-best ~ .scroll tbody tr")]'
+    '.slice(0, 2).map(row => row.innerText.replace(/\\s+/g, " "))'
+  )
+  # Seeds 0 and 1 choose; 2 and 3, of losses 0.03 and 0.04, are told.
+  assert best[0].startswith('vanilla 0.01 2 settings 2 of 2')
+  assert ' 0.0346' in best[0]
+  assert 'seeds 0, 1 alone' in chromium.run('document.body.innerText')
 
 
 # Of names that leave no room for the axes.
 @pytest.mark.filterwarnings('ignore:constrained_layout not applied')
-@pytest.mark.skipif(BROWSER is None, reason='there is no Chromium')
 def test_nothing_of_a_planted_directory_runs_or_loads_in_a_browser(
-  tmp_path, listener
+  chromium, tmp_path, listener
 ):
   address, asked = listener
   text, svg = TEXT.format(address), SVG.format(address)
   bare = tmp_path / 'bare.html'
   bare.write_text(f'<!doctype html><html><body>{text}{svg}</body></html>')
-  _, logged = _open(bare, tmp_path / 'one')
-  assert 'PLANTED' in logged and {'/fetch', '/svg-fetch', '/image'} <= {*asked}
+  chromium.show(bare)
+  assert 'PLANTED' in str(chromium.errors())
+  assert {'/fetch', '/svg-fetch', '/image'} <= {*asked}
   asked.clear()
 
   workdir = tmp_path / 'study'
   fixture.write(workdir, fixture.example()[:2], name=text)
   _plant(workdir, text)
   runs = results.read_runs(str(workdir))
-  task = next(iter(fixture.TASKS))
   drawing = gallery.Drawing(
-    *('survival', task, '', text, text),
+    *('survival', ADDING, '', text, text),
     *(figure.Figure(), (text,), [(text,)]),
   )
   (path,) = gallery.write(str(workdir), [drawing], runs)
   path.write_text(svg)
   report.write(str(workdir))
-  page, logged = _open(workdir / 'report.html', tmp_path / 'two')
-  assert html.escape(text, quote=False)[:20] in page  # it is shown, as a text
-  assert 'data:image/svg+xml' in page
+  chromium.show(workdir / 'report.html')
+  shown = chromium.run('document.documentElement.outerHTML')
+  # It is shown, as a text.
+  assert html.escape(text, quote=False)[:20] in shown
+  assert 'data:image/svg+xml' in shown
   assert not asked
-  assert 'PLANTED' not in logged
+  assert 'PLANTED' not in str(chromium.errors())
 
 
 def _plant(workdir: pathlib.Path, text: str) -> None:

@@ -8,13 +8,15 @@ import os
 import re
 import subprocess
 import sys
+import urllib.parse
 import xml.etree.ElementTree
 
 from matplotlib import figure
 import pytest
 
 from lstm_variants.evidence import gallery
-from lstm_variants.report import comparison
+from lstm_variants.plots import theme
+from lstm_variants.report import comparison, markup
 from lstm_variants.report import page as page_lib
 from lstm_variants.report import write as report
 from lstm_variants.runs import grouping, results
@@ -115,21 +117,43 @@ def test_page_loads_nothing(workdir):
   page = _parse(workdir)
   images = [one for one in page.addresses if one.startswith(_SVG)]
   assert len(images) == 2 * len(fixture.TASKS)
-  assert all(one.startswith('#') for one in {*page.addresses} - {*images})
+  links = {*page.addresses} - {*images}
+  assert all(one.startswith(('#', './')) for one in links)
   assert not page.tags & {'link', 'svg', 'iframe', 'object', 'form', 'base'}
   text = (workdir / 'report.html').read_text()
   assert '@import' not in text
-  # The only script is ours, and a browser is told to run no other.
+  # The only scripts are the library's and ours, and a browser runs no other.
   assert re.findall(r'<script>(.*?)</script>', text, re.DOTALL) == [
-    page_lib.SCRIPT
+    *page_lib.SCRIPTS
   ]
-  digest = hashlib.sha256(page_lib.SCRIPT.encode()).digest()
-  assert f"'sha256-{base64.b64encode(digest).decode()}'" in text
+  for script in page_lib.SCRIPTS:
+    digest = hashlib.sha256(script.encode()).digest()
+    assert f"'sha256-{base64.b64encode(digest).decode()}'" in text
   assert 'url(' not in text
   (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
   # Neither of them falls back on the default.
   for rule in ('default-src', 'base-uri', 'form-action'):
     assert f"{rule} 'none'" in policy
+
+
+def test_links_lead_to_files_of_the_run_directory(workdir):
+  links = {one for one in _parse(workdir).addresses if one.startswith('./')}
+  assert links
+  for link in links:
+    path = (workdir / urllib.parse.unquote(link)).resolve()
+    assert path.is_relative_to(workdir.resolve())
+    # Nothing was trained: there are no weights.
+    assert path.is_file() or path.name == 'params.npz', link
+  names = {link.rpartition('/')[2] for link in links}
+  assert {'study.json', 'compare.csv', 'metrics.jsonl', 'runs.jsonl'} <= names
+  assert {f'{ADDING}-loss.csv', f'{ADDING}-success.csv'} <= names
+
+
+def test_a_name_of_a_planted_population_leads_nowhere_else():
+  parts = ('populations', '../../a"b', 'javascript:x')
+  assert markup.file_link(parts, '<b>') == (
+    '<a href="./populations/..%2F..%2Fa%22b/javascript%3Ax">&lt;b&gt;</a>'
+  )
 
 
 # What a planted figure would do, if it were part of the page.
@@ -157,13 +181,16 @@ def test_a_planted_figure_is_an_image_and_no_part_of_the_page(tmp_path):
   clean = {'html', 'head', 'meta', 'title', 'style', 'body', 'script', 'img'}
   clean |= {'h1', 'h2', 'h3', 'p', 'strong', 'nav', 'ul', 'li', 'a', 'section'}
   clean |= {'dl', 'dt', 'dd', 'div', 'table', 'thead', 'tbody', 'tr', 'th'}
-  clean |= {'td', 'small', 'figure', 'figcaption', 'details', 'summary', 'pre'}
+  clean |= {'td', 'small', 'figure', 'figcaption', 'details', 'summary', 'i'}
+  clean |= {'main', 'header', 'code', 'em'}
   assert page.tags <= clean
   text = (workdir / 'report.html').read_text()
   assert text.count('http-equiv') == 1 and '127.0.0.1' not in text
   images = [one for one in page.addresses if one.startswith(_SVG)]
-  assert base64.b64decode(images[-1][len(_SVG) :]).decode() == PLANTED
-  assert not [one for one in page.addresses if ':' in one and one not in images]
+  text = base64.b64decode(images[-1][len(_SVG) :]).decode()
+  assert text.replace(theme.DARK_RULES, '') == PLANTED
+  links = {*page.addresses} - {*images}
+  assert all(one.startswith(('#', './')) for one in links)
 
 
 def test_page_escapes_what_comes_from_the_study(workdir):
@@ -176,13 +203,20 @@ def test_page_escapes_what_comes_from_the_study(workdir):
 def test_page_tells_groups_tasks_criteria_and_provenance(workdir):
   words = _parse(workdir).words
   for expected in (
-    *('vanilla (baseline)', 'peephole', 'vanilla <no input_gate>'),
-    *(ADDING, COPY, 'held-out loss below 0.001', 'loss 0.1667'),
+    *('vanilla baseline', 'peephole', 'vanilla <no input_gate>'),
+    *(
+      'Adding, 50 steps',
+      'Copy, 20 steps',
+      ADDING,
+      COPY,
+      'held-out loss below 0.001',
+      'loss 0.1667',
+    ),
     '74,000 sequences to success, table 7, LSTM, 10 trials (T = 100)',
     *("sweep.py '--config=a b.py'", 'c0ffee with uncommitted changes'),
-    *('Python 3.11.7; jax 0.10.2', 'TFRT_CPU_0', '41.0', '3.2'),
+    *('Python 3.11.7; jax 0.10.2', 'TFRT_CPU_0', '41 s', '3.25 s'),
     *('> 6,400', 'memoryless baseline', '27 of 27 runs finished'),
-    '"note": "</pre><script>alert(1)</script>"',
+    'optimizer adam, learning rate 0.001, hidden features 32, batch size 32',
   ):
     assert expected in words, expected
 
@@ -201,7 +235,7 @@ def test_report_is_equal_when_written_again_and_leaves_nothing_aside(workdir):
   after = {p: p.read_bytes() for p in workdir.rglob('*') if p.is_file()}
   assert before == after
   assert {paths.html, paths.csv, *paths.figures} <= set(after)
-  assert len(paths.figures) == 8
+  assert len(paths.figures) == 3 * 4
   assert not list(workdir.rglob('*.tmp'))
 
 
@@ -221,7 +255,7 @@ def test_figures_are_svg_with_every_group_and_no_date(workdir):
       ''.join(element.itertext())
       for element in root.iter('{http://www.w3.org/2000/svg}text')
     )
-    for label in (ADDING, 'vanilla', 'peephole', 'vanilla <no input_gate>'):
+    for label in ('Adding, 50 steps', 'vanilla', 'vanilla <no input_gate>'):
       assert label in words
     assert extra in words
     assert 'training sequences' in words

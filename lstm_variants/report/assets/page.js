@@ -1,0 +1,69 @@
+// What the page does beside sorting and curves: tables filter, the contents
+// show where one is, and paper has all that is folded but the longest tables.
+{
+  // Tables of fewer rows are seen at a glance.
+  const FEW = 8;
+  // More rows than fit a few sheets of paper stay folded.
+  const PRINTED = 60;
+
+  const addFilter = table => {
+    const rows = [...table.tBodies[0].rows];
+    if (rows.length < FEW) return;
+    const texts = rows.map(row => row.textContent.toLowerCase());
+    const label = document.createElement('label');
+    const field = document.createElement('input');
+    const count = document.createElement('output');
+    field.type = 'search';
+    field.placeholder = 'words that a row has';
+    label.className = 'filter';
+    label.append('Filter ', field, ' ', count);
+    table.parentElement.before(label);
+    field.addEventListener('input', () => {
+      const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let left = 0;
+      rows.forEach((row, place) => {
+        row.hidden = !words.every(word => texts[place].includes(word));
+        left += !row.hidden;
+      });
+      count.value = words.length ? `${left} of ${rows.length} rows` : '';
+    });
+  };
+
+  const followContents = () => {
+    const links = new Map();
+    for (const link of document.querySelectorAll('nav a'))
+      links.set(link.hash.slice(1), link);
+    const mark = entries => {
+      for (const {target, isIntersecting} of entries) {
+        if (!isIntersecting) continue;
+        for (const link of links.values()) link.removeAttribute('aria-current');
+        links.get(target.id).setAttribute('aria-current', 'location');
+      }
+    };
+    const watcher = new IntersectionObserver(mark, {rootMargin: '0px 0px -80%'});
+    for (const id of links.keys()) {
+      const target = document.getElementById(id);
+      if (target) watcher.observe(target);
+    }
+  };
+
+  const unfoldForPaper = () => {
+    let unfolded = [];
+    addEventListener('beforeprint', () => {
+      const folded = document.querySelectorAll('details:not([open])');
+      unfolded = [...folded].filter(
+        one => one.querySelectorAll('tr').length <= PRINTED);
+      for (const one of unfolded) one.open = true;
+    });
+    addEventListener('afterprint', () => {
+      for (const one of unfolded) one.open = false;
+    });
+  };
+
+  document.querySelectorAll('table.filtered').forEach(addFilter);
+  followContents();
+  unfoldForPaper();
+  // On a phone the contents would fill the first screen.
+  if (matchMedia('(max-width: 70rem)').matches)
+    document.querySelector('nav details').open = false;
+}
