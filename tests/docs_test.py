@@ -14,8 +14,9 @@ from configs.studies import cells as cells_study
 from configs.studies import gradient_penalty, thousand_steps, timed_spikes
 from configs.studies import tasks as tasks_study
 from configs.studies import variants as variants_study
-from lstm_variants import cells, models, tasks
+from lstm_variants import cells, claims, models, tasks
 from lstm_variants.cells import variants
+from lstm_variants.claims import page as claims_page
 from lstm_variants.launch import local
 from lstm_variants.report import write as report
 from tests import conftest, readme
@@ -295,6 +296,13 @@ def test_the_study_of_every_task_has_every_task():
   assert {run.settings.task.name for run in runs} == set(tasks.DIALECTS)
   models = {run.model for run in runs}
   assert models == {'vanilla', 'peephole', 'coupled', 'simple_rnn'}
+
+
+def test_the_page_of_results_has_a_verdict_for_every_claim():
+  text = (ROOT / 'docs/results.md').read_text()
+  table = text.partition(claims_page.BEGIN)[2].partition(claims_page.END)[0]
+  assert table.count('\n| `') == len(claims.CLAIMS)
+  assert 'not run yet' not in table
 
 
 def test_the_other_studies_are_what_they_say():

@@ -198,7 +198,7 @@ def test_every_command_of_the_readme_runs_in_an_empty_directory(
     if name in ('train', 'sweep', 'search'):
       more = readme.SHORT
     elif name == 'reproduce':  # without its half an hour
-      more = ('--budget=0', '--page=', '--workdir=runs/reproduce')
+      more = ('--budget=0', '--workdir=runs/reproduce')
     done = server.run(program, name, *words, *more)
     assert done['status'] == 0, (name, words, done['stderr'])
     used.add(name)

@@ -208,14 +208,14 @@ def _around(page: pathlib.Path) -> tuple[str, str]:
   except (OSError, UnicodeDecodeError) as error:
     raise PageError(
       f'--page={page}: cannot be read: {error}; nearest: '
-      '--page=docs/results.md, or --page= for none'
+      '--page=docs/results.md, or none'
     ) from error
   before, begin, rest = text.partition(BEGIN)
   _, end, after = rest.partition(END)
   if not begin or not end:
     raise PageError(
       f'--page={page}: must hold the lines {BEGIN} and {END}; nearest: '
-      '--page=docs/results.md, or --page= for none'
+      '--page=docs/results.md, or none'
     )
   return before, after
 

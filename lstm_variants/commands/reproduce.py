@@ -7,8 +7,8 @@
 Trains the study of each claim into its directory under --workdir, cheap ones
 first; one that is finished is read, one that was stopped is gone on with. What
 does not fit the budget of minutes is not run. --budget=0 judges what is there
-and trains nothing. Writes claims.csv there, with all claims, and the same table
-into --page, unless --only chooses some.
+and trains nothing. Writes claims.csv and claims.md there, with all claims, and
+the same table into --page, if one is given and --only chooses none.
 """
 
 from collections.abc import Mapping
@@ -35,10 +35,7 @@ _BUDGET = flags.DEFINE_float(
   'budget', math.inf, 'Minutes to train at most; 0 reads what is there.'
 )
 _PAGE = flags.DEFINE_string(
-  'page',
-  None,
-  'The page that gets the table, without --only; nothing: docs/results.md, if '
-  'that has a place for it; empty: none.',
+  'page', '', 'A page that gets the table too, as docs/results.md does.'
 )
 
 
@@ -89,30 +86,26 @@ def main() -> None:
       for name, each in claims.CLAIMS.items()
     ]
     check = functools.partial(lock.check, workdir)
+    text = page.markdown(every)
     files.write(workdir / 'claims.csv', page.csv_text(every).encode(), check)
+    files.write(workdir / 'claims.md', f'{text}\n'.encode(), check)
     if target and not _ONLY.value and not interrupt.requested():
-      page.fill(target, page.markdown(every), check)
+      page.fill(target, text, check)
     console.note(page.summary(every))
     _end(outcomes)
     console.end(workdir / 'claims.csv', page.next_command(outcomes, workdir))
 
 
 def _page() -> pathlib.Path | None:
-  """Return the page that gets the table.
+  """Return the page that gets the table too, if one is to.
 
   Raises:
-    PageError: the one that is asked for has no place for it.
+    PageError: it has no place for it.
   """
-  if _PAGE.value == '':
+  if not _PAGE.value:
     return None
-  target = pathlib.Path(_PAGE.value or 'docs/results.md')
-  try:
-    page.check(target)
-  except page.PageError:
-    if _PAGE.value:
-      raise
-    return None
-  return target
+  page.check(pathlib.Path(_PAGE.value))
+  return pathlib.Path(_PAGE.value)
 
 
 def _test(

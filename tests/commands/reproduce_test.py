@@ -43,7 +43,21 @@ def test_without_time_nothing_is_trained_and_the_page_says_so(fork, tmp_path):
   text = target.read_text()
   assert text.startswith('# Title\n') and text.count('not run yet') > count
   left = {path.name for path in (tmp_path / 'runs').iterdir()}
-  assert left == {'claims.csv'}
+  assert left == {'claims.csv', 'claims.md'}
+  table = (tmp_path / 'runs/claims.md').read_text()
+  assert text == f'# Title\n{page.BEGIN}\n\n{table}\n{page.END}\n'
+
+
+def test_no_page_that_was_not_asked_for_gets_a_table(fork, tmp_path):
+  """A look at an empty directory had taken docs/results.md for its page."""
+  target = conftest.REPOSITORY / 'docs/results.md'
+  before = target.read_bytes()
+  try:
+    done = fork('reproduce', '--budget=0', f'--workdir={tmp_path}')
+    assert done['status'] == 0 and not done['stderr'], done
+    assert target.read_bytes() == before
+  finally:
+    target.write_bytes(before)
 
 
 def test_what_is_next_can_be_pasted_whether_or_not_something_is_trained(
@@ -126,7 +140,7 @@ def test_of_those_who_write_the_table_at_once_each_writes_a_whole_one(
     assert busy == (each['status'] == 5) and busy == bool(each['stderr']), each
   assert [(runs / 'claims.csv').read_bytes(), target.read_bytes()] == texts
   assert {each.name for each in tmp_path.rglob('*')} == {
-    *('runs', 'page.md', 'claims.csv')
+    *('runs', 'page.md', 'claims.csv', 'claims.md')
   }
 
 
@@ -171,7 +185,7 @@ def test_the_examples_name_claims():
     (('--budget=-1',), ('--budget=-1', 'nearest: --budget=30')),
     (('--budget=nan',), ('--budget=nan', 'nearest: --budget=30')),
     (('--budget=long',), ('--budget=long',)),
-    (('--page=nowhere.md',), ('nowhere.md', '--page= for none')),
+    (('--page=nowhere.md',), ('nowhere.md', 'results.md, or none')),
     (('--page=README.md',), ('README.md', 'nearest: --page=docs/results.md')),
     (('--workdir=README.md',), ('README.md',)),
   ],

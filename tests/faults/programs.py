@@ -250,7 +250,7 @@ def _program(name: str, workdir: pathlib.Path) -> Sequence[str]:
   """Return the module and the arguments of a program, which may go on."""
   place = f'--workdir={workdir}'
   if name == 'reproduce':
-    return ('tests.faults.tiny_claim', place, '--page=')
+    return ('tests.faults.tiny_claim', place)
   words = ('lstm_variants', name, place)
   if name == 'sweep':
     return (*words, harness.STUDY, *harness.resume_flags(workdir))
