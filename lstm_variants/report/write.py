@@ -101,11 +101,7 @@ def write(
   rows = comparison.compare(*asked)
   show(finished, rows)
   at_best = best.compare(*asked)
-  drawings = draw(study, runs, rows, read_losses())
-  images = {
-    (task, kind): theme.pictures(drawing, gallery.file_name(task, kind))
-    for (task, kind), drawing in drawings.items()
-  }
+  images = _pictures(draw(study, runs, rows, read_losses()))
   of_tasks = parts.split(study, runs, rows)
   provenance = results.read_provenance(workdir)
   with lock.hold_report(path):
@@ -126,6 +122,16 @@ def write(
     html = page.render(content)
     html_path = _replace(path / 'report.html', files.encode(html))
   return Report(html_path, table, figures, rows)
+
+
+def _pictures(
+  drawings: Mapping[tuple[str, str], Any],
+) -> dict[tuple[str, str], tuple[str, bytes]]:
+  """Return each figure as SVG text and as PNG bytes, by task and kind."""
+  return {
+    (task, kind): theme.pictures(drawing, gallery.file_name(task, kind))
+    for (task, kind), drawing in drawings.items()
+  }
 
 
 def _numbers(
