@@ -11,7 +11,7 @@ import shutil
 import types
 from typing import Any
 
-from lstm_variants import console, opening
+from lstm_variants import console, errors, opening
 from lstm_variants.config import fields
 from lstm_variants.runs import (
   files,
@@ -506,11 +506,24 @@ def _clear(path: pathlib.Path) -> None:
     _remove(out)
     out.mkdir()
     lock.check(path)  # it may have waited, or removed for long
-    for name in (*_BESIDE, 'populations'):
-      with contextlib.suppress(FileNotFoundError):
-        os.replace(path / name, out / name)
+    _move(path, out, FileNotFoundError)
     files.sync_directory(path)
+    try:
+      lock.check(path)
+    except errors.Error:
+      # It slept just now: all this is of who has the study.
+      _move(out, path, OSError)
+      raise
     _remove(out)
+
+
+def _move(
+  source: pathlib.Path, target: pathlib.Path, harmless: type[OSError]
+) -> None:
+  """Move a study's files, except study.json, to another directory."""
+  for name in (*_BESIDE, partial.POPULATIONS):
+    with contextlib.suppress(harmless):
+      os.replace(source / name, target / name)
 
 
 def _remove(entry: pathlib.Path) -> None:

@@ -492,7 +492,8 @@ def test_who_loses_a_study_again_and_again_ends(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-  ('owner', 'name'), [(lock, 'hold_report'), (directory, '_remove')]
+  ('owner', 'name'),
+  [(lock, 'hold_report'), (directory, '_remove'), (os, 'replace')],
 )
 def test_a_study_is_cleared_by_nobody_who_lost_it_while_he_waited(
   tmp_path, monkeypatch, owner, name
