@@ -289,11 +289,21 @@ def look(path: pathlib.Path, ask: bool = False) -> Seen | None:
   Raises:
     OSError: it cannot be opened, or is no regular file.
   """
-  flags = os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_RDWR if ask else os.O_RDONLY)
   try:
-    descriptor = os.open(path, flags)
+    return _look(path, ask)
   except FileNotFoundError:
     return None
+  except OSError as error:
+    # What NFS says of a file that another host removes just now.
+    if error.errno != errno.ESTALE:
+      raise
+    return None
+
+
+def _look(path: pathlib.Path, ask: bool) -> Seen:
+  """Return what `look` does; raises also where there is none."""
+  flags = os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_RDWR if ask else os.O_RDONLY)
+  descriptor = os.open(path, flags)
   try:
     there = os.fstat(descriptor)
     opening.check_kind(there.st_mode)

@@ -417,6 +417,24 @@ def test_who_has_a_study_looks_at_what_its_server_has(tmp_path, monkeypatch):
     assert {*seen} == {partial.POPULATIONS, results.GENERATIONS}
 
 
+def test_a_lock_that_another_host_removes_as_one_reads_it_is_nobody_s(
+  tmp_path, monkeypatch
+):
+  """As NFS says it where many come at once."""
+  path = tmp_path / lock.JOIN
+  _write(path, ELSEWHERE)
+
+  def gone(*unused):
+    path.unlink()
+    raise OSError(errno.ESTALE, 'Stale file handle')
+
+  monkeypatch.setattr(lock, '_holder', lambda path: None)
+  _before(monkeypatch, os, 'read', gone)
+  with lock.hold_join(tmp_path):
+    seen = exclusive.look(path)
+    assert seen and seen.holder and seen.holder.process == os.getpid()
+
+
 def test_a_lock_that_another_host_has_replaced_is_lost(tmp_path, monkeypatch):
   def is_at(*unused):
     raise OSError(errno.ESTALE, 'Stale file handle')
