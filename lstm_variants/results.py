@@ -133,7 +133,7 @@ class Results:
     rows = self.runs()
     facts = {
       row['id']: choice.facts(row['config'], row['model'], row['task'])
-      for row in [*rows, *self._in_training(training)]
+      for row in [*rows, *in_training(self.workdir, training)]
     }
     try:
       return choice.choose(wanted, facts, grouping.final_losses(rows))
@@ -155,28 +155,6 @@ class Results:
       }
       name = choice.choose(wanted, facts, {})
       error.args = (f'--run={name}: has not begun, so it has no evaluations',)
-
-  def _in_training(
-    self, evaluations: Sequence[Mapping[str, Any]]
-  ) -> list[dict[str, Any]]:
-    """Return rows as of `runs` of those in training, as they are by now."""
-    if not evaluations:
-      return []
-    from lstm_variants import model
-
-    last = {row['run']: row for row in evaluations}
-    state = status.state(pathlib.Path(self.workdir))
-    return [
-      {
-        **run,
-        'status': state,
-        'sequences': last[name]['sequences'],
-        'updates': last[name]['update'],
-        'final': {k: v for k, v in last[name].items() if k not in _PLACE},
-      }
-      for name, run in model.planned(self.workdir).items()
-      if name in last
-    ]
 
   @errors.told_in_python()
   def to_pandas(self, every_field: bool = False) -> Any:
@@ -200,7 +178,7 @@ class Results:
     arguments.flag('every_field', every_field)
     pandas = _pandas()
     training = runs_lib.read_metrics_in_training(self.workdir)
-    rows = [*self.runs(), *self._in_training(training)]
+    rows = [*self.runs(), *in_training(self.workdir, training)]
     configs = [dict(fields.flatten(row['config'])) for row in rows]
     # Of all runs: the columns are there before the last of them has ended.
     planned = [dict(fields.flatten(run)) for run in self.study['runs']]
@@ -258,6 +236,37 @@ class Results:
     from lstm_variants import model
 
     return model.load(self.workdir, run)
+
+
+def in_training(
+  workdir: str, evaluations: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+  """Return rows as of `Results.runs` of runs in training, as they are by now.
+
+  Args:
+    workdir: the run directory.
+    evaluations: of these runs, from `runs.results.read_metrics_in_training`.
+
+  Raises:
+    lv.Error: the directory cannot be read.
+  """
+  if not evaluations:
+    return []
+  from lstm_variants import model
+
+  last = {row['run']: row for row in evaluations}
+  state = status.state(pathlib.Path(workdir))
+  return [
+    {
+      **run,
+      'status': state,
+      'sequences': last[name]['sequences'],
+      'updates': last[name]['update'],
+      'final': {k: v for k, v in last[name].items() if k not in _PLACE},
+    }
+    for name, run in model.planned(workdir).items()
+    if name in last
+  ]
 
 
 class Comparison:

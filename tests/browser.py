@@ -103,7 +103,7 @@ class Browser:
     """Load a page.
 
     Args:
-      page: its file, with a fragment where one is wanted.
+      page: its file, with a fragment where one is wanted; or its address.
       width: of the window, in pixels of a style sheet.
       height: of the window.
       scheme: 'light' or 'dark', as the reader prefers it.
@@ -121,7 +121,8 @@ class Browser:
       features=[{'name': 'prefers-color-scheme', 'value': scheme}],
     )
     path, _, fragment = str(page).partition('#')
-    url = pathlib.Path(path).as_uri() + (f'#{fragment}' if fragment else '')
+    url = path if '://' in path else pathlib.Path(path).as_uri()
+    url += f'#{fragment}' if fragment else ''
     self.ask('Emulation.setScriptExecutionDisabled', value=not scripts)
     # Else another fragment of the same page would load nothing.
     for address in ('about:blank', url):

@@ -117,6 +117,8 @@ SCRIPTS = (
   _read(_LIBRARY / 'uPlot.iife.min.js'),
   _read(*(_ASSETS / f'{name}.js' for name in ('sort', 'page', 'curves'))),
 )
+# What it runs beside that where it is served and follows a study in training.
+FOLLOWING = _read(_ASSETS / 'follow.js')
 CSS = _read(_LIBRARY / 'uPlot.min.css', _ASSETS / 'page.css') + series.style()
 CAPTIONS = {
   'loss': 'Held-out loss during training: median over the runs of a row that '
@@ -150,6 +152,22 @@ class Content(NamedTuple):
   analyses: Sequence[gallery.Shown] = ()
 
 
+class Live(NamedTuple):
+  """What a page that follows a study shows of what is not finished.
+
+  Attributes:
+    version: of the files that it was made of; the page asks for a newer one.
+    lines: how far the study is.
+    parts: tasks with runs in training, as they are by now.
+    losses: the evaluations of those runs.
+  """
+
+  version: str
+  lines: Sequence[str]
+  parts: Sequence[parts_lib.Part]
+  losses: results.Losses
+
+
 class Piece(NamedTuple):
   """A piece of what is told of a task.
 
@@ -164,8 +182,14 @@ class Piece(NamedTuple):
   html: str
 
 
-def render(content: Content) -> str:
-  """Return the report as a page that needs nothing beside itself."""
+def render(content: Content, live: Live | None = None) -> str:
+  """Return the report as a page that needs nothing beside itself.
+
+  Args:
+    content: that it shows; without tasks, where nothing is finished, only with
+      what is in training.
+    live: what is in training; such a page asks its server for news.
+  """
   budget = series.Budget(content.parts)
   pieces = [_pieces(part, content, budget) for part in content.parts]
   sections = ''.join(
@@ -173,22 +197,24 @@ def render(content: Content) -> str:
     for part, own in zip(content.parts, pieces, strict=True)
   )
   name = markup.escape(content.study['name'])
-  scripts = ''.join(f'<script>{script}</script>\n' for script in SCRIPTS)
+  run = SCRIPTS if live is None else (*SCRIPTS, FOLLOWING)
+  scripts = ''.join(f'<script>{script}</script>\n' for script in run)
+  policy = _policy(run, live is not None)
   return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_policy()}">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>{name}: comparison</title>
 <style>{CSS}</style>
 </head>
 <body>
 <div class="sheet">
-{_contents(content.parts, pieces)}
+{_contents(content.parts, pieces, live)}
 <main>
 {_first_screen(content)}
-{sections}<section><h2 id="notes">How to read the tables</h2>
+{_training(live)}{sections}<section><h2 id="notes">How to read the tables</h2>
 {markup.definitions(NOTES)}</section>
 <section><h2 id="provenance">Where the numbers come from</h2>
 {_provenance(content.provenance)}</section>
@@ -203,26 +229,54 @@ def _first_screen(content: Content) -> str:
   """Return the name of the study and the answer to it."""
   study = content.study
   finished = sum(len(part.runs) for part in content.parts)
-  files = ', '.join(
-    markup.file_link((name,), name) for name in ('study.json', 'compare.csv')
-  )
+  names = ('study.json', 'compare.csv') if content.parts else ('study.json',)
+  files = ', '.join(markup.file_link((name,), name) for name in names)
   answers = ''.join(
     answer.words(part, content.baseline) for part in content.parts
   )
+  if content.parts:
+    answers += answer.table(content.parts, content.baseline)
+  compared = (
+    f', compared with <strong>{markup.escape(content.baseline)}</strong>'
+    if content.parts
+    else ''
+  )
   return (
     f'<header id="answer"><h1>{markup.escape(study["name"])}</h1>\n'
-    f'<p class="lead">{finished:,} of {len(study["runs"]):,} runs finished, '
-    f'compared with <strong>{markup.escape(content.baseline)}</strong>. Study '
-    f'of {markup.escape(study["created"])}: {files}.</p>\n'
-    f'{answers}{answer.table(content.parts, content.baseline)}</header>'
+    f'<p class="lead">{finished:,} of {len(study["runs"]):,} runs finished'
+    f'{compared}. Study of {markup.escape(study["created"])}: {files}.</p>\n'
+    f'{answers}</header>'
+  )
+
+
+def _training(live: Live | None) -> str:
+  """Return what is told of runs in training, with their curves so far."""
+  if live is None:
+    return ''
+  lines = ''.join(f'<li>{markup.escape(line)}</li>' for line in live.lines)
+  budget = series.Budget(live.parts)
+  drawn = ''.join(
+    f'<h3>{markup.escape(part.title)}</h3>'
+    f'{_drawing(part, live.losses, budget, f"training-{part.anchor}")}'
+    for part in live.parts
+  )
+  return (
+    f'<section class="training" data-version="{markup.escape(live.version)}">'
+    '<h2 id="training">In training</h2><p class="follow note">'
+    f'This page was made when it was asked for.</p><ul>{lines}</ul>{drawn}'
+    '</section>\n'
   )
 
 
 def _contents(
-  parts: Sequence[parts_lib.Part], pieces: Sequence[Sequence[Piece]]
+  parts: Sequence[parts_lib.Part],
+  pieces: Sequence[Sequence[Piece]],
+  live: Live | None,
 ) -> str:
   """Return links to the parts of the page."""
   entries = [markup.jump('answer', 'The answer')]
+  if live is not None:
+    entries.append(markup.jump('training', 'In training'))
   for part, own in zip(parts, pieces, strict=True):
     inner = ''.join(
       f'<li>{markup.jump(piece.anchor, piece.heading)}</li>' for piece in own
@@ -298,8 +352,6 @@ def _curves(
   part: parts_lib.Part, content: Content, budget: series.Budget
 ) -> str:
   """Return the curves as data for the script, and the figure without it."""
-  dashes = markup.escape(json.dumps(series.dash_lengths()))
-  data = series.encode(part, content.losses, budget)
   links = [
     markup.file_link(
       ('figures', f'{gallery.file_name(part.task, "loss")}.csv'),
@@ -308,11 +360,25 @@ def _curves(
     markup.jump(f'{part.anchor}-runs', 'the file of each run'),
   ]
   return (
-    f'<div class="curves" data-part="{part.anchor}" data-dashes="{dashes}">'
-    f'<script type="application/json">{data}</script></div>'
+    f'{_drawing(part, content.losses, budget, part.anchor)}'
     f'<div class="still">{_drawn(content, part.task, "loss")}</div>'
     f'<p class="note">The data of these curves: {", ".join(links)}. '
     f'{series.left_out(part, budget)}</p>\n'
+  )
+
+
+def _drawing(
+  part: parts_lib.Part,
+  losses: results.Losses,
+  budget: series.Budget,
+  name: str,
+) -> str:
+  """Return the place where the script draws curves, with their data."""
+  dashes = markup.escape(json.dumps(series.dash_lengths()))
+  data = series.encode(part, losses, budget)
+  return (
+    f'<div class="curves" data-part="{name}" data-dashes="{dashes}">'
+    f'<script type="application/json">{data}</script></div>'
   )
 
 
@@ -447,13 +513,19 @@ def _program(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
   ]
 
 
-def _policy() -> str:
-  """Return what a browser may load for the page: nothing but what is in it."""
-  digests = [hashlib.sha256(script.encode()).digest() for script in SCRIPTS]
+def _policy(scripts: Sequence[str], asks: bool) -> str:
+  """Return what a browser may load for the page: nothing but what is in it.
+
+  Args:
+    scripts: that it runs.
+    asks: it may ask its own server for news.
+  """
+  digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
   hashes = ' '.join(
     f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests
   )
   return (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     f"script-src {hashes}; base-uri 'none'; form-action 'none'"
+    + ("; connect-src 'self'" if asks else '')
   )

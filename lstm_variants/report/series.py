@@ -36,8 +36,8 @@ class Budget:
     """Divide the numbers of a page among its curves."""
     groups = [group for part in parts for group in part.groups]
     curves_of_page = sum(len(group.runs) + _OF_ROW for group in groups)
-    self.evaluations = max(_LEAST, _MOST // curves_of_page)
-    self.runs = max(len(group.runs) for group in groups)
+    self.evaluations = max(_LEAST, _MOST // max(curves_of_page, 1))
+    self.runs = max((len(group.runs) for group in groups), default=0)
     if self.evaluations * curves_of_page > _MOST:
       each = _MOST // self.evaluations // len(groups)
       self.runs = max(min(self.runs, each - _OF_ROW), 0)

@@ -95,33 +95,73 @@ def write(
   finished = results.read_finished(workdir)
   study, runs = finished
   baseline = grouping.choose_baseline(runs, baseline, say)
+  content, rows = _content(workdir, finished, baseline, show)
+  images = _pictures(draw(study, runs, rows, content.losses))
+  with lock.hold_report(path):
+    if _version(path) != version:
+      _check_same(workdir, study)
+    numbers = _numbers(content.parts, content.losses)
+    figures = _write_figures(path, images, numbers)
+    table = _replace(path / 'compare.csv', files.encode(csv_text(rows)))
+    content = content._replace(
+      drawings={key: svg for key, (svg, _) in images.items()},
+      analyses=gallery.read(workdir, runs),
+    )
+    html = page.render(content)
+    html_path = _replace(path / 'report.html', files.encode(html))
+  return Report(html_path, table, figures, rows)
+
+
+def preview(
+  workdir: str, finished: results.Finished, baseline: str | None = None
+) -> page.Content:
+  """Return what a report of finished runs shows; nothing is written.
+
+  Args:
+    workdir: the run directory.
+    finished: of it, one run at least.
+    baseline: as of `write`.
+
+  Raises:
+    results.WorkdirError: something cannot be read.
+    grouping.BaselineError: no run is of the baseline's model.
+  """
+  study, runs = finished
+  baseline = grouping.choose_baseline(runs, baseline)
+  content, rows = _content(workdir, finished, baseline)
+  drawings = {
+    (task, kind): theme.svg(drawing, gallery.file_name(task, kind))
+    for (task, kind), drawing in draw(study, runs, rows, content.losses).items()
+  }
+  analyses = gallery.read(workdir, runs)
+  return content._replace(drawings=drawings, analyses=analyses)
+
+
+def _content(
+  workdir: str,
+  finished: results.Finished,
+  baseline: str,
+  show: Callable[[results.Finished, Sequence[comparison.Row]], None] = (
+    lambda finished, rows: None
+  ),
+) -> tuple[page.Content, Sequence[comparison.Row]]:
+  """Return what the page tells, without figures, and the rows of its tables."""
+  study, runs = finished
   read_losses = functools.cache(lambda: results.read_losses(workdir))
   searched = grouping.searched_fields(study)
   asked = study['tasks'], runs, baseline, read_losses, searched
   rows = comparison.compare(*asked)
   show(finished, rows)
-  at_best = best.compare(*asked)
-  images = _pictures(draw(study, runs, rows, read_losses()))
-  of_tasks = parts.split(study, runs, rows)
-  provenance = results.read_provenance(workdir)
-  with lock.hold_report(path):
-    if _version(path) != version:
-      _check_same(workdir, study)
-    figures = _write_figures(path, images, _numbers(of_tasks, read_losses()))
-    table = _replace(path / 'compare.csv', files.encode(csv_text(rows)))
-    content = page.Content(
-      study,
-      of_tasks,
-      {key: svg for key, (svg, _) in images.items()},
-      read_losses(),
-      at_best,
-      provenance,
-      baseline,
-      gallery.read(workdir, runs),
-    )
-    html = page.render(content)
-    html_path = _replace(path / 'report.html', files.encode(html))
-  return Report(html_path, table, figures, rows)
+  content = page.Content(
+    study=study,
+    parts=parts.split(study, runs, rows),
+    drawings={},
+    losses=read_losses(),
+    best=best.compare(*asked),
+    provenance=results.read_provenance(workdir),
+    baseline=baseline,
+  )
+  return content, rows
 
 
 def _pictures(

@@ -4,7 +4,7 @@ Nothing is locked, nothing that stays is written, no jax is needed: what a
 training process writes meanwhile is seen as it is at some moment.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import datetime
 import pathlib
@@ -25,6 +25,8 @@ INTERRUPTED = 'interrupted'
 _TAIL = 2**21
 # Bytes of a file of generations/.
 _LARGEST_GENERATION = 2**26
+# Of populations in training, so many are listed.
+_LISTED = 10
 # Seconds, which are 30,000 years: nothing has taken what adds up to more.
 _LONGEST = 1e12
 
@@ -266,3 +268,63 @@ def _seconds_left(status: Status) -> float | None:
 def duration(seconds: float) -> str:
   """Return a time as h:mm:ss."""
   return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def lines(read: Status) -> Iterator[str]:
+  """Yield how far a study is, in words."""
+  ends = [row['status'] for row in read.done]
+  counts = ', '.join(
+    f'{ends.count(end)} {end}' for end in ('solved', 'unsolved', 'diverged')
+  )
+  yield f'{read.name}: {read.runs} runs, begun {read.created}'
+  if read.search:
+    asked, wanted = read.search
+    yield f'search: {asked} of {wanted} trials asked for'
+  yield f'done: {len(ends)} runs in {read.populations} populations ({counts})'
+  for each in read.training[:_LISTED]:
+    yield f'{read.state(each)}: {each.name}: {_training(each, read)}'
+    if each.lease is not None:
+      yield f'  by {_who(each.lease)}'
+  states = [read.state(each) for each in read.training[_LISTED:]]
+  for state in dict.fromkeys(states):
+    yield f'{state}: {states.count(state)} populations more'
+  compiling = read.is_trained and not all(each.runs for each in read.training)
+  begun = 'not begun, or compiling' if compiling else 'not begun'
+  yield f'{begun}: {read.pending} runs'
+  if read.training or read.pending:
+    left = 'unknown, nothing was measured yet'
+    if read.seconds_left is not None:
+      left = f'{duration(read.seconds_left)}, compiling not counted'
+    yield f'time left: {left}'
+    alive = [one for one in read.workers if not one.has_ended]
+    shared = f'{len(alive)} processes that share it' if alive else 'nobody'
+    yield f'trained by: {read.holder or shared}'
+    for one in alive[:_LISTED]:
+      yield f'  {_who(one)}'
+
+
+def _who(known: lease_lib.Known) -> str:
+  """Return who has a lease, and where to read what it says."""
+  renewed = f'renewed {duration(max(known.age, 0))} ago'
+  log = f', {known.log}' if known.log else ''
+  clock = " by this host's clock" if known.own_clock else ''
+  return f'{known.holder}, {renewed}{clock}{log}'
+
+
+def _training(each: Training, read: Status) -> str:
+  losses = ', '.join(
+    f'{model} {loss:.4g}' for model, loss in each.losses.items()
+  )
+  if not each.runs:
+    is_trained = read.state(each) == 'in training'
+    compiling = 'compiling, or ended ' if is_trained else ''
+    return f'{compiling}before its first row'
+  saved = 'nothing saved' if each.saved is None else f'saved at {each.saved}'
+  parts = (
+    f'{each.runs} runs',
+    f'update {each.update}/{read.updates}',
+    f'loss {losses}' if losses else '',
+    saved,
+    f'last written {duration(each.age)} ago',
+  )
+  return ', '.join(part for part in parts if part)

@@ -8,7 +8,6 @@ import sys
 import pytest
 import safetensors.numpy
 
-from lstm_variants.commands import status as status_command
 from lstm_variants.runs import (
   checkpoint,
   directory,
@@ -307,7 +306,7 @@ def test_who_shares_a_study_lives_by_the_clock_of_its_file_system(
     monkeypatch.setattr(lease, '_now', refused)
     read = status.read(str(workdir))
     assert read.is_trained and read.workers[0].own_clock
-    who = status_command._who(read.workers[0])
+    who = status._who(read.workers[0])
     assert who.endswith(" ago by this host's clock")
 
 
