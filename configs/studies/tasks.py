@@ -46,6 +46,7 @@ TASKS = (
   ('parity', 'deletang23', 3000, 5, {'task.evaluation_length': 400}),
   ('even_pairs', 'deletang23', 1000, 3, {'task.evaluation_length': 400}),
   ('cycle_navigation', 'deletang23', 4000, 3, {'task.evaluation_length': 400}),
+  ('group_words', 'a5', 4000, 3, {'task.evaluation_length': 200}),
   ('modular_arithmetic', 'deletang23', 4000, 3, {}),
   ('bucket_sort', 'deletang23', 1500, 3, {}),
   (
