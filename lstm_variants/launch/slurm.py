@@ -85,16 +85,28 @@ def _script(job: engine.Job) -> str:
     raise engine.EngineError(
       f'--launch_option={name}: is set by --workers and --workdir; leave it out'
     )
-  lines = [
-    f'#SBATCH --{name}' + (f'={shlex.quote(value)}' if value else '')
-    for name, value in {**_DEFAULTS, **given, **ours}.items()
-  ]
+  values = {**_DEFAULTS, **given, **ours}
+  lines = [_line(name, value) for name, value in values.items()]
   return _SCRIPT.format(
     options='\n'.join(lines),
     log_variable=lease.LOG_VARIABLE,
     logs=shlex.quote(str(job.logs)),
     worker=shlex.join(job.command),
   )
+
+
+def _line(name: str, value: str) -> str:
+  """Return the line of a script that gives sbatch an option.
+
+  Raises:
+    EngineError: sbatch would read another value.
+  """
+  if '\\' in value or not value.isprintable():
+    raise engine.EngineError(
+      f'--launch=slurm: --{name}={value!r}: sbatch drops a backslash, and ends '
+      'at a line break; nearest: a directory, or a value, without'
+    )
+  return f'#SBATCH --{name}' + (f'={shlex.quote(value)}' if value else '')
 
 
 def _wait(job: engine.Job, number: str) -> None:

@@ -70,6 +70,20 @@ def test_the_script_that_is_submitted_is_the_one_that_a_dry_run_prints(
   } <= set(lines)
 
 
+@pytest.mark.parametrize(
+  ('workdir', 'option'),
+  [('a\\b', 'time=1'), ('a\nb', 'time=1'), ('runs', 'comment=a\\b')],
+)
+def test_what_sbatch_would_read_otherwise_is_refused(
+  fakes, tmp_path, workdir, option
+):
+  """Tried with sbatch 22.05: of a\\b it makes ab, and a quote ends its line."""
+  for dry_run in (True, False):
+    with pytest.raises(engine.EngineError, match=r'--launch=slurm: --.*a\\'):
+      slurm.launch(_job(tmp_path / workdir, option, dry_run=dry_run))
+  assert not (tmp_path / workdir).exists() and not fakes.read_text()
+
+
 def test_an_option_replaces_a_default_of_the_script(fakes, tmp_path, capsys):
   slurm.launch(_job(tmp_path, '--signal=USR1@60', dry_run=True))
   printed = capsys.readouterr().out
