@@ -4,12 +4,17 @@ A pipe would be waited for, a device has no end, and of some devices opening is
 enough to do something. All refusals are `OSError`s, as the system's own.
 """
 
+from collections.abc import Callable
 import errno
+import functools
 import io
 import os
 import stat
+from typing import ParamSpec, TypeVar
 
 Path = str | os.PathLike[str]
+_Given = ParamSpec('_Given')
+_Read = TypeVar('_Read')
 # Neither wait for who writes to a pipe, nor take a terminal.
 _FLAGS = getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_NOCTTY', 0)
 # Bytes that are read at a time of a file that does not tell its size.
@@ -54,6 +59,25 @@ def open_file(path: Path, largest: int | None = None) -> io.BufferedReader:
   return file
 
 
+def again(reader: Callable[_Given, _Read]) -> Callable[_Given, _Read]:
+  """Have a reader begin once more where another host replaces its file.
+
+  NFS 3 says so by ESTALE, of a file that was opened and not yet read.
+  """
+
+  @functools.wraps(reader)
+  def begin(*arguments: _Given.args, **options: _Given.kwargs) -> _Read:
+    try:
+      return reader(*arguments, **options)
+    except OSError as error:
+      if error.errno != errno.ESTALE:
+        raise
+    return reader(*arguments, **options)
+
+  return begin
+
+
+@again
 def read(path: Path, largest: int) -> bytes:
   """Return the content of a regular file of at most `largest` bytes.
 

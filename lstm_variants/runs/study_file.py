@@ -57,6 +57,7 @@ def encode(study: Mapping[str, Any]) -> bytes:
   return data
 
 
+@opening.again
 def read(path: pathlib.Path) -> Any:
   """Read a study; nobody may change what is returned.
 

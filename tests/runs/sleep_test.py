@@ -7,6 +7,7 @@ meanwhile is done in the middle of a call of the system.
 from collections.abc import Callable
 import contextlib
 import errno
+import io
 import itertools
 import json
 import os
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from lstm_variants import opening
 from lstm_variants.runs import (
   checkpoint,
   directory,
@@ -745,6 +747,30 @@ def test_a_file_system_that_does_not_answer_takes_no_lease_and_hides_none(
     path.unlink()
     with pytest.raises(lease.LostError, match='had it meanwhile, or it was re'):
       ours.check()
+
+
+def test_a_file_that_another_host_replaces_as_one_reads_it_is_read(
+  tmp_path, monkeypatch
+):
+  """It was opened, and is gone when NFS is asked what it holds."""
+  with directory.open_study(str(tmp_path), 'x', {}, {}, RUNS):
+    pass
+  open_file, opened = opening.open_file, []
+
+  class Gone(io.BytesIO):
+    def read(self, *unused):
+      raise OSError(errno.ESTALE, 'Stale file handle')
+
+    readline = fileno = read
+
+  def late(path, *arguments):
+    opened.append(path)
+    return Gone() if len(opened) == 1 else open_file(path, *arguments)
+
+  monkeypatch.setattr(opening, 'open_file', late)
+  assert results.read_study(str(tmp_path))['runs'] == RUNS
+  del opened[:]
+  assert files.read_json(tmp_path / files.STUDY)['runs'] == RUNS
 
 
 @pytest.mark.parametrize('code', [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
