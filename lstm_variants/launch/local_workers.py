@@ -71,6 +71,8 @@ def _wait(workers: Sequence['_Worker'], watch: watching.Watch) -> None:
   running = list(workers)
   while running and not interrupt.requested():
     for worker in list(running):
+      if interrupt.requested():  # to start each again takes a second
+        return
       status = worker.status()
       if status in _DONE:
         running.remove(worker)

@@ -134,6 +134,25 @@ def test_a_worker_waits_where_the_launcher_does_and_a_dry_run_starts_none(
     workers(say, options=['partition=x'])
 
 
+def test_none_is_started_again_after_a_signal_to_end(tmp_path, monkeypatch):
+  """Each is started a second later, and there may be many."""
+  started, signalled = [], []
+
+  def start(arguments, log, environ):
+    started.append(log)
+    child = subprocess.Popen(['sh', '-c', 'kill -9 $$'])
+    child.wait()
+    return child
+
+  place = places.Place(frozenset(), {})
+  monkeypatch.setattr(places, 'share_out', lambda number: [place] * number)
+  monkeypatch.setattr(engine, 'start', start)
+  monkeypatch.setattr(local_workers.time, 'sleep', signalled.append)
+  monkeypatch.setattr(interrupt, 'requested', lambda: bool(signalled))
+  local_workers.launch(engine.Job(['sweep'], str(tmp_path), 3))
+  assert len(started) == 3 + 1 and signalled == [local_workers._BREATH]
+
+
 def test_one_that_is_killed_again_and_again_is_given_up(workers, monkeypatch):
   monkeypatch.setattr(local_workers, '_RESTARTS', 2)
   with pytest.raises(engine.RefusedError, match='again') as caught:
