@@ -8,8 +8,8 @@ Exit status, each but 0 with one line on stderr that tells why:
     4    no checkpoint can be used, or --resume under another config
     5    the directory is busy, or holds a study and neither --resume nor
          --overwrite is given
-    6    no space, or not writable, stdout included; what was saved before is
-         whole
+    6    no space, not writable (stdout included), or a file system that does
+         not answer; what was saved before is whole
     129  SIGHUP,
     130  SIGINT, and
     143  SIGTERM: saved after the chunk of updates; a second one, half a second
