@@ -30,6 +30,7 @@ SCRIPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
   ('newton', ('--repeats=3',)),
   ('widths', ('--repeats=3',)),
   ('sizes', ()),
+  ('opening', ('--repeats=5',)),
 )
 INTRODUCTION = pathlib.Path(__file__).parent / 'introduction.md'
 

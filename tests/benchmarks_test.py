@@ -20,6 +20,7 @@ from benchmarks import (
   flax_training,
   memory,
   networks,
+  opening,
   pages,
   peers,
   population,
@@ -213,6 +214,12 @@ def test_report_has_introduction_machine_and_every_page(tmp_path):
   assert text.startswith(report.INTRODUCTION.read_text().strip())
   headings = re.findall(r'^## (.*)$', text.split('## Machine')[1], re.M)
   assert headings == [f'page {name}' for name in names]
+
+
+def test_where_there_is_no_browser_no_report_is_opened(monkeypatch):
+  monkeypatch.setattr(opening.browser_lib, 'PROGRAM', None)
+  text = '\n'.join(opening.page())
+  assert '- skipped: all of it (there is no Chromium)' in text
 
 
 def measure(fork, name: str, *arguments: str) -> str:

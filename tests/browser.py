@@ -99,6 +99,7 @@ class Browser:
     scheme: str = 'light',
     media: str = 'screen',
     scripts: bool = True,
+    settled: bool = True,
   ) -> None:
     """Load a page.
 
@@ -109,6 +110,7 @@ class Browser:
       scheme: 'light' or 'dark', as the reader prefers it.
       media: 'screen' or 'print'.
       scripts: whether the page runs its own.
+      settled: whether to wait for what these put off.
     """
     self.ask(
       'Emulation.setDeviceMetricsOverride',
@@ -129,7 +131,7 @@ class Browser:
       self.events.clear()
       self.ask('Page.navigate', url=address)
       self.wait('Page.loadEventFired')
-    if scripts:
+    if scripts and settled:
       self.settle()
 
   def settle(self) -> None:

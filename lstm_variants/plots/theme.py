@@ -26,14 +26,10 @@ PALETTE = (
   '#56B4E9',
   '#000000',
 )
-# What stands for these and other colours of figures where a page is dark.
+# What stands for colours of figures where a page is dark; the other colours of
+# the palette can be seen, and told apart, on both.
 DARK = {
-  '#0072B2': '#4A9BE8',
-  '#D55E00': '#FF8B45',
-  '#009E73': '#2CC295',
-  '#CC79A7': '#E9A3CB',
-  '#E69F00': '#F2B632',
-  '#56B4E9': '#9ADDFF',
+  '#0072B2': '#2F86D0',
   '#000000': '#E6E9ED',
   '#FFFFFF': '#14171B',
   '#444444': '#B4BCC5',

@@ -96,10 +96,16 @@ def _choose(
   if standing.sequences is None or all(len(f) < 2 for f in families.values()):
     return None
   choosers = _choosers(groups)
+  below_zero = any(loss < 0 for loss in standing.losses.values())
+  average = (
+    intervals.mean_interval if below_zero else intervals.geometric_interval
+  )
   best, candidates = [], []
   ordered = sorted(families.values(), key=lambda own: own[0].model != baseline)
   for family in ordered:
-    group = min(family, key=lambda one: _rank(one, choosers, standing.losses))
+    group = min(
+      family, key=lambda one: _rank(one, choosers, standing.losses, average)
+    )
     others = [run for run in group.runs if _seed(run) not in choosers]
     best.append(group._replace(runs=others))
     candidates.append(len(family))
@@ -118,13 +124,13 @@ def _choosers(groups: Sequence[grouping.Group]) -> list[int]:
 
 
 def _rank(
-  group: grouping.Group, choosers: Sequence[int], losses: Mapping[str, float]
+  group: grouping.Group,
+  choosers: Sequence[int],
+  losses: Mapping[str, float],
+  average: Callable[[Sequence[float]], intervals.Interval],
 ) -> tuple[int, float]:
   """Return what the best group has least of: lost runs, then the loss."""
   own = [run for run in group.runs if not choosers or _seed(run) in choosers]
   known = [losses[run['id']] for run in own if run['id'] in losses]
-  average = intervals.geometric_interval
-  if any(loss < 0 for loss in losses.values()):
-    average = intervals.mean_interval
-  loss = average(known).estimate
+  loss = known[0] if len(known) == 1 else average(known).estimate
   return len(own) - len(known), math.inf if math.isnan(loss) else loss

@@ -146,7 +146,8 @@ def style() -> str:
   """Return the colours and the dashes of the rows as rules of a style sheet."""
   light = ''.join(f'--c{n}:{color};' for n, color in enumerate(theme.PALETTE))
   dark = ''.join(
-    f'--c{n}:{theme.DARK[color]};' for n, color in enumerate(theme.PALETTE)
+    f'--c{n}:{theme.DARK.get(color, color)};'
+    for n, color in enumerate(theme.PALETTE)
   )
   colors = ''.join(
     f'.c{n}{{color:var(--c{n})}}' for n in range(len(theme.PALETTE))

@@ -152,6 +152,44 @@ def test_without_scripts_all_is_there_but_what_is_interactive(chromium, page):
   assert 'Fastest: peephole' in chromium.run('document.body.innerText')
 
 
+# Losses of the only run of a task at its evaluations, one after the other.
+ODD = {
+  'adding-none-T1': [],
+  'adding-single-T2': [0.5],
+  'adding-negative-T3': [-1.0, -2.0, -1.5],
+  'adding-infinite-T4': [None, None],
+  'adding-zero-T5': [0.0, 0.0],
+}
+
+
+def _odd_evaluations(row: dict) -> list[dict]:
+  return [
+    {'run': row['id'], 'update': k, 'sequences': 32 * k, 'loss': loss}
+    for k, loss in enumerate(ODD[row['task']])
+  ]
+
+
+def test_odd_curves_draw_without_an_error(chromium, tmp_path, monkeypatch):
+  monkeypatch.setattr(fixture, 'evaluations', _odd_evaluations)
+  runs = [
+    fixture.run(task, 'vanilla', 0, None, [None, *losses][-1])
+    for task, losses in ODD.items()
+  ]
+  workdir = tmp_path / 'odd'
+  fixture.write(workdir, runs, dict.fromkeys(ODD, fixture.COPY))
+  chromium.show(report.write(str(workdir)).html)
+  for place, name in enumerate(ODD):
+    home = f'.curves[data-part=task-{place}]'
+    for button in range(1, 4):
+      chromium.click(f'{home} [aria-label=Show] button:nth-child({button})')
+    chromium.click(f'{home} [aria-label=Loss] button:last-child')
+    chromium.run(f'document.querySelector("{home} .plot").focus()')
+    chromium.press('ArrowRight', 39)
+    assert chromium.errors() == [], name
+    drawn = f'document.querySelectorAll("{home} canvas").length'
+    assert chromium.run(drawn) == 1, name
+
+
 def _visible(chromium, selector: str) -> str:
   """Return the text of an element that is within the window."""
   return chromium.run(
@@ -210,6 +248,8 @@ def test_curves_are_read_enlarged_hidden_and_shown_another_way(chromium, page):
   chromium.settle()
   said = f'document.querySelector("{home} .said").value'
   assert chromium.run(said) == 'vanilla: 0.0036 at 1,600 sequences'
+  chromium.click(f'{home} [aria-label=Loss] button + button')
+  assert chromium.errors() == []
   chromium.click(f'{home} [aria-label=Along] button + button')
   chromium.click(f'{home} [aria-label=Show] button:last-child')
   chromium.run(f'document.querySelector("{home} .plot").focus()')

@@ -1,5 +1,6 @@
 """Figures: what is drawn, and that many groups stay legible."""
 
+import itertools
 import math
 import re
 from typing import Any
@@ -62,6 +63,72 @@ def test_sixty_four_groups_are_told_apart_in_the_legend():
   # Labels are words, not mathematics.
   assert '>$m_63$<' in text
   assert axes.get_yscale() == 'log'
+
+
+def test_a_colour_is_a_model_s_and_a_dash_a_setting_s():
+  models = [f'm{n}' for n in range(9)]
+  pairs = [(model, rate) for model in models for rate in (0.1, 0.01)]
+  looks = theme.model_looks(models, pairs)
+  assert len({str(look) for look in looks}) == len(pairs)
+  of_model: dict[str, set[str]] = {}
+  for (model, _), look in zip(pairs, looks, strict=True):
+    of_model.setdefault(model, set()).add(look['color'])
+  assert all(len(colors) == 1 for colors in of_model.values())
+  assert len(set().union(*of_model.values())) == 7
+  few = theme.model_looks(models[:2], pairs[:4])
+  assert [look['linestyle'] for look in few[:2]] == [
+    look['linestyle'] for look in few[2:]
+  ]
+  # A task without the first model: the second one keeps its colour.
+  assert theme.model_looks(models[:2], pairs[2:4][:1])[0] == looks[2]
+  # Settings of one model alone are told apart by colours.
+  alone = theme.model_looks(models, [('m0', n) for n in range(5)])
+  assert len({look['color'] for look in alone}) == 5
+
+
+# Machado, Oliveira & Fernandes, IEEE TVCG 15(6), 2009: how linear red, green
+# and blue are seen without one kind of cones.
+SEEN = {
+  'protanopia': (
+    (0.152286, 1.052583, -0.204868),
+    (0.114503, 0.786281, 0.099216),
+    (-0.003882, -0.048116, 1.051998),
+  ),
+  'deuteranopia': (
+    (0.367322, 0.860646, -0.227968),
+    (0.280085, 0.672501, 0.047413),
+    (-0.011820, 0.042940, 0.968881),
+  ),
+  'tritanopia': (
+    (1.255528, -0.076749, -0.178779),
+    (-0.078411, 0.930809, 0.147602),
+    (0.004733, 0.691367, 0.303900),
+  ),
+}
+_XYZ = ((0.4337, 0.3762, 0.1899), (0.2126, 0.7152, 0.0722))
+_XYZ += ((0.0177, 0.1095, 0.8726),)  # each divided by that of white
+
+
+def _linear(color: str) -> np.ndarray:
+  parts = np.array([int(color[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+  low = parts / 12.92
+  return np.where(parts <= 0.04045, low, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+def _lab(linear: np.ndarray) -> np.ndarray:
+  x, y, z = np.cbrt(np.array(_XYZ) @ np.clip(linear, 0, 1))
+  return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize('seen', SEEN)
+@pytest.mark.parametrize('dark', [False, True])
+def test_colours_are_told_apart_without_one_kind_of_cones(seen, dark):
+  colors = [theme.DARK.get(c, c) if dark else c for c in theme.PALETTE]
+  places = [_lab(np.array(SEEN[seen]) @ _linear(color)) for color in colors]
+  distances = [
+    np.linalg.norm(a - b) for a, b in itertools.combinations(places, 2)
+  ]
+  assert min(distances) > 13
 
 
 @pytest.mark.parametrize('loss', [None, 0.0, -1.0])

@@ -7,7 +7,7 @@
   // Ranges of more rows cover each other.
   const MANY = 5;
 
-  const make = (name, properties = {}, ...children) => {
+  const make = (name, properties = {range: atLeast}, ...children) => {
     const element = Object.assign(document.createElement(name), properties);
     element.append(...children);
     return element;
@@ -187,6 +187,7 @@
     }
 
     options() {
+      const filter = this.isLog() ? sparse : (_, ticks) => ticks;
       const ink = css('--soft'), grid = css('--line');
       const axis = {stroke: ink, grid: {stroke: grid, width: 1},
         ticks: {stroke: grid}, font: '12px system-ui, sans-serif'};
@@ -199,13 +200,11 @@
         cursor: {focus: {prox: 24}, drag: {x: true, y: true, uni: 20},
           points: {size: 7}},
         focus: {alpha: FAINT},
-        scales: {x: {time: false}, y: this.isLog() ? {distr: 3} : {}},
+        scales: {x: {time: false, }, y: this.isLog() ? {distr: 3} : {}},
         axes: [{...axis, label: along, labelSize: 22, size: 40,
           values: (_, ticks) => ticks.map(asNumber)},
           {...axis, label: 'held-out loss', labelSize: 22, size: 62,
-            filter: this.isLog() ? sparse : undefined,
-            grid: {...axis.grid, filter: this.isLog() ? sparse : undefined},
-            ticks: {...axis.ticks, filter: this.isLog() ? sparse : undefined},
+            filter, grid: {...axis.grid, filter}, ticks: {...axis.ticks, filter},
             values: (_, ticks) => ticks.map(
               tick => tick === null ? '' : asNumber(tick))}],
         series: [{}, ...this.lines.map(line => this.series(line))],

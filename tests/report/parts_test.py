@@ -1,0 +1,228 @@
+"""The pieces of a report: settings, titles, answers, the best, the curves."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_variants.report import (
+  answer,
+  best,
+  comparison,
+  parts,
+  series,
+  settings,
+  tables,
+)
+from lstm_variants.runs import results
+from tests.report import study_fixture as fixture
+
+ADDING, COPY = fixture.TASKS
+STUDY: dict[str, Any] = {'tasks': fixture.TASKS, 'name': 'a', 'runs': []}
+
+
+def _named(runs: list[dict]) -> list[dict]:
+  return [
+    {'id': f'run{place}', 'population': 'p', **run}
+    for place, run in enumerate(runs)
+  ]
+
+
+def _split(runs: list[dict]) -> list[parts.Part]:
+  return parts.split(
+    STUDY, runs, comparison.compare(fixture.TASKS, runs, 'vanilla')
+  )
+
+
+def _run(seed: int, rate: float, loss: float, success=1600, model='vanilla'):
+  config = fixture.config(ADDING, model, seed, learning_rate=rate)
+  return fixture.run(ADDING, model, seed, success, loss, config=config)
+
+
+def test_settings_are_those_of_the_runs_not_of_the_study():
+  runs = _named([_run(0, 0.01, 0.1), _run(1, 0.005, 0.1)])
+  known = settings.values(runs)
+  assert known[settings.LEARNING_RATE] == [0.01, 0.005]
+  assert known['model.hidden_features'] == [32]
+  text, _ = settings.of_group(runs, settings.LEARNING_RATE)
+  assert text == '0.005, 0.01'
+  assert 'learning rate' not in settings.common(known)
+  assert 'hidden features 32' in settings.common(known)
+  assert settings.columns(runs)[0] == settings.LEARNING_RATE
+
+
+@pytest.mark.parametrize(
+  'values, text',
+  [
+    ([], '—'),
+    ([None], 'none'),
+    ([True, False], 'yes, no'),
+    ([16, 8], '8, 16'),
+    ([1e-4 * n for n in range(1, 31)], '0.0001 to 0.003 (30 values)'),
+    (['a', 'b', 'c', 'd', 'e', 'f'], 'a, b, c, d and 2 more'),
+    ([2000], '2,000'),
+  ],
+)
+def test_values_of_a_setting_in_words(values, text):
+  assert settings.several(values) == text
+
+
+def test_tasks_with_equal_titles_are_told_apart_by_their_labels():
+  runs = _named([_run(0, 0.01, 0.1), fixture.run(COPY, 'vanilla', 0, 1, 0.1)])
+  assert [part.title for part in _split(runs)] == [
+    'Adding, 50 steps',
+    'Copy, 20 steps',
+  ]
+  for run in runs:
+    run['config']['task'] = {'name': 'adding', 'length': 50}
+  titles = [part.title for part in _split(runs)]
+  assert titles == [f'Adding, 50 steps ({task})' for task in fixture.TASKS]
+  for run in runs:
+    run['config']['task'] = 'nothing that is recorded'
+  assert [part.title for part in _split(runs)] == [ADDING, COPY]
+
+
+@pytest.mark.parametrize(
+  'solved, expected',
+  [
+    ((1600, 3200, 3200), 'All 6 runs solved it. Fastest: <strong>gru</strong>'),
+    (
+      (None, None, None),
+      '3 of 6 runs solved it. Fastest: <strong>gru</strong>, half of the runs '
+      'within 1,600 training sequences',
+    ),
+  ],
+)
+def test_the_answer_in_words(solved, expected):
+  runs = _named(
+    [_run(seed, 0.01, 0.1, success) for seed, success in enumerate(solved)]
+    + [_run(seed, 0.01, 0.01, 1600, 'gru') for seed in range(3)]
+  )
+  (part,) = _split(runs)
+  words = answer.words(part, 'vanilla')
+  assert expected in words and 'No run diverged.' in words
+  assert 'Lowest loss, after 6,400 sequences: <strong>gru</strong>' in words
+
+
+def test_the_answer_where_nobody_solved_it():
+  (part,) = _split(_named([_run(seed, 0.01, 0.1, None) for seed in range(3)]))
+  words = answer.words(part, 'vanilla')
+  assert 'None of 3 runs solved it.' in words and 'Fastest' not in words
+
+
+def test_the_best_settings_are_chosen_by_half_of_the_seeds_and_told_of_others():
+  # At 0.1 the seeds that choose are lucky.
+  losses = {0.01: [0.02, 0.02, 0.02, 0.02], 0.1: [0.01, 0.01, 0.5, 0.5]}
+  runs = _named(
+    [
+      _run(seed, rate, loss)
+      for rate, own in losses.items()
+      for seed, loss in enumerate(own)
+    ]
+  )
+  chosen = best.compare(fixture.TASKS, runs, 'vanilla', tuple)[ADDING]
+  assert chosen.choosers == [0, 1] and chosen.candidates == [2]
+  (row,) = chosen.rows
+  assert row.runs == 2 and math.isclose(row.loss.estimate, 0.5)
+  assert settings.of_group(chosen.groups[0].runs, settings.LEARNING_RATE) == (
+    '0.1',
+    0.1,
+  )
+
+
+def test_where_a_setting_has_one_run_its_own_number_is_told_and_marked():
+  runs = _named([_run(0, rate, rate) for rate in (0.03, 0.01, 0.02)])
+  chosen = best.compare(fixture.TASKS, runs, 'vanilla', tuple)[ADDING]
+  assert chosen.choosers == [] and chosen.candidates == [3]
+  assert chosen.rows[0].loss.estimate == 0.01
+
+
+def test_a_setting_that_diverged_is_never_the_best_of_those_that_did_not():
+  losses = {1: 0.01, 2: 0.1}
+  runs = _named(
+    [_run(seed, rate, losses[rate]) for rate in losses for seed in range(4)]
+  )
+  runs[0].update(status='diverged', final={'loss': None})
+  chosen = best.compare(fixture.TASKS, runs, 'vanilla', tuple)[ADDING]
+  assert chosen.choosers == [0, 1]
+  text, _ = settings.of_group(chosen.groups[0].runs, settings.LEARNING_RATE)
+  assert text == '2'
+
+
+def test_without_several_settings_nothing_is_chosen():
+  runs = _named([_run(seed, 0.01, 0.1) for seed in range(3)])
+  assert best.compare(fixture.TASKS, runs, 'vanilla', tuple) == {}
+
+
+def _losses(runs: list[dict], count: int) -> results.Losses:
+  return results.Losses(
+    {'run': run['id'], 'sequences': 10 * k, 'loss': None if k == 1 else 1 / k}
+    for run in runs
+    for k in range(1, count + 1)
+  )
+
+
+def test_the_data_of_curves_are_those_of_the_figure(monkeypatch):
+  runs = _named([_run(seed, 0.01, 0.1) for seed in range(3)])
+  (part,) = _split(runs)
+  data = json.loads(
+    series.encode(part, _losses(runs, 4), series.Budget([part]))
+  )
+  (row,) = data['rows']
+  assert row['x'] == [10, 20, 30, 40]
+  assert row['median'] == [None, 0.5, 0.3333, 0.25]
+  assert [run['y'] for run in row['runs']] == [row['median']] * 3
+  assert [run.get('x') for run in row['runs']] == [row['x'], None, None]
+  # 2 ms an update of 32 sequences.
+  assert math.isclose(row['rate'], 0.002 / 32)
+  assert series.left_out(part, series.Budget([part])) == ''
+
+
+def test_curves_of_many_runs_stay_small_and_say_what_they_leave_out(
+  monkeypatch,
+):
+  monkeypatch.setattr(series, '_MOST', 400)
+  runs = _named([_run(seed, 0.01, 0.1) for seed in range(40)])
+  (part,) = _split(runs)
+  budget = series.Budget([part])
+  data = json.loads(series.encode(part, _losses(runs, 200), budget))
+  (row,) = data['rows']
+  assert len(row['runs']) == budget.runs < 40
+  assert (len(row['runs']) + 3) * len(row['x']) <= 400
+  assert row['x'][0] == 10 and row['x'][-1] == 2000
+  assert f'first {budget.runs} runs' in series.left_out(part, budget)
+
+
+def test_each_run_has_its_own_evaluations():
+  runs = _named([_run(seed, 0.01, 0.1) for seed in range(3)])
+  rows = [
+    {'run': run['id'], 'sequences': 10 * k, 'loss': float(k)}
+    for k in range(3)
+    for run in runs[::-1]
+  ]
+  losses = results.Losses(rows)
+  each = losses.each(['run2', 'run0', 'nobody'])
+  assert sorted(each) == ['run0', 'run2']
+  for name, (sequences, values) in each.items():
+    np.testing.assert_array_equal(sequences, losses.of([name])[0])
+    np.testing.assert_array_equal(values, losses.of([name])[1])
+  assert losses.each([]) == {}
+
+
+@pytest.mark.parametrize(
+  'value, text',
+  [(19712.3, '19,700'), (999.6, '1,000'), (0.00012345, '0.000123')]
+  + [(1.5, '1.5'), (math.nan, '—'), (math.inf, 'inf'), (2.5e15, '2.5e+15')],
+)
+def test_numbers_have_commas_and_no_powers_where_they_are_read(value, text):
+  assert tables.number(value) == text
+
+
+@pytest.mark.parametrize(
+  'seconds, text',
+  [(0.4, '0.4 s'), (89, '89 s'), (600, '10 min'), (7200, '2 h')],
+)
+def test_times_are_told_in_the_unit_that_fits(seconds, text):
+  assert tables.duration(seconds) == text
