@@ -33,10 +33,16 @@ DARK = {
   '#000000': '#E6E9ED',
   '#FFFFFF': '#14171B',
   '#444444': '#B4BCC5',
+  '#555555': '#A7B0BA',
   '#666666': '#9AA4AF',
+  '#777777': '#9AA4AF',
   '#B0B0B0': '#4A525B',
+  '#BBBBBB': '#555E68',
   '#CCCCCC': '#4A525B',
   '#DDDDDD': '#343B43',
+  '#E4E4E4': '#2A3038',
+  '#E8E8E8': '#2A3038',
+  '#F2F2F2': '#22272E',
 }
 # With the palette 70 groups told apart: the colour changes first.
 LINE_STYLES = (
