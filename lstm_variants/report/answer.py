@@ -171,7 +171,7 @@ def table(parts: Sequence[parts_lib.Part], baseline: str) -> str:
     for index, row in enumerate(part.rows)
   ]
   return markup.table(
-    heads, lines, 'The answer, a row for each model', 'sorted filtered'
+    heads, lines, 'The answer, a row for each model', 'sorted filtered cards'
   )
 
 
@@ -228,12 +228,10 @@ def outcome(row: comparison.Row) -> list[markup.Cell]:
 
 
 def _setting(runs: Sequence[grouping.Run], field: str) -> markup.Cell:
-  text, value = settings.of_group(runs, field)
+  text, key = settings.of_group(runs, field)
   words, _, count = text.partition(' (')
   more = [count.rstrip(')')]
-  return markup.Cell(
-    markup.escape(words) + markup.small(more), tables.key(value)
-  )
+  return markup.Cell(markup.escape(words) + markup.small(more), key)
 
 
 def _solved_cell(row: comparison.Row) -> markup.Cell:

@@ -156,10 +156,7 @@ def _best_line(chosen: best_lib.Best, place: int) -> markup.Line:
   return markup.Line(
     [
       markup.Cell(markup.escape(row.model), row.model),
-      *(
-        markup.Cell(markup.escape(text), tables.key(key))
-        for text, key in values
-      ),
+      *(markup.Cell(markup.escape(text), key) for text, key in values),
       answer.numbers(
         f'{chosen.candidates[place]:,} settings', chosen.candidates[place]
       ),

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable, Sequence
 import html
+import re
 from typing import Any, NamedTuple
 import urllib.parse
 
@@ -121,13 +122,15 @@ def table(
     heads: of the columns; their keys are of no meaning.
     lines: the rows.
     caption: what it is, for who cannot see it.
-    style: its classes; 'sorted': its headings sort.
+    style: its classes; 'sorted': its headings sort; 'cards': on a phone a row
+      is a card, in which each cell has its heading.
   """
   head = ''.join(
     f'<th scope="col"{attribute("class", one.style)}>{one.content}</th>'
     for one in heads
   )
-  body = ''.join(_line(line) for line in lines)
+  names = [_plain(one.content) for one in heads] if 'cards' in style else []
+  body = ''.join(_line(line, names) for line in lines)
   label = attribute('aria-label', caption)
   return (
     f'<div class="scroll" tabindex="0" role="region"{label}>'
@@ -136,13 +139,21 @@ def table(
   )
 
 
-def _line(line: Line) -> str:
+def _plain(content: str) -> str:
+  """Return the words of a heading, without the elements that they stand in."""
+  words = re.sub(r'<[^>]*>', '', content.replace(' <small>', ', '))
+  return ' '.join(html.unescape(words).split())
+
+
+def _line(line: Line, names: Sequence[str]) -> str:
   first, *others = line.cells
   parts = [
     f'<tr{attribute("class", line.style)}{attribute("id", line.anchor)}>'
     f'<th scope="row"{_sorted(first)}>{first.content}</th>'
   ]
-  parts += [f'<td{_sorted(one)}>{one.content}</td>' for one in others]
+  for place, one in enumerate(others, 1):
+    name = attribute('data-name', names[place]) if names else ''
+    parts.append(f'<td{_sorted(one)}{name}>{one.content}</td>')
   return ''.join((*parts, '</tr>\n'))
 
 

@@ -85,7 +85,7 @@ def _cells(
 
 def _setting(run: grouping.Run, field: str) -> markup.Cell:
   text, key = settings.of_group([run], field)
-  return markup.Cell(markup.escape(text), tables.key(key))
+  return markup.Cell(markup.escape(text), key)
 
 
 def _number(value: float) -> markup.Cell:

@@ -71,7 +71,7 @@ def columns(runs: Sequence[grouping.Run]) -> list[str]:
   return list(dict.fromkeys([*first, *grouping.varying(configs)]))
 
 
-def of_group(runs: Sequence[grouping.Run], field: str) -> tuple[str, Any]:
+def of_group(runs: Sequence[grouping.Run], field: str) -> tuple[str, str]:
   """Return what a field was in a group of runs: a text, and a key to sort by.
 
   Args:
@@ -84,7 +84,10 @@ def of_group(runs: Sequence[grouping.Run], field: str) -> tuple[str, Any]:
     if value is not grouping.ABSENT
   ]
   distinct = list({grouping.hashable(value): value for value in own}.values())
-  return several(distinct), distinct[0] if distinct else tables.NOTHING
+  text = several(distinct)
+  first = distinct[0] if distinct else None
+  is_number = type(first) in (int, float)
+  return text, tables.key(first if is_number and first is not None else text)
 
 
 def several(distinct: Sequence[Any]) -> str:

@@ -119,7 +119,9 @@ def test_figures_are_dark_on_a_dark_page_and_light_on_paper(
   chromium, page, tmp_path
 ):
   brightness = {}
-  for scheme, media in (('light', 'screen'), ('dark', 'screen')):
+  for scheme, media in (
+    *(('light', 'screen'), ('dark', 'screen'), ('dark', 'print')),
+  ):
     chromium.show(f'{page}#task-0-success', 1300, scheme=scheme, media=media)
     chromium.picture(tmp_path / 'seen.png', whole=False)
     x, y, width, height = chromium.run(
@@ -130,8 +132,10 @@ def test_figures_are_dark_on_a_dark_page_and_light_on_paper(
     inside = pixels[
       int(y + 9) : int(y + height - 9), int(x + 9) : int(x + width)
     ]
-    brightness[scheme] = float(np.median(inside[..., :3]))
-  assert brightness['light'] > 0.95 and brightness['dark'] < 0.15
+    brightness[scheme, media] = float(np.median(inside[..., :3]))
+  assert brightness['light', 'screen'] > 0.95
+  assert brightness['dark', 'screen'] < 0.15
+  assert brightness['dark', 'print'] > 0.95
   chromium.show(page, 794, media='print')
   seen = chromium.run(
     '[".curves", ".still img", "nav", ".filter"].map(name => '
@@ -150,6 +154,22 @@ def test_without_scripts_all_is_there_but_what_is_interactive(chromium, page):
   )
   assert [count > 0 for count in seen] == [False, True, False, False]
   assert 'Fastest: peephole' in chromium.run('document.body.innerText')
+
+
+def test_on_a_phone_each_row_of_the_answer_is_read_from_top_to_bottom(
+  chromium, page
+):
+  chromium.show(page, 390)
+  wide = chromium.run(
+    '[...document.querySelectorAll("#answer td, #answer tbody th")]'
+    '.filter(cell => cell.getBoundingClientRect().right > innerWidth).length'
+  )
+  assert wide == 0
+  names = chromium.run(
+    '[...document.querySelectorAll("#answer tbody tr:first-child td")]'
+    '.map(cell => getComputedStyle(cell, "::before").content)'
+  )
+  assert names[1:3] == ['"learning rate"', '"solved, runs"']
 
 
 # Losses of the only run of a task at its evaluations, one after the other.

@@ -12,6 +12,7 @@ from lstm_variants.report import (
   best,
   comparison,
   parts,
+  runs_table,
   series,
   settings,
   tables,
@@ -51,6 +52,19 @@ def test_settings_are_those_of_the_runs_not_of_the_study():
   assert 'learning rate' not in settings.common(known)
   assert 'hidden features 32' in settings.common(known)
   assert settings.columns(runs)[0] == settings.LEARNING_RATE
+
+
+def test_a_setting_that_some_runs_leave_open_is_told_and_sorts():
+  limits = (None, 1.0, True, 'none at all', [1])
+  runs = _named([_run(seed, 0.01, 0.1) for seed, _ in enumerate(limits)])
+  for run, limit in zip(runs, limits, strict=True):
+    run['config']['optimizer']['clip_norm'] = limit
+  assert [settings.of_group([run], 'optimizer.clip_norm') for run in runs] == [
+    *(('none', 'none'), ('1.0', '1.0'), ('yes', 'yes')),
+    *(('none at all', 'none at all'), ('[1]', '[1]')),
+  ]
+  (part, *_) = _split(runs)
+  assert '<td data-sort="none">none</td>' in runs_table.render(part)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +142,7 @@ def test_the_best_settings_are_chosen_by_half_of_the_seeds_and_told_of_others():
   assert row.runs == 2 and math.isclose(row.loss.estimate, 0.5)
   assert settings.of_group(chosen.groups[0].runs, settings.LEARNING_RATE) == (
     '0.1',
-    0.1,
+    '0.1',
   )
 
 
