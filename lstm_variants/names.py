@@ -719,6 +719,10 @@ SYNONYMS: dict[str, str] = {
   'depth_gated': 'dglstm depth_gated_lstm',
   'mult_lstm': 'mlstm multiplicative_lstm multiplicative',
   'slstm': 'xlstm',
+  'delta_rule': (
+    'deltanet gated_deltanet deltaproduct gdn gated_delta_rule delta_net '
+    'gated_deltaproduct'
+  ),
   'simple_rnn': (
     'rnn elman elman_rnn vanilla_rnn basic_rnn srn nn.RNN tanh_rnn rnn_tanh '
     'simple_cell rnn_cell'

@@ -156,7 +156,8 @@ class Cell:
     drops: its candidate may be dropped (recurrent dropout).
     states: of the fields c and h of its carry, `[..., H]`, those of which a
       share may stay as it was (zoneout) and which may begin with learned
-      values; with h, which is then what `step` returns. None: see `zones`.
+      values; with h, which is then what `step` returns. Empty where no step
+      reads them. None: see `zones`.
     counters: fields of its carry that count steps: no state, nothing is
       differentiated by them.
     penalised: its whole state is made by one step alone, so that the penalty on
@@ -196,14 +197,19 @@ class Cell:
   toggled: bool = False
   diagonal: bool = False
 
-  @functools.cached_property
+  @property
   def zones(self) -> tuple[str, ...]:
-    """The `states`; where they were not given, those that its step shows.
+    """The `states`; where they were not given, those that its step shows."""
+    return self.shown if self.states is None else self.states
+
+  @functools.cached_property
+  def shown(self) -> tuple[str, ...]:
+    """The states that its step shows.
 
     These are c and h where the carry is a NamedTuple with such fields and its h
     is the very array that `step` returns.
     """
-    return _find_states(self) if self.states is None else self.states
+    return self.states or _find_states(self)
 
   def init_params(
     self,
@@ -423,7 +429,7 @@ def _scan(
   else:
     advance, projected = cell.advance, cell.project(params, settings, inputs)
   step = functools.partial(advance, params, settings)
-  run = _scan_named if cell.zones else _scan_unnamed
+  run = _scan_named if 'h' in cell.shown else _scan_unnamed
   carry, hiddens = run(step, carry, size, (projected, mask))
   return carry, hiddens if time_major else jnp.swapaxes(hiddens, 0, 1)
 
@@ -523,7 +529,7 @@ TRIED = (2, 3, 16)
 
 
 def _find_states(cell: Cell) -> tuple[str, ...]:
-  """Return the fields of the carry that `Cell.zones` names."""
+  """Return the fields of the carry that `Cell.shown` names."""
   batch, features, size = TRIED
   params = shapes_of(cell.init, cell.settings, features, size)
   carry = jax.eval_shape(

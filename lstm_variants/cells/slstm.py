@@ -210,7 +210,9 @@ CELLS: Mapping[str, contract.Cell] = {
     keeps=True,
     settings=Settings(),
     ranges={
-      'heads': contract.Range(1, 1024, 'blocks of the recurrent matrices'),
+      'heads': contract.Range(
+        1, 1024, 'groups of units with weights of their own'
+      ),
       'exponential_forget': contract.Range(None, None, 'f = exp instead of σ'),
     },
     check=check,

@@ -44,7 +44,7 @@ def check_named(cell: contract.Cell) -> None:
   Raises:
     ArgumentError: what, the rule, the nearest choice.
   """
-  if 'h' not in cell.zones:
+  if 'h' not in cell.shown:
     raise arguments.ArgumentError(
       f'the carry of this cell ({cell.summary}) does not name its states; '
       'nearest: a NamedTuple with the field h that step returns'

@@ -112,6 +112,11 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
   ],
   'mingru': [{'positive_candidate': True}],
   'minlstm': [{'positive_candidate': True}],
+  'delta_rule': [
+    {'heads': 2, 'householder_steps': 3},
+    {'negative_eigenvalues': True},
+    {'decay': True, 'householder_steps': 2, 'negative_eigenvalues': True},
+  ],
   'indrnn': [{'recurrent_limit': 0.5}, {'recurrent_limit': 0.0}],
   'clockwork': [{'groups': 1}, {'groups': 2}],
   'echo_state': [{'leak': 0.3, 'input_scale': 0.5, 'spectral_radius': 1.4}],

@@ -379,6 +379,43 @@ def echo_state(p: Any, on: Any) -> Step:
   return step
 
 
+def delta_rule(p: Any, on: Any) -> Step:
+  """Yang et al. 2024, Siems et al. 2025: generalised Householder products."""
+  units, heads = p.query.shape[1], on.heads
+  size = units // heads
+
+  def silu(a):
+    return a * sigmoid(a)
+
+  def unit(a):
+    return a / np.sqrt(a @ a + 1e-6)
+
+  def step(s, x):
+    memory, outputs = np.array(s.memory), []
+    for head in range(heads):
+      own = slice(head * size, (head + 1) * size)
+      state = memory[head]
+      if on.decay:
+        net = p.fade[:, head] @ x + p.fade_bias[head]
+        state = state * np.exp(
+          -np.exp(p.fade_rate[head]) * np.log1p(np.exp(net))
+        )
+      for j in range(on.householder_steps):
+        w_k = np.split(p.key, on.householder_steps, axis=1)[j][:, own]
+        w_v = np.split(p.value, on.householder_steps, axis=1)[j][:, own]
+        k, v = unit(silu(w_k.T @ x)), silu(w_v.T @ x)
+        beta = sigmoid(p.write[:, j * heads + head] @ x)
+        beta = beta * (2 if on.negative_eigenvalues else 1)
+        turn = np.eye(size) - beta * np.outer(k, k)
+        state = turn @ state + beta * np.outer(k, v)
+      memory = np.concatenate([memory[:head], state[None], memory[head + 1 :]])
+      q = unit(silu(p.query[:, own].T @ x))
+      outputs.append(state.T @ q / np.sqrt(size))
+    return {'memory': memory, 'h': np.concatenate(outputs)}, None
+
+  return step
+
+
 class Reference(NamedTuple):
   """A cell of a paper.
 
@@ -409,6 +446,7 @@ REFERENCES: dict[str, Reference] = {
   'mgu': Reference(mgu),
   'mingru': Reference(mingru),
   'minlstm': Reference(minlstm),
+  'delta_rule': Reference(delta_rule),
   'simple_rnn': Reference(simple_rnn),
   'irnn': Reference(irnn),
   'indrnn': Reference(indrnn, weights=awake),

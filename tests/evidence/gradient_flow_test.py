@@ -16,7 +16,7 @@ from lstm_variants.evidence.gradient_flow import gradients
 from lstm_variants.tasks import base, measures
 
 F, H, T, B, LAYERS = 2, 4, 3, 2, 2
-STEP = 1e-5
+STEP = 1e-6
 PEEPHOLES = lv.Toggles(peephole_i=True, peephole_f=True, peephole_o=True)
 
 
