@@ -298,6 +298,13 @@ def test_the_study_of_every_task_has_every_task():
   assert models == {'vanilla', 'peephole', 'coupled', 'simple_rnn'}
 
 
+def test_the_page_of_faults_begins_with_what_is_written_by_hand():
+  text = (ROOT / 'docs/reliability.md').read_text()
+  assert text.startswith(
+    (ROOT / 'tests/faults/introduction.md').read_text().rstrip()
+  )
+
+
 def test_the_page_of_results_has_a_verdict_for_every_claim():
   text = (ROOT / 'docs/results.md').read_text()
   table = text.partition(claims_page.BEGIN)[2].partition(claims_page.END)[0]
