@@ -204,7 +204,10 @@ def test_the_command_serves_until_ctrl_c(fork_server, workdir):
   started = fork_server.start('watch', f'--workdir={workdir}', f'--port={port}')
   end = time.monotonic() + 60
   while time.monotonic() < end:
-    with contextlib.suppress(OSError), socket.create_connection(('', port), 1):
+    with (
+      contextlib.suppress(OSError),
+      socket.create_connection(('127.0.0.1', port), 1),
+    ):
       break
     time.sleep(0.1)
   os.kill(started.pid, signal.SIGINT)
