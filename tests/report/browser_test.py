@@ -281,6 +281,9 @@ def test_curves_are_read_enlarged_hidden_and_shown_another_way(chromium, page):
   chromium.click(f'{home} .legend button')
   pressed = f'document.querySelector("{home} .legend button").ariaPressed'
   assert chromium.run(pressed) == 'false'
+  chromium.run(f'document.querySelector("{home} .plot").focus()')
+  chromium.press('Escape', 27)
+  assert chromium.run(pressed) == 'true'
   assert chromium.errors() == []
 
 

@@ -90,8 +90,8 @@
       this.addChoice('x', 'Along', timed ? [SEQUENCES, SECONDS] : [SEQUENCES]);
       this.addChoice('y', 'Loss', ['log', 'linear']);
       this.addChoice('show', 'Show', [MEDIANS, RANGE, SEEDS]);
-      const whole = make('button', {type: 'button', textContent: 'Whole range'});
-      whole.addEventListener('click', () => this.draw());
+      const whole = make('button', {type: 'button', textContent: 'Show all'});
+      whole.addEventListener('click', () => this.reset());
       this.controls.append(whole);
     }
 
@@ -173,6 +173,13 @@
       this.plot?.destroy();
       this.plot = new uPlot(this.options(), align(this.lines), this.place);
       this.said.value = '';
+    }
+
+    // All rows, alike, over the whole range.
+    reset() {
+      this.pointed = null;
+      this.hide([]);
+      this.draw();
     }
 
     size() {
@@ -279,7 +286,7 @@
 
     onKey(event) {
       const steps = {ArrowLeft: -1, ArrowRight: 1};
-      if (event.key === 'Escape') this.draw();
+      if (event.key === 'Escape') this.reset();
       if (!(event.key in steps)) return;
       event.preventDefault();
       const [x, ...columns] = this.plot.data;
