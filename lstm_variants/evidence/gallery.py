@@ -106,6 +106,7 @@ def write(
   entries, paths = [], []
   for drawing in drawings:
     name = file_name(drawing.task, drawing.kind, drawing.part)
+    theme.entitle(drawing.figure, drawing.heading)
     svg, png = theme.pictures(drawing.figure, salt=name)
     contents = {
       'svg': files.encode(svg),

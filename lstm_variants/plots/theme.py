@@ -108,6 +108,21 @@ def page(
     yield drawing
 
 
+def entitle(drawing: figure.Figure, heading: str) -> None:
+  """Write what a figure shows above its title, if it has one.
+
+  Args:
+    drawing: of `page`.
+    heading: a few words.
+  """
+  title = drawing.get_suptitle()
+  if title:
+    drawing.suptitle(
+      f'{plain(heading)}\n{title}',
+      **{'x': 0.01, 'ha': 'left', 'fontsize': 10, 'fontweight': 'bold'},
+    )
+
+
 def line_looks(count: int) -> list[dict[str, Any]]:
   """Return the colour and the line style of each of several models."""
   pairs = [

@@ -63,7 +63,8 @@ def split(
       study['tasks'], runs, searched=grouping.searched_fields(study)
     )
   }
-  models = list(dict.fromkeys(row.model for row in rows))
+  # In the order of the study, as figures of `analyse` have their colours.
+  models = list(dict.fromkeys(run['model'] for run in runs))
   parts = []
   for index, task in enumerate(dict.fromkeys(row.task for row in rows)):
     own = [row for row in rows if row.task == task]

@@ -3,16 +3,19 @@
 import csv
 import json
 import math
+import xml.etree.ElementTree
 
 from matplotlib import figure
 import pytest
 
 from lstm_variants.evidence import gallery
+from lstm_variants.plots import theme
 from lstm_variants.report import write as report
 from lstm_variants.runs import results
 from tests.report import study_fixture as fixture
 
 ADDING, COPY = fixture.TASKS
+SVG = 'http://www.w3.org/2000/svg'
 
 
 def drawing(kind='survival', task=ADDING, part='', rows=((1.5, 'a<b'),)):
@@ -41,6 +44,16 @@ def test_a_drawing_is_a_picture_and_its_numbers(study):
   assert shown.svg == svg.read_text()
   assert (shown.kind, shown.task) == ('survival', ADDING)
   assert shown.numbers == [['x', 'y'], ['1.5', 'a<b']]
+
+
+def test_a_figure_says_what_it_shows_above_its_task(study):
+  path, runs = study
+  with theme.page(3.0, ADDING) as shown:
+    shown.add_subplot()
+  (svg,) = gallery.write(path, [drawing()._replace(figure=shown)], runs)
+  root = xml.etree.ElementTree.fromstring(svg.read_text())
+  texts = [''.join(e.itertext()).strip() for e in root.iter(f'{{{SVG}}}text')]
+  assert texts.index('survival <heading>') == texts.index(ADDING) - 1
 
 
 def test_a_kind_replaces_its_own_and_leaves_the_others(study):

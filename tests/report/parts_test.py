@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstm_variants.plots import theme
 from lstm_variants.report import (
   answer,
   best,
@@ -118,6 +119,16 @@ def test_the_answer_in_words(solved, expected):
   words = answer.words(part, 'vanilla')
   assert expected in words and 'No run diverged.' in words
   assert 'Lowest loss, after 6,400 sequences: <strong>gru</strong>' in words
+
+
+def test_colours_are_those_of_the_models_order_in_the_study():
+  runs = _named(
+    [_run(0, 0.01, 0.1, model=model) for model in ('gru', 'vanilla')]
+  )
+  (part,) = _split(runs)
+  assert [row.model for row in part.rows] == ['vanilla', 'gru']
+  colors = [look['color'] for look in part.looks]
+  assert colors == [theme.PALETTE[1], theme.PALETTE[0]]
 
 
 def test_the_answer_where_nobody_solved_it():
