@@ -117,6 +117,12 @@ def test_who_lacks_a_module_is_told_its_name_in_a_line(run, workdir):
   )
 
 
+def test_the_cell_with_a_gradient_of_its_own_is_taken(run):
+  assert 'fused_forget' in run(
+    0, 'list', 'cells', '--import=examples.fused_forget'
+  )
+
+
 def test_a_model_is_exported_or_refused_in_words(run, workdir, tmp_path):
   pytest.importorskip('onnx')
   for name in finals(workdir):

@@ -76,6 +76,34 @@ def _try_cell(
     *(params, carry, inputs),
   )
   _check_step(made, carry, (batch, size))
+  if cell.fused and cell.scan is None:
+    _try_fused(cell, settings, params, carry, inputs, where)
+
+
+def _try_fused(
+  cell: contract.Cell,
+  settings: Any,
+  params: Any,
+  carry: Any,
+  inputs: jax.ShapeDtypeStruct,
+  where: str,
+) -> None:
+  """Refuse a cell whose steps have no gradient of `products`."""
+  floats = all(
+    jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(carry)
+  )
+  named = hasattr(carry, '_replace') and 'h' in cell.zones
+  if not (named and floats):
+    raise ValueError(
+      'fused needs a carry that is a NamedTuple of floats, whose h is what '
+      'step returns; nearest: fused=False'
+    )
+  _try(
+    f'fused fails{where}: its advance, or step, takes product as a fifth '
+    'argument',
+    lambda params, x, carry: cell.unroll(params, settings, x[:, None], carry),
+    *(params, inputs, carry),
+  )
 
 
 def _listed(names: Any) -> str:

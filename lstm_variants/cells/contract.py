@@ -10,7 +10,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from lstm_variants import arguments, errors
-from lstm_variants.cells import stacks
+from lstm_variants.cells import products, stacks
 from lstm_variants.cells import unroll as unroll_lib
 
 # project(params, settings, inputs) -> what the steps need of the inputs, any
@@ -162,7 +162,11 @@ class Cell:
       differentiated by them.
     penalised: its whole state is made by one step alone, so that the penalty on
       its gradients is offered (see `models.penalty`).
-    fused: it has a gradient of its own, which keeps little of each step.
+    fused: it has a gradient of its own, which keeps little of each step: that
+      of its `scan`, or without one that of `products`. Then `advance`, or
+      `step` where there is none, makes its products by a fifth argument,
+      `product=products.product`, and the carry is a NamedTuple of floats whose
+      h is what `step` returns.
     operator: the recurrent operator of ONNX that computes it, with its
       activation: 'LSTM', 'diagonal LSTM', 'GRU', 'RNN Tanh' or 'RNN Relu'; ''
       where none does.
@@ -424,6 +428,10 @@ def _scan(
   inputs = unroll_lib.clean(inputs, mask)
   size = cell.size_of(params, inputs.shape[-1])
   carry = start(cell.init_carry, settings, size, params, inputs, carry)
+  if cell.fused and gradient == 'fused' and 0 not in inputs.shape:
+    step = products.Step(cell.project, cell.advance or cell.step, settings)
+    carry, hiddens = products.scan(step, params, carry, inputs, mask)
+    return carry, hiddens if time_major else jnp.swapaxes(hiddens, 0, 1)
   if cell.project is None or cell.advance is None:
     advance, projected = cell.step, inputs
   else:

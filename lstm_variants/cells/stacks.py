@@ -75,3 +75,19 @@ def hold(mask: jax.Array | None, new: Any, old: Any) -> Any:
     new,
     old,
   )
+
+
+def vary_alike(numbers: Any, others: Any) -> Any:
+  """Make all differ between devices, inside `jax.shard_map`, if one does.
+
+  Its check refuses a loop that adds what differs to what does not. A zero that
+  differs where any of them does is added; without `shard_map` it is nothing.
+
+  Args:
+    numbers: a tree of floats.
+    others: a tree of what may differ too, and stays as it is.
+  """
+  leaves = jax.tree.leaves((numbers, others))
+  dtype = leaves[0].dtype
+  zero = sum(jnp.zeros_like(x, shape=(), dtype=dtype) for x in leaves)
+  return jax.tree.map(lambda x: x + zero, numbers)

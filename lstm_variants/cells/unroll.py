@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from lstm_variants import arguments
 from lstm_variants.cells import gradient as gradient_lib
+from lstm_variants.cells import stacks
 
 Gradient = Literal['fused', 'autodiff']
 
@@ -111,17 +112,10 @@ def scan(
 
 
 def _equally_varying(operands, state, signal):
-  """Make all differ between devices, inside `jax.shard_map`, if one does.
-
-  Its check refuses a loop that adds what differs to what does not. A zero that
-  differs where any of them does is added; without `shard_map` it is nothing.
-  """
+  """Make all numbers vary alike; switches and mask stay as they are."""
   numbers = (operands._replace(switches=None, mask=None), state, signal)
-  zero = sum(
-    jnp.zeros_like(x, shape=(), dtype=signal.dtype)
-    for x in jax.tree.leaves((numbers, operands.switches, operands.mask))
-  )
-  numbers = jax.tree.map(lambda x: x + zero, numbers)
+  others = operands.switches, operands.mask
+  numbers = stacks.vary_alike(numbers, others)
   return (
     numbers[0]._replace(switches=operands.switches, mask=operands.mask),
     *numbers[1:],
