@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers, remedies
+from lstm_variants.cells import contract, initializers, products, remedies
+from lstm_variants.cells.products import SIGMOID, TANH
 from lstm_variants.cells.simple_rnn import Carry, init_carry
 
 
@@ -79,68 +80,46 @@ def init(
   )
 
 
-def project(params: Params, settings: None, inputs: jax.Array) -> jax.Array:
-  """Return x W + b, `[..., 3H]`."""
+def project(
+  params: Params, settings: None, inputs: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Return x W + b of z and r, `[..., 2H]`, and of g, `[..., H]`."""
   del settings
-  return inputs @ params.kernel + params.bias
+  x = inputs @ params.kernel + params.bias
+  x_zr, x_g = jnp.split(x, (2 * x.shape[-1] // 3,), axis=-1)
+  return x_zr, x_g
 
 
 def advance(
-  params: Params, settings: None, carry: Carry, projected: jax.Array
+  params: Params,
+  settings: None,
+  carry: Carry,
+  projected: tuple[jax.Array, jax.Array],
+  product: products.Product = products.product,
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step, in the form that the parameters are of."""
-  carry, _ = reveal(params, settings, carry, projected)
+  carry, _ = reveal(params, settings, carry, projected, product)
   return carry, carry.h
 
 
 def reveal(
-  params: Params, settings: None, carry: Carry, projected: jax.Array
-) -> tuple[Carry, contract.Gates]:
-  """Advance by one step and return the gates, not h."""
-  del settings
-  (h,) = carry
-  size = h.shape[-1]
-  if params.recurrent_bias is not None:
-    recurrent = h @ params.recurrent_kernel
-    return _reset_after(params, carry, projected, recurrent, None)
-  x_z, x_r, x_g = jnp.split(projected, 3, axis=-1)
-  h_z, h_r = jnp.split(h @ params.recurrent_kernel[:, : 2 * size], 2, -1)
-  r = jax.nn.sigmoid(x_r + h_r)
-  g = jnp.tanh(x_g + (r * h) @ params.recurrent_kernel[:, 2 * size :])
-  z = jax.nn.sigmoid(x_z + h_z)
-  h = z * h + (1 - z) * g
-  return Carry(h), contract.Gates({'z': z, 'r': r}, g, keep=z)
-
-
-def apply_gates(
   params: Params,
+  settings: None,
   carry: Carry,
-  projected: jax.Array,
-  recurrent: jax.Array,
+  projected: tuple[jax.Array, jax.Array],
+  product: products.Product = products.product,
   keep: jax.Array | None = None,
-) -> tuple[Carry, jax.Array]:
-  """Compute the pointwise half of a step of `gru`.
-
-  Args:
-    params: with a `recurrent_bias`.
-    carry: `Carry` of the step before.
-    projected: x W + b, `[..., 3H]`.
-    recurrent: h R, `[..., 3H]`.
-    keep: None, or what g is multiplied by, `[..., H]`; see `remedies`.
-  """
-  carry, _ = _reset_after(params, carry, projected, recurrent, keep)
-  return carry, carry.h
-
-
-def _reset_after(params, carry, projected, recurrent, keep):
-  """Compute `apply_gates`, and return the gates, not h."""
-  (h,), b_n = carry, params.recurrent_bias
-  assert b_n is not None
-  x_z, x_r, x_g = jnp.split(projected, 3, axis=-1)
-  h_z, h_r, h_g = jnp.split(recurrent, 3, axis=-1)
-  r = jax.nn.sigmoid(x_r + h_r)
-  z = jax.nn.sigmoid(x_z + h_z)
-  g = jnp.tanh(x_g + r * (h_g + b_n))
+) -> tuple[Carry, contract.Gates]:
+  """Advance by one step and return the gates, not h; see `remedied_step`."""
+  del settings
+  (h,), (x_zr, x_g) = carry, projected
+  r_zr, r_g = jnp.split(params.recurrent_kernel, (2 * h.shape[-1],), axis=-1)
+  z, r = product(h, r_zr, x_zr, (SIGMOID, SIGMOID))
+  if params.recurrent_bias is None:
+    (g,) = product(r * h, r_g, x_g, (TANH,))
+  else:
+    (h_g,) = product(h, r_g, params.recurrent_bias)
+    (g,) = product(None, None, x_g + r * h_g, (TANH,))
   g = g if keep is None else g * keep
   h = z * h + (1 - z) * g
   return Carry(h), contract.Gates({'z': z, 'r': r}, g, keep=z)
@@ -160,20 +139,36 @@ def remedied_step(
   g    = tanh(LN(x W_g) + b_g + r ⊙ (LN(h R_g) + b_n))
   h'   = z ⊙ h + (1 − z) ⊙ keep ⊙ g
   """
-  del settings
   (h,) = carry
-  x, recurrent = inputs @ params.kernel, h @ params.recurrent_kernel
-  if gains is not None:
-    x = _normalise_apart(x, gains.inputs)
-    recurrent = _normalise_apart(recurrent, gains.recurrent)
-  return apply_gates(params, Carry(h), x + params.bias, recurrent, keep)
+  if gains is None:
+    projected, product = project(params, settings, inputs), products.product
+  else:
+    projected, product = _normalised(params, inputs, gains)
+  carry, _ = reveal(params, settings, Carry(h), projected, product, keep)
+  return carry, carry.h
 
 
-def _normalise_apart(z: jax.Array, gain: Any) -> jax.Array:
-  """Normalise the gates, and the candidate by itself."""
-  ends = (2 * z.shape[-1] // 3,)
-  parts = zip(jnp.split(z, ends, axis=-1), jnp.split(gain, ends), strict=True)
-  return jnp.concatenate([remedies.normalise(*part) for part in parts], axis=-1)
+def _normalised(
+  params: Params, inputs: jax.Array, gains: remedies.Gains
+) -> tuple[tuple[jax.Array, jax.Array], products.Product]:
+  """Return what `project` does, and a product, both normalised."""
+  assert gains.recurrent is not None
+  ends = (2 * params.bias.shape[0] // 3,)
+  x_zr, x_g = jnp.split(inputs @ params.kernel, ends, axis=-1)
+  b_zr, b_g = jnp.split(params.bias, ends)
+  of_zr, of_g = jnp.split(gains.inputs, ends)
+  of_state = iter(jnp.split(gains.recurrent, ends))
+
+  def product(left, kernel, added, activations=(products.IDENTITY,)):
+    if kernel is not None:
+      added = added + remedies.normalise(left @ kernel, next(of_state))
+    return products.product(None, None, added, activations)
+
+  projected = (
+    remedies.normalise(x_zr, of_zr) + b_zr,
+    remedies.normalise(x_g, of_g) + b_g,
+  )
+  return projected, product
 
 
 def _cell(resets_after: bool, **rest: Any) -> contract.Cell:
@@ -185,6 +180,7 @@ def _cell(resets_after: bool, **rest: Any) -> contract.Cell:
     reveal=reveal,
     size=lambda params: params.recurrent_kernel.shape[0],
     keeps=True,
+    fused=True,
     operator='GRU',
     **rest,
   )

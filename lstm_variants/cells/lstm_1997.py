@@ -41,11 +41,14 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract
+from lstm_variants.cells import contract, products
+from lstm_variants.cells.products import SIGMOID
 
 # Largest |weight| at first, and the input gates' most negative bias.
 SPREAD = 0.1
 SHUT = -6.0
+# 2 σ(z) − 1 = tanh(z / 2), which loses no digits near zero.
+_HALF = products.Activation(1.0, 0.5, 0.0, 0.0)
 
 
 class Settings(NamedTuple):
@@ -165,27 +168,29 @@ def init_carry(
   return Carry(cells, cells, jnp.zeros((*batch_shape, gates), dtype))
 
 
-def project(
-  params: Params, settings: Settings, inputs: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-  """Return x W + b of the cells, `[..., H]`, and of the gates, `[..., 2N]`."""
+def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:
+  """Return x W + b of the cells and of the gates, `[..., H + 2N]`."""
   del settings
-  cells, gates = inputs @ params.kernel, inputs @ params.gate_kernel
-  if params.cell_bias is not None:
-    cells = cells + params.cell_bias
-  if params.gate_bias is not None:
-    gates = gates + params.gate_bias
-  return cells, gates
+  biases = [
+    jnp.zeros_like(kernel[0]) if bias is None else bias
+    for kernel, bias in (
+      (params.kernel, params.cell_bias),
+      (params.gate_kernel, params.gate_bias),
+    )
+  ]
+  kernel = jnp.concatenate((params.kernel, params.gate_kernel), axis=-1)
+  return inputs @ kernel + jnp.concatenate(biases)
 
 
 def advance(
   params: Params,
   settings: Settings,
   carry: Carry,
-  projected: tuple[jax.Array, jax.Array],
+  projected: jax.Array,
+  product: products.Product = products.product,
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step."""
-  carry, _ = reveal(params, settings, carry, projected)
+  carry, _ = reveal(params, settings, carry, projected, product)
   return carry, carry.h
 
 
@@ -193,22 +198,25 @@ def reveal(
   params: Params,
   settings: Settings,
   carry: Carry,
-  projected: tuple[jax.Array, jax.Array],
+  projected: jax.Array,
+  product: products.Product = products.product,
 ) -> tuple[Carry, contract.Gates]:
   """Advance by one step and return the gates of each cell, not y^c."""
-  net_c, net_gates = projected
+  units = kernel = None
   into_cells, into_gates = params.recurrent_kernel, params.gate_recurrent_kernel
   if into_cells is not None and into_gates is not None:
     units = jnp.concatenate((carry.h, carry.gates), axis=-1)
     if settings.truncated_gradient:
       units = lax.stop_gradient(units)
-    net_c = net_c + units @ into_cells
-    net_gates = net_gates + units @ into_gates
-  gates = jax.nn.sigmoid(net_gates)
+    kernel = jnp.concatenate((into_cells, into_gates), axis=-1)
+  # In parts of N units: the cells, then the gates.
+  size = settings.block_size
+  activations = (_HALF,) * size + (SIGMOID,) * settings.gates
+  parts = product(units, kernel, projected, activations)
+  half = jnp.concatenate(parts[:size], axis=-1)
+  gates = jnp.concatenate(parts[size:], axis=-1)
   of_cells = jnp.repeat(gates, settings.block_size, axis=-1)
   gate_in, *gate_out = jnp.split(of_cells, settings.gates, axis=-1)
-  # 2 σ(z) − 1 = tanh(z / 2), which loses no digits near zero.
-  half = jnp.tanh(net_c / 2)
   c = carry.c + gate_in * 2 * half
   h = jnp.tanh(c / 2) if settings.output_activation else c
   values = {'in': gate_in}
@@ -266,6 +274,7 @@ CELLS: Mapping[str, contract.Cell] = {
       }
     ),
     check=check,
+    fused=True,
     initial='weights of U[-0.1, 0.1]',
   )
 }

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers
+from lstm_variants.cells import contract, initializers, products
+from lstm_variants.cells.products import SIGMOID, TANH
 from lstm_variants.cells.simple_rnn import Carry, init_carry
 
 
@@ -66,30 +67,40 @@ def init(
   return Params(kernel, recurrent_kernel, bias)
 
 
-def project(params: Params, settings: None, inputs: jax.Array) -> jax.Array:
-  """Return x W + b, `[..., 2H]`."""
+def project(
+  params: Params, settings: None, inputs: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Return x W + b of f and of g, `[..., H]` each."""
   del settings
-  return inputs @ params.kernel + params.bias
+  x_f, x_g = jnp.split(inputs @ params.kernel + params.bias, 2, axis=-1)
+  return x_f, x_g
 
 
 def advance(
-  params: Params, settings: None, carry: Carry, projected: jax.Array
+  params: Params,
+  settings: None,
+  carry: Carry,
+  projected: tuple[jax.Array, jax.Array],
+  product: products.Product = products.product,
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step: the equations of the module."""
-  carry, _ = reveal(params, settings, carry, projected)
+  carry, _ = reveal(params, settings, carry, projected, product)
   return carry, carry.h
 
 
 def reveal(
-  params: Params, settings: None, carry: Carry, projected: jax.Array
+  params: Params,
+  settings: None,
+  carry: Carry,
+  projected: tuple[jax.Array, jax.Array],
+  product: products.Product = products.product,
 ) -> tuple[Carry, contract.Gates]:
   """Advance by one step and return the gates, not h."""
   del settings
-  (h,) = carry
-  x_f, x_g = jnp.split(projected, 2, axis=-1)
+  (h,), (x_f, x_g) = carry, projected
   r_f, r_g = jnp.split(params.recurrent_kernel, 2, axis=-1)
-  f = jax.nn.sigmoid(x_f + h @ r_f)
-  g = jnp.tanh(x_g + (f * h) @ r_g)
+  (f,) = product(h, r_f, x_f, (SIGMOID,))
+  (g,) = product(f * h, r_g, x_g, (TANH,))
   h = (1 - f) * h + f * g
   return Carry(h), contract.Gates({'f': f}, g, keep=1 - f)
 
@@ -105,5 +116,6 @@ CELLS: Mapping[str, contract.Cell] = {
     summary='minimal gated unit: one gate resets and updates',
     reference='Zhou et al. 2016, arXiv:1603.09420',
     keeps=True,
+    fused=True,
   )
 }

@@ -22,7 +22,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers
+from lstm_variants.cells import contract, initializers, products
+from lstm_variants.cells.products import SIGMOID, TANH
 
 
 class Params(NamedTuple):
@@ -112,23 +113,30 @@ def project(params: Params, settings: None, inputs: jax.Array) -> Projected:
 
 
 def advance(
-  params: Params, settings: None, carry: Carry, projected: Projected
+  params: Params,
+  settings: None,
+  carry: Carry,
+  projected: Projected,
+  product: products.Product = products.product,
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step."""
-  carry, _ = reveal(params, settings, carry, projected)
+  carry, _ = reveal(params, settings, carry, projected, product)
   return carry, carry.h
 
 
 def reveal(
-  params: Params, settings: None, carry: Carry, projected: Projected
+  params: Params,
+  settings: None,
+  carry: Carry,
+  projected: Projected,
+  product: products.Product = products.product,
 ) -> tuple[Carry, contract.Gates]:
   """Advance by one step and return the gates, not h."""
   del settings
-  m = projected.factor * (carry.h @ params.factor_recurrent_kernel)
-  z = projected.gates + m @ params.recurrent_kernel
-  z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
-  i, f, o = (jax.nn.sigmoid(gate) for gate in (z_i, z_f, z_o))
-  g = jnp.tanh(z_g)
+  (factor,) = product(carry.h, params.factor_recurrent_kernel)
+  m = projected.factor * factor
+  gates = SIGMOID, SIGMOID, TANH, SIGMOID
+  i, f, g, o = product(m, params.recurrent_kernel, projected.gates, gates)
   c = f * carry.c + i * g
   h = o * jnp.tanh(c)
   return Carry(c, h), contract.Gates({'i': i, 'f': f, 'o': o}, g, f, c)
@@ -144,6 +152,7 @@ CELLS: Mapping[str, contract.Cell] = {
     size=lambda params: params.factor_kernel.shape[1],
     keeps=True,
     states=('c', 'h'),
+    fused=True,
     summary='LSTM whose inputs scale the hidden state that its gates see',
     reference='Krause et al. 2016, arXiv:1609.07959',
   )

@@ -23,7 +23,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers
+from lstm_variants.cells import contract, initializers, products
+from lstm_variants.cells.products import SIGMOID, TANH
 
 
 class Settings(NamedTuple):
@@ -130,23 +131,26 @@ def advance(
   settings: Settings,
   carry: Carry,
   projected: jax.Array,
+  product: products.Product = products.product,
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step."""
-  carry, _ = reveal(params, settings, carry, projected)
+  carry, _ = reveal(params, settings, carry, projected, product)
   return carry, carry.h
 
 
 def reveal(
-  params: Params, settings: Settings, carry: Carry, projected: jax.Array
+  params: Params,
+  settings: Settings,
+  carry: Carry,
+  projected: jax.Array,
+  product: products.Product = products.product,
 ) -> tuple[Carry, contract.Gates]:
   """Advance by one step and return the gates, not h."""
   del settings
-  z = projected + carry.h @ params.recurrent_kernel
-  z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
-  i, f, o = (jax.nn.sigmoid(gate) for gate in (z_i, z_f, z_o))
-  g = jnp.tanh(z_g)
+  gates = SIGMOID, SIGMOID, TANH, SIGMOID
+  i, f, g, o = product(carry.h, params.recurrent_kernel, projected, gates)
   c = f * carry.c + i * g
-  h = (o * jnp.tanh(c)) @ params.projection
+  (h,) = product(o * jnp.tanh(c), params.projection)
   return Carry(c, h), contract.Gates({'i': i, 'f': f, 'o': o}, g, f, c)
 
 
@@ -159,6 +163,7 @@ CELLS: Mapping[str, contract.Cell] = {
     reveal=reveal,
     size=lambda params: params.projection.shape[1],
     keeps=True,
+    fused=True,
     summary='LSTM of many cells, projected to fewer hidden units',
     reference='Sak, Senior & Beaufays 2014, arXiv:1402.1128',
     settings=Settings(),

@@ -32,7 +32,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers
+from lstm_variants.cells import contract, initializers, products
+from lstm_variants.cells.products import SIGMOID, TANH
 
 
 class Settings(NamedTuple):
@@ -147,22 +148,41 @@ def init_carry(
   return Carry(*jnp.zeros((4, *batch_shape, hidden_features), dtype))
 
 
-def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:
-  """Return x W + b, `[..., 4H]`."""
-  del settings
-  return inputs @ params.kernel + params.bias
+def project(
+  params: Params, settings: Settings, inputs: jax.Array
+) -> tuple[jax.Array, ...]:
+  """Return x W + b of i, of f, and of z and o for each head.
+
+  The arrays are `[..., H]`, `[..., H]` and `[..., 2H]`, and with heads
+  `[..., heads, D]`, `[..., heads, D]` and `[..., heads, 2D]`.
+  """
+  x = inputs @ params.kernel + params.bias
+  if settings.heads == 1:
+    size = x.shape[-1] // 4
+    return tuple(jnp.split(x, (size, 2 * size), axis=-1))
+  heads, size, _ = params.recurrent_kernel.shape
+  i, f, z, o = jnp.split(x.reshape(*x.shape[:-1], 4 * heads, size), 4, axis=-2)
+  return i, f, jnp.concatenate((z, o), axis=-1)
 
 
 def advance(
-  params: Params, settings: Settings, carry: Carry, projected: jax.Array
+  params: Params,
+  settings: Settings,
+  carry: Carry,
+  projected: tuple[jax.Array, ...],
+  product: products.Product = products.product,
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step: the equations of the module."""
-  carry, _ = reveal(params, settings, carry, projected)
+  carry, _ = reveal(params, settings, carry, projected, product)
   return carry, carry.h
 
 
 def reveal(
-  params: Params, settings: Settings, carry: Carry, projected: jax.Array
+  params: Params,
+  settings: Settings,
+  carry: Carry,
+  projected: tuple[jax.Array, ...],
+  product: products.Product = products.product,
 ) -> tuple[Carry, contract.Gates]:
   """Advance by one step and return the gates, not h.
 
@@ -171,30 +191,26 @@ def reveal(
       c'/n' = (f n / n') ⊙ c/n + (i / n') ⊙ tanh(z̃)      both add up to 1
   """
   c, n, m, h = carry
-  z_i, z_f, z, z_o = jnp.split(
-    projected + _mix(h, params.recurrent_kernel), 4, axis=-1
-  )
+  x_i, x_f, x_zo = projected
+  heads, size, _ = params.recurrent_kernel.shape
+  seen, kernel = h.reshape(*h.shape[:-1], heads, size), params.recurrent_kernel
+  if heads == 1:
+    seen, kernel = h, kernel[0]
+  r_i, r_f, r_zo = jnp.split(kernel, (size, 2 * size), axis=-1)
+  # i and f are exponentiated: apart, as rows of one block are not vectorised.
+  (z_i,), (z_f,) = product(seen, r_i, x_i), product(seen, r_f, x_f)
+  g, o = product(seen, r_zo, x_zo, (TANH, SIGMOID))
+  z_i, z_f, g, o = (part.reshape(h.shape) for part in (z_i, z_f, g, o))
   log_f = z_f if settings.exponential_forget else jax.nn.log_sigmoid(z_f)
   # Of nothing, any share may be kept: here the one that makes m' = ĩ.
   kept = jnp.where(n == 0, z_i, log_f + m)
   m = jnp.maximum(kept, z_i)
   f, i = jnp.exp(kept - m), jnp.exp(z_i - m)
-  g, o = jnp.tanh(z), jax.nn.sigmoid(z_o)
   c = f * c + i * g
   n, kept = f * n + i, f * n
   h = o * c / n
   gates = {'i': i / n, 'f': kept / n, 'o': o}
   return Carry(c, n, m, h), contract.Gates(gates, g, gates['f'], c / n)
-
-
-def _mix(h: jax.Array, kernel: jax.Array) -> jax.Array:
-  """Return h R, `[..., 4H]`, of h `[..., H]` and the blocks of R."""
-  heads, size, _ = kernel.shape
-  parts = h.reshape(*h.shape[:-1], heads, size)
-  gates = jnp.einsum(
-    '...hd,hdge->...ghe', parts, kernel.reshape(heads, size, 4, size)
-  )
-  return gates.reshape(*h.shape[:-1], 4 * h.shape[-1])
 
 
 CELLS: Mapping[str, contract.Cell] = {
@@ -208,6 +224,7 @@ CELLS: Mapping[str, contract.Cell] = {
     summary='exponential input gate, normalised and stabilised, with heads',
     reference='Beck et al. 2024, arXiv:2405.04517',
     keeps=True,
+    fused=True,
     settings=Settings(),
     ranges={
       'heads': contract.Range(

@@ -289,13 +289,15 @@ def _cell_weights(settings: Settings) -> int:
 def _kept_a_unit(settings: Settings) -> int:
   """Estimate the arrays of the hidden size that the gradient keeps of a step.
 
-  As measured on CPU: 12 where the cell has a gradient of its own, up to 16 for
-  each number of its state elsewhere, 40 with remedies; of both directions.
+  As measured on CPU: 12 where the cell has a gradient of its own, up to 7 for
+  each number of its state where that is the one of its products, up to 16
+  elsewhere, 40 with remedies; of both directions.
   """
   remedied = settings.layer_norm or settings.noisy
-  kept = 16 * _states_a_unit(settings)
-  if cells.CELLS[settings.cell].fused and not remedied:
-    kept = 12
+  cell, states = cells.CELLS[settings.cell], _states_a_unit(settings)
+  kept = 16 * states
+  if cell.fused and not remedied:
+    kept = 12 if cell.scan is not None else max(12, 7 * states)
   elif remedied:
     kept = max(kept, 40)
   return kept * (1 + settings.bidirectional)
