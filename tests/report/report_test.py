@@ -5,6 +5,7 @@ import csv
 import hashlib
 import html.parser
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -134,6 +135,17 @@ def test_page_loads_nothing(workdir):
   # Neither of them falls back on the default.
   for rule in ('default-src', 'base-uri', 'form-action'):
     assert f"{rule} 'none'" in policy
+
+
+def test_the_library_is_what_its_readme_says():
+  folder = pathlib.Path(page_lib.__file__).parent / 'assets' / 'uplot'
+  readme = (folder / 'README.md').read_text()
+  stated = re.findall(r'^ {4}([0-9a-f]{64})  (\S+)$', readme, re.M)
+  assert {name for _, name in stated} == {'uPlot.iife.min.js', 'uPlot.min.css'}
+  for digest, name in stated:
+    content = (folder / name).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == digest
+  assert 'MIT' in (folder / 'LICENSE').read_text()
 
 
 def test_links_lead_to_files_of_the_run_directory(workdir):
