@@ -27,7 +27,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers
+from lstm_variants.cells import contract, initializers, products
+from lstm_variants.cells.products import IDENTITY, SIGMOID, TANH
 
 
 class Settings(NamedTuple):
@@ -159,21 +160,29 @@ def init_carry(
 
 
 def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:
-  """Return x W of the first layer, `[..., 4H]`."""
+  """Return x W + b of the first layer, `[..., 4H]`."""
   del settings
-  return inputs @ params.kernel
+  return inputs @ params.kernel + params.bias[0]
 
 
 def advance(
-  params: Params, settings: Settings, carry: Carry, projected: jax.Array
+  params: Params,
+  settings: Settings,
+  carry: Carry,
+  projected: jax.Array,
+  product: products.Product = products.product,
 ) -> tuple[Carry, jax.Array]:
   """Advance all layers by one step, from the first to the top."""
-  carry, _ = reveal(params, settings, carry, projected)
+  carry, _ = reveal(params, settings, carry, projected, product)
   return carry, carry.h
 
 
 def reveal(
-  params: Params, settings: Settings, carry: Carry, projected: jax.Array
+  params: Params,
+  settings: Settings,
+  carry: Carry,
+  projected: jax.Array,
+  product: products.Product = products.product,
 ) -> tuple[Carry, contract.Gates]:
   """Advance by one step and return the gates, not h.
 
@@ -182,20 +191,16 @@ def reveal(
   """
   h_tm1 = jnp.concatenate((carry.h_below, carry.h[..., None, :]), axis=-2)
   cells, hiddens, layer_gates = [], [], []
-  z, d, below = projected, None, None
   for layer in range(settings.depth):
-    c_tm1 = carry.c[..., layer, :]
+    h, c = h_tm1[..., layer, :], carry.c[..., layer, :]
     if layer:
-      z, d, below = _from_below(
-        params, layer - 1, hiddens[-1], c_tm1, cells[-1]
-      )
-    z = z + h_tm1[..., layer, :] @ params.recurrent_kernel[layer]
-    c, h, gates = _apply_gates(
-      params.peephole[layer], c_tm1, z + params.bias[layer], below
-    )
+      below = hiddens[-1], cells[-1]
+      c, h, gates = _upper(params, layer, h, c, *below, product)
+    else:
+      c, h, gates = _first(params, h, c, projected, product)
     cells.append(c)
     hiddens.append(h)
-    layer_gates.append((*gates, jnp.ones_like(c) if d is None else d))
+    layer_gates.append(gates)
   c, h = jnp.stack(cells, axis=-2), jnp.stack(hiddens, axis=-2)
   i, f, g, o, d = (
     jnp.concatenate(parts, -1) for parts in zip(*layer_gates, strict=True)
@@ -206,28 +211,45 @@ def reveal(
   return Carry(c, h[..., :-1, :], hiddens[-1]), gates
 
 
-def _from_below(params, index, x, c_tm1, c_below):
-  """Return x W, `[..., 4H]`, d and d ⊙ c'^{L−1}, `[..., H]`, of a layer."""
-  p_d, q_d = params.depth_peephole[index]
-  z_d = x @ params.depth_kernel[index] + params.depth_bias[index]
-  d = jax.nn.sigmoid(z_d + p_d * c_tm1 + q_d * c_below)
-  return x @ params.upper_kernel[index], d, d * c_below
-
-
-def _apply_gates(peephole, c_tm1, z, below):
-  """Return c', h' and i, f, g, o of a layer.
-
-  `below` is d ⊙ c'^{L−1}, None in the first layer.
-  """
-  p_i, p_f, p_o = peephole
-  z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
-  i = jax.nn.sigmoid(z_i + p_i * c_tm1)
-  f = jax.nn.sigmoid(z_f + p_f * c_tm1)
-  g = jnp.tanh(z_g)
+def _first(params, h, c_tm1, projected, product):
+  """Return c', h' and i, f, g, o, d of the first layer."""
+  p_i, p_f, p_o = params.peephole[0]
+  none = jnp.zeros_like(c_tm1)
+  seen = jnp.concatenate((p_i * c_tm1, p_f * c_tm1, none, none), axis=-1)
+  i, f, g, z_o = product(
+    *(h, params.recurrent_kernel[0], projected + seen),
+    (SIGMOID, SIGMOID, TANH, IDENTITY),
+  )
   c = f * c_tm1 + i * g
-  c = c if below is None else c + below
-  o = jax.nn.sigmoid(z_o + p_o * c)
-  return c, o * jnp.tanh(c), (i, f, g, o)
+  (o,) = product(None, None, z_o + p_o * c, (SIGMOID,))
+  return c, o * jnp.tanh(c), (i, f, g, o, jnp.ones_like(c))
+
+
+def _upper(params, layer, h, c_tm1, h_below, c_below, product):
+  """Return c', h' and i, f, g, o, d of another layer."""
+  p_i, p_f, p_o = params.peephole[layer]
+  p_d, q_d = params.depth_peephole[layer - 1]
+  recurrent = params.recurrent_kernel[layer]
+  # One product of both operands; h feeds no depth gate.
+  kernel = jnp.block(
+    [
+      [params.upper_kernel[layer - 1], params.depth_kernel[layer - 1]],
+      [recurrent, jnp.zeros_like(recurrent[:, : h.shape[-1]])],
+    ]
+  )
+  bias = jnp.concatenate((params.bias[layer], params.depth_bias[layer - 1]))
+  none = jnp.zeros_like(c_tm1)
+  of_depth = p_d * c_tm1 + q_d * c_below
+  seen = jnp.concatenate(
+    (p_i * c_tm1, p_f * c_tm1, none, none, of_depth), axis=-1
+  )
+  i, f, g, z_o, d = product(
+    *(jnp.concatenate((h_below, h), axis=-1), kernel, bias + seen),
+    (SIGMOID, SIGMOID, TANH, IDENTITY, SIGMOID),
+  )
+  c = f * c_tm1 + i * g + d * c_below
+  (o,) = product(None, None, z_o + p_o * c, (SIGMOID,))
+  return c, o * jnp.tanh(c), (i, f, g, o, d)
 
 
 CELLS: Mapping[str, contract.Cell] = {
@@ -239,6 +261,7 @@ CELLS: Mapping[str, contract.Cell] = {
     reveal=reveal,
     size=lambda params: params.recurrent_kernel.shape[1],
     keeps=True,
+    fused=True,
     summary='layers of peephole LSTMs, a gate from cell to cell above',
     reference='Yao et al. 2015, arXiv:1508.03790',
     settings=Settings(),
