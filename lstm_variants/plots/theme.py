@@ -84,6 +84,8 @@ STYLE: dict[str, Any] = {
 }
 # In the width of a legend, beside its handles.
 LEGEND_CHARACTERS = 100
+# Of one label, at most: beside longer ones nothing could be drawn.
+LABEL_CHARACTERS = 48
 # Dots per inch in which Matplotlib reckons an SVG figure.
 _SVG_DPI = 72
 
@@ -211,6 +213,19 @@ def add_legend(
 def plain(text: str) -> str:
   """Keep Matplotlib from reading dollars as mathematics."""
   return text.replace('$', r'\$')
+
+
+def shortened(text: str, most: int = LABEL_CHARACTERS) -> str:
+  """Return a label that leaves room for what is drawn: its ends, if long.
+
+  Args:
+    text: the label.
+    most: characters.
+  """
+  if len(text) <= most:
+    return text
+  end = (most - 1) // 2
+  return f'{text[: most - 1 - end]}…{text[-end:]}'
 
 
 def power(value: float, position: float) -> str:

@@ -1,13 +1,13 @@
 """The first screen of a report: the answer, in words and in one table."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 import math
 
 from lstm_variants import names as names_lib
 from lstm_variants.report import comparison, markup, settings, tables
 from lstm_variants.report import parts as parts_lib
 from lstm_variants.runs import grouping
-from lstm_variants.statistics import ratios, speed
+from lstm_variants.statistics import intervals, ratios, speed
 
 # Below it, adjusted for all comparisons of a column, a difference is called
 # one.
@@ -15,25 +15,34 @@ LEVEL = 0.05
 _Test = speed.Speed | ratios.Ratio
 
 
-def words(part: parts_lib.Part, baseline: str) -> str:
-  """Return what came of a task, as HTML.
+def paragraph(part: parts_lib.Part, baseline: str) -> str:
+  """Return what came of a task in sentences, as HTML.
 
   Args:
     part: of the task.
     baseline: the model that others are compared with.
   """
   rows = [
-    row._replace(label=part.name(index)) for index, row in enumerate(part.rows)
+    row._replace(label=_name(part, index))
+    for index, row in enumerate(part.rows)
   ]
   sentences = (
     _solved(rows),
     _fastest(rows),
-    _compared(rows, baseline),
+    _compared(part, rows, baseline),
     _lowest(rows),
     _diverged(rows),
   )
   link = markup.jump(part.anchor, part.title)
   return f'<p><strong>{link}.</strong> {" ".join(filter(None, sentences))}</p>'
+
+
+def _name(part: parts_lib.Part, index: int) -> str:
+  """Return the name of a row within a sentence."""
+  group, name = part.groups[index], part.name(index)
+  if name == group.model or not group.others:
+    return name
+  return f'{group.model} ({settings.listed(group.others)})'
 
 
 def _solved(rows: Sequence[comparison.Row]) -> str:
@@ -46,87 +55,154 @@ def _solved(rows: Sequence[comparison.Row]) -> str:
 
 
 def _fastest(rows: Sequence[comparison.Row]) -> str:
-  """Name the row with the shortest median time to success."""
+  """Name the rows with the shortest median time to success."""
   reached = [row for row in rows if math.isfinite(row.median.estimate)]
   if not reached:
-    best = max(rows, key=lambda row: row.solved / row.runs)
-    if not best.solved:
-      return ''
-    return (
-      'No model solved it in half of its runs; most often '
-      f'<strong>{markup.escape(best.label)}</strong>, {best.solved:,} of '
-      f'{best.runs:,}.'
-    )
+    return _most_often(rows)
   least = min(row.median.estimate for row in reached)
-  first = [row.label for row in reached if row.median.estimate == least]
-  row = next(row for row in reached if row.median.estimate == least)
-  bounds = tables.sequences_interval(row)
+  first = [row for row in reached if row.median.estimate == least]
+  bounds = tables.sequences_interval(first[0])
   between = '' if bounds == tables.MISSING or first[1:] else f' {bounds}'
+  lone = all(row.runs == 1 for row in first)
+  when = 'after' if lone else 'half of the runs within'
   return (
-    f'Fastest: <strong>{_several(first)}</strong>, half of the runs within '
-    f'{tables.sequences(least, row)} training sequences{between}.'
+    f'Fastest: {_several(row.label for row in first)}, {when} '
+    f'{tables.sequences(least, first[0])} training sequences{between}.'
   )
+
+
+def _most_often(rows: Sequence[comparison.Row]) -> str:
+  """Name the rows with the largest share of solved runs, of small ones."""
+  share = max(row.solved / row.runs for row in rows)
+  if not share:
+    return ''
+  most = [
+    f'{row.label} ({row.solved:,} of {row.runs:,})'
+    for row in rows
+    if row.solved / row.runs == share
+  ]
+  return f'No model solved it in half of its runs; most often {_several(most)}.'
 
 
 def _several(labels: Iterable[str]) -> str:
-  return markup.escape(names_lib.some(list(labels)))
+  text = names_lib.some(list(labels))
+  return f'<strong>{markup.escape(text)}</strong>'
 
 
-def _compared(rows: Sequence[comparison.Row], baseline: str) -> str:
+def _compared(
+  part: parts_lib.Part, rows: Sequence[comparison.Row], baseline: str
+) -> str:
   """Say which rows differ from the baseline beyond chance."""
-  questions: tuple[tuple[str, str, Callable[..., _Test], Callable], ...] = (
-    ('slower', 'faster', lambda row: row.speed, lambda row: row.speed_holm),
-    (
-      'higher loss',
-      'lower loss',
-      lambda row: row.ratio,
-      lambda row: row.loss_holm,
-    ),
-  )
-  tested, differing = False, []
-  for above, below, test, holm in questions:
-    known = [row for row in rows if not math.isnan(holm(row))]
-    tested = tested or bool(known)
-    for name, side in ((above, 1), (below, 0)):
-      labels = [
-        f'{row.label} ({_times(test(row))})'
-        for row in known
-        if holm(row) < LEVEL and _side(test(row)) == side
-      ]
-      if labels:
-        differing.append(f'{name}: {_several(labels)}')
-  name = markup.escape(baseline)
+  pairs = _pairs(part, rows)
+  tested = [(row, base) for row, base in pairs if base and _is_tested(row)]
+  others = [row.label for row, base in pairs if not base or not _is_tested(row)]
+  name, sentences = markup.escape(baseline), []
+  differing = [
+    f'{side}: {markup.escape(names_lib.some(labels))}'
+    for side, labels in _sides(tested).items()
+    if labels
+  ]
   if differing:
-    return f'Beside {name}, beyond chance: {"; ".join(differing)}.'
-  if tested:
-    return f'Beside {name} no difference is beyond chance.'
-  return ''
+    sentences.append(f'Beside {name}, beyond chance: {"; ".join(differing)}.')
+  elif tested:
+    sentences.append(f'Beside {name} no difference is beyond chance.')
+  if others:
+    labels = markup.escape(names_lib.some(others))
+    sentences.append(f'Not tested beside {name}: {labels}.')
+  if not pairs and rows[1:]:
+    sentences.append(f'Differences were not tested: all rows are of {name}.')
+  return ' '.join(sentences)
+
+
+def _pairs(
+  part: parts_lib.Part, rows: Sequence[comparison.Row]
+) -> list[tuple[comparison.Row, comparison.Row | None]]:
+  """Return each row but the baseline's, and the one that it is compared with.
+
+  Args:
+    part: of the task.
+    rows: of it, labelled.
+  """
+  keys = [grouping.hashable(group.others) for group in part.groups]
+  bases = {
+    key: row for key, row in zip(keys, rows, strict=True) if row.is_baseline
+  }
+  return [
+    (row, bases.get(key))
+    for key, row in zip(keys, rows, strict=True)
+    if not row.is_baseline
+  ]
+
+
+def _is_tested(row: comparison.Row) -> bool:
+  return not (math.isnan(row.speed_holm) and math.isnan(row.loss_holm))
+
+
+def _sides(
+  pairs: Iterable[tuple[comparison.Row, comparison.Row]],
+) -> dict[str, list[str]]:
+  """Return the rows on either side of the baseline, beyond chance.
+
+  By what the tests saw: where one side is never solved there is no ratio, nor
+  is there one of losses below zero.
+
+  Args:
+    pairs: of rows and those that they are compared with.
+  """
+  names = 'slower', 'faster', 'higher loss', 'lower loss'
+  sides: dict[str, list[str]] = {name: [] for name in names}
+  for row, base in pairs:
+    if row.speed_holm < LEVEL:
+      side = 'faster' if row.speed.lead > 0 else 'slower'
+      sides[side].append(f'{row.label} ({_times(row.speed)})')
+    if row.loss_holm < LEVEL:
+      higher = row.loss.estimate > base.loss.estimate
+      side = 'higher loss' if higher else 'lower loss'
+      sides[side].append(f'{row.label} ({_loss_beside(row, base)})')
+  return sides
 
 
 def _times(test: _Test) -> str:
-  """Return a ratio to the baseline with its interval."""
-  bounds = (
-    f' {tables.interval(test.ratio)}' if math.isfinite(test.ratio.high) else ''
+  """Return a ratio to the baseline with its interval, or what bounds it."""
+  ratio, bounds = test.ratio, _bounds(test.ratio)
+  if math.isnan(ratio.estimate):
+    return bounds
+  return f'{tables.number(ratio.estimate)} × {bounds}'.strip()
+
+
+def _bounds(ratio: intervals.Interval) -> str:
+  """Return the interval of a ratio, or the one bound that it has."""
+  if math.isfinite(ratio.high):
+    if ratio.low > 0:
+      return tables.interval(ratio)
+    return f'below {tables.number(ratio.high)} ×'
+  return f'above {tables.number(ratio.low)} ×' if ratio.low > 0 else ''
+
+
+def _loss_beside(row: comparison.Row, base: comparison.Row) -> str:
+  """Return a loss beside the baseline's; those below zero have no ratio."""
+  return _times(row.ratio) or (
+    f'{tables.number(row.loss.estimate)} beside '
+    f'{tables.number(base.loss.estimate)}'
   )
-  return f'{tables.number(test.ratio.estimate)} ×{bounds}'
-
-
-def _side(test: _Test) -> int:
-  """Return 1 of a ratio above one, else 0; -1 where there is none."""
-  estimate = test.ratio.estimate
-  return -1 if math.isnan(estimate) else int(estimate > 1)
 
 
 def _lowest(rows: Sequence[comparison.Row]) -> str:
-  """Name the row with the lowest loss at equal training."""
+  """Name the rows with the lowest loss at equal training."""
   known = [row for row in rows if math.isfinite(row.loss.estimate)]
   if not known or known[0].compared_at is None:
     return ''
-  best = min(known, key=lambda row: row.loss.estimate)
+  least = min(row.loss.estimate for row in known)
+  best = [
+    row.label
+    if row.finite == row.runs
+    else f'{row.label} (in {row.finite:,} of its {row.runs:,} runs)'
+    for row in known
+    if row.loss.estimate == least
+  ]
   return (
     f'Lowest loss, after {known[0].compared_at:,} sequences: '
-    f'<strong>{markup.escape(best.label)}</strong>, '
-    f'{tables.number(best.loss.estimate)}.'
+    f'{_several(best)}, {tables.number(least)}.'
   )
 
 
@@ -134,7 +210,7 @@ def _diverged(rows: Sequence[comparison.Row]) -> str:
   labels = [f'{row.label} ({row.diverged:,})' for row in rows if row.diverged]
   if not labels:
     return 'No run diverged.'
-  return f'Diverged: {_several(labels)}.'
+  return f'Diverged: {markup.escape(names_lib.some(labels))}.'
 
 
 def table(parts: Sequence[parts_lib.Part], baseline: str) -> str:
@@ -200,15 +276,15 @@ def _model(
 ) -> markup.Cell:
   """Return the model of a row, and below it what has no column of its own."""
   group = part.groups[index]
-  rest = [
-    f'{settings.heading(name)} {settings.value(value)}'
+  rest = {
+    name: value
     for name, value in group.others.items()
     if name not in fields and value is not None
-  ]
+  }
   cell = parts_lib.label(part, index, group.model)
   below = f' <small class="links">{links(part, index)}</small>'
   return cell._replace(
-    content=cell.content + markup.small([', '.join(rest)]) + below
+    content=cell.content + markup.small([settings.listed(rest)]) + below
   )
 
 
@@ -258,9 +334,8 @@ def _test(test: _Test, holm: float) -> markup.Cell:
     texts.append(f'{tables.number(ratio.estimate)} ×')
   if not math.isnan(holm):
     texts.append(f'p {tables.p_value(holm)}')
-  below = [tables.interval(ratio)] if math.isfinite(ratio.high) else []
   return markup.Cell(
-    markup.escape(', '.join(texts)) + markup.small(below),
+    markup.escape(', '.join(texts)) + markup.small([_bounds(ratio)]),
     tables.key(ratio.estimate),
     'sure' if holm < LEVEL else '',
   )

@@ -1,12 +1,13 @@
 """A grid of settings as a heat map, and each model at its best of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 import math
 from typing import Any
 
 from lstm_variants.report import answer, comparison, markup, settings, tables
 from lstm_variants.report import best as best_lib
 from lstm_variants.report import parts as parts_lib
+from lstm_variants.runs import grouping
 
 # Values of a field that stand side by side.
 _MOST = 24
@@ -22,32 +23,32 @@ def heat_map(part: parts_lib.Part) -> str:
   field = _across(part)
   if not field:
     return ''
-  values: dict[float, None] = {}
-  cells: dict[str, dict[float, comparison.Row]] = {}
+  values: dict[Hashable, Any] = {}
+  cells: dict[str, dict[Hashable, comparison.Row]] = {}
   for row, group in zip(part.rows, part.groups, strict=True):
-    value = group.others[field]
-    if type(value) not in (int, float):
-      continue
-    rest = {k: v for k, v in group.others.items() if k != field}
-    texts = (
-      f'{settings.heading(k)} {settings.value(v)}' for k, v in rest.items()
-    )
-    cells.setdefault(', '.join((group.model, *texts)), {})[value] = row
-    values[value] = None
-  ordered = sorted(values)
+    rest = dict(group.others)
+    value = rest.pop(field)
+    key = grouping.hashable(value)
+    values[key] = value
+    label = ', '.join(filter(None, (group.model, settings.listed(rest))))
+    cells.setdefault(label, {})[key] = row
+  # What is no number, as none, comes last.
+  ordered = sorted(
+    values, key=lambda key: values[key] if _is_number(values[key]) else math.inf
+  )
   name = settings.heading(field)
   heads = [markup.Cell('model')] + [
     markup.Cell(
-      f'{markup.escape(settings.value(value))}' + markup.small([name])
+      markup.escape(settings.value(values[key])) + markup.small([name])
     )
-    for value in ordered
+    for key in ordered
   ]
   shades = _shades(part.rows)
   lines = [
     markup.Line(
       [
         markup.Cell(markup.escape(label), label),
-        *(_cell(own.get(value), shades) for value in ordered),
+        *(_cell(own.get(key), shades) for key in ordered),
       ]
     )
     for label, own in cells.items()
@@ -118,8 +119,9 @@ def _legend(rows: Sequence[comparison.Row]) -> str:
   at = rows[0].compared_at
   when = '' if at is None else f' after {at:,} sequences'
   return (
-    f'Held-out loss{when}, geometric mean over the runs; the stronger the '
-    'shade, the lower it is. Below it, how many runs solved the task.'
+    f'Held-out loss{when}, geometric mean over the runs (the mean, where '
+    'losses are below zero); the stronger the shade, the lower it is. Below '
+    'it, how many runs solved the task.'
   )
 
 
@@ -155,7 +157,11 @@ def _best_line(chosen: best_lib.Best, place: int) -> markup.Line:
   values = [settings.of_group(group.runs, field) for field in chosen.fields]
   return markup.Line(
     [
-      markup.Cell(markup.escape(row.model), row.model),
+      markup.Cell(
+        markup.escape(row.model)
+        + markup.small([settings.listed(group.others)]),
+        row.label,
+      ),
       *(markup.Cell(markup.escape(text), key) for text, key in values),
       answer.numbers(
         f'{chosen.candidates[place]:,} settings', chosen.candidates[place]
@@ -168,7 +174,10 @@ def _best_line(chosen: best_lib.Best, place: int) -> markup.Line:
 
 def _how(chosen: best_lib.Best) -> str:
   """Say how settings were chosen, and whether that flatters."""
-  what = 'the lowest held-out loss at equal training'
+  what = (
+    'the fewest runs without a loss, then the lowest held-out loss at equal '
+    'training,'
+  )
   if chosen.choosers:
     seeds = ', '.join(map(str, chosen.choosers))
     one = len(chosen.choosers) == 1
@@ -177,8 +186,8 @@ def _how(chosen: best_lib.Best) -> str:
       'numbers are of the other seeds, which did not choose.'
     )
   return (
-    f'Chosen by {what}, of the same runs whose numbers stand here, as there '
-    'are no others: the best of many looks better than it is, the more so the '
-    'more it was chosen from. Train the chosen settings with new seeds before '
-    'you believe a difference.'
+    f'Chosen by {what} of the same runs whose numbers stand here, as no two '
+    'seeds are common to all settings: the best of many looks better than it '
+    'is, the more so the more it was chosen from. Train the chosen settings '
+    'with new seeds before you believe a difference.'
   )

@@ -85,8 +85,8 @@ NOTES = (
   ),
   (
     'p Holm',
-    'The same, adjusted for all comparisons of its column (Holm 1979): below '
-    '0.05 is significant at 5 % for that column as a whole.',
+    'The same, adjusted for all comparisons of its column within the task '
+    '(Holm 1979): below 0.05 is significant at 5 % for these as a whole.',
   ),
   (
     'bits, perplexity',
@@ -232,7 +232,7 @@ def _first_screen(content: Content) -> str:
   names = ('study.json', 'compare.csv') if content.parts else ('study.json',)
   files = ', '.join(markup.file_link((name,), name) for name in names)
   answers = ''.join(
-    answer.words(part, content.baseline) for part in content.parts
+    answer.paragraph(part, content.baseline) for part in content.parts
   )
   if content.parts:
     answers += answer.table(content.parts, content.baseline)

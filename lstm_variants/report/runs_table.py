@@ -7,8 +7,8 @@ from lstm_variants.report import comparison, markup, settings, tables
 from lstm_variants.report import parts as parts_lib
 from lstm_variants.runs import grouping
 
-# Of more runs a page shows the first: it is to stay small. All are in
-# runs.jsonl and compare.csv.
+# Of more runs a page shows some: it is to stay small. All are in the files
+# of their populations.
 MOST = 2000
 # Rows that are shown without being asked for.
 _OPEN = 24
@@ -39,14 +39,17 @@ def render(part: parts_lib.Part) -> str:
   lines: list[markup.Line] = []
   for index, group in enumerate(part.groups):
     model = parts_lib.label(part, index)
-    for place, run in enumerate(group.runs[: MOST - len(lines)]):
+    # Of each row the first run at least: the answer links to it.
+    room = MOST - len(lines) - (len(part.groups) - index - 1)
+    for place, run in enumerate(group.runs[: max(room, 1)]):
       anchor = '' if place else part.row_anchor(index)
       lines.append(markup.Line(_cells(run, model, fields), '', anchor))
   note = ''
   if len(lines) < len(runs):
     note = (
-      f'<p class="note">The first {len(lines):,} of {len(runs):,} runs; all '
-      'are in the files of their populations, below.</p>'
+      f'<p class="note">{len(lines):,} of {len(runs):,} runs, the first of '
+      'each row among them; all are in the files of their populations, below.'
+      '</p>'
     )
   table = markup.table(heads, lines, 'Runs', 'sorted filtered runs')
   summary = f'{len(lines):,} runs with their settings and files'

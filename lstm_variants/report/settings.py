@@ -124,6 +124,13 @@ def value(one: Any) -> str:
   return str(one)
 
 
+def listed(of_fields: Mapping[str, Any]) -> str:
+  """Return fields with their values in a row, as 'learning rate 0.01'."""
+  return ', '.join(
+    f'{heading(name)} {value(one)}' for name, one in of_fields.items()
+  )
+
+
 def heading(field: str) -> str:
   """Return the name of a field as a heading."""
   section, _, name = field.rpartition('.')

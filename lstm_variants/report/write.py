@@ -284,7 +284,7 @@ def draw(
   drawings = {}
   for part in parts.split(study, runs, rows):
     groups = [
-      group._replace(label=part.name(index))
+      group._replace(label=theme.shortened(part.name(index)))
       for index, group in enumerate(part.groups[:_DRAWN])
     ]
     looks = part.looks[:_DRAWN]
@@ -302,7 +302,7 @@ def draw(
       f'{part.title}: sequences to success{more}',
       groups,
       {
-        part.name(index): row.median.estimate
+        theme.shortened(part.name(index)): row.median.estimate
         for index, row in enumerate(part.rows)
       },
       looks,

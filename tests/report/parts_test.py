@@ -12,11 +12,13 @@ from lstm_variants.report import (
   answer,
   best,
   comparison,
+  grids,
   parts,
   runs_table,
   series,
   settings,
   tables,
+  write,
 )
 from lstm_variants.runs import results
 from tests.report import study_fixture as fixture
@@ -116,9 +118,9 @@ def test_the_answer_in_words(solved, expected):
     + [_run(seed, 0.01, 0.01, 1600, 'gru') for seed in range(3)]
   )
   (part,) = _split(runs)
-  words = answer.words(part, 'vanilla')
-  assert expected in words and 'No run diverged.' in words
-  assert 'Lowest loss, after 6,400 sequences: <strong>gru</strong>' in words
+  text = answer.paragraph(part, 'vanilla')
+  assert expected in text and 'No run diverged.' in text
+  assert 'Lowest loss, after 6,400 sequences: <strong>gru</strong>' in text
 
 
 def test_colours_are_those_of_the_models_order_in_the_study():
@@ -133,8 +135,125 @@ def test_colours_are_those_of_the_models_order_in_the_study():
 
 def test_the_answer_where_nobody_solved_it():
   (part,) = _split(_named([_run(seed, 0.01, 0.1, None) for seed in range(3)]))
-  words = answer.words(part, 'vanilla')
-  assert 'None of 3 runs solved it.' in words and 'Fastest' not in words
+  text = answer.paragraph(part, 'vanilla')
+  assert 'None of 3 runs solved it.' in text and 'Fastest' not in text
+
+
+def _eight(model: str, success, loss) -> list[dict]:
+  """Eight seeds of a model; those of no loss diverged."""
+  runs = []
+  for seed in range(8):
+    own = loss(seed)
+    runs.append(_run(seed, 0.01, own, success, model))
+    if own is None:
+      runs[-1]['status'] = 'diverged'
+  return runs
+
+
+@pytest.mark.parametrize(
+  'success, losses, expected',
+  [
+    ((1600, None), (0.1, 0.1), 'beyond chance: slower: gru (above '),
+    ((None, 1600), (0.1, 0.1), 'beyond chance: faster: gru (below '),
+    ((None, None), (-1, -5), 'beyond chance: lower loss: gru (-4.96 beside '),
+    ((None, None), (-5, -1), 'beyond chance: higher loss: gru (-0.965 beside '),
+  ],
+)
+def test_a_difference_without_a_ratio_is_beyond_chance_too(
+  success, losses, expected
+):
+  sides = zip(('vanilla', 'gru'), success, losses, strict=True)
+  runs = [
+    run
+    for model, at, loss in sides
+    for run in _eight(model, at, lambda seed, loss=loss: loss + seed / 100)
+  ]
+  (part,) = _split(_named(runs))
+  text = answer.paragraph(part, 'vanilla')
+  assert expected in text and 'no difference' not in text
+
+
+def test_the_answer_says_what_was_not_tested_and_what_few_runs_say():
+  whole = _eight('vanilla', None, lambda seed: 0.1 + seed / 100)
+  lucky = _eight('gru', None, lambda seed: None if seed else 0.01)
+  (part,) = _split(_named(whole + lucky))
+  text = answer.paragraph(part, 'vanilla')
+  assert 'Not tested beside vanilla: gru.' in text
+  assert '<strong>gru (in 1 of its 8 runs)</strong>, 0.01.' in text
+  runs = [_run(seed, rate, rate) for rate in (0.1, 1.0) for seed in range(2)]
+  (part,) = _split(_named(runs))
+  text = answer.paragraph(part, 'vanilla')
+  assert 'were not tested: all rows are of vanilla.' in text
+  assert 'Lowest loss, after 6,400 sequences: <strong>vanilla (learning' in text
+
+
+def test_rows_that_are_alike_are_named_together():
+  runs = [
+    _run(seed, 0.01, 0.1, None if seed else 1600, model)
+    for model in ('vanilla', 'gru')
+    for seed in range(3)
+  ]
+  (part,) = _split(_named(runs))
+  text = answer.paragraph(part, 'vanilla')
+  assert 'often <strong>vanilla (1 of 3), gru (1 of 3)</strong>' in text
+  assert 'sequences: <strong>vanilla, gru</strong>, 0.1.' in text
+
+
+def test_every_row_has_its_place_among_the_runs(monkeypatch):
+  monkeypatch.setattr(runs_table, 'MOST', 4)
+  runs = [
+    _run(seed, 0.01, 0.1, model=model)
+    for model in ('vanilla', 'gru', 'simple_rnn')
+    for seed in range(4)
+  ]
+  (part,) = _split(_named(runs))
+  html = runs_table.render(part)
+  assert html.count('<tr id=') == 3 and html.count('<code>run') == 4
+  assert '4 of 12 runs' in html
+
+
+def _wide(hidden: int, **rest) -> dict:
+  run = _run(**rest)
+  run['config']['model']['hidden_features'] = hidden
+  return run
+
+
+def test_the_best_of_several_widths_are_told_apart():
+  runs = [
+    _wide(hidden, seed=seed, rate=rate, loss=rate)
+    for hidden in (32, 64)
+    for rate in (0.01, 0.1)
+    for seed in range(4)
+  ]
+  chosen = best.compare(fixture.TASKS, _named(runs), 'vanilla', tuple)[ADDING]
+  html = grids.best(chosen, 'vanilla')
+  assert 'hidden features 32' in html and 'hidden features 64' in html
+
+
+def test_a_heat_map_leaves_no_row_out():
+  runs = [
+    _run(seed, rate, 0.1) for rate in (0.1, None, 0.01) for seed in range(2)
+  ]
+  (part,) = _split(_named(runs))
+  html = grids.heat_map(part)
+  assert html.count('2 of 2 solved') == 3
+  heads = [html.index(f'>{text} <small>') for text in ('0.01', '0.1', 'none')]
+  assert heads == sorted(heads)
+
+
+def test_a_long_label_leaves_room_in_a_figure():
+  assert theme.shortened('gru') == 'gru'
+  text = theme.shortened('m' * 100 + 'n' * 100)
+  assert text == 'm' * 24 + '…' + 'n' * 23
+  runs = _named(
+    [_run(0, 0.01, 0.1, model=m) for m in ('vanilla', 'model_' * 33)]
+  )
+  rows = comparison.compare(fixture.TASKS, runs, 'vanilla')
+  drawings = write.draw(STUDY, runs, rows, _losses(runs, 2))
+  for drawing in drawings.values():
+    drawing.draw_without_rendering()
+    (axes,) = drawing.axes
+    assert axes.get_position().width > 0.4
 
 
 def test_the_best_settings_are_chosen_by_half_of_the_seeds_and_told_of_others():
