@@ -111,8 +111,8 @@ def draw_learning_curves(
     levels.append(memoryless)
     drawn_as.append(theme.MEMORYLESS)
     labels.append('memoryless baseline')
-  with theme.page(_height(4.0, labels)) as drawing:
-    axes = _add_axes(drawing, title)
+  with theme.page(_height(4.0, labels), title) as drawing:
+    axes = _add_axes(drawing)
     for level in levels:
       axes.axhline(level, **theme.MEMORYLESS)
     # Many bands lie upon each other: together they stay pale.
@@ -149,8 +149,8 @@ def draw_successes(
   """
   labels = ['solved', 'unsolved, at its budget', 'median, censored']
   height = 0.3 + 1.2 * _LINE_HEIGHT * len(groups)
-  with theme.page(_height(height, labels)) as drawing:
-    axes = _add_axes(drawing, title)
+  with theme.page(_height(height, labels), title) as drawing:
+    axes = _add_axes(drawing)
     colors = [line['color'] for line in looks or theme.line_looks(len(groups))]
     for y, (group, color) in enumerate(zip(groups, colors, strict=True)):
       _draw_dots(axes, y, group, color)
@@ -178,10 +178,9 @@ def draw_successes(
   return drawing
 
 
-def _add_axes(drawing: figure.Figure, title: str) -> axes_lib.Axes:
+def _add_axes(drawing: figure.Figure) -> axes_lib.Axes:
   """Return the one pair of axes of a figure, sequences to the right."""
   axes = drawing.add_subplot()
-  axes.set_title(theme.plain(title), loc='left', fontweight='bold')
   axes.xaxis.set_major_formatter('{x:,.0f}')
   return axes
 

@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+from matplotlib import text as text_lib
 import numpy as np
 import pytest
 
@@ -243,8 +244,8 @@ def test_a_heat_map_leaves_no_row_out():
 
 def test_a_long_label_leaves_room_in_a_figure():
   assert theme.shortened('gru') == 'gru'
-  text = theme.shortened('m' * 100 + 'n' * 100)
-  assert text == 'm' * 24 + '…' + 'n' * 23
+  label = theme.shortened('m' * 100 + 'n' * 100)
+  assert label == 'm' * 24 + '…' + 'n' * 23
   runs = _named(
     [_run(0, 0.01, 0.1, model=m) for m in ('vanilla', 'model_' * 33)]
   )
@@ -254,6 +255,10 @@ def test_a_long_label_leaves_room_in_a_figure():
     drawing.draw_without_rendering()
     (axes,) = drawing.axes
     assert axes.get_position().width > 0.4
+    (title,) = [
+      t for t in drawing.findobj(text_lib.Text) if 'Adding' in t.get_text()
+    ]
+    assert title.get_window_extent().x1 < drawing.bbox.width
 
 
 def test_the_best_settings_are_chosen_by_half_of_the_seeds_and_told_of_others():
