@@ -233,10 +233,10 @@ def table(parts: Sequence[parts_lib.Part], baseline: str) -> str:
     *(_head(settings.heading(name)) for name in fields),
     _head('solved', 'runs'),
     _head('sequences to success', 'median, 95 % interval'),
-    _head('time to success', f'{beside}, p Holm'),
+    _head('time to success', f'{beside}, p Holm')._replace(style='beside'),
     _head('trained', 'sequences, time'),
     _head('loss', '95 % interval'),
-    _head('loss', f'{beside}, p Holm'),
+    _head('loss', f'{beside}, p Holm')._replace(style='beside'),
   ]
   lines = [
     markup.Line(

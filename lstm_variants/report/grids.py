@@ -134,17 +134,17 @@ def best(chosen: best_lib.Best | None, baseline: str) -> str:
   """
   if chosen is None:
     return ''
-  texts = (
-    'model',
-    *(settings.heading(field) for field in chosen.fields),
-    'chosen from',
-    'solved',
-    'sequences to success',
-    f'time to success beside {baseline}',
-    'loss',
-    f'loss beside {baseline}',
-  )
-  heads = [markup.Cell(markup.escape(text)) for text in texts]
+  of_fields = [
+    markup.escape(settings.heading(field)) for field in chosen.fields
+  ]
+  beside = f'beside {markup.escape(baseline)}'
+  heads = [
+    *(markup.Cell(text) for text in ('model', *of_fields, 'chosen from')),
+    *(markup.Cell(text) for text in ('solved', 'sequences to success')),
+    markup.Cell(f'time to success {beside}', style='beside'),
+    markup.Cell('loss'),
+    markup.Cell(f'loss {beside}', style='beside'),
+  ]
   lines = [_best_line(chosen, place) for place in range(len(chosen.rows))]
   title = 'Each model at its best settings'
   return f'<p class="note">{markup.escape(_how(chosen))}</p>' + markup.table(

@@ -41,7 +41,9 @@ def _split(runs: list[dict]) -> list[parts.Part]:
   )
 
 
-def _run(seed: int, rate: float, loss: float, success=1600, model='vanilla'):
+def _run(
+  seed: int, rate: float | None, loss: float, success=1600, model='vanilla'
+):
   config = fixture.config(ADDING, model, seed, learning_rate=rate)
   return fixture.run(ADDING, model, seed, success, loss, config=config)
 
