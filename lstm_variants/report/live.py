@@ -9,7 +9,8 @@ import hashlib
 import os
 import pathlib
 import threading
-from typing import Any
+import time
+from typing import Any, NamedTuple
 
 from lstm_variants.report import comparison, page, parts
 from lstm_variants.report import write as report
@@ -22,7 +23,17 @@ _UNKNOWN: Mapping[str, Any] = {
   'params': 0,
   'seconds_per_update': None,
 }
+# Of a core, what making the page anew may take: training needs it.
+_SHARE = 0.1
 _Rows = list[dict[str, Any]]
+
+
+class _Made(NamedTuple):
+  """A page, of which version, and the time until which none is made anew."""
+
+  version: str
+  page: str
+  until: float
 
 
 class Study:
@@ -30,8 +41,10 @@ class Study:
 
   Args:
     workdir: the run directory.
-    baseline: the model that others are compared with; None: as of `compare`.
+    baseline: the model that others are compared with, once it has runs; None,
+      and before: as of `compare`.
     in_training: `(workdir, evaluations) -> rows`, of the runs in training.
+    clock: seconds.
   """
 
   def __init__(
@@ -39,14 +52,18 @@ class Study:
     workdir: str,
     baseline: str | None,
     in_training: Callable[[str, _Rows], _Rows],
+    clock: Callable[[], float] = time.monotonic,
   ):
     self._workdir, self._baseline = workdir, baseline
-    self._in_training = in_training
+    self._in_training, self._clock = in_training, clock
     self._lock = threading.Lock()
-    self._made: tuple[str, str] | None = None
+    self._made: _Made | None = None
 
   def version(self) -> str:
     """Return what differs as soon as the page would."""
+    made = self._made
+    if made is not None and self._clock() < made.until:
+      return made.version
     path = pathlib.Path(self._workdir)
     folders = sorted((path / partial.POPULATIONS).glob('*'))
     texts = [path / files.STUDY, *(each / results.METRICS for each in folders)]
@@ -56,14 +73,19 @@ class Study:
   def page(self) -> str:
     """Return the page, made anew if something has changed.
 
+    One that takes long, as of thousands of runs, is not made anew for a while.
+
     Raises:
-      Error: the directory cannot be read, or none is of the baseline's model.
+      Error: the directory cannot be read.
     """
     with self._lock:  # of several who ask at once one makes it
       version = self.version()
-      if self._made is None or self._made[0] != version:
-        self._made = version, self._make(version)
-      return self._made[1]
+      if self._made is None or self._made.version != version:
+        begun = self._clock()
+        text = self._make(version)
+        now = self._clock()
+        self._made = _Made(version, text, now + (now - begun) / _SHARE)
+      return self._made.page
 
   def _make(self, version: str) -> str:
     read = status.read(self._workdir)
@@ -71,7 +93,10 @@ class Study:
     finished = results.Finished(study, results.read_rows(self._workdir))
     evaluations = results.read_metrics_in_training(self._workdir)
     if finished.runs:
-      content = report.preview(self._workdir, finished, self._baseline)
+      # Runs of the baseline may be the last to be trained.
+      models = {run['model'] for run in finished.runs}
+      baseline = self._baseline if self._baseline in models else None
+      content = report.preview(self._workdir, finished, baseline)
     else:
       content = page.Content(study, (), {}, results.Losses(()), {}, {}, '')
     live = page.Live(

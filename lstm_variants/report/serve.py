@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 import http
 import http.server
 import pathlib
+import sys
 import urllib.parse
 
 from lstm_variants import errors, opening
@@ -43,6 +44,8 @@ class Server(http.server.ThreadingHTTPServer):
   def __init__(self, workdir: str, study: live.Study, host: str, port: int):
     self.workdir, self.study = pathlib.Path(workdir).absolute(), study
     try:
+      if not host:  # would be every address of this machine
+        raise OSError('no name')
       super().__init__((host, port), _Handler)
     except (OSError, OverflowError) as error:
       reason = getattr(error, 'strerror', None) or error
@@ -51,12 +54,22 @@ class Server(http.server.ThreadingHTTPServer):
         '--port=0, which is any that is free'
       ) from error
     self.url = f'http://{host}:{self.server_port}/'
-    named = host not in ('127.0.0.1', 'localhost')
-    self._names: Collection[str] = () if named else ('127.0.0.1', 'localhost')
+    alone = str(self.server_address[0]).startswith('127.')
+    names = ('127.0.0.1', 'localhost', host.lower())
+    self._names: Collection[str] = names if alone else ()
 
   def is_addressed(self, name: str) -> bool:
-    """Tell whether a request is for this server, by the name that it gives."""
-    return not self._names or name.rpartition(':')[0] in self._names
+    """Tell whether a request is for this server, by the name that it gives.
+
+    Args:
+      name: with a port, unless that is the usual one.
+    """
+    return not self._names or name.lower().partition(':')[0] in self._names
+
+  def handle_error(self, request: object, client_address: object) -> None:
+    """Say nothing of a browser that has gone."""
+    if not isinstance(sys.exc_info()[1], ConnectionError):
+      super().handle_error(request, client_address)  # pyrefly: ignore
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -70,7 +83,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     if not self.server.is_addressed(self.headers.get('Host', '')):
       self._refuse(http.HTTPStatus.FORBIDDEN, 'this name is not served')
       return
-    path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+    path = urllib.parse.unquote(self.path.partition('?')[0])
     if path == '/':
       self._answer(self.server.study.page, 'text/html; charset=utf-8')
     elif path == '/version':
@@ -131,10 +144,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     if policy:
       self.send_header('Content-Security-Policy', policy)
     self.end_headers()
-    try:
-      self.wfile.write(content)
-    except OSError:
-      pass  # the browser has gone
+    self.wfile.write(content)
 
   def log_message(self, format: str, *args: object) -> None:
     """Say nothing of a request."""

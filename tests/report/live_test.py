@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import threading
 import time
 
@@ -13,6 +14,7 @@ import pytest
 
 from lstm_variants.report import live, serve
 from lstm_variants.runs import files, results
+from lstm_variants.runs import writer as writer_lib
 from tests import browser as browser_lib
 from tests.report import study_fixture as fixture
 
@@ -35,6 +37,19 @@ def _evaluate(workdir, count):
     row for run in IN_TRAINING for row in fixture.evaluations(run)[:count]
   ]
   (folder / results.METRICS).write_bytes(b''.join(map(files.json_line, rows)))
+
+
+def _finish(workdir, runs):
+  """Write another population, which is finished."""
+  with writer_lib.PopulationWriter(str(workdir), 'more') as writer:
+    writer.start()
+    rows = [
+      {'id': f'more-{index}', 'population': 'more', 'index': index, **run}
+      for index, run in enumerate(runs)
+    ]
+    for row in rows:
+      writer.append_metrics(fixture.evaluations(row))
+    writer.finish(rows, {}, fixture.provenance())
 
 
 def _in_training(workdir, evaluations):
@@ -60,7 +75,7 @@ def workdir(tmp_path):
 
 @pytest.fixture
 def study(workdir):
-  return live.Study(str(workdir), 'vanilla', _in_training)
+  return live.Study(str(workdir), 'vanilla', _in_training, lambda: 0.0)
 
 
 @pytest.fixture
@@ -119,6 +134,32 @@ def test_it_is_made_anew_when_something_has_changed_and_only_then(
   _evaluate(workdir, 3)
   assert study.version() != version
   assert _curves(study.page())['rows'][0]['x'] == [1600, 3200, 4800]
+
+
+def test_the_page_of_a_large_study_takes_a_tenth_of_a_core(
+  monkeypatch, workdir
+):
+  now, made = [0.0], []
+  study = live.Study(str(workdir), None, _in_training, lambda: now[0])
+
+  def make(version):
+    now[0] += 2.0
+    made.append(version)
+    return f'page {len(made)}'
+
+  monkeypatch.setattr(study, '_make', make)
+  assert study.page() == 'page 1'
+  before = study.version()
+  _evaluate(workdir, 3)
+  now[0] += 19.0
+  assert study.page() == 'page 1' and study.version() == before
+  now[0] += 1.0
+  assert study.version() != before and study.page() == 'page 2'
+
+
+def test_before_the_baseline_has_runs_others_are_compared(workdir):
+  page = live.Study(str(workdir), 'gru_of_the_end', _in_training).page()
+  assert 'compared with <strong>vanilla</strong>' in page
 
 
 def test_nothing_is_written(workdir, study):
@@ -181,8 +222,25 @@ def test_a_foreign_name_that_leads_here_is_not_served(server, path):
   for name in ('attacker.example', 'attacker.example:80', '127.0.0.1.example'):
     status, _, text = _get(server, path, host=f'{name}')
     assert status == 403 and 'study' not in text
-  port = server.server_port
-  assert _get(server, path, host=f'localhost:{port}')[0] == 200
+  for name in (f'localhost:{server.server_port}', 'LOCALHOST', '127.0.0.1'):
+    assert _get(server, path, host=name)[0] == 200
+
+
+def test_a_browser_that_goes_or_asks_nonsense_leaves_no_traceback(
+  server, capsys
+):
+  address = server.server_address
+  for request in (b'', b'GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n'):
+    with socket.create_connection(address) as connection:
+      # Closed so, the other side's next reading or writing fails.
+      linger = struct.pack('ii', 1, 0)
+      connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+      connection.sendall(request)
+  with socket.create_connection(address) as connection:
+    connection.sendall(b'GET a://[ HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    assert b' 404 ' in connection.recv(100)
+  assert _get(server, '/version')[0] == 200
+  assert capsys.readouterr().err == ''
 
 
 def test_a_study_that_cannot_be_read_is_told_in_a_line(workdir, server):
@@ -196,6 +254,9 @@ def test_an_address_that_is_taken_is_refused_in_a_line(workdir, study, server):
     serve.Server(str(workdir), study, '127.0.0.1', server.server_port)
   with pytest.raises(serve.PortError, match='--port=70000'):
     serve.Server(str(workdir), study, '127.0.0.1', 70000)
+  # Of a variable that is not set: it would be every address.
+  with pytest.raises(serve.PortError, match='nearest: --host=127.0.0.1'):
+    serve.Server(str(workdir), study, '', 0)
 
 
 def test_the_command_serves_until_ctrl_c(fork_server, workdir):
@@ -221,6 +282,12 @@ def test_a_directory_without_a_study_is_refused(fork, tmp_path):
   assert done['status'] == 2 and done['stderr'].count('\n') == 1
 
 
+def test_a_baseline_that_no_run_is_to_be_of_is_refused(fork, workdir):
+  done = fork('watch', f'--workdir={workdir}', '--baseline=vanila')
+  assert done['status'] == 2 and done['stderr'].count('\n') == 1
+  assert "nearest: 'vanilla'" in done['stderr']
+
+
 @pytest.mark.skipif(browser_lib.PROGRAM is None, reason=browser_lib.WHY)
 def test_the_page_follows_and_stays_as_one_has_set_it(
   tmp_path, workdir, server
@@ -230,7 +297,18 @@ def test_the_page_follows_and_stays_as_one_has_set_it(
     "[...document.querySelectorAll('.training .choice button')].filter("
     "one => one.ariaPressed === 'true').map(one => one.textContent).join()"
   )
+  opened = "[...document.querySelectorAll('main details')].map(one => one.open)"
+  sorted_by = (
+    "[...document.querySelectorAll('th[aria-sort]')].map("
+    'one => one.cellIndex + one.ariaSort).join()'
+  )
   with browser_lib.open_browser(tmp_path / 'profile') as tab:
+    # As where a browser is told to store nothing.
+    tab.ask(
+      'Page.addScriptToEvaluateOnNewDocument',
+      source="Object.defineProperty(window, 'sessionStorage', {get() {"
+      "throw new DOMException('denied', 'SecurityError');}});",
+    )
     tab.show(server.url)
     assert 'follows the study' in tab.run(
       "document.querySelector('.follow').textContent"
@@ -238,11 +316,40 @@ def test_the_page_follows_and_stays_as_one_has_set_it(
     assert tab.run(pressed) == 'sequences,log,range'
     tab.run(
       "[...document.querySelectorAll('.training .choice button')].find("
-      "one => one.textContent === 'each run').click()"
+      "one => one.textContent === 'each run').click();"
+      "for (const one of document.querySelectorAll('main details'))"
+      'one.open = false;'
+      "document.querySelectorAll('table.sorted th button')[1].click()"
     )
+    order = tab.run(sorted_by)
+    # Another task has as many runs as the one whose tables were folded.
     _evaluate(workdir, 3)
+    _finish(workdir, [row for row in fixture.example() if row['task'] == COPY])
     tab.wait('Page.loadEventFired')
     tab.settle()
     assert '4800' in tab.run(drawn)
     assert tab.run(pressed) == 'sequences,log,each run'
+    assert tab.run(sorted_by) == order != ''
+    folded = tab.run(opened)
+    assert not any(folded[:3]) and any(folded[3:])
     assert tab.errors() == []
+
+
+@pytest.mark.skipif(browser_lib.PROGRAM is None, reason=browser_lib.WHY)
+def test_a_page_whose_study_is_removed_says_so_and_goes_on_with_the_next(
+  tmp_path, workdir, server
+):
+  said = "document.querySelector('.follow').textContent"
+  with browser_lib.open_browser(tmp_path / 'profile') as tab:
+    tab.show(server.url)
+    workdir.rename(tmp_path / 'moved')
+    _wait_for(lambda: 'holds no study' in tab.run(said))
+    (tmp_path / 'moved').rename(workdir)
+    _wait_for(lambda: 'follows the study' in tab.run(said))
+
+
+def _wait_for(condition):
+  end = time.monotonic() + 30
+  while not condition():
+    assert time.monotonic() < end
+    time.sleep(0.2)
