@@ -261,6 +261,8 @@ def tail(
 def field_tail(field: str, known: Iterable[str]) -> str:
   """Return the end of a line that names the nearest field, then its section.
 
+  Sections within that one are named, what they hold is not: it is too much.
+
   Args:
     field: dotted or not, and none of the known ones.
     known: dotted fields.
@@ -270,9 +272,14 @@ def field_tail(field: str, known: Iterable[str]) -> str:
   section = field.rpartition('.')[0]
   if section not in sections or not section:
     section = (near or '').rpartition('.')[0]
-  beside = [
-    name for name in known if section and name.startswith(f'{section}.')
+  within = [
+    name.removeprefix(f'{section}.').partition('.')
+    for name in known
+    if section and name.startswith(f'{section}.')
   ]
+  beside = dict.fromkeys(
+    f'{section}.{name}{".…" if dot else ""}' for name, dot, _ in within
+  )
   parts = dict.fromkeys(name.partition('.')[0] for name in known)
   return f'{hint_at(near, repr)}; choices: {", ".join(beside or parts)}'
 
