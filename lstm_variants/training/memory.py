@@ -64,10 +64,9 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   width = sizes.hidden_features
   first = sizes.embedding_features or sizes.in_features
   inputs = first + width * (2 * sizes.num_layers - 1)
-  weights = 4 * width * inputs + 9 * width**2 * sizes.num_layers
-  # Wide or deep states have as many weights more.
-  weights *= max(1, _states_a_unit(settings) // 2)
-  weights = max(weights, _cell_weights(settings)) * (1 + sizes.bidirectional)
+  # Of every LSTM, gate recurrence included.
+  most = 4 * width * inputs + 9 * width**2 * sizes.num_layers
+  weights = (_cell_weights(settings) or most) * (1 + sizes.bidirectional)
   weights += sizes.in_features * sizes.embedding_features
   if sizes.direct_connections:
     weights += first * sizes.out_features
@@ -80,7 +79,8 @@ def estimate_bytes(settings: Settings, runs: int = 1) -> int:
   kept += _ends_bytes(settings, steps) + _penalty_bytes(settings)
   if again:
     # The states between the segments.
-    states = 4 * width * sizes.num_layers * -(-steps // again)
+    states = 2 * _states_a_unit(settings) * width * sizes.num_layers
+    states *= -(-steps // again)
     kept += settings.batch_size * states * number
   # An evaluation keeps about two arrays of the hidden size in place of twelve.
   steps = settings.held_out_task.num_steps

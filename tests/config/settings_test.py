@@ -611,6 +611,22 @@ def test_the_memory_of_direct_connections_is_that_of_their_weights():
   assert more == 10 * 4 * 8192**2
 
 
+def test_a_matrix_for_a_state_is_no_weight_but_is_kept_by_the_gradient(
+  monkeypatch,
+):
+  monkeypatch.setattr(memory, 'cores', lambda: 1)
+  changes = {'model.variant': 'delta_rule', 'model.hidden_features': 64}
+  one = settings.from_config(
+    _config({**changes, 'task.length': 100, 'training.remat': 'sqrt'})
+  ).settings
+  more = memory.estimate_bytes(one, 2) - memory.estimate_bytes(one, 1)
+  assert more == 10 * 4 * (2 * 3 * 64 + 2)
+  # A state of each sequence between each two of the ten segments.
+  states = 10 * 4 * one.batch_size * 64 * 64
+  kept = memory._kept_bytes(one, 10) + memory._ends_bytes(one, 100)
+  assert memory.estimate_bytes(one) - kept - more > states
+
+
 def test_the_memory_of_a_population_is_that_of_all_its_runs(monkeypatch):
   one = settings.from_config(base.get_config()).settings
   needed = memory.estimate_bytes(one, 10)
