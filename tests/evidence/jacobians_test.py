@@ -11,6 +11,7 @@ import lstm_variants as lv
 from lstm_variants import cells, models
 from lstm_variants.cells import remedies
 from lstm_variants.evidence.gradient_flow import jacobians
+from lstm_variants.models.architecture import Architecture
 from tests import reference_lstm
 from tests.evidence.gradient_flow_test import B, draw, F, fields, H, linear_rnn
 
@@ -265,3 +266,15 @@ def test_the_last_step_has_lag_0_alone():
   norms, path = lag_norms(*of), cell_path(*of)
   for leaf in (*norms.values(), *path):
     np.testing.assert_array_equal(leaf, np.zeros((1, B)))
+
+
+def test_a_matrix_of_many_numbers_is_refused_before_it_is_followed():
+  """Of 64 units one Jacobian would have 4,096² numbers a sequence."""
+  sizes = Architecture('delta_rule', 1, F, 64, 2)
+  params = jax.eval_shape(lambda: models.init_model(jax.random.key(0), sizes))
+  inputs = jax.ShapeDtypeStruct((B, T, F), float)
+  with pytest.raises(ValueError, match='memory has 4,096 numbers.* 1,024'):
+    jax.eval_shape(
+      lambda *given: jacobians.lag_norms(given[0], sizes, None, given[1], 0),
+      *(params, inputs),
+    )

@@ -28,6 +28,11 @@ from lstm_variants.evidence.gradient_flow import gradients
 from lstm_variants.models import probes
 from lstm_variants.models.architecture import Architecture, settings_of
 
+# Numbers of a state, where it has more than the layer has units, of which the
+# Jacobian is followed: its singular values take the third power of them, some
+# four seconds a step for 2,025.
+WIDEST = 1024
+
 
 class CellPath(NamedTuple):
   """The path of a state with the gates held, log10, `[lags + 1, batch]` each.
@@ -72,8 +77,8 @@ def lag_norms(
     left.
 
   Raises:
-    ValueError: a bidirectional model, or a `start`, `lags` or `layer` that the
-      run does not have.
+    ValueError: a bidirectional model, a state of too many numbers, or a
+      `start`, `lags` or `layer` that the run does not have.
     AssertionError: inputs or a mask that do not fit.
   """
   lags = _check(architecture, inputs, start, lags, layer)
@@ -90,6 +95,7 @@ def lag_norms(
     None if mask is None else mask[later],
   )
   first = jax.tree.map(lambda x: x[start], followed.states)
+  _check_widths(cell, first, architecture.hidden_features)
   norms = _multiply(advance, _identity(cell, first), states, of_steps)
   whole = jnp.zeros((1, len(inputs)))
   return {
@@ -213,6 +219,17 @@ def _multiply(
     return (columns, exponents), norms
 
   return lax.scan(body, (columns, exponents), (states, of_steps))[1]
+
+
+def _check_widths(cell: contract.Cell, state: Any, width: int) -> None:
+  """Refuse a state whose Jacobian is too large to be followed."""
+  most = max(WIDEST, width)
+  for name, leaf in probes.states_of(cell, state).items():
+    if leaf[0].size > most:
+      raise ValueError(
+        f'the state {name} has {leaf[0].size:,} numbers, and Jacobians of at '
+        f'most {most:,} are followed; nearest: a narrower model'
+      )
 
 
 def _identity(cell: contract.Cell, state: Any) -> dict[str, Any]:
