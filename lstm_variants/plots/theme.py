@@ -290,7 +290,11 @@ def _dark_rules() -> str:
 
   Matplotlib writes colours into each element, and none where it is black.
   """
-  rules = [f'text:not([style*="fill:"]) {{fill:{DARK["#000000"]}}}']
+  # Not what stands in <defs>: its colour is that of each use of it.
+  black = ('text', 'use', 'g>path')
+  rules = [
+    f'{name}:not([style*="fill:"]) {{fill:{DARK["#000000"]}}}' for name in black
+  ]
   for light, dark in DARK.items():
     for name in ('fill', 'stroke'):
       rules.append(

@@ -374,7 +374,10 @@ def key(value: float | str) -> str:
   if isinstance(value, str):
     return value
   names = {'inf': 'Infinity', '-inf': '-Infinity', 'nan': NOTHING}
-  text = repr(float(value))
+  try:
+    text = repr(float(value))
+  except OverflowError:  # a whole number that somebody wrote
+    text = 'inf' if value > 0 else '-inf'
   return names.get(text, text)
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from lstm_variants.evidence import gallery
+from lstm_variants.plots import theme
+from lstm_variants.report import markup
 from lstm_variants.report import write as report
 from lstm_variants.runs import results
 from tests import browser as browser_lib
@@ -93,6 +95,26 @@ def grid_page(tmp_path_factory) -> pathlib.Path:
 
 
 SIZES = [(390, 'light'), (390, 'dark'), (1300, 'dark'), (2500, 'light')]
+
+
+def test_black_dots_stay_full_or_hollow_on_a_dark_page(chromium, tmp_path):
+  drawing = figure.Figure(figsize=(2, 2))
+  axes = drawing.add_axes((0, 0, 1, 1))
+  axes.axis('off')
+  axes.set(xlim=(0, 1), ylim=(0, 1))
+  for x, face in ((0.25, 'black'), (0.75, 'none')):
+    axes.scatter([x], [0.5], s=900, facecolors=face, edgecolors='black')
+  text = markup.figure(theme.svg(drawing, 'a'), 'dots')
+  colors = ':root{color-scheme:light dark} body{margin:0;background:#14171b}'
+  (tmp_path / 'dots.html').write_text(
+    f'<style>{colors} img{{display:block;width:200px}} *{{margin:0}}</style>'
+    + text
+  )
+  chromium.show(tmp_path / 'dots.html', 200, 200, scheme='dark')
+  chromium.picture(tmp_path / 'seen.png', whole=False)
+  pixels = image.imread(tmp_path / 'seen.png')[..., :3].mean(axis=2)
+  full, hollow = pixels[100, 50], pixels[100, 150]
+  assert full > 0.8 and hollow < 0.2
 
 
 @pytest.mark.parametrize('width, scheme', SIZES)

@@ -73,6 +73,13 @@ def test_a_setting_that_some_runs_leave_open_is_told_and_sorts():
   assert '<td data-sort="none">none</td>' in runs_table.render(part)
 
 
+def test_a_setting_that_no_float_holds_sorts_last():
+  runs = _named([_run(0, 0.01, 0.1)])
+  for number, key in ((10**400, 'Infinity'), (-(10**400), '-Infinity')):
+    runs[0]['config']['model']['hidden_features'] = number
+    assert settings.of_group(runs, 'model.hidden_features')[1] == key
+
+
 @pytest.mark.parametrize(
   'values, text',
   [
