@@ -20,6 +20,7 @@ from lstm_variants import arguments, errors
 from lstm_variants.config import fields
 from lstm_variants.plots import theme
 from lstm_variants.report import comparison, tables
+from lstm_variants.report import parts as parts_lib
 from lstm_variants.report import write as report
 from lstm_variants.runs import choice, files, grouping, sharing, status
 from lstm_variants.runs import results as runs_lib
@@ -335,9 +336,7 @@ class Comparison:
   def figures(self) -> list['Figure']:
     """Draw, for each task, the losses and who was solved when."""
     drawings = report.draw(
-      self._study,
-      self._runs,
-      self.rows,
+      parts_lib.split(self._study, self._runs, self.rows),
       runs_lib.read_losses(self._results.workdir),
     )
     return [

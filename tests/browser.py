@@ -81,8 +81,8 @@ class Browser:
   def _next(self) -> dict[str, Any]:
     end = time.monotonic() + _PATIENCE
     while b'\0' not in self._rest:
-      left = end - time.monotonic()
-      ready, _, _ = select.select([self._reading], [], [], max(left, 0))
+      rest = end - time.monotonic()
+      ready, _, _ = select.select([self._reading], [], [], max(rest, 0))
       assert ready, 'the browser is silent'
       content = os.read(self._reading, 2**20)
       assert content, 'the browser has ended'

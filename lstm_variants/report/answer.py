@@ -222,7 +222,8 @@ def table(parts: Sequence[parts_lib.Part], baseline: str) -> str:
   """
   runs = [run for part in parts for run in part.runs]
   # Other settings stand below the model, where they tell rows apart.
-  fields = [f for f in settings.columns(runs) if f == settings.LEARNING_RATE]
+  rate = settings.LEARNING_RATE
+  fields = [rate] if settings.is_recorded(runs, rate) else []
   several = len(parts) > 1
   # Of several rows of the baseline each is compared with that of its settings.
   single = all(sum(row.is_baseline for row in part.rows) == 1 for part in parts)
@@ -260,14 +261,15 @@ def _cells(
 ) -> list[markup.Cell]:
   """Return the cells of a row, from the left."""
   row, runs = part.rows[index], part.groups[index].runs
+  reached, losses = _success(row), _losses(row)
   task = markup.Cell(markup.jump(part.anchor, part.title), part.title, 'words')
   return [
     _model(part, index, fields),
     *([task] if several else ()),
     *(_setting(runs, field) for field in fields),
-    *outcome(row)[:3],
+    *reached,
     numbers(tables.trained(row), row.trained[1], tables.durations(row.seconds)),
-    *outcome(row)[3:],
+    *losses,
   ]
 
 
@@ -290,6 +292,10 @@ def _model(
 
 def outcome(row: comparison.Row) -> list[markup.Cell]:
   """Return what came of a row: whether, when and how well it was solved."""
+  return [*_success(row), *_losses(row)]
+
+
+def _success(row: comparison.Row) -> list[markup.Cell]:
   return [
     _solved_cell(row),
     numbers(
@@ -298,16 +304,20 @@ def outcome(row: comparison.Row) -> list[markup.Cell]:
       tables.sequences_interval(row),
     ),
     _test(row.speed, row.speed_holm),
+  ]
+
+
+def _losses(row: comparison.Row) -> list[markup.Cell]:
+  return [
     numbers(tables.loss(row), row.loss.estimate, tables.interval(row.loss)),
     _test(row.ratio, row.loss_holm),
   ]
 
 
 def _setting(runs: Sequence[grouping.Run], field: str) -> markup.Cell:
-  text, key = settings.of_group(runs, field)
-  words, _, count = text.partition(' (')
-  more = [count.rstrip(')')]
-  return markup.Cell(markup.escape(words) + markup.small(more), key)
+  text, count = settings.counted(runs, field)
+  _, key = settings.of_group(runs, field)
+  return markup.Cell(markup.escape(text) + markup.small([count]), key)
 
 
 def _solved_cell(row: comparison.Row) -> markup.Cell:

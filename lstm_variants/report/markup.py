@@ -141,8 +141,8 @@ def table(
 
 def _plain(content: str) -> str:
   """Return the words of a heading, without the elements that they stand in."""
-  words = re.sub(r'<[^>]*>', '', content.replace(' <small>', ', '))
-  return ' '.join(html.unescape(words).split())
+  text = re.sub(r'<[^>]*>', '', content.replace(' <small>', ', '))
+  return ' '.join(html.unescape(text).split())
 
 
 def _line(line: Line, names: Sequence[str]) -> str:

@@ -93,8 +93,8 @@ def _title(run: grouping.Run, task: str) -> str:
   name, length = config.get('name'), config.get('length')
   if not isinstance(name, str) or not name:
     return task
-  words = name.replace('_', ' ')
-  title = words[:1].upper() + words[1:]
+  name = name.replace('_', ' ')
+  title = name[:1].upper() + name[1:]
   if isinstance(length, int) and length > 0:
     title += f', {length:,} steps'
   return title

@@ -58,17 +58,15 @@ def columns(runs: Sequence[grouping.Run]) -> list[str]:
   Args:
     runs: of the task.
   """
-  configs = [run['config'] for run in runs]
-  recorded = {
-    name
-    for name in FIRST
-    if any(
-      value is not grouping.ABSENT
-      for value in grouping.field_values(runs, name)
-    )
-  }
-  first = [name for name in FIRST if name in recorded]
-  return list(dict.fromkeys([*first, *grouping.varying(configs)]))
+  first = [name for name in FIRST if is_recorded(runs, name)]
+  varying = grouping.varying([run['config'] for run in runs])
+  return list(dict.fromkeys([*first, *varying]))
+
+
+def is_recorded(runs: Sequence[grouping.Run], field: str) -> bool:
+  """Tell whether any of some runs has a field, by its dotted name."""
+  values = grouping.field_values(runs, field)
+  return any(value is not grouping.ABSENT for value in values)
 
 
 def of_group(runs: Sequence[grouping.Run], field: str) -> tuple[str, str]:
@@ -78,24 +76,44 @@ def of_group(runs: Sequence[grouping.Run], field: str) -> tuple[str, str]:
     runs: of the group.
     field: its dotted name.
   """
-  own = [
-    value
-    for value in grouping.field_values(runs, field)
-    if value is not grouping.ABSENT
-  ]
-  distinct = list({grouping.hashable(value): value for value in own}.values())
+  distinct = _distinct(runs, field)
   text = several(distinct)
   first = distinct[0] if distinct else None
   is_number = type(first) in (int, float)
   return text, tables.key(first if is_number and first is not None else text)
 
 
+def _distinct(runs: Sequence[grouping.Run], field: str) -> list[Any]:
+  own = [
+    value
+    for value in grouping.field_values(runs, field)
+    if value is not grouping.ABSENT
+  ]
+  return list({grouping.hashable(value): value for value in own}.values())
+
+
+def counted(runs: Sequence[grouping.Run], field: str) -> tuple[str, str]:
+  """Return what a field was in a group of runs, and of many values the number.
+
+  Args:
+    runs: of the group.
+    field: its dotted name.
+  """
+  return _summary(_distinct(runs, field))
+
+
 def several(distinct: Sequence[Any]) -> str:
-  """Return distinct values of a field in words."""
+  """Return distinct values of a field in a text."""
+  text, count = _summary(distinct)
+  return f'{text} ({count})' if count else text
+
+
+def _summary(distinct: Sequence[Any]) -> tuple[str, str]:
+  """Return distinct values in a text, and of many numbers how many they are."""
   if not distinct:
-    return tables.MISSING
+    return tables.MISSING, ''
   if len(distinct) == 1:
-    return value(distinct[0])
+    return value(distinct[0]), ''
   if all(type(one) in (int, float) for one in distinct):
     ordered = sorted(distinct)
     if len(ordered) > _FEW:
@@ -103,12 +121,12 @@ def several(distinct: Sequence[Any]) -> str:
         value(end) if isinstance(end, int) else tables.number(end)
         for end in (ordered[0], ordered[-1])
       )
-      return f'{ends} ({len(ordered):,} values)'
-    return ', '.join(map(value, ordered))
+      return ends, f'{len(ordered):,} values'
+    return ', '.join(map(value, ordered)), ''
   texts = [value(one) for one in distinct]
   if len(texts) > _FEW:
-    return f'{", ".join(texts[:_FEW])} and {len(texts) - _FEW:,} more'
-  return ', '.join(texts)
+    return f'{", ".join(texts[:_FEW])} and {len(texts) - _FEW:,} more', ''
+  return ', '.join(texts), ''
 
 
 def value(one: Any) -> str:

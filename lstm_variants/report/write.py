@@ -96,7 +96,7 @@ def write(
   study, runs = finished
   baseline = grouping.choose_baseline(runs, baseline, say)
   content, rows = _content(workdir, finished, baseline, show)
-  images = _pictures(draw(study, runs, rows, content.losses))
+  images = _pictures(draw(content.parts, content.losses))
   with lock.hold_report(path):
     if _version(path) != version:
       _check_same(workdir, study)
@@ -126,12 +126,12 @@ def preview(
     results.WorkdirError: something cannot be read.
     grouping.BaselineError: no run is of the baseline's model.
   """
-  study, runs = finished
+  runs = finished.runs
   baseline = grouping.choose_baseline(runs, baseline)
-  content, rows = _content(workdir, finished, baseline)
+  content, _ = _content(workdir, finished, baseline)
   drawings = {
     (task, kind): theme.svg(drawing, gallery.file_name(task, kind))
-    for (task, kind), drawing in draw(study, runs, rows, content.losses).items()
+    for (task, kind), drawing in draw(content.parts, content.losses).items()
   }
   analyses = gallery.read(workdir, runs)
   return content._replace(drawings=drawings, analyses=analyses)
@@ -275,14 +275,11 @@ def _values(row: comparison.Row) -> tuple[Any, ...]:
 
 
 def draw(
-  study: Mapping[str, Any],
-  runs: Sequence[grouping.Run],
-  rows: Sequence[comparison.Row],
-  metrics: results.Losses,
+  of_tasks: Sequence[parts.Part], metrics: results.Losses
 ) -> dict[tuple[str, str], Any]:
   """Draw both figures of each task, keyed by task and kind."""
   drawings = {}
-  for part in parts.split(study, runs, rows):
+  for part in of_tasks:
     groups = [
       group._replace(label=theme.shortened(part.name(index)))
       for index, group in enumerate(part.groups[:_DRAWN])

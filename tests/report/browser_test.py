@@ -381,8 +381,6 @@ def test_a_grid_is_a_heat_map_and_its_best_are_told_of_other_seeds(
   assert 'seeds 0, 1 alone' in chromium.run('document.body.innerText')
 
 
-# Of names that leave no room for the axes.
-@pytest.mark.filterwarnings('ignore:constrained_layout not applied')
 def test_nothing_of_a_planted_directory_runs_or_loads_in_a_browser(
   chromium, tmp_path, listener
 ):

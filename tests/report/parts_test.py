@@ -258,8 +258,7 @@ def test_a_long_label_leaves_room_in_a_figure():
   runs = _named(
     [_run(0, 0.01, 0.1, model=m) for m in ('vanilla', 'model_' * 33)]
   )
-  rows = comparison.compare(fixture.TASKS, runs, 'vanilla')
-  drawings = write.draw(STUDY, runs, rows, _losses(runs, 2))
+  drawings = write.draw(_split(runs), _losses(runs, 2))
   for drawing in drawings.values():
     drawing.draw_without_rendering()
     (axes,) = drawing.axes

@@ -7,7 +7,7 @@
   // Ranges of more rows cover each other.
   const MANY = 5;
 
-  const make = (name, properties = {range: atLeast}, ...children) => {
+  const make = (name, properties, ...children) => {
     const element = Object.assign(document.createElement(name), properties);
     element.append(...children);
     return element;
@@ -207,7 +207,7 @@
         cursor: {focus: {prox: 24}, drag: {x: true, y: true, uni: 20},
           points: {size: 7}},
         focus: {alpha: FAINT},
-        scales: {x: {time: false, }, y: this.isLog() ? {distr: 3} : {}},
+        scales: {x: {time: false}, y: this.isLog() ? {distr: 3} : {}},
         axes: [{...axis, label: along, labelSize: 22, size: 40,
           values: (_, ticks) => ticks.map(asNumber)},
           {...axis, label: 'held-out loss', labelSize: 22, size: 62,
@@ -290,16 +290,16 @@
       if (!(event.key in steps)) return;
       event.preventDefault();
       const [x, ...columns] = this.plot.data;
-      const shown = columns.findIndex(
+      const line = columns.findIndex(
         (_, k) => !this.lines[k].edge && !this.hidden.has(this.lines[k].row));
-      if (shown < 0) return;
+      if (line < 0) return;
       let at = (this.at ?? -1) + steps[event.key];
-      while (x[at] !== undefined && columns[shown][at] == null) at += steps[event.key];
+      while (x[at] !== undefined && columns[line][at] == null) at += steps[event.key];
       if (x[at] === undefined) return;
       this.at = at;
       this.plot.setCursor({
         left: this.plot.valToPos(x[at], 'x'),
-        top: this.plot.valToPos(columns[shown][at], 'y'),
+        top: this.plot.valToPos(columns[line][at], 'y'),
       });
     }
   }

@@ -62,9 +62,9 @@
 
   const button = document.createElement('button');
   button.type = 'button';
-  const say = words => {
-    if (said.firstChild.textContent !== words)
-      said.replaceChildren(words, ' ', button);
+  const say = sentence => {
+    if (said.firstChild.textContent !== sentence)
+      said.replaceChildren(sentence, ' ', button);
   };
 
   let timer = null;

@@ -19,13 +19,13 @@
     label.append('Filter ', field, ' ', count);
     table.parentElement.before(label);
     field.addEventListener('input', () => {
-      const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-      let left = 0;
+      const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let matching = 0;
       rows.forEach((row, place) => {
-        row.hidden = !words.every(word => texts[place].includes(word));
-        left += !row.hidden;
+        row.hidden = !wanted.every(word => texts[place].includes(word));
+        matching += !row.hidden;
       });
-      count.value = words.length ? `${left} of ${rows.length} rows` : '';
+      count.value = wanted.length ? `${matching} of ${rows.length} rows` : '';
     });
   };
 
