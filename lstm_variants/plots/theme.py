@@ -300,6 +300,8 @@ def _dark_rules() -> str:
       rules.append(
         f'[style*="{name}: {light.lower()}"] {{{name}:{dark} !important}}'
       )
+    # What is hatched has its colour in an attribute.
+    rules.append(f'[fill="{light.lower()}"] {{fill:{dark}}}')
   return (
     '<style>@media (prefers-color-scheme: dark) {'
     + ''.join(rules)

@@ -451,7 +451,7 @@ def _settings(part: parts_lib.Part) -> str:
     )
     for name in (*varying, *(name for name in known if name not in varying))
   ]
-  common = settings.common(known)
+  common = settings.common(part.runs, known)
   note = f'<p>All runs: {markup.escape(common)}.</p>' if common else ''
   if varying:
     texts = ', '.join(settings.heading(name) for name in varying)

@@ -155,15 +155,21 @@ def heading(field: str) -> str:
   return (section if name == 'name' else name).replace('_', ' ')
 
 
-def common(known: Mapping[str, Sequence[Any]]) -> str:
+def common(
+  runs: Sequence[grouping.Run], known: Mapping[str, Sequence[Any]]
+) -> str:
   """Return a sentence about what all runs of a task share.
 
   Args:
+    runs: of the task.
     known: of `values`.
   """
-  parts = [
-    f'{heading(name)} {value(known[name][0])}'
+  shared = {
+    name: known[name][0]
     for name in _COMMON
-    if len(known.get(name, ())) == 1 and known[name][0] is not None
-  ]
-  return ', '.join(parts)
+    if len(known.get(name, ())) == 1
+    and known[name][0] is not None
+    # Also of those that recorded none it would be told.
+    and grouping.ABSENT not in grouping.field_values(runs, name)
+  }
+  return listed(shared)

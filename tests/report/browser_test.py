@@ -97,13 +97,17 @@ def grid_page(tmp_path_factory) -> pathlib.Path:
 SIZES = [(390, 'light'), (390, 'dark'), (1300, 'dark'), (2500, 'light')]
 
 
-def test_black_dots_stay_full_or_hollow_on_a_dark_page(chromium, tmp_path):
+def test_black_dots_stay_full_or_hollow_and_hatches_pale_on_a_dark_page(
+  chromium, tmp_path
+):
   drawing = figure.Figure(figsize=(2, 2))
   axes = drawing.add_axes((0, 0, 1, 1))
   axes.axis('off')
   axes.set(xlim=(0, 1), ylim=(0, 1))
   for x, face in ((0.25, 'black'), (0.75, 'none')):
     axes.scatter([x], [0.5], s=900, facecolors=face, edgecolors='black')
+  area = {'facecolor': '#f2f2f2', 'hatch': '/', 'edgecolor': '#777777'}
+  axes.fill_between((0, 1), 0.8, 1, **area, linewidth=0)
   text = markup.figure(theme.svg(drawing, 'a'), 'dots')
   colors = ':root{color-scheme:light dark} body{margin:0;background:#14171b}'
   (tmp_path / 'dots.html').write_text(
@@ -115,6 +119,7 @@ def test_black_dots_stay_full_or_hollow_on_a_dark_page(chromium, tmp_path):
   pixels = image.imread(tmp_path / 'seen.png')[..., :3].mean(axis=2)
   full, hollow = pixels[100, 50], pixels[100, 150]
   assert full > 0.8 and hollow < 0.2
+  assert np.median(pixels[:35]) < 0.3
 
 
 @pytest.mark.parametrize('width, scheme', SIZES)

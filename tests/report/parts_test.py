@@ -55,8 +55,10 @@ def test_settings_are_those_of_the_runs_not_of_the_study():
   assert known['model.hidden_features'] == [32]
   text, _ = settings.of_group(runs, settings.LEARNING_RATE)
   assert text == '0.005, 0.01'
-  assert 'learning rate' not in settings.common(known)
-  assert 'hidden features 32' in settings.common(known)
+  assert 'learning rate' not in settings.common(runs, known)
+  assert 'hidden features 32' in settings.common(runs, known)
+  del runs[0]['config']['model']['hidden_features']
+  assert 'hidden' not in settings.common(runs, settings.values(runs))
   assert settings.columns(runs)[0] == settings.LEARNING_RATE
 
 
