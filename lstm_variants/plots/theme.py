@@ -8,6 +8,7 @@ import contextlib
 import io
 import itertools
 import math
+import sys
 from typing import Any
 
 from matplotlib import axis as axis_lib
@@ -243,20 +244,22 @@ def scale_by_logarithm(axis: axis_lib.Axis) -> None:
     axis: `axes.xaxis` or `axes.yaxis`.
   """
 
-  def tell(value: float, position: int | None = None) -> str:
+  def label(value: float, position: int | None = None) -> str:
     del position
+    if value < sys.float_info.min:  # no power of ten is beside it
+      return ''
     low, high = sorted(axis.get_view_interval())
-    decades = math.log10(high / low) if low > 0 else math.inf
+    decades = math.log10(high) - math.log10(low) if low > 0 else math.inf
     first = round(value / 10 ** math.floor(math.log10(value)), 9)
-    told = range(1, 10) if decades < 1 else (1, 2, 5) if decades < 2 else (1,)
+    named = range(1, 10) if decades < 1 else (1, 2, 5) if decades < 2 else (1,)
     # Within half a decade ticks lie anywhere.
-    return f'{value:g}' if decades < 0.5 or first in told else ''
+    return f'{value:g}' if decades < 0.5 or first in named else ''
 
   axes = axis.axes
   scale = axes.set_xscale if axis is axes.xaxis else axes.set_yscale
   scale('log', nonpositive='mask')
-  axis.set_major_formatter(ticker.FuncFormatter(tell))
-  axis.set_minor_formatter(ticker.FuncFormatter(tell))
+  axis.set_major_formatter(ticker.FuncFormatter(label))
+  axis.set_minor_formatter(ticker.FuncFormatter(label))
 
 
 def svg(drawing: figure.Figure, salt: str) -> str:

@@ -46,3 +46,12 @@ def test_a_layout_that_fails_leaves_the_figure_as_it_was(monkeypatch):
   with pytest.raises(ValueError, match='no room'):
     theme.pictures(drawing, 'salt')
   assert drawing.canvas is canvas and drawing.dpi == dpi
+
+
+@pytest.mark.parametrize('least', [5e-324, 1e-310, 1e-308])
+def test_a_logarithmic_axis_bears_numbers_below_any_power(least):
+  with theme.page(2.0) as drawing:
+    axes = drawing.add_subplot()
+    axes.plot((1, 2), (least, 1.0))
+    theme.scale_by_logarithm(axes.yaxis)
+  assert theme.svg(drawing, 'a').startswith('<?xml')
