@@ -63,12 +63,13 @@ def _fastest(rows: Sequence[comparison.Row]) -> str:
   first = [row for row in reached if row.median.estimate == least]
   bounds = tables.sequences_interval(first[0])
   between = '' if bounds == tables.MISSING or first[1:] else f' {bounds}'
-  lone = all(row.runs == 1 for row in first)
-  when = 'after' if lone else 'half of the runs within'
-  return (
-    f'Fastest: {_several(row.label for row in first)}, {when} '
-    f'{tables.sequences(least, first[0])} training sequences{between}.'
-  )
+  when = 'half of the runs within'
+  if all(row.runs == 1 for row in first):
+    when = 'after'
+  text = f'{when} {tables.sequences(least, first[0])} training sequences'
+  if not rows[1:]:
+    return f'Solved: {text}{between}.'
+  return f'Fastest: {_several(row.label for row in first)}, {text}{between}.'
 
 
 def _most_often(rows: Sequence[comparison.Row]) -> str:
@@ -200,6 +201,9 @@ def _lowest(rows: Sequence[comparison.Row]) -> str:
     for row in known
     if row.loss.estimate == least
   ]
+  if not rows[1:]:
+    loss = tables.loss(known[0])
+    return f'Loss, after {known[0].compared_at:,} sequences: {loss}.'
   return (
     f'Lowest loss, after {known[0].compared_at:,} sequences: '
     f'{_several(best)}, {tables.number(least)}.'

@@ -199,6 +199,14 @@ def test_the_answer_says_what_was_not_tested_and_what_few_runs_say():
   assert 'Lowest loss, after 6,400 sequences: <strong>vanilla (learning' in text
 
 
+def test_the_answer_of_one_model_ranks_nothing():
+  (part,) = _split(_named([_run(seed, 0.01, 0.1) for seed in range(2)]))
+  text = answer.paragraph(part, 'vanilla')
+  assert 'Solved: half of the runs within 1,600 training sequences.' in text
+  assert 'Loss, after 6,400 sequences: 0.1.' in text
+  assert 'Fastest' not in text and 'Lowest' not in text
+
+
 def test_rows_that_are_alike_are_named_together():
   runs = [
     _run(seed, 0.01, 0.1, None if seed else 1600, model)
