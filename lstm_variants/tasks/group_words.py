@@ -239,7 +239,6 @@ TASKS = {
       1,
       'a word has a letter',
       usual=USUAL,
-      causal=True,
     )
     for name in GROUPS
   }
