@@ -149,16 +149,8 @@ def check(settings: Settings, hidden_features: int) -> None:
   Raises:
     SettingError: the rule, and the nearest number of groups that does.
   """
-  groups = settings.groups
-  if hidden_features % groups:
-    known = RANGES['groups'].largest or 1
-    fit = [n for n in range(1, int(known) + 1) if hidden_features % n == 0]
-    nearest = min(fit, key=lambda n: abs(n - groups))
-    raise contract.SettingError(
-      'groups',
-      groups,
-      f'must divide hidden_features={hidden_features}; nearest: {nearest}',
-    )
+  most = int(RANGES['groups'].largest or 1)
+  contract.check_divides('groups', settings.groups, hidden_features, most)
 
 
 def _groups_of_units(settings: Settings, hidden_features: int) -> jax.Array:

@@ -352,6 +352,34 @@ def check_range(
     )
 
 
+def check_divides(
+  setting: str, value: int, hidden_features: int, most: int | None = None
+) -> None:
+  """Refuse a number that does not divide the units.
+
+  Args:
+    setting: its name.
+    value: that was given.
+    hidden_features: H.
+    most: the largest number that is named as the nearest; None: any.
+
+  Raises:
+    SettingError: the rule and the nearest valid choice.
+  """
+  if hidden_features % value:
+    fit = [
+      n
+      for n in range(1, (most or hidden_features) + 1)
+      if hidden_features % n == 0
+    ]
+    nearest = min(fit, key=lambda n: abs(n - value))
+    raise SettingError(
+      setting,
+      value,
+      f'must divide hidden_features={hidden_features}; nearest: {nearest}',
+    )
+
+
 def stepwise(
   *,
   project: Project,

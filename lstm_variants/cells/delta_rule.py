@@ -39,7 +39,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers, slstm
+from lstm_variants.cells import contract, initializers
 
 _SMALL = 1e-6
 # What a of the decay is drawn up to, and between which softplus(b) lies.
@@ -167,7 +167,7 @@ def check(settings: Settings, hidden_features: int) -> None:
   Raises:
     SettingError: the rule and the nearest valid choice.
   """
-  slstm.check(slstm.Settings(heads=settings.heads), hidden_features)
+  contract.check_divides('heads', settings.heads, hidden_features)
 
 
 def init_carry(

@@ -233,15 +233,7 @@ def check(settings: Settings, hidden_features: int) -> None:
   Raises:
     SettingError: the rule, and the nearest block size that does.
   """
-  size = settings.block_size
-  if hidden_features % size:
-    fit = [n for n in range(1, hidden_features + 1) if hidden_features % n == 0]
-    nearest = min(fit, key=lambda n: abs(n - size))
-    raise contract.SettingError(
-      'block_size',
-      size,
-      f'must divide hidden_features={hidden_features}; nearest: {nearest}',
-    )
+  contract.check_divides('block_size', settings.block_size, hidden_features)
 
 
 CELLS: Mapping[str, contract.Cell] = {

@@ -85,16 +85,7 @@ def check(settings: Settings, hidden_features: int) -> None:
   Raises:
     SettingError: the rule and the nearest valid choice.
   """
-  if hidden_features % settings.heads:
-    divisors = [
-      n for n in range(1, hidden_features + 1) if hidden_features % n == 0
-    ]
-    nearest = min(divisors, key=lambda n: abs(n - settings.heads))
-    raise contract.SettingError(
-      'heads',
-      settings.heads,
-      f'must divide hidden_features={hidden_features}; nearest: {nearest}',
-    )
+  contract.check_divides('heads', settings.heads, hidden_features)
 
 
 def init(
