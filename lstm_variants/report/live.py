@@ -90,7 +90,7 @@ class Study:
   def _make(self, version: str) -> str:
     read = status.read(self._workdir)
     study = results.read_study(self._workdir)
-    finished = results.Finished(study, results.read_rows(self._workdir))
+    finished = results.Finished(study, read.done)
     evaluations = results.read_metrics_in_training(self._workdir)
     if finished.runs:
       # Runs of the baseline may be the last to be trained.

@@ -76,7 +76,7 @@ class Status(NamedTuple):
   name: str
   created: str
   runs: int
-  done: Sequence[Mapping[str, Any]]
+  done: list[dict[str, Any]]
   populations: int
   training: Sequence[Training]
   updates: int
