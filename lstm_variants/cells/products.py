@@ -111,8 +111,8 @@ class _Site(NamedTuple):
   Attributes:
     activations: of its parts.
     left: the leaf of the carry that is its left operand; None if it is none.
-    added: the leaf of what was projected that is added to it alone, and used
-      for nothing else: its gradient is dz. None if there is none.
+    added: the leaf of what was projected that is added to it alone, as it is,
+      and used for nothing else: its gradient is dz. None if there is none.
     multiplies: it has a kernel.
   """
 
@@ -328,11 +328,13 @@ def _look(step, sites, params, carry, x, values):
   rows = {id(leaf): n for n, leaf in enumerate(jax.tree.leaves(x))}
 
   def note(left, kernel, added=None, activations=(IDENTITY,)):
-    place, row = places.get(id(left)), rows.get(id(added))
+    place, row, value = places.get(id(left)), rows.get(id(added)), next(rest)
+    if added is not None and added.shape != value.shape:
+      row = None  # broadcast: its gradient is a sum of dz
     sites.append(_Site(activations, place, row, kernel is not None))
     kernels.append(kernel)
     operands.append((left, added if row is None else None))
-    return _cut(next(rest), activations)
+    return _cut(value, activations)
 
   return kernels, (step.run(params, carry, x, note), operands)
 

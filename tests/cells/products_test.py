@@ -27,7 +27,7 @@ def init(key, features, hidden, settings, options):
   """Draw weights of every kind of use."""
   del settings
   shapes = {
-    'kernel': (features, 4 * hidden),
+    'kernel': (features, 4 * hidden + hidden // 2),
     'recurrent': (hidden, 3 * hidden),
     'heads': (2, hidden // 2, hidden // 2),
     'own': (hidden,),
@@ -47,25 +47,31 @@ def init_carry(settings, batch_shape, hidden, dtype):
 
 
 def project(params, settings, inputs):
-  """Return what is only added, what is added twice, what is also read."""
+  """Multiply the inputs; see `split`."""
   del settings
-  x = inputs @ params['kernel']
-  size = x.shape[-1] // 4
-  return tuple(jnp.split(x, (2 * size, 3 * size), axis=-1))
+  return split(params, inputs @ params['kernel'])
+
+
+def split(params, x):
+  """Return what is only added, added twice, read too, added to each head."""
+  size = params['own'].shape[0]
+  ends = (2 * size, 3 * size, 4 * size)
+  only, twice, read, shared = jnp.split(x, ends, axis=-1)
+  return only, twice, read, shared[..., None, :]
 
 
 def advance(params, settings, carry, projected, product=products.product):
   """Use products in every way that there is."""
   del settings
   c, h = carry
-  only, twice, read = projected
+  only, twice, read, shared = projected
   size = h.shape[-1]
   kernel = params['recurrent'] * 0.5  # made of parameters, a part of them
   i, o = product(h, kernel[:, : 2 * size], only, (SIGMOID, SIGMOID))
   (a,) = product(i * h + read, kernel[:, 2 * size :], twice, (TANH,))
   (b,) = product(c, kernel[:, :size], twice, (TANH,))
   parts = a.reshape(*a.shape[:-1], 2, size // 2)
-  (mixed,) = product(parts, params['heads'])
+  (mixed,) = product(parts, params['heads'], shared)
   added = params['bias'] + params['own'] * c
   (e,) = product(read, kernel[:, :size], added, (IDENTITY,))
   c = 0.5 * c + o * b + mixed.reshape(a.shape) * read
@@ -229,9 +235,8 @@ def test_a_kernel_that_changes_from_step_to_step_is_refused():
 
 def test_a_cell_without_a_projection_makes_its_products_in_its_step():
   def whole(params, settings, carry, inputs, product=products.product):
-    x = product(inputs, params['kernel'], None, (IDENTITY,) * 4)
-    only = jnp.concatenate(x[:2], axis=-1)
-    return advance(params, settings, carry, (only, *x[2:]), product)
+    (x,) = product(inputs, params['kernel'])
+    return advance(params, settings, carry, split(params, x), product)
 
   cell = dataclasses.replace(CELL, project=None, advance=None, step=whole)
   check_cell.check_cell(cell)
