@@ -5,6 +5,7 @@ or another job is to have its node, its worker saves, and the element is queued
 again; so it is where the worker was killed. Who cancels it ends it for good.
 """
 
+from collections.abc import Sequence
 import contextlib
 import pathlib
 import shlex
@@ -63,12 +64,11 @@ def launch(job: engine.Job) -> bool:
     )
   job = engine.make_logs(job)
   with interrupt.deferred():  # or a job might be left whose number nobody knows
-    number = _call('sbatch', '--parsable', stdin=script).partition(';')[0]
-    console.say(
-      f'job {number}: {job.workers} workers; scancel {number} ends it'
-    )
+    place = _submit(script)
+    number, end = place[-1], shlex.join(['scancel', *place])
+    console.say(f'job {number}: {job.workers} workers; {end} ends it')
     if job.wait:
-      _wait(job, number)
+      _wait(job, place)
   return job.wait
 
 
@@ -85,6 +85,11 @@ def _script(job: engine.Job) -> str:
     raise engine.EngineError(
       f'--launch_option={name}: is set by --workers and --workdir; leave it out'
     )
+  if 'wait' in given:  # sbatch would tell the number at the end
+    raise engine.EngineError(
+      '--launch_option=wait: no signal would be answered meanwhile; nearest: '
+      '--wait'
+    )
   values = {**_DEFAULTS, **given, **ours}
   lines = [_line(name, value) for name, value in values.items()]
   return _SCRIPT.format(
@@ -93,6 +98,22 @@ def _script(job: engine.Job) -> str:
     logs=shlex.quote(str(job.logs)),
     worker=shlex.join(job.command),
   )
+
+
+def _submit(script: str) -> list[str]:
+  """Submit a job; return how SLURM's other commands are told which it is.
+
+  Raises:
+    EngineError: SLURM refuses, or has made none, as an option wants it.
+  """
+  said = _call('sbatch', '--parsable', stdin=script)
+  number, _, cluster = said.partition(';')
+  if not number.isdecimal():
+    raise engine.EngineError(
+      f'--launch=slurm: sbatch tells no number of a job: {said!r}'
+    )
+  # The cluster of this host may have another job of that number.
+  return [f'--clusters={cluster}', number] if cluster else [number]
 
 
 def _line(name: str, value: str) -> str:
@@ -109,41 +130,44 @@ def _line(name: str, value: str) -> str:
   return f'#SBATCH --{name}' + (f'={shlex.quote(value)}' if value else '')
 
 
-def _wait(job: engine.Job, number: str) -> None:
+def _wait(job: engine.Job, place: Sequence[str]) -> None:
   """Stay until all is trained; cancel what is not needed any more.
 
   Raises:
     UntrainedError, StoppedError: as `engine.stay`.
   """
   try:
-    engine.stay(job, lambda: _is_queued(number))
+    engine.stay(job, lambda: _is_queued(place))
   except engine.StoppedError:
-    _cancel(number)
+    _cancel(place)
     raise
   # What has not begun would only see that nothing is left. SLURM refuses where
   # the job has ended by now.
   with contextlib.suppress(engine.EngineError):
-    _call('scancel', '--state=PENDING', number)
+    _call('scancel', '--state=PENDING', *place)
 
 
-def _cancel(number: str) -> None:
+def _cancel(place: Sequence[str]) -> None:
   """Cancel a job, which may have ended by itself: SLURM refuses that.
 
   Raises:
     EngineError: it is not cancelled.
   """
   try:
-    _call('scancel', number)
+    _call('scancel', *place)
   except engine.EngineError:
-    if _is_queued(number):
+    if _is_queued(place):
       raise
 
 
-def _is_queued(number: str) -> bool:
+def _is_queued(place: Sequence[str]) -> bool:
   """Tell in a moment if some of a job is not over; True: nobody answers."""
   time.sleep(_LOOK)
+  *cluster, number = place
   try:
-    return bool(_call('squeue', '--noheader', f'--jobs={number}'))
+    jobs = _call('squeue', '--noheader', *cluster, f'--jobs={number}')
+    # Some versions name the cluster, whatever of a header is asked for.
+    return any(not line.startswith('CLUSTER:') for line in jobs.splitlines())
   except engine.EngineError as error:
     return 'Invalid job id' not in str(error)
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shlex
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def fakes(tmp_path, monkeypatch) -> pathlib.Path:
     path.chmod(0o755)
   monkeypatch.setenv('PATH', f'{folder}:{os.environ["PATH"]}')
   script = shlex.quote(str(tmp_path / 'script'))
-  monkeypatch.setenv('FAKE_sbatch', f'cat > {script}; echo "7;here"')
+  monkeypatch.setenv('FAKE_sbatch', f'cat > {script}; echo 7')
   return log
 
 
@@ -218,7 +219,11 @@ def test_a_waiting_launcher_ends_by_what_the_directory_has(
 
 
 @pytest.mark.parametrize(
-  'queue', ['true', 'echo slurm_load_jobs error: Invalid job id >&2; exit 1']
+  'queue',
+  [
+    *('true', 'echo CLUSTER: here'),
+    'echo slurm_load_jobs error: Invalid job id >&2; exit 1',
+  ],
 )
 def test_a_job_that_ended_before_all_was_trained_is_an_error(
   fakes, tmp_path, monkeypatch, queue
@@ -262,6 +267,48 @@ def test_a_signal_is_told_where_the_job_has_ended_and_not_where_it_goes_on(
   has_ended = queue == 'true'
   assert error.value.exit_status == (130 if has_ended else 2)
   assert has_ended or 'Kill job error: refused' in str(error.value)
+
+
+def test_a_job_of_another_cluster_is_asked_for_and_cancelled_there(
+  fakes, tmp_path, monkeypatch, capsys
+):
+  """Here the number may be that of another job of the same user."""
+  monkeypatch.setenv('FAKE_sbatch', 'cat > /dev/null; echo "7;other"')
+  monkeypatch.setenv('FAKE_squeue', 'echo 7_1')
+  looks: Any = iter([False, True])
+  job = _job(tmp_path, 'clusters=other', wait=True)
+  slurm.launch(job._replace(is_trained=lambda: next(looks)))
+  assert 'scancel --clusters=other 7 ends it' in capsys.readouterr().out
+  monkeypatch.setattr(interrupt._State, 'requested', 2)
+  with pytest.raises(engine.StoppedError):
+    slurm.launch(job)
+  _, *calls = fakes.read_text().splitlines()
+  assert calls == [
+    *['squeue --noheader --clusters=other --jobs=7'] * 2,
+    'scancel --state=PENDING --clusters=other 7',
+    'sbatch --parsable',
+    'squeue --noheader --clusters=other --jobs=7',
+    'scancel --clusters=other 7',
+  ]
+
+
+@pytest.mark.parametrize('said', ['', 'Job 7 to start at noon'])
+def test_where_an_option_has_no_job_submitted_none_is_waited_for(
+  fakes, tmp_path, monkeypatch, said
+):
+  """As test-only; of squeue without a number all jobs are asked for."""
+  monkeypatch.setenv('FAKE_sbatch', f'cat > /dev/null; echo {said}')
+  monkeypatch.setenv('FAKE_squeue', 'echo 5_1')
+  with pytest.raises(engine.EngineError, match='tells no number of a job'):
+    slurm.launch(_job(tmp_path, 'test-only', wait=True))
+  assert fakes.read_text() == 'sbatch --parsable\n'
+
+
+def test_sbatch_waits_for_no_job(fakes, tmp_path):
+  """Nobody would know the number until then, and no signal be answered."""
+  with pytest.raises(engine.EngineError, match='nearest: --wait'):
+    slurm.launch(_job(tmp_path, 'wait'))
+  assert not fakes.read_text()
 
 
 def _stopped(*unused) -> None:
@@ -308,6 +355,6 @@ def test_a_command_that_is_not_there_is_told_in_a_line(
   fakes, tmp_path, monkeypatch
 ):
   monkeypatch.setenv('PATH', str(tmp_path))
-  assert slurm._is_queued('7')  # as far as anybody knows
+  assert slurm._is_queued(['7'])  # as far as anybody knows
   with pytest.raises(engine.EngineError, match='slurm: scancel: No such file'):
-    slurm._cancel('7')
+    slurm._cancel(['7'])
