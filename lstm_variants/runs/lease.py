@@ -21,6 +21,7 @@ that is no more; `check` tells it why.
 
 from collections.abc import Iterator
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -49,6 +50,8 @@ _LONGEST = 1e6
 _BEATS = 6
 # So many times as long a worker may sleep until one who joins counts it out.
 _PATIENCE = 30
+# What a file system says that does not show what there may be.
+_HIDDEN = {*files.SILENT, errno.ESTALE, errno.EACCES, errno.EPERM}
 # Seconds for which a look at the clock of a file system is good.
 _LOOK = 5.0
 # Directory -> the time of its file system, and ours when that was looked at.
@@ -196,7 +199,8 @@ def join(workdir: pathlib.Path) -> Iterator[Worker]:
   for folder in (workdir / LEASES, workdir / WORKERS):
     files.make_directory(folder)
     exclusive.remove_of_ended(folder)
-  _remove_ended(workdir / WORKERS, _PATIENCE)
+  with contextlib.suppress(files.StorageError):  # the next one does it
+    _remove_ended(workdir / WORKERS, _PATIENCE)
   who = holder_lib.describe()
   name = f'{who.host}-{who.process}-{who.token[:8]}{SUFFIX}'
   with _have(workdir / WORKERS / name) as lease:
@@ -340,11 +344,23 @@ def _now(folder: pathlib.Path, anew: bool = False) -> float:
   return now
 
 
-def _look(path: pathlib.Path) -> exclusive.Seen | None:
-  """Return what is in the place of a lease, None for what is none."""
+def _look(
+  path: pathlib.Path, is_to_answer: bool = False
+) -> exclusive.Seen | None:
+  """Return what is in the place of a lease, None for what is none.
+
+  Args:
+    path: of the lease.
+    is_to_answer: whether the file system is to say so.
+
+  Raises:
+    OSError: it does not, and is to.
+  """
   try:
     return exclusive.look(path)
-  except OSError:
+  except OSError as error:
+    if is_to_answer and error.errno in _HIDDEN:
+      raise
     return None
 
 
@@ -367,17 +383,23 @@ def _names(folder: pathlib.Path) -> list[str]:
   return sorted(_numbers(folder))
 
 
-def _numbers(folder: pathlib.Path) -> dict[str, int]:
+def _numbers(
+  folder: pathlib.Path, is_to_answer: bool = False
+) -> dict[str, int]:
   """Return the leases in a directory, none where it is missing; see `numbers`.
 
   Nor has a link any: what is where it leads may be anybody's, and old.
+
+  Args, raises: as of `_look`.
   """
   if folder.is_symlink():
     return {}
   try:
     with os.scandir(folder) as entries:
       there = {entry.name: entry.inode() for entry in entries}
-  except OSError:
+  except OSError as error:
+    if is_to_answer and error.errno in _HIDDEN:
+      raise
     return {}
   return {
     name: number
@@ -393,9 +415,11 @@ def _is_lease(folder: str, name: str) -> bool:
   return not name.endswith(files.ASIDE) and not exclusive.is_right(name)
 
 
-def _list(folder: pathlib.Path, now: float) -> list[Known]:
-  paths = [folder / name for name in _names(folder)]
-  seen = [(path, _look(path)) for path in paths]
+def _list(
+  folder: pathlib.Path, now: float, is_to_answer: bool = False
+) -> list[Known]:
+  paths = [folder / name for name in sorted(_numbers(folder, is_to_answer))]
+  seen = [(path, _look(path, is_to_answer)) for path in paths]
   return [_known(path, each, now) for path, each in seen if each]
 
 
@@ -428,13 +452,17 @@ def _judge(folder: pathlib.Path, patience: float = 1) -> _Judged:
     StorageError: the system refuses.
   """
   judged = _Judged([], [])
-  # Who renewed between two looks lives, however long this process slept.
-  before = {known.name: known.holder for known in _list(folder, 0.0)}
-  if not before:
+  if folder.is_symlink():
     return judged
+  # Who is not shown, or not yet on this host, is not nobody.
+  files.look_anew(folder)
   with files.refusals(folder):
-    now = _now(folder, anew=True)
-  for known in _list(folder, now):
+    # Who renewed between two looks lives, however long this process slept.
+    before = {known.name: known.holder for known in _list(folder, 0.0, True)}
+    if not before:
+      return judged
+    leases = _list(folder, _now(folder, anew=True), True)
+  for known in leases:
     has_ended = known._replace(seconds=patience * known.seconds).has_ended
     is_same = before.get(known.name) == known.holder
     (judged.ended if has_ended and is_same else judged.alive).append(known)
