@@ -1,5 +1,6 @@
 """--launch: who starts the workers that train a study, and how many."""
 
+import collections
 from collections.abc import Callable, Sequence
 import pathlib
 import shlex
@@ -94,11 +95,15 @@ def _check(launch: str | None) -> None:
           f'--{name}: is of --launch; nearest: --launch={nearest}'
         )
     return
-  if config_file.value_of('--launch', sys.argv) is None:
-    raise config_file.UsageError(
-      f'--launch={launch}: stands in a --flagfile, which the workers read too; '
-      'give it on the command line'
-    )
+  given = [_name(word) for word in sys.argv[1:]]
+  read = map(_name, flags.FLAGS.read_flags_from_files(sys.argv[1:]))
+  counted, all_counted = map(collections.Counter, (given, read))
+  for name in ('dry_run', 'nodry_run', *_VALUES):
+    if all_counted[name] > counted[name]:
+      raise config_file.UsageError(
+        f'--{name}: stands in a --flagfile, which the workers read too; give '
+        'it on the command line'
+      )
   if flags.FLAGS['overwrite'].value:
     raise config_file.UsageError(
       '--launch --overwrite: each worker would remove what others train; '
@@ -111,12 +116,17 @@ def _worker(argv: Sequence[str]) -> list[str]:
   arguments, words = ['sweep'], iter(argv[1:])
   switches = (*_SWITCHES, *(f'no{name}' for name in _SWITCHES))
   for word in words:
-    name, equals, _ = word.lstrip('-').partition('=')
-    if not word.startswith('-') or name not in (*_VALUES, *switches):
+    name = _name(word)
+    if name not in (*_VALUES, *switches):
       arguments.append(word)
-    elif name in _VALUES and not equals:
+    elif name in _VALUES and '=' not in word:
       next(words)  # its value
   return [*arguments, '--share']
+
+
+def _name(word: str) -> str:
+  """Return the name of the flag that a word gives, '' where it gives none."""
+  return word.lstrip('-').partition('=')[0] if word.startswith('-') else ''
 
 
 def _end(job: engine.Job) -> None:

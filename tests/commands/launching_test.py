@@ -50,12 +50,22 @@ def test_what_cannot_be_launched_is_refused_before_anything_is_written(
   assert not (tmp_path / 'runs').exists()
 
 
+@pytest.mark.parametrize(
+  'line',
+  ['--launch=slurm', '--workers=3', '-launch_option=x=y', '--nodry_run'],
+)
 def test_a_file_of_flags_that_the_workers_would_read_too_launches_nothing(
-  fork, tmp_path
+  fork, tmp_path, line
 ):
-  (tmp_path / 'flags').write_text('--launch=slurm\n--dry_run\n')
-  done = _sweep(fork, tmp_path / 'runs', f'--flagfile={tmp_path / "flags"}')
+  """Each would be refused, of a job that was submitted, for its --workers."""
+  (tmp_path / 'flags').write_text(f'# ours\n--config.seed=1\n{line}\n')
+  done = _sweep(
+    *(fork, tmp_path / 'runs', f'--flagfile={tmp_path / "flags"}'),
+    *(() if line.startswith('--launch=') else ('--launch=local', '--dry_run')),
+  )
   assert done['status'] == 2 and 'give it on the command line' in done['stderr']
+  name = line.strip('-').partition('=')[0]
+  assert done['stderr'].startswith(f'error: --{name}: stands in a --flagfile')
 
 
 def test_another_study_in_the_directory_is_refused_before_a_job_is_begun(
