@@ -11,7 +11,7 @@ from absl import flags
 from lstm_variants import console
 from lstm_variants.commands import command, config_file
 from lstm_variants.launch import engine, local, local_workers, ray, slurm
-from lstm_variants.runs import lease, results
+from lstm_variants.runs import files, lease, partial, results
 
 # The flags below are the programs', so that their --help lists them.
 flags.disclaim_key_flags()
@@ -139,6 +139,7 @@ def _end(job: engine.Job) -> None:
   workdir, path = job.workdir, pathlib.Path(job.workdir)
   # First: what others did last is seen below.
   is_shared = lease.is_shared(path)
+  files.look_anew(path / partial.POPULATIONS)
   if not job.is_trained():
     if not is_shared:
       raise engine.UntrainedError(job)

@@ -1,5 +1,6 @@
 """--launch on the command line, where no engine is needed."""
 
+import os
 import pathlib
 
 from absl import command_name
@@ -7,7 +8,7 @@ import pytest
 
 from lstm_variants.commands import command, launching
 from lstm_variants.launch import engine
-from lstm_variants.runs import directory
+from lstm_variants.runs import directory, results
 
 CONFIG = 'studies/quickstart'
 
@@ -109,3 +110,19 @@ def test_a_process_has_a_name_without_a_space(monkeypatch):
   command.run(lambda: during.append(name.read_text()))
   command_name.set_kernel_process_name(before.strip())
   assert during and ' ' not in during[0]
+
+
+def test_a_launcher_asks_the_server_for_what_others_have_finished(
+  tmp_path, monkeypatch, capsys
+):
+  """It ended with status 1 where NFS told what this host remembered."""
+  asked: list[pathlib.Path] = []
+  monkeypatch.setattr(os, 'utime', asked.append)
+  monkeypatch.setattr(results, 'is_all_diverged', lambda *names: False)
+  monkeypatch.setattr(command, 'say_results', lambda workdir: None)
+  (tmp_path / 'populations' / 'x').mkdir(parents=True)
+  job = engine.Job(
+    *([], str(tmp_path), 2),
+    is_trained=lambda: tmp_path / 'populations' in asked,
+  )
+  launching._end(job)
