@@ -724,8 +724,9 @@ SYNONYMS: dict[str, str] = {
   'np': 'no_peephole no_peepholes without_peepholes',
   'mgu': 'mgu_cell minimal_gated_unit',
   'depth_gated': 'dglstm depth_gated_lstm',
-  'mult_lstm': 'mlstm multiplicative_lstm multiplicative',
-  'slstm': 'xlstm',
+  'mult_lstm': 'multiplicative_lstm multiplicative',
+  'slstm': 'xlstm scalar_lstm',
+  'mlstm': 'matrix_lstm',
   'delta_rule': (
     'deltanet gated_deltanet deltaproduct gdn gated_delta_rule delta_net '
     'gated_deltaproduct'

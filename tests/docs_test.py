@@ -271,7 +271,7 @@ def test_every_cell_has_as_many_parameters_as_can_be():
   for run in {
     (run.model, run.settings.task.name): run for run in runs
   }.values():
-    if run.settings.cell in ('echo_state', 'delta_rule'):
+    if run.settings.cell in ('echo_state', 'delta_rule', 'mlstm'):
       continue
     target = wanted[run.settings.task.name]
     distance = abs(_count(run) - target)

@@ -4,10 +4,11 @@
 
 As many parameters in use as a vanilla LSTM of 32 units on the same task, or as
 near to it as a width can come: 4,513 on adding, 5,801 on copy, 5,512 on
-selective copying, 4,674 on parity. Two are apart. The echo state network
+selective copying, 4,674 on parity. Three are apart. The echo state network
 has 256 units, as its matrix is fixed, and only its readout has parameters. The
-delta rule has 64 units in 4 heads: without recurrent weights it would need
-hundreds, and its state grows as their square. Two learning rates, three seeds.
+delta rule and the mLSTM have 64 units in 4 heads: without recurrent weights
+they would need hundreds, and their state grows as the square. Two learning
+rates, three seeds.
 """
 
 from ml_collections import config_dict
@@ -42,6 +43,7 @@ WIDTHS = {
   'mult_lstm': (29, 28, 28, 29),
   'depth_gated': (18, 19, 18, 18),
   'slstm': (32, 32, 32, 32),
+  'mlstm': (64, 64, 64, 64),
   'gru': (37, 37, 37, 37),
   'gru_reset_before': (37, 37, 37, 37),
   'mgu': (46, 47, 46, 46),
@@ -90,6 +92,6 @@ def _model(name: str) -> dict[str, str | int]:
   """Return the fields that choose a model."""
   if name == 'diagonal':
     return {'model.variant': 'vanilla', 'model.recurrence': 'diagonal'}
-  if name == 'delta_rule':
+  if name in ('delta_rule', 'mlstm'):
     return {'model.variant': name, 'model.cell.heads': 4}
   return {'model.variant': name}

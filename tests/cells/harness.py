@@ -110,6 +110,11 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     {'exponential_forget': True},
     {'heads': 2, 'exponential_forget': True},
   ],
+  'mlstm': [
+    {'heads': 2},
+    {'exponential_forget': True},
+    {'heads': 2, 'exponential_forget': True},
+  ],
   'mingru': [{'positive_candidate': True}],
   'minlstm': [{'positive_candidate': True}],
   'delta_rule': [

@@ -228,6 +228,49 @@ def normalised(s: Any) -> dict[str, Any]:
   return {**vars(s), 'n': 0.5 + np.abs(s.n)}
 
 
+def mlstm(p: Any, on: Any) -> Step:
+  """Beck et al. 2024, with a floor of 1, without the stabiliser m."""
+  w_q, w_k, w_v, w_o = (k.T for k in np.split(p.kernel, 4, axis=1))
+  b_q, b_k, b_v, b_o = np.split(p.bias, 4)
+  size = len(b_q) // on.heads
+  forget = np.exp if on.exponential_forget else sigmoid
+
+  def step(s, x):
+    q, v = w_q @ x + b_q, w_v @ x + b_v
+    k = (w_k @ x + b_k) / np.sqrt(size)
+    gates = p.gate_kernel.T @ x + p.gate_bias
+    memory, stored, found = [], [], []
+    for head in range(on.heads):
+      own = slice(head * size, (head + 1) * size)
+      i, f = np.exp(gates[head]), forget(gates[on.heads + head])
+      # The paper's C is v kᵀ; the carry's its transpose.
+      memory.append(f * s.memory[head] + i * np.outer(v[own], k[own]).T)
+      stored.append(f * s.normaliser[head] + i * k[own])
+      divisor = stored[-1] @ q[own]
+      divisor = divisor * np.sign(divisor.real)
+      found.append(
+        memory[-1].T @ q[own] / (divisor if divisor.real > 1 else 1.0)
+      )
+    h = sigmoid(w_o @ x + b_o) * np.concatenate(found)
+    return {
+      'memory': np.array(memory),
+      'normaliser': np.array(stored),
+      'h': h,
+    }, None
+
+  return step
+
+
+def unscaled_memory(s: Any) -> dict[str, Any]:
+  """Return the state of an mLSTM, C and n of which are carried times e^-m."""
+  scale = s.stabiliser.__array_namespace__().exp(s.stabiliser)
+  return {
+    'memory': s.memory * scale[..., None, None],
+    'normaliser': s.normaliser * scale[..., None],
+    'h': s.h,
+  }
+
+
 def gru(p: Any, on: Any, *, resets_after: bool) -> Step:
   """Cho et al. 2014, equations 5 to 8: z keeps, r resets; a unit at a time.
 
@@ -441,6 +484,7 @@ REFERENCES: dict[str, Reference] = {
   'mult_lstm': Reference(mult_lstm),
   'depth_gated': Reference(depth_gated),
   'slstm': Reference(slstm, unscaled, normalised),
+  'mlstm': Reference(mlstm, unscaled_memory),
   'gru': Reference(functools.partial(gru, resets_after=True)),
   'gru_reset_before': Reference(functools.partial(gru, resets_after=False)),
   'mgu': Reference(mgu),
