@@ -102,6 +102,10 @@ def adopt(own: pathlib.Path, check: Callable[[], None] = lambda: None) -> None:
   """
   final = own.with_name(population(own))
   folders = _all(final)
+  for folder in folders:  # another host may have saved a moment ago
+    if not folder.is_symlink():
+      files.look_anew(folder)
+      files.look_anew(folder / CHECKPOINTS)
   check()  # only now: nobody else has any of these
   if folders in ([], [own]) and not final.is_dir():
     return

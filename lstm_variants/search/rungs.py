@@ -73,6 +73,8 @@ def divide(
         files.sync_directory(final.parent)
     if not aside.exists():
       continue  # that was done before
+    # Another host may have saved a moment ago.
+    files.look_anew(aside / resume.CHECKPOINTS)
     names = set(population.run_names)
     for part in parts:
       if names.issuperset(part.run_names):

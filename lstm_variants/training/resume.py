@@ -105,6 +105,8 @@ def _load(
   """Read and check the newest checkpoint of a population, finished or not."""
   settings = population.settings
   place = writer.begun()
+  # Another host may have saved a moment ago.
+  files.look_anew(place / CHECKPOINTS)
   saved = states.load(place / CHECKPOINTS, population, warn)
   if saved is None:
     return None

@@ -585,6 +585,28 @@ def test_a_directory_that_was_renamed_by_who_woke_is_looked_for_again(
   assert _update(own) == 20
 
 
+def test_what_is_gone_on_with_has_the_newest_checkpoint_of_its_server(
+  tmp_path, monkeypatch
+):
+  """NFS lists for up to a minute what there was, and the other is removed."""
+  one, two = (partial.place(tmp_path, NAME, end * 16) for end in 'ef')
+  for folder, update in (one, 20), (two, 10):
+    folder.mkdir(parents=True)
+    _save(folder, update)
+  remembered, newest_first = (
+    {one / partial.CHECKPOINTS},
+    checkpoint._newest_first,
+  )
+  monkeypatch.setattr(os, 'utime', remembered.discard)
+  monkeypatch.setattr(
+    *(checkpoint, '_newest_first'),
+    lambda folder: [] if folder in remembered else newest_first(folder),
+  )
+  own = partial.place(tmp_path, NAME, TOKEN)
+  partial.adopt(own)
+  assert _update(own) == 20
+
+
 def test_checkpoints_that_are_renamed_as_one_looks_are_none(
   tmp_path, monkeypatch
 ):

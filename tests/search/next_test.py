@@ -25,6 +25,7 @@ from lstm_variants.runs import (
   files,
   lease,
   lock,
+  partial,
   results,
 )
 from lstm_variants.runs import writer as writer_lib
@@ -423,6 +424,23 @@ def test_at_a_rung_the_better_half_goes_on_and_what_is_whole_stays_whole(
   assert events == ['ask 0', 'train 3', 'train 2', 'train 2', 'train 1']
   # Whoever reads the study meanwhile is told which runs have ended.
   assert parts and all(one == [2, 3] for one in parts)
+
+
+def test_what_is_divided_is_what_its_server_has(tmp_path, events, monkeypatch):
+  """NFS lists for up to a minute the checkpoints that there were."""
+  take, asked, seen = rungs._take, [], []
+
+  def taken(workdir, aside, *arguments):
+    seen.append(aside / partial.CHECKPOINTS in asked)
+    take(workdir, aside, *arguments)
+
+  monkeypatch.setattr(os, 'utime', asked.append)
+  monkeypatch.setattr(rungs, '_take', taken)
+  with _opened(tmp_path, HALVED) as (state, worker):
+    (left,) = train._advance(state)
+    train.train_populations(state, worker, left, watching.NOBODY)
+    train._advance(state)
+  assert seen == [True, True]
 
 
 def test_who_waits_reads_again_only_what_others_have_written(

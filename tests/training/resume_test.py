@@ -96,6 +96,30 @@ def test_the_time_of_earlier_sessions_counts(make_config, tmp_path):
     assert resume.begin(writer, population).seconds == saved[1].seconds
 
 
+def test_what_another_host_saved_a_moment_ago_is_gone_on_from(
+  train, monkeypatch
+):
+  """NFS lists for up to a minute what there was, unless that changes here."""
+  path = train({'training.keep_checkpoints': 1}, models=MODELS[:1])
+  (place,) = path.rglob(resume.CHECKPOINTS)
+  remembered, utime = {place.stat().st_ino}, os.utime
+  newest_first = checkpoint._newest_first
+
+  def changes(folder):
+    if folder.is_dir():
+      remembered.discard(folder.stat().st_ino)
+    utime(folder)
+
+  def lists(folder):
+    is_old = folder.stat().st_ino in remembered
+    return [folder / '000000016.safetensors'] * is_old or newest_first(folder)
+
+  monkeypatch.setattr(os, 'utime', changes)
+  monkeypatch.setattr(checkpoint, '_newest_first', lists)
+  train(MORE, Mode.RESUME, models=MODELS[:1])
+  assert results.read_metrics(str(path))[-1]['update'] == 40
+
+
 @pytest.mark.parametrize('damage', ['removed', 'emptied'])
 def test_a_finished_study_is_untouched_where_it_cannot_be_trained_longer(
   train, damage
