@@ -727,6 +727,8 @@ SYNONYMS: dict[str, str] = {
   'mult_lstm': 'multiplicative_lstm multiplicative',
   'slstm': 'xlstm scalar_lstm',
   'mlstm': 'matrix_lstm',
+  'lru': 'linear_recurrent_unit',
+  'rg_lru': 'rglru griffin hawk real_gated_lru',
   'delta_rule': (
     'deltanet gated_deltanet deltaproduct gdn gated_delta_rule delta_net '
     'gated_deltaproduct'

@@ -117,6 +117,8 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
   ],
   'mingru': [{'positive_candidate': True}],
   'minlstm': [{'positive_candidate': True}],
+  'lru': [{'parallel': True, 'r_min': 0.4, 'r_max': 0.9, 'max_phase': 1.0}],
+  'rg_lru': [{'parallel': True, 'heads': 2}],
   'delta_rule': [
     {'heads': 2, 'householder_steps': 3},
     {'negative_eigenvalues': True},

@@ -422,6 +422,44 @@ def echo_state(p: Any, on: Any) -> Step:
   return step
 
 
+def lru(p: Any, on: Any) -> Step:
+  """Orvieto et al. 2023, a unit at a time; λ as modulus and phase."""
+  modulus, phase = np.exp(-np.exp(p.nu_log)), np.exp(p.theta_log)
+  cosine, sine = modulus * np.cos(phase), modulus * np.sin(phase)
+
+  def step(s, x):
+    real, imag = [], []
+    for j, gamma in enumerate(np.exp(p.gamma_log)):
+      u, v = p.input_real[:, j] @ x, p.input_imag[:, j] @ x
+      real.append(cosine[j] * s.real[j] - sine[j] * s.imag[j] + gamma * u)
+      imag.append(cosine[j] * s.imag[j] + sine[j] * s.real[j] + gamma * v)
+    real, imag = np.array(real), np.array(imag)
+    h = p.output_real.T @ real - p.output_imag.T @ imag + p.skip.T @ x
+    return {'real': real, 'imag': imag, 'h': h}, None
+
+  return step
+
+
+def rg_lru(p: Any, on: Any) -> Step:
+  """De et al. 2024, equations 1 to 4, a head at a time."""
+  size = len(p.decay) // on.heads
+  b_r, b_i = np.split(p.gate_bias, 2)
+
+  def step(s, x):
+    v, r, i = p.kernel.T @ x + p.bias, [], []
+    for head in range(on.heads):
+      own = slice(head * size, (head + 1) * size)
+      w_r, w_i = np.split(p.gate_kernel[head], 2, axis=1)
+      r.append(sigmoid(w_r.T @ v[own] + b_r[own]))
+      i.append(sigmoid(w_i.T @ v[own] + b_i[own]))
+    r, i = np.concatenate(r), np.concatenate(i)
+    a = sigmoid(p.decay) ** (8 * r)
+    h = a * s.h + np.sqrt(1 - a**2) * (i * v)
+    return {'h': h}, Gates({'r': r, 'i': i}, v, a)
+
+  return step
+
+
 def delta_rule(p: Any, on: Any) -> Step:
   """Yang et al. 2024, Siems et al. 2025: generalised Householder products."""
   units, heads = p.query.shape[1], on.heads
@@ -490,6 +528,8 @@ REFERENCES: dict[str, Reference] = {
   'mgu': Reference(mgu),
   'mingru': Reference(mingru),
   'minlstm': Reference(minlstm),
+  'lru': Reference(lru),
+  'rg_lru': Reference(rg_lru),
   'delta_rule': Reference(delta_rule),
   'simple_rnn': Reference(simple_rnn),
   'irnn': Reference(irnn),
