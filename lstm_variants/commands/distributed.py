@@ -106,16 +106,19 @@ def is_first() -> bool:
   return agreement.is_first()
 
 
-def check_alone(flag: str) -> None:
-  """Refuse what only a process can do that is joined to no other.
+def check_not_joined(flag: str) -> None:
+  """Refuse what a process cannot do that has the flags of several.
+
+  It may be the only one: those that it starts have its command line, and would
+  join it.
 
   Raises:
-    JoinError: it is one of several.
+    JoinError: it has them.
   """
   if _State.joined:
     from lstm_variants.launch import hosts
 
-    hosts.check_alone(flag)
+    raise hosts.joined(flag)
 
 
 def _number(name: str, given: Mapping[str, str | None]) -> int | None:

@@ -51,7 +51,7 @@ def main() -> None:
   mode, wait, launch = _MODE(), _WAIT(), _LAUNCH()
   traced = _PROFILE() if distributed.is_first() else None
   if launch is not None:  # what it starts joins the study
-    distributed.check_alone('--launch')
+    distributed.check_not_joined('--launch')
     mode = directory.Mode.SHARE
   backend.use_every_core()
   path = config_file.value_of('--config', sys.argv) or ''

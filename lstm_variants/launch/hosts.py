@@ -148,10 +148,15 @@ def check_alone(flag: str) -> None:
     JoinError: there are others.
   """
   if agreement.count() > 1:
-    raise JoinError(
-      f'{flag}: is for processes that are not joined to each other; nearest: '
-      'leave it out, or --coordinator_address, --num_processes, --process_id'
-    )
+    raise joined(flag)
+
+
+def joined(flag: str) -> JoinError:
+  """Return the refusal of what only a process can do that is not joined."""
+  return JoinError(
+    f'{flag}: is for processes that are not joined to each other; nearest: '
+    'leave it out, or --coordinator_address, --num_processes, --process_id'
+  )
 
 
 def _connect(place: Place) -> None:

@@ -12,6 +12,7 @@ import jax
 import pytest
 
 from lstm_variants import console, errors, extensions
+from lstm_variants.commands import distributed
 from lstm_variants.launch import hosts
 from lstm_variants.runs import exclusive, provenance
 from lstm_variants.training import agreement, backend, interrupt
@@ -280,3 +281,12 @@ def test_what_is_for_processes_that_are_not_joined_is_refused(monkeypatch):
   monkeypatch.setattr(agreement, 'count', lambda: 2)
   with pytest.raises(hosts.JoinError, match='--share: is for processes that'):
     hosts.check_alone('--share')
+
+
+def test_one_process_with_the_flags_of_several_launches_nothing(monkeypatch):
+  """Its workers had the flags too: the first to join it ended all, by 134."""
+  distributed.check_not_joined('--launch')
+  monkeypatch.setattr(distributed._State, 'joined', True)
+  assert agreement.count() == 1
+  with pytest.raises(hosts.JoinError, match='--launch: is for processes that'):
+    distributed.check_not_joined('--launch')
