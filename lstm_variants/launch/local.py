@@ -408,6 +408,19 @@ def check_kept(workdir: str, plan: Plan) -> None:
       )
 
 
+def check_joinable(workdir: str, plan: Plan) -> None:
+  """Check that a study can be joined, before it is trained in another way.
+
+  Raises:
+    ResumeError: as `check_kept`, or it was trained for longer than is wanted.
+  """
+  check_kept(workdir, plan)
+  # Where nothing is to be changed each population is looked at in its turn.
+  if results.read_study(workdir)['fingerprint'] != plan.fingerprint:
+    for population in plan.members:
+      resume.check_not_beyond(workdir, population)
+
+
 def train_populations(
   workdir: str,
   title: str,

@@ -84,7 +84,7 @@ def train(
     config.to_dict(),
     plan.tasks,
     plan.configs,
-    functools.partial(local.check_kept, workdir, plan),
+    functools.partial(local.check_joinable, workdir, plan),
     plan.study_format,
     plan.modules,
   ) as worker:

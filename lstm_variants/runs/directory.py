@@ -233,6 +233,7 @@ def join_study(
           if now == looked_at:
             if data is not None and now is not None:
               _take_conduct(workdir, study, unrecorded)
+              check_kept()  # others may have trained until now
             worker = stack.enter_context(_as_worker(path, data))
             break
       except lock.LostError as error:

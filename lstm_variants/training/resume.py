@@ -78,6 +78,30 @@ def looks_done(workdir: str, population: populations.Population) -> bool:
     return False
 
 
+def check_not_beyond(workdir: str, population: populations.Population) -> None:
+  """Check that a population was trained for no more updates than are wanted.
+
+  Raises:
+    WorkdirError: it was; see `is_done`.
+  """
+  if is_done(workdir, population):
+    return
+  place = writer_lib.PopulationWriter(workdir, population.name).begun()
+  update = checkpoint.newest_update(place / CHECKPOINTS)
+  if update > population.settings.updates:
+    raise _is_at(population, update)
+
+
+def _is_at(
+  population: populations.Population, update: int
+) -> directory.ResumeError:
+  """Return the refusal of a population that is beyond what is wanted."""
+  return directory.ResumeError(
+    f'--config.training.updates={population.settings.updates}: '
+    f'{population.name} is at update {update}; nearest: {update}'
+  )
+
+
 def check_resumable(workdir: str, population: populations.Population) -> None:
   """Check that a population can be resumed; change nothing.
 
@@ -103,7 +127,6 @@ def _load(
   warn: Callable[[str], None],
 ) -> tuple[step.State, checkpoint.Progress] | None:
   """Read and check the newest checkpoint of a population, finished or not."""
-  settings = population.settings
   place = writer.begun()
   # Another host may have saved a moment ago.
   files.look_anew(place / CHECKPOINTS)
@@ -111,13 +134,10 @@ def _load(
   if saved is None:
     return None
   state, progress = saved
-  if progress.update > settings.updates or np.any(
+  if progress.update > population.settings.updates or np.any(
     state.update != progress.update
   ):
-    raise directory.ResumeError(
-      f'--config.training.updates={settings.updates}: {writer.final.name} is '
-      f'at update {progress.update}; nearest: {progress.update}'
-    )
+    raise _is_at(population, progress.update)
   try:
     writer_lib.check_metrics(
       place / results.METRICS, progress.metrics_bytes, progress.metrics_sha256

@@ -14,6 +14,7 @@ import pytest
 from lstm_variants.config import populations
 from lstm_variants.launch import local, shared
 from lstm_variants.runs import (
+  checkpoint,
   directory,
   exclusive,
   files,
@@ -701,3 +702,24 @@ def _lose_at_the_end(monkeypatch, study: Study, workdir: str) -> None:
       return finish(writer, *arguments)
 
   monkeypatch.setattr(writer_lib.PopulationWriter, 'finish', late)
+
+
+@pytest.mark.parametrize('is_finished', [True, False])
+def test_who_wants_less_than_is_trained_is_refused_and_changes_nothing(
+  tmp_path, trained, is_finished
+):
+  """study.json would say less than there is, and others be refused for it."""
+  study, less = (_study({'training.updates': most}) for most in (20, 8))
+  study.train(tmp_path, share=True)
+  if not is_finished:
+    for member in _members(study):
+      final = tmp_path / 'populations' / member.name
+      progress = checkpoint.Progress(20, 1.0, 0, '', 'me')
+      checkpoint.save(final / 'checkpoints', 'who', {}, progress, 1)
+      final.rename(f'{final}.{"e" * 16}.partial')
+  before = (tmp_path / 'study.json').read_bytes()
+  there = sorted((tmp_path / 'populations').iterdir())
+  with pytest.raises(directory.ResumeError, match='updates=8: .*nearest: 20'):
+    less.train(tmp_path, share=True)
+  assert (tmp_path / 'study.json').read_bytes() == before
+  assert sorted((tmp_path / 'populations').iterdir()) == there

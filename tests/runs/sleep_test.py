@@ -859,3 +859,24 @@ def test_who_has_joined_since_this_host_looked_is_not_taken_for_nobody(
   changed.clear()
   with pytest.raises(files.BusyError, match='train here with --share'):
     lease.refuse_workers(tmp_path)
+
+
+def test_what_others_have_trained_until_now_is_looked_at_when_they_have_ended(
+  tmp_path,
+):
+  """It may be more than who joins to train it otherwise has seen."""
+  with directory.open_study(str(tmp_path), 'x', {}, {}, LONGER):
+    pass
+  looks: list[bool] = []
+
+  def check_kept():
+    looks.append(bool(lock.token(tmp_path)))
+    if looks[-1]:
+      raise directory.ResumeError('is at update 9')
+
+  before = (tmp_path / files.STUDY).read_bytes()
+  with pytest.raises(directory.ResumeError, match='is at update 9'):
+    with directory.join_study(str(tmp_path), 'x', {}, {}, RUNS, check_kept):
+      raise AssertionError
+  assert looks == [False, True]
+  assert (tmp_path / files.STUDY).read_bytes() == before
