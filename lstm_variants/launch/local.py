@@ -412,13 +412,13 @@ def check_joinable(workdir: str, plan: Plan) -> None:
   """Check that a study can be joined, before it is trained in another way.
 
   Raises:
-    ResumeError: as `check_kept`, or it was trained for longer than is wanted.
+    CheckpointError, ResumeError: as `check_kept`, or it cannot be gone on with.
   """
   check_kept(workdir, plan)
   # Where nothing is to be changed each population is looked at in its turn.
   if results.read_study(workdir)['fingerprint'] != plan.fingerprint:
     for population in plan.members:
-      resume.check_not_beyond(workdir, population)
+      resume.check_goes_on(workdir, population)
 
 
 def train_populations(

@@ -78,18 +78,22 @@ def looks_done(workdir: str, population: populations.Population) -> bool:
     return False
 
 
-def check_not_beyond(workdir: str, population: populations.Population) -> None:
-  """Check that a population was trained for no more updates than are wanted.
+def check_goes_on(workdir: str, population: populations.Population) -> None:
+  """Check what `check_resumable` does, by names alone: no checkpoint is read.
 
   Raises:
-    WorkdirError: it was; see `is_done`.
+    CheckpointError: if a finished population is to be trained longer and has
+      no checkpoints.
+    WorkdirError: see `is_done`.
   """
   if is_done(workdir, population):
     return
-  place = writer_lib.PopulationWriter(workdir, population.name).begun()
-  update = checkpoint.newest_update(place / CHECKPOINTS)
-  if update > population.settings.updates:
-    raise _is_at(population, update)
+  writer = writer_lib.PopulationWriter(workdir, population.name)
+  saved = checkpoint.newest_update(writer.begun() / CHECKPOINTS)
+  if saved > population.settings.updates:
+    raise _is_at(population, saved)
+  if saved < 0:
+    _check_anew(writer)
 
 
 def _is_at(
@@ -102,6 +106,15 @@ def _is_at(
   )
 
 
+def _check_anew(writer: writer_lib.PopulationWriter) -> None:
+  """Refuse to begin anew what is finished."""
+  if writer.final.exists():
+    raise checkpoint.CheckpointError(
+      f'{writer.final}: has no checkpoints to be trained longer from; set '
+      '--config.training.updates back, or choose another --workdir'
+    )
+
+
 def check_resumable(workdir: str, population: populations.Population) -> None:
   """Check that a population can be resumed; change nothing.
 
@@ -111,14 +124,8 @@ def check_resumable(workdir: str, population: populations.Population) -> None:
     WorkdirError: see `is_done`.
   """
   writer = writer_lib.PopulationWriter(workdir, population.name)
-  if is_done(workdir, population):
-    return
-  saved = _load(writer, population, warn=lambda text: None)
-  if saved is None and writer.final.exists():
-    raise checkpoint.CheckpointError(
-      f'{writer.final}: has no checkpoints to be trained longer from; set '
-      '--config.training.updates back, or choose another --workdir'
-    )
+  if not is_done(workdir, population):
+    _load(writer, population, warn=lambda text: None)
 
 
 def _load(
@@ -132,6 +139,7 @@ def _load(
   files.look_anew(place / CHECKPOINTS)
   saved = states.load(place / CHECKPOINTS, population, warn)
   if saved is None:
+    _check_anew(writer)
     return None
   state, progress = saved
   if progress.update > population.settings.updates or np.any(

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -723,3 +724,22 @@ def test_who_wants_less_than_is_trained_is_refused_and_changes_nothing(
     less.train(tmp_path, share=True)
   assert (tmp_path / 'study.json').read_bytes() == before
   assert sorted((tmp_path / 'populations').iterdir()) == there
+
+
+@pytest.mark.parametrize('is_seen', [True, False])
+def test_what_is_finished_and_has_no_checkpoint_is_not_trained_anew(
+  tmp_path, monkeypatch, is_seen
+):
+  """All of it was, and then had no place: its name is taken."""
+  study, longer = (_study({'training.updates': most}) for most in (8, 20))
+  study.train(tmp_path, share=True)
+  before = (tmp_path / 'study.json').read_bytes()
+  names = {path.name for path in (tmp_path / 'populations').iterdir()}
+  for path in tmp_path.glob('populations/*/checkpoints'):
+    shutil.rmtree(path)
+  if not is_seen:  # they are removed behind that look
+    monkeypatch.setattr(resume, 'check_goes_on', lambda *arguments: None)
+  with pytest.raises(checkpoint.CheckpointError, match='has no checkpoints to'):
+    longer.train(tmp_path, share=True)
+  assert {path.name for path in (tmp_path / 'populations').iterdir()} == names
+  assert not is_seen or (tmp_path / 'study.json').read_bytes() == before
