@@ -232,8 +232,7 @@ def join_study(
           # Else others began it, or changed it, since this process looked.
           if now == looked_at:
             if data is not None and now is not None:
-              _take_conduct(workdir, study, unrecorded)
-              check_kept()  # others may have trained until now
+              _take_conduct(workdir, study, unrecorded, check_kept)
             worker = stack.enter_context(_as_worker(path, data))
             break
       except lock.LostError as error:
@@ -288,7 +287,10 @@ def _as_worker(
 
 
 def _take_conduct(
-  workdir: str, study: Mapping[str, Any], unrecorded: Mapping[str, Any]
+  workdir: str,
+  study: Mapping[str, Any],
+  unrecorded: Mapping[str, Any],
+  check_kept: Callable[[], None],
 ) -> None:
   """Have a study trained in another way, unless others train it now.
 
@@ -296,9 +298,10 @@ def _take_conduct(
     workdir: its directory.
     study: study.json as it is to be.
     unrecorded: see `check`.
+    check_kept: as of `join_study`.
 
   Raises:
-    ResumeError: others do.
+    ResumeError: others do; or as `check_kept`.
   """
   path = pathlib.Path(workdir)
   if lease.has_workers(path):
@@ -308,6 +311,7 @@ def _take_conduct(
       f'--workdir={workdir}: others train it now, in another way; {named}; set '
       'them back, or wait for the others'
     )
+  check_kept()  # others may have trained until now
   # Who sleeps would go on in the old way when it wakes.
   lease.refuse_workers(path)
 

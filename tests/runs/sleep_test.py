@@ -867,6 +867,9 @@ def test_what_others_have_trained_until_now_is_looked_at_when_they_have_ended(
   """It may be more than who joins to train it otherwise has seen."""
   with directory.open_study(str(tmp_path), 'x', {}, {}, LONGER):
     pass
+  sleeps = tmp_path / lease.WORKERS / f'who{lease.SUFFIX}'
+  sleeps.parent.mkdir()
+  _write(sleeps, ELSEWHERE, SECONDS + 5)
   looks: list[bool] = []
 
   def check_kept():
@@ -880,3 +883,4 @@ def test_what_others_have_trained_until_now_is_looked_at_when_they_have_ended(
       raise AssertionError
   assert looks == [False, True]
   assert (tmp_path / files.STUDY).read_bytes() == before
+  assert sleeps.exists()  # who is refused counts nobody out
