@@ -1,6 +1,7 @@
 """The papers of the house: generated pages are fresh, README's commands run."""
 
 import ast
+import itertools
 import math
 import pathlib
 import re
@@ -8,12 +9,14 @@ import runpy
 import shlex
 from typing import Any
 
+import numpy as np
 import pytest
 
 from configs.studies import cells as cells_study
 from configs.studies import gradient_penalty, thousand_steps, timed_spikes
 from configs.studies import tasks as tasks_study
 from configs.studies import variants as variants_study
+from docs import hero
 from lstm_variants import cells, claims, models, tasks
 from lstm_variants.cells import variants
 from lstm_variants.claims import page as claims_page
@@ -212,6 +215,33 @@ def test_quickstart_of_make_compare_trains_and_reports(fork, tmp_path):
     assert printed.count(model) >= 2, printed  # on both tasks
   page = (tmp_path / 'run' / 'report.html').read_text()
   assert 'How much of the error arrives' in page
+  assert set(hero.loss_curves(tmp_path / 'run')) == set(hero.MODELS)
+  xs, exponents = hero.lag_curves(tmp_path / 'run')['coupled']
+  assert xs[-1] == 49 and len(exponents) == 5
+
+
+def test_the_figure_of_the_readme_tells_what_is_left_at_the_end(
+  monkeypatch, tmp_path
+):
+  lags = tmp_path / hero.LAGS
+  lags.parent.mkdir()
+  lines = ['model,update,state,seed,lag,log10_norm']
+  for model, last in zip(hero.MODELS, (0, 0.5, 1, -12), strict=True):
+    for update, state, seed, lag in itertools.product(
+      (0, 100), 'ch', (0, 1, 2), (0, 7)
+    ):
+      right = update and state == ('h' if model == 'simple_rnn' else 'c')
+      norm = last + (seed == 2) if lag and right else 0 if right else 9
+      lines.append(f'{model},{update},{state},{seed},{lag},{norm}')
+  lags.write_text('\n'.join(lines))
+  losses = np.array([0.0, 1.0]), np.array([[1.0, 0.1], [1.0, 0.2]])
+  monkeypatch.setattr(
+    hero, 'loss_curves', lambda workdir: dict.fromkeys(hero.MODELS, losses)
+  )
+  hero.main([str(tmp_path), str(tmp_path / 'hero.svg')])
+  drawn = (tmp_path / 'hero.svg').read_text()
+  assert 'LSTMs: 1 to 10 after 7 steps' in drawn
+  assert 'simple RNN: 10⁻¹² after 7 steps' in drawn
 
 
 def test_the_overview_has_a_row_a_task_and_the_numbers_of_compare(tmp_path):
