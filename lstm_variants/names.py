@@ -729,6 +729,7 @@ SYNONYMS: dict[str, str] = {
   'mlstm': 'matrix_lstm',
   'lru': 'linear_recurrent_unit',
   'rg_lru': 'rglru griffin hawk real_gated_lru',
+  's6': 'mamba selective_ssm selective_state_space ssm',
   'delta_rule': (
     'deltanet gated_deltanet deltaproduct gdn gated_delta_rule delta_net '
     'gated_deltaproduct'

@@ -119,6 +119,16 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
   'minlstm': [{'positive_candidate': True}],
   'lru': [{'parallel': True, 'r_min': 0.4, 'r_max': 0.9, 'max_phase': 1.0}],
   'rg_lru': [{'parallel': True, 'heads': 2}],
+  's6': [
+    {'convolution': True, 'state_size': 2},
+    {
+      'convolution': True,
+      'gate': True,
+      'parallel': True,
+      'delta_rank': 2,
+      'state_size': 3,
+    },
+  ],
   'delta_rule': [
     {'heads': 2, 'householder_steps': 3},
     {'negative_eigenvalues': True},

@@ -460,6 +460,37 @@ def rg_lru(p: Any, on: Any) -> Step:
   return step
 
 
+def s6(p: Any, on: Any) -> Step:
+  """Gu & Dao 2023, algorithm 2, and the block around it: a unit at a time."""
+  size, states = p.decay_log.shape
+  rank = p.delta_kernel.shape[0]
+  w_delta, w_b, w_c = np.split(p.select, (rank, rank + states), axis=1)
+
+  def silu(a):
+    return a * sigmoid(a)
+
+  def step(s, x):
+    u, state = p.kernel[:, :size].T @ x, {}
+    if on.convolution:
+      steps = np.concatenate((s.window, u[None]))
+      state['window'] = steps[1:]
+      u = silu(
+        sum(k * v for k, v in zip(p.window_kernel, steps, strict=True))
+        + p.window_bias
+      )
+    delta = np.log1p(np.exp(p.delta_kernel.T @ (w_delta.T @ u) + p.delta_bias))
+    b, c, rows = w_b.T @ u, w_c.T @ u, []
+    for j in range(size):
+      a = -np.exp(p.decay_log[j])
+      rows.append(np.exp(delta[j] * a) * s.state[j] + delta[j] * b * u[j])
+    y = np.array([row @ c for row in rows]) + p.skip * u
+    if on.gate:
+      y = y * silu(p.kernel[:, size:].T @ x)
+    return {**state, 'state': np.array(rows), 'h': y}, None
+
+  return step
+
+
 def delta_rule(p: Any, on: Any) -> Step:
   """Yang et al. 2024, Siems et al. 2025: generalised Householder products."""
   units, heads = p.query.shape[1], on.heads
@@ -530,6 +561,7 @@ REFERENCES: dict[str, Reference] = {
   'minlstm': Reference(minlstm),
   'lru': Reference(lru),
   'rg_lru': Reference(rg_lru),
+  's6': Reference(s6),
   'delta_rule': Reference(delta_rule),
   'simple_rnn': Reference(simple_rnn),
   'irnn': Reference(irnn),
