@@ -21,18 +21,20 @@ from lstm_variants.training import interrupt
 # What a user may give otherwise; a worker is told to save two minutes before
 # its time is up.
 _DEFAULTS = {'job-name': 'lstm-variants', 'requeue': '', 'signal': 'TERM@120'}
-# SLURM signals steps, so that the worker is one, with all that its element has.
-# What was killed, or asked to save, is queued again; crashes not for ever; what
-# was cancelled, and so runs no longer, not at all. It is named by its element:
-# SLURM_JOB_ID may be that of the whole array. Begun again, a worker waits for
-# what it held when its node died, which is free after a while.
+# SLURM signals steps, so that the worker is one, with all that its element has,
+# and the script's variables, also where the job has not the launcher's
+# (--launch_option=export=NONE). What was killed, or asked to save, is queued
+# again; crashes not for ever; what was cancelled, and so runs no longer, not at
+# all. It is named by its element: SLURM_JOB_ID may be that of the whole array.
+# Begun again, a worker waits for what it held when its node died, which is free
+# after a while.
 _SCRIPT = """\
 #!/bin/bash
 {options}
 element=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
 export {log_variable}={logs}/slurm-$element.log
 export JAX_NUM_CPU_DEVICES=${{JAX_NUM_CPU_DEVICES:-$SLURM_CPUS_ON_NODE}}
-srun --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" \\
+srun --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" --export=ALL \\
   {worker} ${{SLURM_RESTART_COUNT:+--wait}}
 status=$?
 [ $status -gt 128 ] &&

@@ -197,6 +197,8 @@ def test_a_worker_gets_its_log_its_cores_and_its_arguments_as_they_are(
     assert log == f'{workdir}/workers/slurm-7_2.log'
     assert devices == has
     assert words[-3:] == ['sweep', '--config=a b.py', '--share']
+    # Or srun does as sbatch was told, as by export=NONE: srun(1).
+    assert '--export=ALL' in words
 
 
 def test_a_waiting_launcher_ends_by_what_the_directory_has(
