@@ -71,6 +71,9 @@ def launch(job: engine.Job) -> bool:
     console.say(f'job {number}: {job.workers} workers; {end} ends it')
     if job.wait:
       _wait(job, place)
+    elif interrupt.requested():
+      _cancel(place)
+      engine.check()
   return job.wait
 
 

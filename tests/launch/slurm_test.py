@@ -317,8 +317,9 @@ def _stopped(*unused) -> None:
   raise engine.StoppedError(130)
 
 
+@pytest.mark.parametrize('wait', [True, False])
 def test_a_signal_while_a_job_is_submitted_waits_for_its_number_and_cancels_it(
-  fakes, tmp_path, monkeypatch
+  fakes, tmp_path, monkeypatch, wait
 ):
   call = slurm._call
 
@@ -332,7 +333,7 @@ def test_a_signal_while_a_job_is_submitted_waits_for_its_number_and_cancels_it(
   monkeypatch.setattr(interrupt._State, 'requested', None)
   monkeypatch.setattr(slurm, '_call', interrupted)
   with pytest.raises(engine.StoppedError):
-    slurm.launch(_job(tmp_path, wait=True))
+    slurm.launch(_job(tmp_path, wait=wait))
   assert fakes.read_text().splitlines()[-1] == 'scancel 7'
   assert not interrupt._State.deferred
 
