@@ -310,7 +310,9 @@ def test_unusual_but_valid_values_are_accepted(changes):
 def _other(default: Any) -> Any:
   if isinstance(default, bool):
     return not default
-  return default * 2 if isinstance(default, int) else default / 2
+  if isinstance(default, int):
+    return default * 2 or 1
+  return default / 2 or 0.5
 
 
 LINEAR = {'optimizer.schedule': 'linear', 'optimizer.decay_updates': 5}
