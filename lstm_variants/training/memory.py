@@ -291,11 +291,12 @@ def _kept_a_unit(settings: Settings) -> int:
 
   As measured on CPU: 12 where the cell has a gradient of its own, up to 7 for
   each number of its state where that is the one of its products, up to 16
-  elsewhere, 40 with remedies; of both directions.
+  elsewhere, but 24 of a state of one number, all steps of which may be made at
+  once; 40 with remedies; of both directions.
   """
   remedied = settings.layer_norm or settings.noisy
   cell, states = cells.CELLS[settings.cell], _states_a_unit(settings)
-  kept = 16 * states
+  kept = max(24, 16 * states)
   if cell.fused and not remedied:
     kept = 12 if cell.scan is not None else max(12, 7 * states)
   elif remedied:
