@@ -8,10 +8,9 @@
                                             positive_candidate
               positive(v) = v + ½ where v ≥ 0, else σ(v)
 
-h' = a ⊙ h + b with a, b of the inputs alone: all steps together are a parallel
-prefix sum of the pairs (a, b), (a₁, b₁) ∘ (a₂, b₂) = (a₂ a₁, a₂ b₁ + b₂), here
-by `jax.lax.associative_scan`; a step that is left out is (1, 0). f / (f + i) is
-computed as σ(log f − log i).
+h' = a ⊙ h + b with a, b of the inputs alone: all steps are made at once
+(`linear`), or in turn without parallel. f / (f + i) is computed as
+σ(log f − log i).
 
 positive_candidate is the candidate of the paper's appendix, which scans in the
 space of logarithms and so needs h > 0. No logarithm is taken here: the products
@@ -29,11 +28,9 @@ import functools
 from typing import NamedTuple
 
 import jax
-from jax import lax
 import jax.numpy as jnp
 
-from lstm_variants.cells import contract, initializers
-from lstm_variants.cells import unroll as unroll_lib
+from lstm_variants.cells import contract, initializers, linear
 from lstm_variants.cells.simple_rnn import Carry, init_carry
 
 
@@ -42,9 +39,11 @@ class Settings(NamedTuple):
 
   Attributes:
     positive_candidate: g = positive(x W_g + b_g).
+    parallel: all steps at once, instead of one after another.
   """
 
   positive_candidate: bool = False
+  parallel: bool = True
 
 
 class Params(NamedTuple):
@@ -146,52 +145,24 @@ def _gates(blocks, params, settings, unused_carry, inputs):
   return reveal(params, settings, inputs, blocks=blocks)
 
 
-def join(
-  first: tuple[jax.Array, jax.Array], second: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-  """Return a and b of two steps in turn."""
-  (a_1, b_1), (a_2, b_2) = first, second
-  return a_2 * a_1, a_2 * b_1 + b_2
-
-
-def _unroll(
-  blocks: int,
+def every(
   params: Params,
   settings: Settings,
-  inputs: jax.Array,
-  carry: tuple[jax.Array, ...] | None = None,
-  *,
-  mask: jax.Array | None = None,
-  time_major: bool = False,
-  gradient: unroll_lib.Gradient = 'fused',
-) -> tuple[Carry, jax.Array]:
-  """Run over `[batch, time, F]`; see `contract.Cell.unroll`."""
-  unroll_lib.check_gradient(gradient)
-  params = jax.tree.map(jnp.asarray, params)
-  inputs, mask = unroll_lib.time_first(inputs, mask, time_major)
-  inputs = unroll_lib.clean(inputs, mask)
-  size = params.bias.shape[0] // blocks
-  (h,) = contract.start(init_carry, settings, size, params, inputs, carry)
-  a, b = project(params, settings, inputs, blocks=blocks)
-  if mask is not None:
-    a = jnp.where(mask[..., None], a, 1)
-    b = jnp.where(mask[..., None], b, 0)
-  # The carry is a step before the first: h = 1 ⊙ anything + carry, where
-  # anything is zero. So no step at all needs no case of its own.
-  a = jnp.concatenate((jnp.ones_like(h)[None], a.astype(h.dtype)))
-  b = jnp.concatenate((h[None], b.astype(h.dtype)))
-  _, hiddens = lax.associative_scan(join, (a, b))
-  last, hiddens = Carry(hiddens[-1]), hiddens[1:]
-  return last, hiddens if time_major else jnp.swapaxes(hiddens, 0, 1)
+  carry: Carry,
+  projected: tuple[jax.Array, jax.Array],
+) -> Carry:
+  """Return the carries after all steps, `[time, batch, H]`."""
+  del params, settings
+  return Carry(linear.prefix(*projected, carry.h))
 
 
 def _cell(blocks: int, summary: str) -> contract.Cell:
-  return contract.stepwise(
+  return linear.cell(
     init=functools.partial(init, blocks=blocks),
     init_carry=init_carry,
     project=functools.partial(project, blocks=blocks),
     advance=advance,
-    scan=functools.partial(_unroll, blocks),
+    every=every,
     gates=functools.partial(_gates, blocks),
     size=lambda params: params.bias.shape[0] // blocks,
     summary=summary,
@@ -200,7 +171,8 @@ def _cell(blocks: int, summary: str) -> contract.Cell:
     ranges={
       'positive_candidate': contract.Range(
         None, None, 'the candidate is positive'
-      )
+      ),
+      'parallel': linear.PARALLEL,
     },
     keeps=True,
     diagonal=True,

@@ -30,7 +30,8 @@ import jax
 import jax.numpy as jnp
 
 from lstm_variants.cells import contract, initializers, linear
-from lstm_variants.cells.simple_rnn import Carry, init_carry
+from lstm_variants.cells.minimal import advance, every
+from lstm_variants.cells.simple_rnn import init_carry
 
 # c, and between which σ(Λ) lies at first.
 _STEEPNESS, _RADII = 8.0, (0.9, 0.999)
@@ -152,30 +153,6 @@ def reveal(
 def _gates(params, settings, unused_carry, inputs):
   """Return the gates of a step; see `contract.Cell.gates`."""
   return reveal(params, settings, inputs)
-
-
-def advance(
-  params: Params,
-  settings: Settings,
-  carry: Carry,
-  projected: tuple[jax.Array, jax.Array],
-) -> tuple[Carry, jax.Array]:
-  """Advance by one step: h' = a ⊙ h + what enters."""
-  del params, settings
-  (h,), (a, b) = carry, projected
-  h = a * h + b
-  return Carry(h), h
-
-
-def every(
-  params: Params,
-  settings: Settings,
-  carry: Carry,
-  projected: tuple[jax.Array, jax.Array],
-) -> Carry:
-  """Return the carries after all steps, `[time, batch, H]`."""
-  del params, settings
-  return Carry(linear.prefix(*projected, carry.h))
 
 
 CELLS: Mapping[str, contract.Cell] = {

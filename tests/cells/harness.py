@@ -115,8 +115,8 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     {'exponential_forget': True},
     {'heads': 2, 'exponential_forget': True},
   ],
-  'mingru': [{'positive_candidate': True}],
-  'minlstm': [{'positive_candidate': True}],
+  'mingru': [{'positive_candidate': True}, {'parallel': False}],
+  'minlstm': [{'positive_candidate': True}, {'parallel': False}],
   'lru': [{'parallel': True, 'r_min': 0.4, 'r_max': 0.9, 'max_phase': 1.0}],
   'rg_lru': [{'parallel': True, 'heads': 2}],
   's6': [

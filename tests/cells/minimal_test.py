@@ -99,16 +99,6 @@ def test_two_thousand_steps_in_parallel_equal_those_in_turn(name):
 
 
 @BOTH
-def test_no_step_waits_for_another(name):
-  cell, settings, operands = drawn(name)
-  program = jax.make_jaxpr(
-    lambda *operands: cell.unroll(operands[0], settings, *operands[1:])
-  )(*jax.tree.map(jnp.float32, operands))
-  used = {str(equation.primitive) for equation in program.jaxpr.eqns}
-  assert not used & {'scan', 'while'}
-
-
-@BOTH
 @pytest.mark.parametrize('positive', [False, True])
 def test_values_and_gradients_are_finite_at_extreme_inputs(name, positive):
   cell, settings = minimal.CELLS[name], minimal.Settings(positive)
