@@ -42,6 +42,8 @@ _LONGEST = 50
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
 # Bytes beyond which a file of JSON, or a line of one, is none of ours.
 LARGEST_LINE = 2**22
+# Bytes of lines that are parsed at once.
+_BLOCK = 2**18
 # Where this process may train: `lock` tells.
 held: set[pathlib.Path] = set()
 
@@ -236,8 +238,45 @@ def read_json_lines(
 ) -> Iterator[Any]:
   """Yield the rows of a file of JSON lines; see `read_json`."""
   with opening.open_file(path) as file:
-    while line := file.readline(LARGEST_LINE + 1):
-      yield parse_json(line, sections=sections)
+    for lines in _blocks(file):
+      yield from (_objects(lines) if sections is None else None) or (
+        parse_json(line, sections=sections) for line in io.BytesIO(lines)
+      )
+
+
+def _blocks(file: io.BufferedReader) -> Iterator[bytes]:
+  """Yield the lines of a file, some at a time."""
+  rest = b''
+  while piece := file.read(_BLOCK):
+    rest += piece
+    end = rest.rfind(b'\n') + 1
+    if end:
+      yield rest[:end]
+      rest = rest[end:]
+    elif len(rest) > LARGEST_LINE:
+      break  # no more is read of what is none of ours
+  if rest:
+    yield rest
+
+
+def _objects(lines: bytes) -> list[Any] | None:
+  """Return the objects of lines that have one each; None: it takes more care.
+
+  Read as one list, in a third of the time. An object that begins a line is an
+  item of that list, as a comma comes before it, and no list is in the lines: so
+  they are what each line holds by itself.
+  """
+  count = lines.count(b'\n', 0, -1)
+  if not lines.startswith(b'{') or b'[' in lines:
+    return None
+  if lines.count(b'\n{') != count or len(lines) > LARGEST_LINE:
+    return None
+  try:
+    text = lines.removesuffix(b'\n').replace(b'\n', b',\n')
+    objects = json.loads(b'[%b]' % text)
+  except (ValueError, RecursionError):
+    return None
+  return objects if len(objects) == count + 1 else None
 
 
 def parse_json(
@@ -253,7 +292,7 @@ def parse_json(
   if len(text) > largest:
     raise DamagedError(f'more than {largest:,} bytes')
   try:
-    return json.loads(text, object_pairs_hook=sections)
+    return json.loads(text) if sections is None else sections.parse(text)
   except (ValueError, RecursionError) as error:
     raise DamagedError(' '.join(str(error).split())) from error
 

@@ -122,9 +122,11 @@ def test_equal_sections_are_one_object_and_unequal_ones_are_not():
 
 def test_sections_that_are_new_in_every_run_are_not_remembered_for_ever():
   sections = sharing.Sections()
-  for seed in range(3 * sharing._MOST):
-    files.parse_json(b'{"seed": %d}' % seed, sections=sections)
-  assert len(sections._known) <= sharing._MOST
+  text = b'{"a": {"seed": %%d, "text": "%b"}}' % (b'x' * 2**13)
+  for seed in range(3 * sharing._MOST // 2**13):
+    files.parse_json(text % seed, sections=sections)
+    assert sum(map(len, sections._known)) <= sharing._MOST
+  assert not any(sections._repeated.values())
 
 
 def test_a_study_s_runs_share_what_is_equal_in_them(tmp_path):
