@@ -183,13 +183,20 @@ class Finished(NamedTuple):
   runs: list[dict[str, Any]]
 
 
-def read_finished(workdir: str) -> Finished:
+def read_finished(
+  workdir: str, study: dict[str, Any] | None = None
+) -> Finished:
   """Read a study and the rows of its finished runs.
+
+  Args:
+    workdir: the run directory.
+    study: what `read_study` has returned of it; None: it is read.
 
   Raises:
     WorkdirError: no study, or no finished run.
   """
-  study, rows = read_study(workdir), read_rows(workdir)
+  study = read_study(workdir) if study is None else study
+  rows = read_rows(workdir)
   if not rows:
     raise WorkdirError(
       f'--workdir={workdir}: holds no finished runs; repeat the command that '
@@ -244,7 +251,7 @@ def _folder(workdir: str, population: str) -> pathlib.Path:
 
 def read_metrics(workdir: str) -> list[dict[str, Any]]:
   """Read the rows of all evaluations of all finished runs."""
-  return list(_rows(workdir, METRICS, _EVALUATION, sharing.Sections()))
+  return list(_rows(workdir, METRICS, _EVALUATION))
 
 
 def read_metrics_in_training(workdir: str) -> list[dict[str, Any]]:
@@ -457,6 +464,8 @@ def _check_types(row: Any, types: _Types) -> None:
     if name not in row:
       raise files.DamagedError(f'has no {name}')
     value = row[name]
+    if type(value) is wanted and _is_usual(value):
+      continue
     if (
       not isinstance(value, wanted)
       or (isinstance(value, str) and not _is_text(value))
@@ -465,9 +474,33 @@ def _check_types(row: Any, types: _Types) -> None:
       raise files.DamagedError(f'its {name} is {ascii(value)[:40]}')
 
 
+def _is_usual(value: Any) -> bool:
+  """Tell at once of most values that they pass, of others that they may not."""
+  if type(value) is str:
+    return value.isascii()
+  if type(value) is int:
+    return -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER
+  return type(value) is dict
+
+
 def is_whole(value: Any) -> TypeGuard[int]:
   """Tell whether a value is a whole number, and such as a float can be."""
   return isinstance(value, int) and abs(value) <= _LARGEST_NUMBER
+
+
+def _is_usual_evaluation(row: Any) -> bool:
+  """Tell at once that a row passes all checks, as nearly all of many do."""
+  return (
+    type(row) is dict
+    and type(row.get('run')) is str
+    and row['run'].isascii()
+    and type(row.get('update')) is int
+    and 0 <= row['update'] <= _LARGEST_NUMBER
+    and type(row.get('sequences')) is int
+    and 0 <= row['sequences'] <= _LARGEST_NUMBER
+    and type(row.get('loss', 0.0)) is float
+    and 'final' not in row
+  )
 
 
 def _is_text(value: str) -> bool:
@@ -481,7 +514,9 @@ def _is_text(value: str) -> bool:
 
 def _check_known(row: Mapping[str, Any], types: _Types) -> None:
   """Check the types of those of the entries that are there."""
-  _check_types(row, {name: types[name] for name in types if name in row})
+  known = {name: types[name] for name in types if name in row}
+  if known:
+    _check_types(row, known)
 
 
 def _check_config(config: Mapping[str, Any]) -> None:
@@ -545,11 +580,12 @@ def _rows_of(
   """Yield the rows of a file of a finished population, each checked."""
   try:
     for row in files.read_json_lines(path / name, sections):
-      _check_types(row, types)
-      _check_known(row, _LOSS)
-      _check_known(row.get('final', {}), _LOSS)
-      if 'config' in types:
-        _check_config(row['config'])
+      if types is not _EVALUATION or not _is_usual_evaluation(row):
+        _check_types(row, types)
+        _check_known(row, _LOSS)
+        _check_known(row.get('final', {}), _LOSS)
+        if 'config' in types:
+          _check_config(row['config'])
       yield row
   except (OSError, files.DamagedError) as error:
     raise _unreadable(path / name, error) from error
