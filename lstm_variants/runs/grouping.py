@@ -5,10 +5,11 @@ report.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+import itertools
 import json
 import math
 import types
-from typing import Any, cast, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,7 +40,7 @@ _DRAWN, _MANY = 4, 20
 _UNEVEN = 4.0
 # Fields of a search that a label names.
 _NAMED = 3
-_PLAIN = (bool, int, float, str, type(None))
+_PLAIN = frozenset((bool, int, float, str, type(None)))
 # Of a run that does not have a field, and a section that is not there.
 ABSENT, _NOTHING = object(), types.MappingProxyType({})
 
@@ -64,6 +65,23 @@ class Group(NamedTuple):
   others: Mapping[str, Any]
   label: str
   runs: Sequence[Run]
+
+
+class Table(NamedTuple):
+  """The runs of a task, and the fields that vary among them.
+
+  Attributes:
+    task: its label.
+    runs: rows of `results.read_runs`.
+    columns: dotted name -> the value of each run; `ABSENT` of one that does not
+      have the field.
+    searched: names of those that a search drew.
+  """
+
+  task: str
+  runs: Sequence[Run]
+  columns: Mapping[str, Sequence[Any]]
+  searched: Sequence[str]
 
 
 def searched_fields(study: Mapping[str, Any]) -> Sequence[str] | None:
@@ -101,54 +119,89 @@ def group_runs(
   Returns:
     Groups in the order of their tasks and of their first runs.
   """
-  labels = dict.fromkeys([*tasks, *(run['task'] for run in runs)])
-  groups = []
-  for task in labels:
-    of_task = [run for run in runs if run['task'] == task]
-    groups += _group_task(task, of_task, pooled, searched)
-  return groups
+  return group(tabulate(tasks, runs, searched), pooled)
 
 
-def _group_task(
-  task: str,
+def tabulate(
+  tasks: Iterable[str],
   runs: Sequence[Run],
-  pooled: bool,
-  recorded: Sequence[str] | None,
-) -> list[Group]:
-  # Name -> the value of each run; ABSENT where it does not have the field.
+  searched: Sequence[str] | None = None,
+) -> list[Table]:
+  """Return what varies among the runs of each task, to be grouped by it.
+
+  Args:
+    tasks: as of `group_runs`.
+    runs: as of `group_runs`.
+    searched: as of `group_runs`.
+  """
+  of_tasks: dict[str, list[Run]] = {task: [] for task in tasks}
+  for run in runs:
+    of_tasks.setdefault(run['task'], []).append(run)
+  return [_tabulate(task, own, searched) for task, own in of_tasks.items()]
+
+
+def _tabulate(
+  task: str, runs: Sequence[Run], recorded: Sequence[str] | None
+) -> Table:
   columns = {
     name: field_values(runs, name)
     for name in varying([run['config'] for run in runs])
   }
-  names = _short_names(list(columns))
+  drawn = recorded
+  if drawn is None:
+    drawn = _searched([run['model'] for run in runs], columns)
+  return Table(task, runs, columns, [name for name in columns if name in drawn])
+
+
+def group(tables: Iterable[Table], pooled: bool = True) -> list[Group]:
+  """Group the runs of each task, as `group_runs` does.
+
+  Args:
+    tables: of `tabulate`.
+    pooled: as of `group_runs`.
+  """
+  return [one for table in tables for one in _group_task(table, pooled)]
+
+
+def _group_task(table: Table, pooled: bool) -> list[Group]:
+  columns, names = table.columns, _short_names(list(table.columns))
   searched = ''
   if pooled:
-    drawn = recorded
-    if drawn is None:
-      drawn = _searched([run['model'] for run in runs], columns)
-    drawn = [name for name in columns if name in drawn]
+    drawn = table.searched
     columns = {k: v for k, v in columns.items() if k not in drawn}
     # How long trials train no search draws: halving decides it.
     searched = _search_in_words(
       [names[name] for name in drawn if name not in fields.CONDUCT_FIELDS]
     )
-  groups: dict[Hashable, Group] = {}
-  for place, run in enumerate(runs):
-    values = [column[place] for column in columns.values()]
-    others = [None if value is ABSENT else value for value in values]
-    key = (run['model'], *map(hashable, others))
-    if key not in groups:
-      # A field of a component that the run does not use is not recorded.
-      parts = (
-        f'{names[name]}={_word(value)}'
-        for name, value in zip(columns, values, strict=True)
-        if value is not ABSENT
-      )
-      label = ', '.join((run['model'], *parts)) + searched
-      fields_of_group = dict(zip(columns, others, strict=True))
-      groups[key] = Group(task, run['model'], fields_of_group, label, [])
-    cast(list, groups[key].runs).append(run)
-  return list(groups.values())
+  members: dict[Hashable, list[Run]] = {}
+  settings: dict[Hashable, Sequence[Any]] = {}
+  for run, *values in zip(table.runs, *columns.values(), strict=True):
+    # A field that is not there is as one that is None.
+    key = (run['model'], *map(_hashable_or_none, values))
+    own = members.get(key)
+    if own is None:
+      own = members[key] = []
+      settings[key] = values
+    own.append(run)
+  groups = []
+  for key, own in members.items():
+    values = settings[key]
+    # A field of a component that the run does not use is not recorded.
+    parts = (
+      f'{names[name]}={_word(value)}'
+      for name, value in zip(columns, values, strict=True)
+      if value is not ABSENT
+    )
+    model = own[0]['model']
+    label = ', '.join((model, *parts)) + searched
+    others = (None if value is ABSENT else value for value in values)
+    fields_of_group = dict(zip(columns, others, strict=True))
+    groups.append(Group(table.task, model, fields_of_group, label, own))
+  return groups
+
+
+def _hashable_or_none(value: Any) -> Hashable:
+  return hashable(None if value is ABSENT else value)
 
 
 def _search_in_words(names: Sequence[str]) -> str:
@@ -163,15 +216,14 @@ def _search_in_words(names: Sequence[str]) -> str:
 def field_values(runs: Sequence[Run], name: str) -> list[Any]:
   """Return the value of a field for each run, `ABSENT` of one without it."""
   *parts, last = name.split('.')
-  values = []
-  for run in runs:
-    place = run['config']
-    for part in parts:
-      place = place.get(part, _NOTHING)
-      if not isinstance(place, Mapping):
-        place = _NOTHING
-    values.append(place.get(last, ABSENT))
-  return values
+  places: Sequence[Any] = [run['config'] for run in runs]
+  for part in parts:
+    places = [place.get(part, _NOTHING) for place in places]
+    if any(type(place) is not dict for place in places):
+      places = [
+        place if isinstance(place, Mapping) else _NOTHING for place in places
+      ]
+  return [place.get(last, ABSENT) for place in places]
 
 
 def choose_baseline(
@@ -252,16 +304,41 @@ def varying(
   if len(distinct) < 2:
     return []
   names = []
-  for name in dict.fromkeys(key for section in distinct for key in section):
+  # Most have the same keys: they are looked at once for all of these.
+  keys = dict.fromkeys(map(tuple, distinct))
+  for name in dict.fromkeys(itertools.chain.from_iterable(keys)):
     if f'{place}{name}.'.startswith(_NO_PART_OF_LABEL):
       continue
-    values = [section[name] for section in distinct if name in section]
-    inner = [value for value in values if isinstance(value, Mapping)]
+    if len(keys) == 1:
+      values = [section[name] for section in distinct]
+    else:
+      values = [section[name] for section in distinct if name in section]
+    inner, plain = _apart(values)
     names += varying(inner, f'{place}{name}.')
-    plain = (value for value in values if not isinstance(value, Mapping))
-    if len({hashable(value) for value in plain}) > 1:
+    if _differ(plain):
       names.append(f'{place}{name}')
   return names
+
+
+def _apart(values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+  """Return those values that are sections, and the others."""
+  kinds = set(map(type, values))
+  if kinds <= _PLAIN:
+    return (), values
+  if kinds == {dict}:
+    return values, ()
+  return (
+    [value for value in values if isinstance(value, Mapping)],
+    [value for value in values if not isinstance(value, Mapping)],
+  )
+
+
+def _differ(values: Sequence[Any]) -> bool:
+  """Tell whether more than one of the values of a field is another."""
+  kinds = set(map(type, values))
+  if len(kinds) == 1 and kinds <= _PLAIN:
+    return len(set(values)) > 1
+  return len({hashable(value) for value in values}) > 1
 
 
 def _searched(
