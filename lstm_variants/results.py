@@ -10,6 +10,7 @@ Reads the run directory; jax is imported by `Results.load` alone.
 
 from collections.abc import Mapping, Sequence
 import contextlib
+import functools
 import html
 import io
 import os
@@ -22,7 +23,14 @@ from lstm_variants.plots import theme
 from lstm_variants.report import comparison, tables
 from lstm_variants.report import parts as parts_lib
 from lstm_variants.report import write as report
-from lstm_variants.runs import choice, files, grouping, sharing, status
+from lstm_variants.runs import (
+  choice,
+  equal_training,
+  files,
+  grouping,
+  sharing,
+  status,
+)
 from lstm_variants.runs import results as runs_lib
 
 if TYPE_CHECKING:
@@ -213,8 +221,9 @@ class Results:
     Raises:
       lv.Error: no run is finished, or none is of the baseline.
     """
-    rows = runs_lib.read_runs(self.workdir)
-    return Comparison(self, rows, grouping.choose_baseline(rows, baseline))
+    finished = runs_lib.read_finished(self.workdir)
+    baseline = grouping.choose_baseline(finished.runs, baseline)
+    return Comparison(self, finished, baseline)
 
   @errors.told_in_python()
   def load(self, run: choice.Wanted = choice.BEST) -> 'Model':
@@ -279,16 +288,21 @@ class Comparison:
   """
 
   def __init__(
-    self, results: Results, runs: Sequence[Mapping[str, Any]], baseline: str
+    self, results: Results, finished: runs_lib.Finished, baseline: str
   ):
-    self._results, self._runs, self.baseline = results, runs, baseline
-    self._study = results.study
-    self.rows: list[comparison.Row] = comparison.compare(
+    self.baseline = baseline
+    self._study, self._runs = finished
+    self._read_losses = functools.cache(
+      lambda: runs_lib.read_losses(results.workdir)
+    )
+    tasks, searched = (
       self._study['tasks'],
-      runs,
-      baseline,
-      results.metrics,
       grouping.searched_fields(self._study),
+    )
+    self._groups = grouping.group_runs(tasks, self._runs, searched=searched)
+    standings = equal_training.stand(self._runs, self._read_losses)
+    self.rows: list[comparison.Row] = comparison.compare_tasks(
+      tasks, self._groups, baseline, standings
     )
 
   def __repr__(self) -> str:
@@ -335,10 +349,8 @@ class Comparison:
 
   def figures(self) -> list['Figure']:
     """Draw, for each task, the losses and who was solved when."""
-    drawings = report.draw(
-      parts_lib.split(self._study, self._runs, self.rows),
-      runs_lib.read_losses(self._results.workdir),
-    )
+    of_tasks = parts_lib.split(self._study, self._runs, self._groups, self.rows)
+    drawings = report.draw(of_tasks, self._read_losses())
     return [
       Figure(task, kind, drawing) for (task, kind), drawing in drawings.items()
     ]

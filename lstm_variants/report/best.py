@@ -6,7 +6,7 @@ where there is one run of a setting, as of the trials of a search, the table
 says that it flatters.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import math
 from typing import Any, NamedTuple
 
@@ -37,48 +37,34 @@ class Best(NamedTuple):
 
 
 def compare(
-  tasks: Iterable[str],
-  runs: Sequence[grouping.Run],
+  tables: Sequence[grouping.Table],
   baseline: str,
-  read_evaluations: Callable[[], equal_training.Evaluations],
-  searched: Sequence[str] | None = None,
+  standings: Mapping[str, equal_training.Standing],
 ) -> dict[str, Best]:
   """Compare the models of each task at the best settings of each.
 
   Args:
-    tasks: labels in the order wanted.
-    runs: rows of `results.read_runs`.
+    tables: of `grouping.tabulate`.
     baseline: the model to compare with.
-    read_evaluations: as of `comparison.compare`.
-    searched: as of `grouping.group_runs`.
+    standings: of the runs of each task.
 
   Returns:
     Label -> what came of it, of tasks whose models have several settings of
     training each.
   """
-  pooled: dict[str, set[str]] = {}
-  for group in grouping.group_runs(tasks, runs, searched=searched):
-    pooled.setdefault(group.task, set()).update(group.others)
-  single: dict[str, list[grouping.Group]] = {}
-  for group in grouping.group_runs(tasks, runs, pooled=False):
-    single.setdefault(group.task, []).append(group)
-  tuned = {
-    task: [
+  chosen = {}
+  for table in tables:
+    tuned = [
       name
-      for name in groups[0].others
-      if name.startswith(_TUNED) or name not in pooled[task]
+      for name in table.columns
+      if name.startswith(_TUNED) or name in table.searched
     ]
-    for task, groups in single.items()
-  }
-  if not any(tuned.values()):
-    return {}
-  standings = equal_training.stand(runs, read_evaluations)
-  chosen = {
-    task: _choose(groups, tuned[task], baseline, standings[task])
-    for task, groups in single.items()
-    if tuned[task]
-  }
-  return {task: best for task, best in chosen.items() if best is not None}
+    if table.runs and tuned:
+      groups = grouping.group([table], pooled=False)
+      best = _choose(groups, tuned, baseline, standings[table.task])
+      if best is not None:
+        chosen[table.task] = best
+  return chosen
 
 
 def _choose(

@@ -101,8 +101,26 @@ def compare(
   """
   grouping.check_baseline(runs, baseline)
   standings = equal_training.stand(runs, read_evaluations)
+  groups = grouping.group_runs(tasks, runs, searched=searched)
+  return compare_tasks(tasks, groups, baseline, standings)
+
+
+def compare_tasks(
+  tasks: Iterable[str] | Mapping[str, Mapping[str, object]],
+  groups: Iterable[grouping.Group],
+  baseline: str,
+  standings: Mapping[str, equal_training.Standing],
+) -> list[Row]:
+  """Compare groups, as `compare` does.
+
+  Args:
+    tasks: as of `compare`.
+    groups: of all tasks, in their order.
+    baseline: the model to compare with.
+    standings: of the runs of each task.
+  """
   families: dict[str, list[grouping.Group]] = {}
-  for group in grouping.group_runs(tasks, runs, searched=searched):
+  for group in groups:
     families.setdefault(group.task, []).append(group)
   rows = []
   for task, family in families.items():

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 
 from lstm_variants.report import comparison, page, parts
 from lstm_variants.report import write as report
-from lstm_variants.runs import files, grouping, partial, results, status
+from lstm_variants.runs import (
+  equal_training,
+  files,
+  grouping,
+  partial,
+  results,
+  status,
+)
 
 # What a row of a run in training has no number for yet.
 _UNKNOWN: Mapping[str, Any] = {
@@ -89,7 +96,7 @@ class Study:
 
   def _make(self, version: str) -> str:
     read = status.read(self._workdir)
-    study = results.read_study(self._workdir)
+    study = read.study
     finished = results.Finished(study, read.done)
     evaluations = results.read_metrics_in_training(self._workdir)
     if finished.runs:
@@ -99,30 +106,32 @@ class Study:
       content = report.preview(self._workdir, finished, baseline)
     else:
       content = page.Content(study, (), {}, results.Losses(()), {}, {}, '')
+    losses = results.Losses(evaluations)
     live = page.Live(
       version,
       list(status.lines(read)),
-      self._parts(study, evaluations),
-      results.Losses(evaluations),
+      self._parts(study, evaluations, losses),
+      losses,
     )
     return page.render(content, live)
 
   def _parts(
-    self, study: Mapping[str, Any], evaluations: _Rows
+    self,
+    study: Mapping[str, Any],
+    evaluations: _Rows,
+    losses: results.Losses,
   ) -> Sequence[parts.Part]:
     """Return the tasks of the runs in training, for their curves."""
     known = self._in_training(self._workdir, evaluations)
     runs = [{**_UNKNOWN, **run} for run in known]
     if not runs:
       return ()
-    rows = comparison.compare(
-      study['tasks'],
-      runs,
-      grouping.choose_baseline(runs, None),
-      lambda: results.Losses(evaluations),
-      grouping.searched_fields(study),
-    )
-    return parts.split(study, runs, rows)
+    searched = grouping.searched_fields(study)
+    groups = grouping.group_runs(study['tasks'], runs, searched=searched)
+    baseline = grouping.choose_baseline(runs, None)
+    standings = equal_training.stand(runs, lambda: losses)
+    rows = comparison.compare_tasks(study['tasks'], groups, baseline, standings)
+    return parts.split(study, runs, groups, rows)
 
 
 def _seen(path: pathlib.Path) -> tuple[int, int] | None:

@@ -48,6 +48,7 @@ class Part(NamedTuple):
 def split(
   study: Mapping[str, Any],
   runs: Sequence[grouping.Run],
+  groups: Sequence[grouping.Group],
   rows: Sequence[comparison.Row],
 ) -> list[Part]:
   """Divide what is known of a study by its tasks.
@@ -55,20 +56,16 @@ def split(
   Args:
     study: of `results.read_study`.
     runs: of `results.read_runs`.
-    rows: what `comparison.compare` returns of them.
+    groups: what `grouping.group_runs` returns of them.
+    rows: what `comparison.compare_tasks` returns of these.
   """
-  groups = {
-    (group.task, group.label): group
-    for group in grouping.group_runs(
-      study['tasks'], runs, searched=grouping.searched_fields(study)
-    )
-  }
+  labelled = {(group.task, group.label): group for group in groups}
   # In the order of the study, as figures of `analyse` have their colours.
   models = list(dict.fromkeys(run['model'] for run in runs))
   parts = []
   for index, task in enumerate(dict.fromkeys(row.task for row in rows)):
     own = [row for row in rows if row.task == task]
-    of_rows = [groups[task, row.label] for row in own]
+    of_rows = [labelled[task, row.label] for row in own]
     pairs = [
       (group.model, grouping.hashable(dict(group.others))) for group in of_rows
     ]

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 from lstm_variants.evidence import gallery
 from lstm_variants.plots import theme
 from lstm_variants.report import best, comparison, curves, page, parts
-from lstm_variants.runs import files, grouping, lock, results
+from lstm_variants.runs import (
+  equal_training,
+  files,
+  grouping,
+  lock,
+  results,
+)
 
 _CSV_COLUMNS = (
   'task',
@@ -148,16 +154,19 @@ def _content(
   """Return what the page tells, without figures, and the rows of its tables."""
   study, runs = finished
   read_losses = functools.cache(lambda: results.read_losses(workdir))
-  searched = grouping.searched_fields(study)
-  asked = study['tasks'], runs, baseline, read_losses, searched
-  rows = comparison.compare(*asked)
+  tables = grouping.tabulate(
+    study['tasks'], runs, grouping.searched_fields(study)
+  )
+  groups = grouping.group(tables)
+  standings = equal_training.stand(runs, read_losses)
+  rows = comparison.compare_tasks(study['tasks'], groups, baseline, standings)
   show(finished, rows)
   content = page.Content(
     study=study,
-    parts=parts.split(study, runs, rows),
+    parts=parts.split(study, runs, groups, rows),
     drawings={},
     losses=read_losses(),
-    best=best.compare(*asked),
+    best=best.compare(tables, baseline, standings),
     provenance=results.read_provenance(workdir),
     baseline=baseline,
   )

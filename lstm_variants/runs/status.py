@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import pathlib
 import time
+import types
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +69,7 @@ class Status(NamedTuple):
     updates: that a run makes at most.
     holder: who trains all of it, in words; '': nobody does.
     workers: the leases of those who share it.
+    study: of `results.read_study`.
     seconds_left: that the rest takes without compiling, None: nothing tells.
     search: of a search, how many trials it has asked for and will; None: it is
       none. `runs` are those of the trials that it has asked for.
@@ -84,6 +86,7 @@ class Status(NamedTuple):
   seconds_left: float | None
   search: tuple[int, int] | None = None
   workers: Sequence[lease_lib.Known] = ()
+  study: Mapping[str, Any] = types.MappingProxyType({})
 
   @property
   def is_trained(self) -> bool:
@@ -115,7 +118,7 @@ def read(workdir: str) -> Status:
     for name in results.populations(workdir)
     if results.is_finished(workdir, name)
   ]
-  done = results.read_runs(workdir) if finished else []
+  done = results.read_finished(workdir, study).runs if finished else []
   begun = partial.begun(workdir)
   leases = {one.name: one for one in lease_lib.leases(path)}
   names = sorted({*begun, *leases} - {*finished})
@@ -132,6 +135,7 @@ def read(workdir: str) -> Status:
     seconds_left=None,
     search=_search(path, study),
     workers=lease_lib.workers(path),
+    study=study,
   )
   return status._replace(seconds_left=_seconds_left(status))
 

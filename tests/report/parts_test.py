@@ -1,5 +1,6 @@
 """The pieces of a report: settings, titles, answers, the best, the curves."""
 
+from collections.abc import Mapping
 import json
 import math
 from typing import Any
@@ -21,7 +22,7 @@ from lstm_variants.report import (
   tables,
   write,
 )
-from lstm_variants.runs import results
+from lstm_variants.runs import equal_training, grouping, results
 from tests.report import study_fixture as fixture
 
 ADDING, COPY = fixture.TASKS
@@ -36,9 +37,15 @@ def _named(runs: list[dict]) -> list[dict]:
 
 
 def _split(runs: list[dict]) -> list[parts.Part]:
-  return parts.split(
-    STUDY, runs, comparison.compare(fixture.TASKS, runs, 'vanilla')
-  )
+  groups = grouping.group_runs(fixture.TASKS, runs)
+  rows = comparison.compare(fixture.TASKS, runs, 'vanilla')
+  return parts.split(STUDY, runs, groups, rows)
+
+
+def _best(runs: list[dict]) -> Mapping[str, best.Best]:
+  tables = grouping.tabulate(fixture.TASKS, runs)
+  standings = equal_training.stand(runs, tuple)
+  return best.compare(tables, 'vanilla', standings)
 
 
 def _run(
@@ -245,7 +252,7 @@ def test_the_best_of_several_widths_are_told_apart():
     for rate in (0.01, 0.1)
     for seed in range(4)
   ]
-  chosen = best.compare(fixture.TASKS, _named(runs), 'vanilla', tuple)[ADDING]
+  chosen = _best(_named(runs))[ADDING]
   html = grids.best(chosen, 'vanilla')
   assert 'hidden features 32' in html and 'hidden features 64' in html
 
@@ -289,7 +296,7 @@ def test_the_best_settings_are_chosen_by_half_of_the_seeds_and_told_of_others():
       for seed, loss in enumerate(own)
     ]
   )
-  chosen = best.compare(fixture.TASKS, runs, 'vanilla', tuple)[ADDING]
+  chosen = _best(runs)[ADDING]
   assert chosen.choosers == [0, 1] and chosen.candidates == [2]
   (row,) = chosen.rows
   assert row.runs == 2 and math.isclose(row.loss.estimate, 0.5)
@@ -301,7 +308,7 @@ def test_the_best_settings_are_chosen_by_half_of_the_seeds_and_told_of_others():
 
 def test_where_a_setting_has_one_run_its_own_number_is_told_and_marked():
   runs = _named([_run(0, rate, rate) for rate in (0.03, 0.01, 0.02)])
-  chosen = best.compare(fixture.TASKS, runs, 'vanilla', tuple)[ADDING]
+  chosen = _best(runs)[ADDING]
   assert chosen.choosers == [] and chosen.candidates == [3]
   assert chosen.rows[0].loss.estimate == 0.01
 
@@ -312,7 +319,7 @@ def test_a_setting_that_diverged_is_never_the_best_of_those_that_did_not():
     [_run(seed, rate, losses[rate]) for rate in losses for seed in range(4)]
   )
   runs[0].update(status='diverged', final={'loss': None})
-  chosen = best.compare(fixture.TASKS, runs, 'vanilla', tuple)[ADDING]
+  chosen = _best(runs)[ADDING]
   assert chosen.choosers == [0, 1]
   text, _ = settings.of_group(chosen.groups[0].runs, settings.LEARNING_RATE)
   assert text == '2'
@@ -320,7 +327,7 @@ def test_a_setting_that_diverged_is_never_the_best_of_those_that_did_not():
 
 def test_without_several_settings_nothing_is_chosen():
   runs = _named([_run(seed, 0.01, 0.1) for seed in range(3)])
-  assert best.compare(fixture.TASKS, runs, 'vanilla', tuple) == {}
+  assert _best(runs) == {}
 
 
 def _losses(runs: list[dict], count: int) -> results.Losses:
