@@ -3,8 +3,13 @@
 These guard counts; times and memory are measured by benchmarks/sizes.py.
 """
 
+from collections.abc import Callable, Iterator
+import contextlib
 import json
+import math
 import pathlib
+import random
+import time
 import tracemalloc
 from typing import Any
 
@@ -194,3 +199,118 @@ def test_times_of_thousands_of_runs_are_compared_within_memory():
     tracemalloc.stop()
   assert compared.ratio.low <= 0.8 <= compared.ratio.high
   assert compared.p_value < 1e-6
+
+
+def _texts(rng: random.Random, count: int) -> Iterator[bytes]:
+  """Yield texts of JSON in which sections come again; most are damaged."""
+  keys = [
+    'a',
+    'config',
+    'a b',
+    'é',
+    'k"q',
+    '',
+    '{',
+    'a{"b": 1}',
+    '\\',
+    '\ud800',
+  ]
+  plain = [*keys, '}', '[', 0, 1, 1.0, True, False, None, -0.0, 2**60, math.nan]
+
+  def draw(depth: int) -> Any:
+    kind = rng.random() if depth < 4 else 1.0
+    if kind < 0.45:
+      names = rng.choices(keys, k=rng.randrange(5))
+      return {name: draw(depth + 1) for name in names}
+    if kind < 0.55:
+      return [draw(depth + 1) for _ in range(rng.randrange(4))]
+    return rng.choice(plain)
+
+  pieces = [
+    *b'{}",:[] 0\\\x00\n\xff',
+    b'null',
+    b'{}',
+    b'"a": {"b": 1}',
+    b'}, {',
+  ]
+  known: list[Any] = [{}]
+  for _ in range(count):
+    value = {'config': rng.choice(known), 'z': draw(2), 'a': rng.choice(known)}
+    known = [*known[-20:], draw(0)]
+    text = json.dumps(value, indent=rng.choice((None, None, 1)))
+    data = text.encode(rng.choice(['utf-8'] * 9 + ['utf-16', 'utf-8-sig']))
+    for _ in range(rng.randrange(3)):
+      place, piece = rng.randrange(len(data) + 1), rng.choice(pieces)
+      piece = bytes([piece]) if isinstance(piece, int) else piece
+      data = data[:place] + piece + data[place + rng.randrange(3) :]
+    yield data
+
+
+def _outcome(read: Callable[[bytes], Any], data: bytes) -> str:
+  """Return what is read, or the refusal."""
+  try:
+    return repr(read(data))  # 1, 1.0 and True differ, NaN is NaN
+  except ValueError as error:
+    return f'{type(error)}: {error}'
+
+
+def test_what_shares_its_sections_is_read_and_refused_as_any_json():
+  sections, read = sharing.Sections(), 0
+  nearly = b'{"a": {}, }', b'{"a": 1{"b": 2}}', b'{"a": {"b": 1},, "c": 2}'
+  for data in (*nearly, *_texts(random.Random(0), 3000)):
+    wanted = _outcome(json.loads, data)
+    assert _outcome(sections.parse, data) == wanted, data
+    read += not wanted.startswith('<class')
+  assert 500 < read < 2500
+
+
+def test_a_text_that_is_read_pair_by_pair_takes_no_longer_for_its_length():
+  def seconds(pairs: int) -> float:
+    text = ', '.join(f'"{n}": 1' for n in range(pairs))
+    started = time.process_time()
+    sharing.Sections().parse(f'{{{text}, "a": "{{", "b": {{}}}}'.encode())
+    return time.process_time() - started
+
+  assert seconds(64_000) < 100 * seconds(6400)
+
+
+@pytest.mark.parametrize(
+  'lines',
+  [
+    [b'{"a": 1}', b'{"b": {"c": 2}}'],
+    [b'{"a": [1]}', b' {"b": 2}\r'],
+    [b'{"a": [{}', b'{}]}, {}'],
+    [b'{"a":', b'{"b": 1}}'],
+    [b'{"a": 1', b'"b": 2}', b'{"c": 3}, {"d": 4}'],
+    [b'{"a": 1}, {"b": 2}', b'5'],
+    [b'{"a": "', b'{"}'],
+    [b'{"a": 1}', b'', b'{"b": 2}'],
+    [b'{"a": 1}', b'5', b'null', b'{"b": 2}'],
+    [b'{"a": 1}', b'{"b": 2}, 3'],
+    [b'{"a": 1}', b'{"b": 2'],
+  ],
+)
+@pytest.mark.parametrize('end', [b'', b'\n'])
+@pytest.mark.parametrize('block', [1, 20, 2**18])
+def test_lines_that_are_read_together_are_what_each_line_holds(
+  tmp_path, monkeypatch, lines, end, block
+):
+  monkeypatch.setattr(files, '_BLOCK', block)
+  path = tmp_path / 'lines'
+  path.write_bytes(b'\n'.join(lines) + end)
+  read, wanted = [], []
+  with contextlib.suppress(ValueError):
+    for line in lines:
+      wanted.append(json.loads(line))
+  with contextlib.suppress(files.DamagedError):
+    read.extend(files.read_json_lines(path))
+  assert read == wanted
+
+
+def test_a_line_that_is_too_long_is_refused(tmp_path):
+  path = tmp_path / 'lines'
+  path.write_bytes(b'{"a": 1}\n{"b": "%b"}\n' % (b'x' * files.LARGEST_LINE))
+  rows = files.read_json_lines(path)
+  assert next(rows) == {'a': 1}
+  with pytest.raises(files.DamagedError, match='more than 4,194,304 bytes'):
+    next(rows)
