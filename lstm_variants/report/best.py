@@ -75,9 +75,10 @@ def _choose(
 ) -> Best | None:
   """Choose the best group of each model; None where there is no choice."""
   families: dict[Any, list[grouping.Group]] = {}
+  rest = [name for name in groups[0].others if name not in tuned]
   for group in groups:
-    others = {k: v for k, v in group.others.items() if k not in tuned}
-    key = (group.model, grouping.hashable(others))
+    others = {name: group.others[name] for name in rest}
+    key = (group.model, *map(grouping.hashable, others.values()))
     families.setdefault(key, []).append(group._replace(others=others))
   if standing.sequences is None or all(len(f) < 2 for f in families.values()):
     return None

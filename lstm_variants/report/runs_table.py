@@ -1,6 +1,7 @@
 """Every run of a task in a table, with its settings and its files."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+import functools
 import math
 
 from lstm_variants.report import comparison, markup, settings, tables
@@ -37,13 +38,19 @@ def render(part: parts_lib.Part) -> str:
     )
   ]
   lines: list[markup.Line] = []
+  links = functools.cache(_links)  # many runs lie in the same folder
   for index, group in enumerate(part.groups):
     model = parts_lib.label(part, index)
     # Of each row the first run at least: the answer links to it.
     room = MOST - len(lines) - (len(part.groups) - index - 1)
-    for place, run in enumerate(group.runs[: max(room, 1)]):
+    shown = group.runs[: max(room, 1)]
+    settings_of_runs = [_settings(shown, field) for field in fields]
+    for place, (run, *own) in enumerate(
+      zip(shown, *settings_of_runs, strict=True)
+    ):
       anchor = '' if place else part.row_anchor(index)
-      lines.append(markup.Line(_cells(run, model, fields), '', anchor))
+      cells = _cells(run, model, own, links(run['population']))
+      lines.append(markup.Line(cells, '', anchor))
   note = ''
   if len(lines) < len(runs):
     note = (
@@ -57,23 +64,21 @@ def render(part: parts_lib.Part) -> str:
 
 
 def _cells(
-  run: grouping.Run, model: markup.Cell, fields: Sequence[str]
+  run: grouping.Run,
+  model: markup.Cell,
+  settings_of_run: Sequence[markup.Cell],
+  folder: markup.Cell,
 ) -> list[markup.Cell]:
   name = run['id']
   seed = run['config']['seed']
   success = run['sequences_to_success']
   seconds = comparison.seconds(run)
   loss = grouping.final_loss(run)
-  folder = ('populations', run['population'])
-  files = ' '.join(
-    markup.file_link((*folder, file), text)
-    for file, text in (('metrics.jsonl', 'curve'), ('runs.jsonl', 'run'))
-  )
   return [
     markup.Cell(f'<code>{markup.escape(name)}</code>', name),
     model,
     markup.Cell(markup.escape(seed), str(seed)),
-    *(_setting(run, field) for field in fields),
+    *settings_of_run,
     markup.Cell(markup.escape(run['status']), run['status'], run['status']),
     _number(math.inf if success is None else success),
     _number(run['sequences']),
@@ -82,13 +87,32 @@ def _cells(
       tables.number(math.nan if loss is None else loss),
       tables.key(math.nan if loss is None else loss),
     ),
-    markup.Cell(files, run['population'], 'links'),
+    folder,
   ]
 
 
-def _setting(run: grouping.Run, field: str) -> markup.Cell:
-  text, key = settings.of_group([run], field)
-  return markup.Cell(markup.escape(text), key)
+def _links(population: str) -> markup.Cell:
+  """Return links to the files of a run, by the name of its population."""
+  files = ' '.join(
+    markup.file_link(('populations', population, file), text)
+    for file, text in (('metrics.jsonl', 'curve'), ('runs.jsonl', 'run'))
+  )
+  return markup.Cell(files, population, 'links')
+
+
+def _settings(runs: Sequence[grouping.Run], field: str) -> list[markup.Cell]:
+  """Return the cells of a field, those of equal values once."""
+  cells: dict[Hashable, markup.Cell] = {}
+  own = []
+  values = grouping.field_values(runs, field)
+  for run, value in zip(runs, values, strict=True):
+    is_absent = value is grouping.ABSENT
+    known_as = None if is_absent else grouping.hashable(value)
+    if known_as not in cells:
+      text, key = settings.of_group([run], field)
+      cells[known_as] = markup.Cell(markup.escape(text), key)
+    own.append(cells[known_as])
+  return own
 
 
 def _number(value: float) -> markup.Cell:

@@ -89,7 +89,7 @@ def _row(
     'color': color,
     'dash': dash,
     'rate': _seconds_per_sequence(part, index),
-    'x': [int(n) for n in curve.sequences[kept]],
+    'x': curve.sequences[kept].astype(int).tolist(),
     'median': _numbers(curve.median[kept]),
     'low': _numbers(curve.low[kept]),
     'high': _numbers(curve.high[kept]),
@@ -108,7 +108,7 @@ def _runs(
       continue
     sequences, values = each[run['id']]
     kept = _places(len(sequences), most)
-    x = [int(n) for n in sequences[kept]]
+    x = sequences[kept].tolist()
     line = {'id': run['id'], 'seed': run['config']['seed']}
     line['y'] = _numbers(values[kept])
     if x != last:
@@ -127,7 +127,8 @@ def _places(count: int, most: int) -> np.ndarray:
 def _numbers(values: np.ndarray) -> list[float | None]:
   """Return numbers with the digits that can be seen, None for gaps."""
   return [
-    float(f'{value:.4g}') if math.isfinite(value) else None for value in values
+    float(f'{value:.4g}') if math.isfinite(value) else None
+    for value in values.tolist()
   ]
 
 

@@ -37,7 +37,7 @@ def values(runs: Iterable[grouping.Run]) -> dict[str, list[Any]]:
     Dotted name -> its distinct values.
   """
   known: dict[str, dict[Any, Any]] = {}
-  seen = set()
+  seen, last = set(), {}
   for run in runs:
     for name, part in run['config'].items():
       if id(part) in seen:
@@ -48,7 +48,13 @@ def values(runs: Iterable[grouping.Run]) -> dict[str, list[Any]]:
       else:
         pairs = iter([(name, part)])
       for field, value in pairs:
+        # Most are those of the run before.
+        before = last.get(field, grouping.ABSENT)
+        kind = type(value)
+        if kind is type(before) and kind is not list and value == before:
+          continue
         known.setdefault(field, {}).setdefault(grouping.hashable(value), value)
+        last[field] = value
   return {field: list(distinct.values()) for field, distinct in known.items()}
 
 

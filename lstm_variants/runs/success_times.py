@@ -3,9 +3,13 @@
 Success is seen by looks, some updates apart, and no more exactly than those.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import types
+from typing import Any
 
 from lstm_variants.runs.grouping import Run
+
+_NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 
 def updates_between_looks(runs: Sequence[Run]) -> list[int]:
@@ -15,12 +19,17 @@ def updates_between_looks(runs: Sequence[Run]) -> list[int]:
   They differ where a study went on with another `training.success_interval` or
   `training.evaluation_interval`.
   """
-  return sorted({min(_updates_of_looks(run), default=0) for run in runs})
+  # What runs share is looked at once, where it is one object.
+  sections = {id(own): own for own in map(_training, runs)}.values()
+  return sorted({min(_updates_of_looks(own), default=0) for own in sections})
 
 
-def _updates_of_looks(run: Run) -> list[int]:
+def _training(run: Run) -> Mapping[str, Any]:
+  return run['config'].get('training', _NOTHING)
+
+
+def _updates_of_looks(training: Mapping[str, Any]) -> list[int]:
   """Return the numbers of updates at the multiples of which a run is judged."""
-  training = run['config'].get('training', {})
   names = 'evaluation_interval', 'success_interval'
   # Not recorded before there was one; 0: none.
   return [training[name] for name in names if training.get(name, 0) > 0]
@@ -39,7 +48,7 @@ def common_step(runs: Sequence[Run]) -> int:
 
 
 def _sequences_of_looks(run: Run) -> list[int]:
-  each = _updates_of_looks(run)
+  each = _updates_of_looks(_training(run))
   if not each or not run['updates']:
     return []
   # A file that somebody wrote may have more updates than sequences.
