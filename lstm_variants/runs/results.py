@@ -179,12 +179,12 @@ class Finished(NamedTuple):
     runs: what `read_runs` returns.
   """
 
-  study: dict[str, Any]
+  study: Mapping[str, Any]
   runs: list[dict[str, Any]]
 
 
 def read_finished(
-  workdir: str, study: dict[str, Any] | None = None
+  workdir: str, study: Mapping[str, Any] | None = None
 ) -> Finished:
   """Read a study and the rows of its finished runs.
 
