@@ -4,7 +4,7 @@
 
 Adding at T = 100, three fields (learning rate, forget bias, clipping), TPE and
 CMA-ES against random draws: each searches ten times, with seeds of its own, 200
-trials each time. Writes the table and the curves of docs/search.md: the best
+trials each time. Writes the table and the curves of docs/searching.md: the best
 loss so far after so many trials, as the geometric mean over the repetitions
 with its 95 % interval by Student's t on logarithms, and the ratio to random
 draws, with p by Holm over the samplers. Then halving: of the same trials, is
@@ -34,7 +34,7 @@ _WORKDIR = flags.DEFINE_string(
 _REPETITIONS = flags.DEFINE_integer('repetitions', 10, 'Of each search.')
 _TRIALS = flags.DEFINE_integer('trials', 200, 'Of each search.')
 _UPDATES = flags.DEFINE_integer('updates', 1000, 'Of each trial.')
-PAGE = pathlib.Path('docs/search.md')
+PAGE = pathlib.Path('docs/searching.md')
 FIGURE = pathlib.Path('docs/figures/search.svg')
 SAMPLERS = ('random', 'tpe', 'cmaes')
 BATCH, FIRST_RUNG = 20, 8

@@ -187,7 +187,7 @@ class Study:
 
     Args:
       workdir: the run directory.
-      get_search: called with what states a search (docs/search.md), as
+      get_search: called with what states a search (docs/searching.md), as
         `lambda search: search.space({…})`, and returns it. None: that of the
         config file.
       resume, overwrite, callback, progress: as of `train`.

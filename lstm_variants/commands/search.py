@@ -3,7 +3,7 @@
     lstm-variants search --config=studies/search --workdir=runs/search
 
 The config file states fields, distributions and the objective in
-get_search(search), see docs/search.md. The run directory is that of a study:
+get_search(search), see docs/searching.md. The run directory is that of a study:
 compare, status, analyse, export work on it. Interrupted, repeat the command
 with --resume: the same trials are asked for as if nothing had happened. With
 --share any number of processes train it together, and stay to its end.
