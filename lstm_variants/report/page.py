@@ -115,7 +115,11 @@ def _read(*paths: pathlib.Path) -> str:
 # and what is ours.
 SCRIPTS = (
   _read(_LIBRARY / 'uPlot.iife.min.js'),
-  _read(*(_ASSETS / f'{name}.js' for name in ('sort', 'page', 'curves'))),
+  _read(
+    *(
+      _ASSETS / f'{name}.js' for name in ('sort', 'filter', 'page', 'curves')
+    )
+  ),
 )
 # What it runs beside that where it is served and follows a study in training.
 FOLLOWING = _read(_ASSETS / 'follow.js')

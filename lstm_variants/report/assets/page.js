@@ -1,33 +1,8 @@
-// What the page does beside sorting and curves: tables filter, the contents
-// show where one is, and paper has all that is folded but the longest tables.
+// What the page does beside sorting, filters and curves: the contents show where
+// one is, and paper has all that is folded but the longest tables.
 {
-  // Tables of fewer rows are seen at a glance.
-  const FEW = 8;
   // More rows than fit a few sheets of paper stay folded.
   const PRINTED = 60;
-
-  const addFilter = table => {
-    const rows = [...table.tBodies[0].rows];
-    if (rows.length < FEW) return;
-    const texts = rows.map(row => row.textContent.toLowerCase());
-    const label = document.createElement('label');
-    const field = document.createElement('input');
-    const count = document.createElement('output');
-    field.type = 'search';
-    field.placeholder = 'words that a row has';
-    label.className = 'filter';
-    label.append('Filter ', field, ' ', count);
-    table.parentElement.before(label);
-    field.addEventListener('input', () => {
-      const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-      let matching = 0;
-      rows.forEach((row, place) => {
-        row.hidden = !wanted.every(word => texts[place].includes(word));
-        matching += !row.hidden;
-      });
-      count.value = wanted.length ? `${matching} of ${rows.length} rows` : '';
-    });
-  };
 
   const followContents = () => {
     const links = new Map();
@@ -60,7 +35,6 @@
     });
   };
 
-  document.querySelectorAll('table.filtered').forEach(addFilter);
   followContents();
   unfoldForPaper();
   // On a phone the contents would fill the first screen.
