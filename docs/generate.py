@@ -141,95 +141,62 @@ def tasks_page() -> str:
     '',
     '`--config.task.shortest_length=S` draws the T of each batch from',
     'U{S, …, T}, on one time axis, so that one compiled program serves every',
-    'length; dialects with a "from" do it by themselves.',
+    'length; dialects whose T is "drawn" do it by themselves.',
     '`--config.task.evaluation_length` sets the T of the held-out set, for',
     'generalisation to lengths that were never trained on. Where it is a',
     'range, every T of it is judged equally often, each sequence at its own;',
     'where sequences can be listed, as the strings of `embedded_reber`, all',
     'are judged (`task.evaluation_set`).',
-  ]
-  for module in tasks.MODULES:
-    story = (module.__doc__ or '').strip()
-    names = ', '.join(module.TASKS)
-    lines += ['', f'## {names}', '', '```', story, '```', '']
-    lines += table(
-      (
-        'task, dialect',
-        'what it is',
-        'usual T',
-        'steps, features',
-        'without memory',
-        'success',
-        'open',
-        'published',
-        'reference',
-      ),
-      (
-        task_row(name, dialect)
-        for name, dialects in module.TASKS.items()
-        for dialect in dialects
-      ),
-    )
-  return '\n'.join((*lines, *rules_section(), ''))
-
-
-def rules_section() -> list[str]:
-  """Return the rules of success beside those of the papers."""
-  rows = []
-  for key, (name, dialect) in tasks.TASKS.choices().items():
-    found = tasks.find_dialect(name, dialect)
-    if key == name or found.needs_files or 'path' in found.options:
-      continue
-    task = tasks.make_task(name, dialect)
-    title = f'`{name}`, `{dialect}`'
-    criterion = task.criterion or 'none'
-    rows.append((title, str(task.success), criterion, task.reference))
-  return [
     '',
-    '## Rules of success',
-    '',
-    'When a run counts as solved here, and when in the paper: a rule of ours',
+    '*Solved* is the rule by which a run counts as solved here: one of ours',
     'where the paper has none. `--config.task.success_limit` sets another',
     'limit of what is held out, 0 allows no mistake: the studies of Delétang',
     'et al. and of Beck et al. have it, as 100 % are reported there',
     '(`configs/published/deletang23.py`, `xlstm24.py`).',
-    '',
-    *table(('task, dialect', 'here', 'in the paper', 'the paper'), rows),
   ]
+  for module in tasks.MODULES:
+    story = (module.__doc__ or '').strip()
+    names = ', '.join(module.TASKS)
+    lines += ['', f'## {names}', '', '```', story, '```']
+    for name, dialects in module.TASKS.items():
+      for dialect in dialects:
+        lines += [
+          '',
+          f'### {name}, {dialect}',
+          '',
+          *dialect_lines(name, dialect),
+        ]
+  return '\n'.join((*lines, ''))
 
 
-def task_row(name: str, dialect: str) -> tuple[str, ...]:
-  """Return the cells of a dialect's row."""
-  title = f'`{name}`, `{dialect}`'
+def dialect_lines(name: str, dialect: str) -> list[str]:
+  """Return what there is to know of a dialect: a sentence, and a list."""
+  found = tasks.find_dialect(name, dialect)
   try:
     task = tasks.make_task(name, dialect)
   except base.SpecError as error:  # it needs files of the user's
-    return title, error.rule, *('—',) * 7
-  chance = ', '.join(f'{k} {v:.4g}' for k, v in task.baselines.items())
-  published = '; '.join(map(str, task.published))
-  found = tasks.find_dialect(name, dialect)
-  choices = [
-    f'`{option}`: {known.meaning} ({known.default or "—"})'
-    for option, known in found.options.items()
-  ]
-  lengths = f'{task.length}' + f', from {found.shortest}' * found.drawn
-  sizes = f'{task.num_steps} steps, {task.in_features} in, '
+    return [error.rule]
+  drawn = f', drawn from {found.shortest} on' if found.drawn else ''
+  # Of data that the user may replace nothing is told.
+  of_data = 'path' in found.options
+  depends = 'depends on the data'
+  sizes = f'{task.num_steps} steps, {task.in_features} features in, '
   sizes += f'{task.out_features} out'
-  success = str(task.success)
-  if 'path' in found.options:
-    sizes = chance = success = 'depends on the data'
-  cells = (
-    title,
-    task.summary,
-    lengths,
-    sizes,
-    chance,
-    success,
-    '; '.join(choices),
-    published,
-    task.reference,
-  )
-  return tuple(cell.replace('|', r'\|') for cell in cells)
+  chance = ', '.join(f'{k} {v:.4g}' for k, v in task.baselines.items())
+  facts = [
+    ('usual T', f'{task.length}{drawn}; {depends if of_data else sizes}'),
+    ('without memory', depends if of_data else chance),
+    ('solved', depends if of_data else str(task.success)),
+    ('in the paper', '' if of_data else task.criterion or 'no such rule'),
+    *(
+      (f'option `{option}`', f'{known.meaning} ({known.default or "—"})')
+      for option, known in found.options.items()
+    ),
+    *(('published', str(result)) for result in task.published),
+    ('reference', task.reference),
+  ]
+  listed = [f'- {title}: {text}' for title, text in facts if text]
+  return [f'{task.summary[:1].upper()}{task.summary[1:]}.', '', *listed]
 
 
 def toggles_text(toggles: lstm.Toggles) -> str:
