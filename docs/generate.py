@@ -59,6 +59,8 @@ def variants_page() -> str:
       'that of a step with its gradient over one of `vanilla`, as',
       '`python -m benchmarks.cells` measured it (docs/performance.md).',
       '',
+      '## Variants of the LSTM',
+      '',
       *table(
         ('variant', 'what it is', 'toggles', *COLUMNS, 'citation'),
         rows,
