@@ -6,7 +6,7 @@
 # make faults    disturb real runs for an hour; writes docs/reliability.md
 # make trackers  kill and read back Weights & Biases, Trackio, MLflow, TensorBoard
 # make cluster   disturb a real SLURM, Ray, Dask, ssh; as root it installs them
-# make docs      write the pages and the picture that come from the code
+# make docs      write the pages that come from the code, and the site of them
 # make clean     remove the environment and caches (never runs/)
 
 PYTHON ?= python3
@@ -16,6 +16,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 BENCH := .venv-bench
+DOCS := .venv-docs
 TRACKERS := .venv-trackers
 CLUSTER := .venv-cluster
 CONSTRAINTS := constraints.txt
@@ -68,13 +69,19 @@ daemons:
 	RUNLEVEL=1 apt-get install -qq --no-install-recommends slurm-wlm munge \
 	  openssh-server bindfs
 
-docs: $(TOOLS)
-	$(BIN)/python docs/generate.py
-	$(BIN)/python docs/imports.py
-	$(BIN)/python docs/reading.py
+# The site is build/site/index.html. A warning is an error, and so is what a
+# reader would stumble over (tests/site.py).
+docs: $(DOCS)/.ready
+	$(DOCS)/bin/python docs/generate.py
+	$(DOCS)/bin/python docs/imports.py
+	$(DOCS)/bin/python docs/reading.py
+	rm -rf build/site build/doctrees build/jupyter_execute
+	$(DOCS)/bin/python -m sphinx --quiet --fail-on-warning --keep-going \
+	  -b html -d build/doctrees docs build/site
+	$(DOCS)/bin/python -m tests.site build/site
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(TRACKERS) $(CLUSTER) build *.egg-info
+	rm -rf $(VENV) $(BENCH) $(DOCS) $(TRACKERS) $(CLUSTER) build *.egg-info
 	rm -rf .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
@@ -108,6 +115,12 @@ $(TOOLS): $(READY)
 $(BENCH)/.ready: pyproject.toml setup.py constraints.txt
 	$(call environment,$(BENCH))
 	$(call install,$(BENCH),.[bench])
+	touch $@
+
+# Sphinx and its theme; no test needs them.
+$(DOCS)/.ready: pyproject.toml setup.py constraints.txt
+	$(call environment,$(DOCS))
+	$(call install,$(DOCS),.[docs])
 	touch $@
 
 # Trackio takes no pillow of today.
