@@ -738,6 +738,9 @@ SYNONYMS: dict[str, str] = {
     'rnn elman elman_rnn vanilla_rnn basic_rnn srn nn.RNN tanh_rnn rnn_tanh '
     'simple_cell rnn_cell'
   ),
+  'cornn': 'coupled_oscillatory_rnn oscillatory_rnn oscillator',
+  'lem': 'long_expressive_memory',
+  'mut1': 'mut jozefowicz',
   'irnn': 'identity_rnn relu_rnn rnn_relu',
   'gru': 'gru_cell nn.GRU cudnn_gru gated_recurrent_unit',
   'clockwork': 'cwrnn clockwork_rnn cw_rnn',

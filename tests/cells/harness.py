@@ -134,6 +134,8 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     {'negative_eigenvalues': True},
     {'decay': True, 'householder_steps': 2, 'negative_eigenvalues': True},
   ],
+  'cornn': [{'time_step': 0.5, 'stiffness': 1.5, 'damping': 0.3}],
+  'lem': [{'time_step': 0.3}],
   'indrnn': [{'recurrent_limit': 0.5}, {'recurrent_limit': 0.0}],
   'clockwork': [{'groups': 1}, {'groups': 2}],
   'echo_state': [{'leak': 0.3, 'input_scale': 0.5, 'spectral_radius': 1.4}],

@@ -491,6 +491,60 @@ def s6(p: Any, on: Any) -> Step:
   return step
 
 
+def cornn(p: Any, on: Any) -> Step:
+  """Rusch & Mishra 2021, equation 3 with explicit damping; a unit at a time."""
+  w, v = np.split(p.recurrent_kernel.T, 2, axis=1)
+
+  def step(s, x):
+    y, z = [], []
+    for j, b in enumerate(p.bias):
+      drive = np.tanh(w[j] @ s.h + v[j] @ s.z + p.kernel[:, j] @ x + b)
+      force = drive - on.stiffness * s.h[j] - on.damping * s.z[j]
+      z.append(s.z[j] + on.time_step * force)
+      y.append(s.h[j] + on.time_step * z[j])
+    return {'z': np.array(z), 'h': np.array(y)}, None
+
+  return step
+
+
+def lem(p: Any, on: Any) -> Step:
+  """Rusch et al. 2022, equation 3: y is h."""
+  v_1, v_2, v_z, v_y = (m.T for m in np.split(p.kernel, 4, axis=1))
+  w_1, w_2, w_z, w_y = (m.T for m in np.split(p.recurrent_kernel, 4, axis=1))
+  b_1, b_2, b_z, b_y = np.split(p.bias, 4)
+
+  def step(s, x):
+    slow = on.time_step * sigmoid(w_1 @ s.h + v_1 @ x + b_1)
+    fast = on.time_step * sigmoid(w_2 @ s.h + v_2 @ x + b_2)
+    z = s.z + slow * (np.tanh(w_z @ s.h + v_z @ x + b_z) - s.z)
+    new = np.tanh(w_y @ z + v_y @ x + b_y)
+    y = s.h + fast * (new - s.h)
+    return {'z': z, 'h': y}, Gates({'s': slow, 't': fast}, new, 1 - fast)
+
+  return step
+
+
+def mut(p: Any, on: Any, *, number: int) -> Step:
+  """Jozefowicz et al. 2015, figures MUT1 and MUT3; x projected in MUT1."""
+  w_xz, w_xr, w_xh = (m.T for m in np.split(p.kernel, 3, axis=1))
+  *w_hz, w_hr, w_hh = (
+    m.T for m in np.split(p.recurrent_kernel, 2 if number == 1 else 3, axis=1)
+  )
+  b_z, b_r, b_h = np.split(p.bias, 3)
+
+  def step(s, x):
+    r = sigmoid(w_xr @ x + w_hr @ s.h + b_r)
+    if number == 1:
+      z = sigmoid(w_xz @ x + b_z)
+      g = np.tanh(w_hh @ (r * s.h) + np.tanh(w_xh @ x) + b_h)
+    else:
+      z = sigmoid(w_xz @ x + w_hz[0] @ np.tanh(s.h) + b_z)
+      g = np.tanh(w_hh @ (r * s.h) + w_xh @ x + b_h)
+    return {'h': g * z + s.h * (1 - z)}, Gates({'z': z, 'r': r}, g, 1 - z)
+
+  return step
+
+
 def delta_rule(p: Any, on: Any) -> Step:
   """Yang et al. 2024, Siems et al. 2025: generalised Householder products."""
   units, heads = p.query.shape[1], on.heads
@@ -562,6 +616,10 @@ REFERENCES: dict[str, Reference] = {
   'lru': Reference(lru),
   'rg_lru': Reference(rg_lru),
   's6': Reference(s6),
+  'cornn': Reference(cornn),
+  'lem': Reference(lem),
+  'mut1': Reference(functools.partial(mut, number=1)),
+  'mut3': Reference(functools.partial(mut, number=3)),
   'delta_rule': Reference(delta_rule),
   'simple_rnn': Reference(simple_rnn),
   'irnn': Reference(irnn),
