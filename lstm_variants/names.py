@@ -754,6 +754,9 @@ SYNONYMS: dict[str, str] = {
   'embedded_reber': 'reber reber_grammar',
   'parity': 'xor',
   'bucket_sort': 'sort sorting',
+  'reverse_string': 'reverse reversal palindrome',
+  'duplicate_string': 'duplicate repeat repetition repeat_copy',
+  'stack_manipulation': 'stack pushdown',
   'associative_recall': 'mqar recall induction induction_heads',
   'periodic_function': 'sine sin wave',
   'sequential_digits': (

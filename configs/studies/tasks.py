@@ -49,6 +49,10 @@ TASKS = (
   ('group_words', 'a5', 4000, 3, {'task.evaluation_length': 200}),
   ('modular_arithmetic', 'deletang23', 4000, 3, {}),
   ('bucket_sort', 'deletang23', 1500, 3, {}),
+  ('reverse_string', 'deletang23', 2000, 3, {}),
+  ('duplicate_string', 'deletang23', 2000, 3, {}),
+  ('odds_first', 'deletang23', 2000, 3, {}),
+  ('stack_manipulation', 'deletang23', 2000, 3, {}),
   (
     *('denoise', 'nru19', 2000, 3),
     {'task.length': 30, 'task.items': 4, 'model.hidden_features': 64},
