@@ -6,6 +6,7 @@ import shutil
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -44,14 +45,19 @@ def refusal(task: dict[str, Any], **others: Any) -> str:
 
 
 def steps_of(task) -> set[int]:
-  """Return the last steps with an answer, of many sequences."""
+  """Return the last steps with an input or an answer, of many sequences."""
+
+  def used(key):
+    batch = task.sample(key, 4)
+    return (batch.mask > 0) | jnp.any(batch.inputs != 0, axis=-1)
+
   draw = jax.jit(
-    lambda keys: jax.lax.map(lambda key: task.sample(key, 4).mask, keys),
+    lambda keys: jax.lax.map(used, keys),
     compiler_options={'xla_backend_optimization_level': 0},
   )
   masks = np.asarray(draw(jax.vmap(jax.random.key)(np.arange(60))))
   time = np.arange(task.num_steps)
-  return set(np.max(np.where(masks > 0, time, 0), axis=-1).ravel().tolist())
+  return set(np.max(np.where(masks, time, 0), axis=-1).ravel().tolist())
 
 
 @pytest.mark.parametrize('length', [12, 13])
