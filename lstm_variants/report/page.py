@@ -116,9 +116,7 @@ def _read(*paths: pathlib.Path) -> str:
 SCRIPTS = (
   _read(_LIBRARY / 'uPlot.iife.min.js'),
   _read(
-    *(
-      _ASSETS / f'{name}.js' for name in ('sort', 'filter', 'page', 'curves')
-    )
+    *(_ASSETS / f'{name}.js' for name in ('sort', 'filter', 'page', 'curves'))
   ),
 )
 # What it runs beside that where it is served and follows a study in training.
