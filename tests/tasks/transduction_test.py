@@ -46,7 +46,7 @@ def read(task, inputs):
   steps = shown.sum()
   assert list(shown) == [1] * steps + [0] * (len(shown) - steps)
   tokens = [task.inputs.names[n] for n in inputs[:steps].argmax(axis=-1)]
-  word = list(itertools.takewhile('?'.__ne__, tokens))
+  word = [*itertools.takewhile(lambda token: token != '?', tokens)]
   assert set(tokens[len(word) :]) == {'?'}
   return word, steps - len(word)
 
