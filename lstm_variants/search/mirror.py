@@ -16,10 +16,12 @@ import pathlib
 from typing import Any
 import urllib.parse
 
-from lstm_variants import console, errors
+from lstm_variants import console, errors, opening
 from lstm_variants.runs import files, lock, results
 from lstm_variants.search import ask, check, generations, space
 
+# Bytes of the first line of a journal that are looked at.
+_FIRST = 4096
 Trials = Sequence[tuple[generations.Trial, ask.Known]]
 
 
@@ -158,8 +160,25 @@ def _open(place: str) -> Any:
     path = pathlib.Path(place)
     with files.refusals(path):
       path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+      _check_journal(path)
     backend = optuna.storages.journal.JournalFileBackend(place)
     return optuna.storages.JournalStorage(backend)
+
+
+def _check_journal(path: pathlib.Path) -> None:
+  """Refuse a file of a user's own: Optuna would write behind what it has.
+
+  Raises:
+    MirrorError: it is no journal.
+    OSError: it is no regular file, or the system refuses to read it.
+  """
+  with opening.open_file(path) as file:
+    first = file.readline(_FIRST)
+  if first and b'"op_code"' not in first:
+    raise MirrorError(
+      f'--mirror={path}: is no journal of Optuna; nearest: {path}.log'
+    )
 
 
 def _write(

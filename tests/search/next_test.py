@@ -817,6 +817,27 @@ def test_a_database_of_another_version_of_optuna_is_refused_and_closed(
   assert info.tb and _are_closed(connections)
 
 
+@pytest.mark.parametrize('content', ['hello', '{"a": 1}', 'two\nlines\n'])
+def test_nothing_is_written_behind_a_file_that_is_no_journal(
+  tmp_path, events, capsys, content
+):
+  pytest.importorskip('optuna')
+  path, inside = tmp_path / 'notes.txt', tmp_path / 's' / 'notes.txt'
+  path.write_text(content)
+  with pytest.raises(mirror.MirrorError, match='is no journal .*notes.txt.log'):
+    _train(tmp_path / 's', RANDOM, mirror_to=str(path))
+  assert not inside.parent.exists() and path.read_text() == content
+  _train(tmp_path / 's', RANDOM)
+  inside.write_text(content)
+  _train(tmp_path / 's', RANDOM, Mode.RESUME, mirror_to=str(inside))
+  assert inside.read_text() == content
+  assert 'is left out' in capsys.readouterr().err
+  path.unlink()
+  for mode in (Mode.RESUME, Mode.RESUME):
+    _train(tmp_path / 's', RANDOM, mode, mirror_to=str(path))
+  assert len(_followed(str(path))) == 8
+
+
 def test_while_a_mirror_is_written_others_can_have_the_search(
   tmp_path, events, monkeypatch
 ):
