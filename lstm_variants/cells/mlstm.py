@@ -34,6 +34,7 @@ w_f = 0.
 """
 
 from collections.abc import Mapping
+import functools
 from typing import NamedTuple
 
 import jax
@@ -194,6 +195,8 @@ def project(params: Params, settings: Settings, inputs: jax.Array) -> Projected:
   )
 
 
+# The gradient computes again what is between two states, rather than keep it.
+@functools.partial(jax.checkpoint, static_argnums=(1,))
 def advance(
   params: Params, settings: Settings, carry: Carry, projected: Projected
 ) -> tuple[Carry, jax.Array]:

@@ -261,6 +261,16 @@ def _read(
   return hidden if gate is None else hidden * gate
 
 
+@jax.checkpoint
+def _move(
+  params: Params, state: jax.Array, selected: Selected, gate: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+  """Return S' and h; of what is in between the gradient keeps S alone."""
+  kept, entered = _factors(params, selected)
+  state = kept * state + entered
+  return state, _read(params, state, selected, gate)
+
+
 def advance(
   params: Params,
   settings: Settings,
@@ -275,9 +285,7 @@ def advance(
     u, windows = _convolve(params, carry.window, projected.entered[None])
     selected, window = _select(params, u[0]), windows[0]
   assert selected is not None
-  kept, entered = _factors(params, selected)
-  state = kept * carry.state + entered
-  h = _read(params, state, selected, projected.gate)
+  state, h = _move(params, carry.state, selected, projected.gate)
   return (Carry(state, h) if window is None else Windowed(state, window, h)), h
 
 
