@@ -195,13 +195,18 @@ def project(params: Params, settings: Settings, inputs: jax.Array) -> Projected:
   )
 
 
-# The gradient computes again what is between two states, rather than keep it.
-@functools.partial(jax.checkpoint, static_argnums=(1,))
 def advance(
   params: Params, settings: Settings, carry: Carry, projected: Projected
 ) -> tuple[Carry, jax.Array]:
   """Advance by one step: the stabilised equations of the module."""
   del params
+  carry = _move(settings, carry, projected)
+  return carry, carry.h
+
+
+@functools.partial(jax.checkpoint, static_argnums=(0,))
+def _move(settings: Settings, carry: Carry, projected: Projected) -> Carry:
+  """Return the carry; the gradient keeps nothing of what is in between."""
   kept = projected.log_forget + carry.stabiliser
   if settings.exponential_forget:
     kept = jnp.where(jnp.all(carry.normaliser == 0, axis=-1), 0, kept)
@@ -219,7 +224,7 @@ def advance(
   floor = jnp.exp(-jnp.minimum(m, _DEEPEST))
   found = found / jnp.maximum(jnp.abs(stored), floor)[..., None]
   hidden = projected.output * found.reshape(projected.output.shape)
-  return Carry(memory, normaliser, m, hidden), hidden
+  return Carry(memory, normaliser, m, hidden)
 
 
 CELLS: Mapping[str, contract.Cell] = {
