@@ -125,6 +125,9 @@ def define_mode() -> Callable[[], directory.Mode]:
       raise config_file.UsageError(
         '--share --overwrite: would remove what others train; nearest: --share'
       )
+    workdir = flags.FLAGS['workdir'].value or ''
+    if resume.value and (share.value or _is_launched()):
+      directory.check(workdir, None, directory.Mode.RESUME)
     if share.value:
       return directory.Mode.SHARE
     if resume.value:
@@ -149,15 +152,18 @@ def define_wait(launches: bool = False) -> Callable[[], bool]:
   )
 
   def is_given() -> bool:
-    known = flags.FLAGS
-    launched = 'launch' in known and known['launch'].value
-    if wait.value and not (known['share'].value or launched):
+    if wait.value and not (flags.FLAGS['share'].value or _is_launched()):
       raise config_file.UsageError(
         '--wait: waits for others of --share; nearest: --share --wait'
       )
     return bool(wait.value)
 
   return is_given
+
+
+def _is_launched() -> bool:
+  """Tell whether --launch is given, where there is such a flag."""
+  return 'launch' in flags.FLAGS and flags.FLAGS['launch'].value is not None
 
 
 def define_profile() -> Callable[[], str | None]:

@@ -77,6 +77,17 @@ def test_another_study_in_the_directory_is_refused_before_a_job_is_begun(
   assert done['status'] == 2 and 'holds no study' in done['stderr']
 
 
+@pytest.mark.parametrize('given', ['--launch=local', '--share'])
+def test_what_was_not_begun_is_not_gone_on_with_by_several(
+  fork, tmp_path, given
+):
+  """A directory with another name would be begun, on a cluster perhaps."""
+  done = _sweep(fork, tmp_path / 'runs', given, '--resume')
+  assert done['status'] == 4
+  assert 'holds nothing to go on with; leave out --resume' in done['stderr']
+  assert not (tmp_path / 'runs').exists()
+
+
 def test_a_worker_has_all_flags_but_those_of_its_launcher():
   words = (
     *('sweep', '--config', 'a b', '--launch', 'ray', '--workers=2', '-resume'),

@@ -743,3 +743,20 @@ def test_what_is_finished_and_has_no_checkpoint_is_not_trained_anew(
     longer.train(tmp_path, share=True)
   assert {path.name for path in (tmp_path / 'populations').iterdir()} == names
   assert not is_seen or (tmp_path / 'study.json').read_bytes() == before
+
+
+def test_what_was_not_begun_is_not_gone_on_with_by_several(tmp_path, trained):
+  study = _study()
+  for act in study.train, study.search:
+    given: Any = {} if act == study.train else {'get_search': _searched}
+    with pytest.raises(directory.ResumeError, match='nothing to go on with'):
+      act(tmp_path / 'none', resume=True, share=True, **given)
+  assert not (tmp_path / 'none').exists()
+  study.train(tmp_path / 'one', share=True)
+  study.train(tmp_path / 'one', resume=True, share=True)
+
+
+def _searched(search):
+  return search.space(
+    {'config.model.forget_bias': search.uniform(0.0, 1.0)}, sampler='random'
+  )
