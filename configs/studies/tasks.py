@@ -54,6 +54,7 @@ TASKS = (
   ('odds_first', 'deletang23', 2000, 3, {}),
   ('stack_manipulation', 'deletang23', 2000, 3, {}),
   ('missing_duplicate', 'deletang23', 2000, 3, {}),
+  ('binary_addition', 'deletang23', 2000, 3, {}),
   (
     *('denoise', 'nru19', 2000, 3),
     {'task.length': 30, 'task.items': 4, 'model.hidden_features': 64},

@@ -18,6 +18,7 @@ from lstm_variants.registry import Registry, RegistryError, UnknownError
 from lstm_variants.tasks import (
   adding,
   base,
+  binary_addition,
   bucket_sort,
   copy,
   counting,
@@ -66,6 +67,7 @@ MODULES = (
   bucket_sort,
   transduction,
   missing_duplicate,
+  binary_addition,
   denoise,
   selective_copying,
   warping,

@@ -248,13 +248,12 @@ KINDS: Mapping[str, Transduction] = {
 }
 
 
-def build(name: str, spec: base.Spec) -> base.Task:
-  """Return a transduction at lengths up to T.
+def build(name: str, kind: Transduction, spec: base.Spec) -> base.Task:
+  """Return a transduction of Delétang et al. at lengths up to T.
 
   Chance: the token ? tells nothing, so the best guess is one distribution over
   the answers, the same at each step.
   """
-  kind = KINDS[name]
   counts, right = kind.chance(range(spec.shortest, spec.length + 1))
   guessed = formal_languages.chance(counts.sum(0, keepdims=True) / counts.sum())
   num_steps = spec.length + int(kind.steps(spec.length))
@@ -279,12 +278,12 @@ def build(name: str, spec: base.Spec) -> base.Task:
 TASKS = {
   name: {
     'deletang23': base.Dialect(
-      functools.partial(build, name),
+      functools.partial(build, name, kind),
       1,
       'a word has a symbol',
       True,
       usual=formal_languages.USUAL,
     )
   }
-  for name in KINDS
+  for name, kind in KINDS.items()
 }
