@@ -5,6 +5,7 @@ what Sphinx lacks, is in `docs/building`, a file an idea. Nothing here asks the
 network, and no page that is made does.
 """
 
+import logging
 import os
 import pathlib
 import sys
@@ -21,6 +22,8 @@ os.environ['PATH'] = os.pathsep.join((_BIN, os.environ['PATH']))
 os.environ['PYTHONPATH'] = str(ROOT)
 os.environ['COLUMNS'] = '90'
 os.environ['TERM'] = 'dumb'
+# It would say which notebook is run.
+logging.getLogger('traitlets').setLevel(logging.WARNING)
 
 _PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 

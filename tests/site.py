@@ -75,6 +75,22 @@ def broken(site: pathlib.Path) -> Iterator[str]:
           yield f'{place}: {target} has no such anchor'
 
 
+# Texts that end beyond the window, within nothing that scrolls: the theme cuts
+# off what is too wide, so that the page itself does not get wider.
+_CUT_OFF = """
+[...document.querySelectorAll('article *')].filter(one => {
+  const texts = [...one.childNodes].filter(
+    node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+  if (!texts.length || one.closest('script, style, noscript')) return false;
+  if (one.getBoundingClientRect().right <= innerWidth + 1) return false;
+  for (let box = one; box.tagName !== 'ARTICLE'; box = box.parentElement)
+    if (['auto', 'scroll'].includes(getComputedStyle(box).overflowX))
+      return false;
+  return true;
+}).map(one => one.textContent.slice(0, 40))
+"""
+
+
 def faults(
   chromium: browser_lib.Browser, site: pathlib.Path, page: pathlib.Path
 ) -> Iterator[str]:
@@ -93,6 +109,8 @@ def faults(
       wide = chromium.run('document.documentElement.scrollWidth')
       if wide > width:
         yield f'{here}: is {wide} pixels wide'
+      for text in chromium.run(_CUT_OFF)[:5]:
+        yield f'{here}: is cut off: {text!r}'
       for text, ratio in chromium.run(contrast)['faint'][:5]:
         yield f'{here}: a contrast of {ratio} in {text!r}'
     for error in chromium.errors():

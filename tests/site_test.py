@@ -156,7 +156,7 @@ def test_docstrings_become_restructured_text():
     '``c,',
     '**d``, x_t.',
     '',
-    '::',
+    '.. code-block:: text',
     '',
     '    y = x_ *',
     '      z',
@@ -190,7 +190,9 @@ def test_what_a_reader_stumbles_over_is_found(tmp_path):
   body = (
     '<p style="color:#999;background:#fff">faint</p>'
     '<div style="width:1000px;height:9px">wide</div>'
-    '<button tabindex="-1">no key</button><a href="#">key</a>'
+    '<article style="overflow:hidden"><p style="width:900px">cut off</p>'
+    '<div style="overflow:auto"><p style="width:900px">scrolls</p></div>'
+    '</article><button tabindex="-1">no key</button><a href="#">key</a>'
     '<script>console.error("said")</script>'
     '<img src="http://127.0.0.1:9/x.png">'
   )
@@ -199,6 +201,8 @@ def test_what_a_reader_stumbles_over_is_found(tmp_path):
     found = '\n'.join(site.faults(chromium, tmp_path, page))
     unreached = list(site.unreached(chromium, page, 1300))
   assert '390 pixels, light: is 1' in found
+  assert "390 pixels, dark: is cut off: 'cut off'" in found
+  assert found.count('is cut off') == 2
   assert "contrast of 2.85 in 'faint'" in found
   assert 'said' in found and 'asks for http://127.0.0.1:9/x.png' in found
   assert len(unreached) == 1 and 'no key' in unreached[0]

@@ -3,6 +3,7 @@
 Code stands in single backticks, equations in indented blocks.
 """
 
+import itertools
 import re
 from typing import Any, TYPE_CHECKING
 
@@ -34,7 +35,8 @@ def translated(lines: list[str]) -> list[str]:
     indented = line.startswith('    ')
     after_blank = place > 0 and not lines[place - 1].strip()
     if indented and after_blank and not literal:
-      result += [*_marked(text), '::', '']
+      language = 'python' if _is_python(lines[place:]) else 'text'
+      result += [*_marked(text), f'.. code-block:: {language}', '']
       text = []
       literal = True
     elif line.strip() and not indented:
@@ -44,6 +46,12 @@ def translated(lines: list[str]) -> list[str]:
       text[-1], line = '', f':returns: {line.strip()}'
     (result if literal else text).append(line)
   return result + _marked(text)
+
+
+def _is_python(lines: list[str]) -> bool:
+  """Tell whether an indented block is code; else it is equations."""
+  block = itertools.takewhile(lambda line: line[:1] in ('', ' '), lines)
+  return any(re.search(r'\blv\.|\bdef |\bnnx\.', line) for line in block)
 
 
 def _marked(lines: list[str]) -> list[str]:

@@ -1,8 +1,9 @@
-"""Each tutorial as a notebook to download, with what it printed.
+"""Each tutorial as a notebook to download.
 
-The build has run it. In front of its first cell stands one that installs the
-project, from `repository` of docs/conf.py; where that is on GitHub, the page
-also leads to Colab, which opens the file from the branch of the site.
+The build has run it; what it printed is on the page alone. In front of its
+first cell stands one that installs the project, from `repository` of
+docs/conf.py; where that is on GitHub, the page also leads to Colab, which opens
+the file from the branch of the site.
 """
 
 import pathlib
