@@ -4,6 +4,8 @@
 """
 
 import ast
+import importlib
+import importlib.util
 import pathlib
 import re
 import shlex
@@ -104,6 +106,28 @@ def test_commands_of_a_page_exist_with_their_flags_and_fields(page):
         assert field in fields or 'lerning_rate' in field, words
       else:
         assert flag[1] in flags | {'help', 'config', 'flagfile'}, words
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_python_of_a_page_names_what_there_is(page):
+  named = {'lv': lv, 'study': lv.Study, 'results': lv.Results}
+  for block in (*_blocks(page, 'python'), *_cells(page)):
+    tree = ast.parse(re.sub(r'^!.*$', '', block, flags=re.M))
+    for node in ast.walk(tree):
+      if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        thing = named.get(node.value.id)
+        assert thing is None or hasattr(thing, node.attr), ast.unparse(node)
+      if isinstance(node, ast.ImportFrom) and str(node.module).startswith(
+        'lstm_variants'
+      ):
+        for one in node.names:
+          assert _exists(str(node.module), one.name), ast.unparse(node)
+
+
+def _exists(module: str, name: str) -> bool:
+  if hasattr(importlib.import_module(module), name):
+    return True
+  return importlib.util.find_spec(f'{module}.{name}') is not None
 
 
 @pytest.mark.parametrize('page', RUN)
