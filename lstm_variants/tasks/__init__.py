@@ -95,7 +95,7 @@ def register_task(name: str, dialects: from_outside.Entry) -> None:
   """Add a task: from then on it is trained, swept and compared as any other.
 
       def majority(length):
-        …
+        ...
         return lv.Task(
           sample=sample,
           measure=measure,
