@@ -14,14 +14,12 @@ import tomllib
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 # For the notebooks: a kernel that says nothing of itself, the commands and the
-# package of this environment, and lines that a page has room for, none of which
-# is drawn over another.
+# package of this environment, and lines that a page has room for.
 os.environ['JUPYTER_PATH'] = str(ROOT / 'docs' / 'building' / 'jupyter')
 _BIN = str(pathlib.Path(sys.executable).parent)
 os.environ['PATH'] = os.pathsep.join((_BIN, os.environ['PATH']))
 os.environ['PYTHONPATH'] = str(ROOT)
 os.environ['COLUMNS'] = '90'
-os.environ['TERM'] = 'dumb'
 # It would say which notebook is run.
 logging.getLogger('traitlets').setLevel(logging.WARNING)
 
