@@ -740,6 +740,7 @@ SYNONYMS: dict[str, str] = {
   ),
   'cornn': 'coupled_oscillatory_rnn oscillatory_rnn oscillator',
   'lem': 'long_expressive_memory',
+  'highway': 'rhn recurrent_highway recurrent_highway_network',
   'mut1': 'mut jozefowicz',
   'irnn': 'identity_rnn relu_rnn rnn_relu',
   'gru': 'gru_cell nn.GRU cudnn_gru gated_recurrent_unit',

@@ -135,6 +135,7 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     {'decay': True, 'householder_steps': 2, 'negative_eigenvalues': True},
   ],
   'cornn': [{'time_step': 0.5, 'stiffness': 1.5, 'damping': 0.3}],
+  'highway': [{'depth': 1}],
   'lem': [{'time_step': 0.3}],
   'indrnn': [{'recurrent_limit': 0.5}, {'recurrent_limit': 0.0}],
   'clockwork': [{'groups': 1}, {'groups': 2}],

@@ -545,6 +545,24 @@ def mut(p: Any, on: Any, *, number: int) -> Step:
   return step
 
 
+def highway(p: Any, on: Any) -> Step:
+  """Zilly et al. 2017, with coupled gates: only the first layer sees x."""
+  w_h, w_t = (m.T for m in np.split(p.kernel, 2, axis=1))
+
+  def step(s, x):
+    state = s.h
+    for layer in range(on.depth):
+      r_h, r_t = (m.T for m in np.split(p.recurrent_kernel[layer], 2, axis=1))
+      b_h, b_t = np.split(p.bias[layer], 2)
+      first = 1 if layer == 0 else 0
+      new = np.tanh(first * (w_h @ x) + r_h @ state + b_h)
+      transform = sigmoid(first * (w_t @ x) + r_t @ state + b_t)
+      state = new * transform + state * (1 - transform)
+    return {'h': state}, None
+
+  return step
+
+
 def delta_rule(p: Any, on: Any) -> Step:
   """Yang et al. 2024, Siems et al. 2025: generalised Householder products."""
   units, heads = p.query.shape[1], on.heads
@@ -620,6 +638,7 @@ REFERENCES: dict[str, Reference] = {
   'lem': Reference(lem),
   'mut1': Reference(functools.partial(mut, number=1)),
   'mut3': Reference(functools.partial(mut, number=3)),
+  'highway': Reference(highway),
   'delta_rule': Reference(delta_rule),
   'simple_rnn': Reference(simple_rnn),
   'irnn': Reference(irnn),
