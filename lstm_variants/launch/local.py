@@ -370,7 +370,7 @@ def check_machine(
 def _check_resumable(workdir: str, plan: Plan) -> None:
   """Check that a study can be resumed, before anything is changed."""
   check_kept(workdir, plan)
-  for population in plan.members:
+  for population in _begun(workdir, plan):
     resume.check_resumable(workdir, population)
 
 
@@ -417,8 +417,14 @@ def check_joinable(workdir: str, plan: Plan) -> None:
   check_kept(workdir, plan)
   # Where nothing is to be changed each population is looked at in its turn.
   if results.read_study(workdir)['fingerprint'] != plan.fingerprint:
-    for population in plan.members:
+    for population in _begun(workdir, plan):
       resume.check_goes_on(workdir, population)
+
+
+def _begun(workdir: str, plan: Plan) -> Sequence[populations.Population]:
+  """Return the populations that are begun or finished, by one look at all."""
+  there = {*results.populations(workdir)}
+  return [member for member in plan.members if member.name in there]
 
 
 def train_populations(

@@ -745,6 +745,19 @@ def test_what_is_finished_and_has_no_checkpoint_is_not_trained_anew(
   assert not is_seen or (tmp_path / 'study.json').read_bytes() == before
 
 
+def test_who_would_train_it_otherwise_looks_at_what_is_begun_alone(
+  tmp_path, trained, monkeypatch
+):
+  """Each look lists all: of thousands under a lock for which others wait."""
+  study, longer = (_study({'training.updates': most}) for most in (8, 20))
+  with _joined(study, str(tmp_path)):
+    pass
+  plan = local.make_plan(str(tmp_path), longer._expanded, SHARE)
+  monkeypatch.setattr(partial, 'find', None)
+  local.check_joinable(str(tmp_path), plan)
+  local._check_resumable(str(tmp_path), plan)
+
+
 def test_what_was_not_begun_is_not_gone_on_with_by_several(tmp_path, trained):
   study = _study()
   for act in study.train, study.search:
