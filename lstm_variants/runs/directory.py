@@ -311,6 +311,7 @@ def _take_conduct(
       f'--workdir={workdir}: others train it now, in another way; {named}; set '
       'them back, or wait for the others'
     )
+  files.look_anew(path / partial.POPULATIONS)
   check_kept()  # others may have trained until now
   # Who sleeps would go on in the old way when it wakes.
   lease.refuse_workers(path)

@@ -89,10 +89,13 @@ def check_goes_on(workdir: str, population: populations.Population) -> None:
   if is_done(workdir, population):
     return
   writer = writer_lib.PopulationWriter(workdir, population.name)
-  saved = checkpoint.newest_update(writer.begun() / CHECKPOINTS)
+  place = writer.begun()
+  # Another host may have saved a moment ago.
+  files.look_anew(place / CHECKPOINTS)
+  saved = checkpoint.newest_update(place / CHECKPOINTS)
   if saved > population.settings.updates:
     raise _is_at(population, saved)
-  if saved < 0:
+  if saved < 0 and place == writer.final:  # else it may be finished by now
     _check_anew(writer)
 
 

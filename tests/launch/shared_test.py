@@ -21,6 +21,7 @@ from lstm_variants.runs import (
   files,
   holder,
   lease,
+  lock,
   partial,
   results,
 )
@@ -756,6 +757,56 @@ def test_who_would_train_it_otherwise_looks_at_what_is_begun_alone(
   monkeypatch.setattr(partial, 'find', None)
   local.check_joinable(str(tmp_path), plan)
   local._check_resumable(str(tmp_path), plan)
+
+
+def test_what_is_finished_as_one_looks_has_its_checkpoints(
+  tmp_path, trained, monkeypatch
+):
+  """They were looked for where it was trained, and nowhere by then."""
+  study, longer = (_study({'training.updates': most}) for most in (8, 20))
+  study.train(tmp_path, share=True)
+  first, *_ = _members(study)
+  final = tmp_path / 'populations' / first.name
+  (final / 'checkpoints').mkdir()
+  begun = final.rename(f'{final}.{"e" * 16}.partial')
+  newest_update = checkpoint.newest_update
+
+  def late(place):
+    if begun.exists() and place.parent == begun:
+      newest_update(place)  # of several the best is told first
+      begun.rename(final)
+    return newest_update(place)
+
+  monkeypatch.setattr(checkpoint, 'newest_update', late)
+  resume.check_goes_on(str(tmp_path), _members(longer)[0])
+  assert final.exists()
+
+
+@pytest.mark.parametrize('name', ['populations', 'checkpoints'])
+def test_what_others_have_trained_until_now_is_asked_of_the_server(
+  tmp_path, trained, monkeypatch, name
+):
+  """NFS tells for a minute what this host saw at its first look."""
+  study, longer = (_study({'training.updates': most}) for most in (8, 20))
+  study.train(tmp_path, share=True)
+  for path in (tmp_path / 'populations').iterdir():
+    (path / 'checkpoints').mkdir()
+    (path / 'checkpoints' / f'{8:09}{checkpoint.SUFFIX}').touch()
+  asked, seen, check_goes_on = [], [], resume.check_goes_on
+
+  def noted(path):
+    asked.append((path.name, bool(lock.token(tmp_path))))
+
+  def checked(*arguments):
+    check_goes_on(*arguments)
+    seen.append((name, True) in asked)
+
+  monkeypatch.setattr(os, 'utime', noted)
+  monkeypatch.setattr(resume, 'check_goes_on', checked)
+  monkeypatch.setattr(shared, 'train_left', lambda *unused: ())
+  longer.train(tmp_path, share=True)
+  count = len(_members(study))
+  assert seen == [False] * count + [True] * count
 
 
 def test_what_was_not_begun_is_not_gone_on_with_by_several(tmp_path, trained):
