@@ -434,6 +434,21 @@ def _seen_from_here(folder: pathlib.Path) -> list[Known]:
   return [each._replace(own_clock=is_own) for each in _list(folder, now)]
 
 
+def _listed(folder: pathlib.Path, now: float) -> list[Known]:
+  """Return the leases of a directory, for who is to be sure of all of them.
+
+  Raises:
+    StorageError: the file system does not show one, or the directory.
+  """
+  try:
+    return _list(folder, now, is_to_answer=True)
+  except OSError as error:
+    raise files.StorageError(
+      f'{error.filename or folder}: does not tell who trains here: '
+      f'{error.strerror}; repeat the command when it can be read'
+    ) from error
+
+
 class _Judged(NamedTuple):
   """The leases of a directory: those that hold, and those that have ended."""
 
@@ -456,13 +471,13 @@ def _judge(folder: pathlib.Path, patience: float = 1) -> _Judged:
     return judged
   # Who is not shown, or not yet on this host, is not nobody.
   files.look_anew(folder)
+  # Who renewed between two looks lives, however long this process slept.
+  before = {known.name: known.holder for known in _listed(folder, 0.0)}
+  if not before:
+    return judged
   with files.refusals(folder):
-    # Who renewed between two looks lives, however long this process slept.
-    before = {known.name: known.holder for known in _list(folder, 0.0, True)}
-    if not before:
-      return judged
-    leases = _list(folder, _now(folder, anew=True), True)
-  for known in leases:
+    now = _now(folder, anew=True)
+  for known in _listed(folder, now):
     has_ended = known._replace(seconds=patience * known.seconds).has_ended
     is_same = before.get(known.name) == known.holder
     (judged.ended if has_ended and is_same else judged.alive).append(known)

@@ -835,6 +835,11 @@ def test_who_is_not_shown_by_the_file_system_is_not_taken_for_nobody(
   with pytest.raises(files.StorageError, match=os.strerror(code)) as caught:
     ask(tmp_path)
   assert caught.value.exit_status == 6
+  place = tmp_path / lease.WORKERS
+  if name == 'open':
+    (place,) = place.iterdir()
+  said = f'{place}: does not tell who trains here: {os.strerror(code)}; '
+  assert str(caught.value).startswith(said)
   if name == 'scandir':
     with lease.join(tmp_path):  # who joins harms nobody
       pass
