@@ -155,7 +155,8 @@ def joined(flag: str) -> JoinError:
   """Return the refusal of what only a process can do that is not joined."""
   return JoinError(
     f'{flag}: is for processes that are not joined to each other; nearest: '
-    'leave it out, or --coordinator_address, --num_processes, --process_id'
+    'leave it out, or --distributed, --coordinator_address, --num_processes, '
+    '--process_id'
   )
 
 
