@@ -57,7 +57,8 @@ def _submit(script: str) -> list[str]:
     EngineError: SLURM refuses, or has made none, as an option wants it.
   """
   said = _call('sbatch', '--parsable', stdin=script)
-  number, _, cluster = said.partition(';')
+  # Some sites have it say something before.
+  number, _, cluster = said.rpartition('\n')[2].partition(';')
   if not number.isdecimal():
     raise engine.EngineError(
       f'--launch=slurm: sbatch tells no number of a job: {said!r}'

@@ -294,6 +294,16 @@ def test_a_job_of_another_cluster_is_asked_for_and_cancelled_there(
   ]
 
 
+def test_the_number_of_a_job_comes_behind_what_a_site_says(
+  fakes, tmp_path, monkeypatch, capsys
+):
+  """A job was left whose number nobody knew."""
+  said = 'echo "The disk is full on Friday; see 3"; echo "7;here"'
+  monkeypatch.setenv('FAKE_sbatch', f'cat > /dev/null; {said}')
+  slurm.launch(_job(tmp_path))
+  assert 'scancel --clusters=here 7 ends it' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('said', ['', 'Job 7 to start at noon'])
 def test_where_an_option_has_no_job_submitted_none_is_waited_for(
   fakes, tmp_path, monkeypatch, said
