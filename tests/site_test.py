@@ -112,7 +112,7 @@ def test_commands_of_a_page_exist_with_their_flags_and_fields(page):
 def test_python_of_a_page_names_what_there_is(page):
   named = {'lv': lv, 'study': lv.Study, 'results': lv.Results}
   for block in (*_blocks(page, 'python'), *_cells(page)):
-    tree = ast.parse(re.sub(r'^!.*$', '', block, flags=re.M))
+    tree = ast.parse(re.sub(r'^[!%].*$', '', block, flags=re.M))
     for node in ast.walk(tree):
       if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
         thing = named.get(node.value.id)
@@ -141,7 +141,7 @@ def test_python_of_a_page_runs_and_prints_what_it_says(page, capsys):
 
 @pytest.mark.parametrize('page', NOTEBOOKS)
 def test_cells_of_a_notebook_are_python_and_need_nothing_from_the_docs(page):
-  cells = [re.sub(r'^!.*$', '', cell, flags=re.M) for cell in _cells(page)]
+  cells = [re.sub(r'^[!%].*$', '', cell, flags=re.M) for cell in _cells(page)]
   assert len(cells) > 2
   for cell in cells:
     ast.parse(cell)
