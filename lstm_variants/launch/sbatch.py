@@ -30,7 +30,7 @@ srun --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" --export=ALL \\
 status=$?
 [ $status -gt 128 ] &&
   {{ [ $status = 143 ] || [ "${{SLURM_RESTART_COUNT:-0}}" -lt 5 ]; }} &&
-  [ "$(squeue --noheader --jobs="$element" --format=%T)" = RUNNING ] &&
+  squeue --noheader --jobs="$element" --format=%T | grep -qx RUNNING &&
   scontrol requeue "$element"
 exit $status
 """

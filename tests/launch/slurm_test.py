@@ -142,6 +142,9 @@ def test_what_sbatch_refuses_is_told_in_one_line(fakes, tmp_path, monkeypatch):
     (143, 'RUNNING', None, True),
     (143, 'RUNNING', '9', True),
     (143, 'COMPLETING', None, False),  # cancelled
+    # Of several clusters, as by SLURM_CLUSTERS, some versions name it first.
+    (143, 'CLUSTER: other; echo RUNNING', None, True),
+    (143, 'CLUSTER: RUNNING; echo COMPLETING', None, False),
     (137, 'RUNNING', '4', True),
     (137, 'RUNNING', '5', False),
   ],
