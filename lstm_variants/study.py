@@ -161,9 +161,9 @@ class Study:
     """
     mode, watch = _mode(resume, overwrite, share, wait), _watch(callback)
     workdir = arguments.path('workdir', workdir, 'runs/study')
-    if resume and share:  # else this would begin it
-      directory.check(workdir, None, directory.Mode.RESUME)
     with _training(progress):
+      if resume and share:  # else this would begin it
+        directory.check(workdir, None, directory.Mode.RESUME)
       runs, records = self._expanded, local.recorded(workdir, mode)
       if records:
         runs = local.expand(self.config, self._get_hyper, records)
@@ -207,12 +207,12 @@ class Study:
     """
     mode, watch = _mode(resume, overwrite, share), _watch(callback)
     workdir = arguments.path('workdir', workdir, 'runs/search')
-    if resume and share:  # else this would begin it
-      directory.check(workdir, None, directory.Mode.RESUME)
     if mirror is not None:
       mirror = arguments.path('mirror', mirror, 'runs/search.log')
     search = check.read(self._search_of(get_search))
     with _training(progress):
+      if resume and share:  # else this would begin it
+        directory.check(workdir, None, directory.Mode.RESUME)
       searching.train(
         *(workdir, self.name, self.config, search, mode, watch, mirror)
       )

@@ -27,7 +27,7 @@ from lstm_variants.runs import (
 )
 from lstm_variants.runs import writer as writer_lib
 from lstm_variants.study import Study
-from lstm_variants.training import loop, resume, watching
+from lstm_variants.training import agreement, loop, resume, watching
 from tests import conftest
 
 SHARE = directory.Mode.SHARE
@@ -811,13 +811,38 @@ def test_what_others_have_trained_until_now_is_asked_of_the_server(
 
 def test_what_was_not_begun_is_not_gone_on_with_by_several(tmp_path, trained):
   study = _study()
-  for act in study.train, study.search:
-    given: Any = {} if act == study.train else {'get_search': _searched}
+  for act in study.train, _search:
     with pytest.raises(directory.ResumeError, match='nothing to go on with'):
-      act(tmp_path / 'none', resume=True, share=True, **given)
+      act(tmp_path / 'none', resume=True, share=True)
   assert not (tmp_path / 'none').exists()
   study.train(tmp_path / 'one', share=True)
   study.train(tmp_path / 'one', resume=True, share=True)
+
+
+def test_of_joined_processes_all_end_where_one_has_nothing_to_go_on_with(
+  tmp_path, monkeypatch
+):
+  """The others waited for it: its directory may be on another disk."""
+  told: list[Exception] = []
+
+  @contextlib.contextmanager
+  def together():
+    try:
+      yield
+    except Exception as error:
+      told.append(error)
+      raise
+
+  monkeypatch.setattr(agreement, 'together', together)
+  for act in _study().train, _search:
+    with pytest.raises(directory.ResumeError) as caught:
+      act(tmp_path / 'none', resume=True, share=True)
+    assert told.pop() is caught.value
+
+
+def _search(workdir: pathlib.Path, **mode: Any) -> None:
+  study = Study(conftest.tiny_config())
+  study.search(workdir, get_search=_searched, **mode)
 
 
 def _searched(search):
