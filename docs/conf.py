@@ -68,6 +68,7 @@ python_maximum_signature_line_length = 72
 html_theme = 'furo'
 html_math_renderer = 'mathml'
 html_title = 'lstm_variants'
+html_show_copyright = False
 smartquotes = False  # it would make one dash of --help
 # The report's tables sort and filter by the same scripts.
 _SCRIPTS = ROOT / 'lstm_variants' / 'report' / 'assets'

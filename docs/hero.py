@@ -93,7 +93,7 @@ def draw(workdir: pathlib.Path) -> figure.Figure:
     name(
       left, 0.97, 0.95, f'LSTMs: {low:.0f} to {high:.0f} after {steps} steps'
     )
-    name(left, 0.62, 0.1, f'simple RNN: {power(rests[-1])} after {steps} steps')
+    name(left, 0.7, 0.1, f'simple RNN: {power(rests[-1])} after {steps} steps')
     head(right, 'What is learned: loss on new sequences')
     right.set_xlabel('thousands of training sequences')
     theme.scale_by_logarithm(right.yaxis)
