@@ -408,15 +408,20 @@ def check_kept(workdir: str, plan: Plan) -> None:
       )
 
 
-def check_joinable(workdir: str, plan: Plan) -> None:
+def check_joinable(workdir: str, plan: Plan, fingerprint: str) -> None:
   """Check that a study can be joined, before it is trained in another way.
+
+  Args:
+    workdir: of the study.
+    plan: what there is to train.
+    fingerprint: of the plan; of many runs to take it takes long.
 
   Raises:
     CheckpointError, ResumeError: as `check_kept`, or it cannot be gone on with.
   """
   check_kept(workdir, plan)
   # Where nothing is to be changed each population is looked at in its turn.
-  if results.read_study(workdir)['fingerprint'] != plan.fingerprint:
+  if results.read_study(workdir)['fingerprint'] != fingerprint:
     for population in _begun(workdir, plan):
       resume.check_goes_on(workdir, population)
 

@@ -77,6 +77,7 @@ def train(
   hosts.check_alone('--share')
   mode = directory.Mode.SHARE
   plan = local.make_plan(workdir, runs, mode, given)
+  fingerprint = plan.fingerprint
   local.check_machine(workdir, plan.members)
   with directory.join_study(
     workdir,
@@ -84,11 +85,11 @@ def train(
     config.to_dict(),
     plan.tasks,
     plan.configs,
-    functools.partial(local.check_joinable, workdir, plan),
+    functools.partial(local.check_joinable, workdir, plan, fingerprint),
     plan.study_format,
     plan.modules,
   ) as worker:
-    if results.read_study(workdir)['fingerprint'] != plan.fingerprint:
+    if results.read_study(workdir)['fingerprint'] != fingerprint:
       # Another version has begun it meanwhile, and records other fields.
       plan = local.make_plan(workdir, runs, mode, given)
     local.say_plan(name, plan)

@@ -746,6 +746,23 @@ def test_what_is_finished_and_has_no_checkpoint_is_not_trained_anew(
   assert not is_seen or (tmp_path / 'study.json').read_bytes() == before
 
 
+def test_who_joins_takes_the_fingerprint_of_all_runs_for_itself_once(
+  tmp_path, trained, monkeypatch
+):
+  """Of 10,000 runs it takes seconds; and once for study.json."""
+  study, taken, fingerprint = _study(), [], results.fingerprint
+  with _joined(study, str(tmp_path)):
+    pass
+
+  def counted(runs):
+    taken.append(len(runs))
+    return fingerprint(runs)
+
+  monkeypatch.setattr(results, 'fingerprint', counted)
+  study.train(tmp_path, share=True)
+  assert taken.count(4) == 2
+
+
 def test_who_would_train_it_otherwise_looks_at_what_is_begun_alone(
   tmp_path, trained, monkeypatch
 ):
@@ -755,7 +772,7 @@ def test_who_would_train_it_otherwise_looks_at_what_is_begun_alone(
     pass
   plan = local.make_plan(str(tmp_path), longer._expanded, SHARE)
   monkeypatch.setattr(partial, 'find', None)
-  local.check_joinable(str(tmp_path), plan)
+  local.check_joinable(str(tmp_path), plan, plan.fingerprint)
   local._check_resumable(str(tmp_path), plan)
 
 
