@@ -26,7 +26,7 @@ SCRIPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
   ('memory', ('--repeats=5',)),
   ('time_to_solve', ()),
   ('sampling', ('--repeats=3',)),
-  ('cells', ('--repeats=5', '--csv=docs/cost.csv')),
+  ('cells', ('--repeats=61', '--csv=docs/cost.csv')),
   ('newton', ('--repeats=3',)),
   ('widths', ('--repeats=3',)),
   ('sizes', ()),
