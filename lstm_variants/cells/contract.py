@@ -383,7 +383,7 @@ def check_divides(
 def stepwise(
   *,
   project: Project,
-  advance: Advance,
+  advance: Advance | None = None,
   reveal: Reveal | None = None,
   gates: Callable[..., Gates] | None = None,
   states: tuple[str, ...] = ('h',),
@@ -394,12 +394,15 @@ def stepwise(
   Args:
     project: what of a step does not depend on the carry.
     advance: the rest of the step; the hidden state it returns is that of its
-      carry.
+      carry. None: it is what `reveal` does.
     reveal: `advance` that returns the gates, not h; None where there are none.
     gates: in the place of `reveal`, see `Cell.gates`.
     states: see `Cell`.
     **rest: the other fields of `Cell`, but `step`.
   """
+  if advance is None:
+    assert reveal is not None
+    advance = functools.partial(_advance, reveal)
   return Cell(
     step=functools.partial(_step, project, advance),
     project=project,
@@ -424,6 +427,12 @@ def shapes_of(
     lambda key: init(key, in_features, hidden_features, settings, options),
     jax.eval_shape(jax.random.key, 0),
   )
+
+
+def _advance(reveal, params, settings, carry, projected, *product):
+  """Advance by one step, of a `reveal`; see `Cell.advance`."""
+  carry, _ = reveal(params, settings, carry, projected, *product)
+  return carry, carry.h
 
 
 def _step(project, advance, params, settings, carry, inputs):

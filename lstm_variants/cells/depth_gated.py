@@ -165,18 +165,6 @@ def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:
   return inputs @ params.kernel + params.bias[0]
 
 
-def advance(
-  params: Params,
-  settings: Settings,
-  carry: Carry,
-  projected: jax.Array,
-  product: products.Product = products.product,
-) -> tuple[Carry, jax.Array]:
-  """Advance all layers by one step, from the first to the top."""
-  carry, _ = reveal(params, settings, carry, projected, product)
-  return carry, carry.h
-
-
 def reveal(
   params: Params,
   settings: Settings,
@@ -257,7 +245,6 @@ CELLS: Mapping[str, contract.Cell] = {
     init=init,
     init_carry=init_carry,
     project=project,
-    advance=advance,
     reveal=reveal,
     size=lambda params: params.recurrent_kernel.shape[1],
     keeps=True,

@@ -104,14 +104,6 @@ def project(params: Params, toggles: Toggles, inputs: jax.Array) -> jax.Array:
   return layout.put_together('bias', gates, -1, gates['g'])
 
 
-def advance(
-  params: Params, toggles: Toggles, carry: Carry, projected: jax.Array
-) -> tuple[Carry, jax.Array]:
-  """Advance by one step."""
-  carry, _ = reveal(params, toggles, carry, projected)
-  return carry, carry.h
-
-
 def reveal(
   params: Params, toggles: Toggles, carry: Carry, projected: jax.Array
 ) -> tuple[Carry, contract.Gates]:
@@ -151,7 +143,6 @@ CELLS: Mapping[str, contract.Cell] = {
     init=init,
     init_carry=init_carry,
     project=project,
-    advance=advance,
     reveal=reveal,
     size=lambda params: params.recurrent_kernel.shape[1],
     count=count_params,

@@ -90,18 +90,6 @@ def project(
   return x_zr, x_g
 
 
-def advance(
-  params: Params,
-  settings: None,
-  carry: Carry,
-  projected: tuple[jax.Array, jax.Array],
-  product: products.Product = products.product,
-) -> tuple[Carry, jax.Array]:
-  """Advance by one step, in the form that the parameters are of."""
-  carry, _ = reveal(params, settings, carry, projected, product)
-  return carry, carry.h
-
-
 def reveal(
   params: Params,
   settings: None,
@@ -176,7 +164,6 @@ def _cell(resets_after: bool, **rest: Any) -> contract.Cell:
     init=functools.partial(init, resets_after=resets_after),
     init_carry=init_carry,
     project=project,
-    advance=advance,
     reveal=reveal,
     size=lambda params: params.recurrent_kernel.shape[0],
     keeps=True,

@@ -100,18 +100,6 @@ def project(
   return tuple(jnp.split(made, (2 * size, 3 * size), axis=-1))
 
 
-def advance(
-  params: Params,
-  settings: Settings,
-  carry: Carry,
-  projected: tuple[jax.Array, ...],
-  product: products.Product = products.product,
-) -> tuple[Carry, jax.Array]:
-  """Advance by one step: the equations of the module."""
-  carry, _ = reveal(params, settings, carry, projected, product)
-  return carry, carry.h
-
-
 def reveal(
   params: Params,
   settings: Settings,
@@ -139,7 +127,6 @@ CELLS: Mapping[str, contract.Cell] = {
     init=init,
     init_carry=init_carry,
     project=project,
-    advance=advance,
     reveal=reveal,
     size=lambda params: params.bias.shape[0] // 4,
     summary='two states, each with a step of time that gates decide',

@@ -182,18 +182,6 @@ def project(params: Params, settings: Settings, inputs: jax.Array) -> jax.Array:
   return inputs @ kernel + jnp.concatenate(biases)
 
 
-def advance(
-  params: Params,
-  settings: Settings,
-  carry: Carry,
-  projected: jax.Array,
-  product: products.Product = products.product,
-) -> tuple[Carry, jax.Array]:
-  """Advance by one step."""
-  carry, _ = reveal(params, settings, carry, projected, product)
-  return carry, carry.h
-
-
 def reveal(
   params: Params,
   settings: Settings,
@@ -241,7 +229,6 @@ CELLS: Mapping[str, contract.Cell] = {
     init=init,
     init_carry=init_carry,
     project=project,
-    advance=advance,
     reveal=reveal,
     size=lambda params: params.kernel.shape[1],
     states=('c', 'h'),

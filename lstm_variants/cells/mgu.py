@@ -76,18 +76,6 @@ def project(
   return x_f, x_g
 
 
-def advance(
-  params: Params,
-  settings: None,
-  carry: Carry,
-  projected: tuple[jax.Array, jax.Array],
-  product: products.Product = products.product,
-) -> tuple[Carry, jax.Array]:
-  """Advance by one step: the equations of the module."""
-  carry, _ = reveal(params, settings, carry, projected, product)
-  return carry, carry.h
-
-
 def reveal(
   params: Params,
   settings: None,
@@ -110,7 +98,6 @@ CELLS: Mapping[str, contract.Cell] = {
     init=init,
     init_carry=init_carry,
     project=project,
-    advance=advance,
     reveal=reveal,
     size=lambda params: params.recurrent_kernel.shape[0],
     summary='minimal gated unit: one gate resets and updates',

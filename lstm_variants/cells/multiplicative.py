@@ -112,18 +112,6 @@ def project(params: Params, settings: None, inputs: jax.Array) -> Projected:
   )
 
 
-def advance(
-  params: Params,
-  settings: None,
-  carry: Carry,
-  projected: Projected,
-  product: products.Product = products.product,
-) -> tuple[Carry, jax.Array]:
-  """Advance by one step."""
-  carry, _ = reveal(params, settings, carry, projected, product)
-  return carry, carry.h
-
-
 def reveal(
   params: Params,
   settings: None,
@@ -147,7 +135,6 @@ CELLS: Mapping[str, contract.Cell] = {
     init=init,
     init_carry=init_carry,
     project=project,
-    advance=advance,
     reveal=reveal,
     size=lambda params: params.factor_kernel.shape[1],
     keeps=True,

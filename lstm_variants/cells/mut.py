@@ -92,20 +92,6 @@ def project(
   return z + b_z, r + b_r, (jnp.tanh(g) if first else g) + b_g
 
 
-def advance(
-  params: Params,
-  settings: None,
-  carry: Carry,
-  projected: tuple[jax.Array, ...],
-  product: products.Product = products.product,
-  *,
-  first: bool,
-) -> tuple[Carry, jax.Array]:
-  """Advance by one step: the equations of the module."""
-  carry, _ = reveal(params, settings, carry, projected, product, first=first)
-  return carry, carry.h
-
-
 def reveal(
   params: Params,
   settings: None,
@@ -139,7 +125,6 @@ def _cell(first: bool, summary: str) -> contract.Cell:
     init=chosen(init),
     init_carry=init_carry,
     project=chosen(project),
-    advance=chosen(advance),
     reveal=chosen(reveal),
     size=lambda params: params.bias.shape[0] // 3,
     summary=summary,

@@ -156,18 +156,6 @@ def project(
   return i, f, jnp.concatenate((z, o), axis=-1)
 
 
-def advance(
-  params: Params,
-  settings: Settings,
-  carry: Carry,
-  projected: tuple[jax.Array, ...],
-  product: products.Product = products.product,
-) -> tuple[Carry, jax.Array]:
-  """Advance by one step: the equations of the module."""
-  carry, _ = reveal(params, settings, carry, projected, product)
-  return carry, carry.h
-
-
 def reveal(
   params: Params,
   settings: Settings,
@@ -209,7 +197,6 @@ CELLS: Mapping[str, contract.Cell] = {
     init=init,
     init_carry=init_carry,
     project=project,
-    advance=advance,
     reveal=reveal,
     size=lambda params: params.bias.shape[0] // 4,
     summary='exponential input gate, normalised and stabilised, with heads',
